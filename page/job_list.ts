@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 import type { JobView } from "../lib/remote/api/views.ts";
 import { formatCount } from "../lib/core/quantities.ts";
-import { stepTitle } from "../lib/ui/step_titles.ts";
+import { stepTitle } from "../lib/core/step_titles.ts";
 import { Refusal } from "./api.ts";
 import { backOff, wait } from "./connection.ts";
 import { announce, fill, make, moment, setAttribute, setText } from "./dom.ts";

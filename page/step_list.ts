@@ -3,7 +3,7 @@ import { formatCount, formatDuration } from "../lib/core/quantities.ts";
 import { fill, make, setAttribute, setText } from "./dom.ts";
 import type { Progress, StepView } from "./progress.ts";
 import { wholeSeconds } from "./words.ts";
-import { stepTitle } from "../lib/ui/step_titles.ts";
+import { stepTitle } from "../lib/core/step_titles.ts";
 
 /** The steps of a run, in the order they started. */
 export class StepList {

@@ -16,6 +16,7 @@ export * from "./prometheus.ts";
 export * from "./quantities.ts";
 export * from "./secret.ts";
 export * from "./sql_tokens.ts";
+export * from "./step_titles.ts";
 export * from "./suggestion.ts";
 export * from "./unreadable_name.ts";
 export * from "./version.ts";

@@ -13,7 +13,6 @@ export * from "./plain_lines.ts";
 export * from "./progress_state.ts";
 export * from "./progress_view.ts";
 export * from "./sparkline.ts";
-export * from "./step_titles.ts";
 export * from "./style.ts";
 export * from "./table.ts";
 export * from "./text.ts";

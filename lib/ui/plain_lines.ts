@@ -6,6 +6,7 @@ import {
   type LogLevel,
   plural,
   type RunEvent,
+  stepTitle,
 } from "../core/internal.ts";
 import type { ProgressDisplay } from "./live_progress.ts";
 import { isShown } from "./json_lines.ts";
@@ -17,7 +18,6 @@ import {
   type ProgressState,
   reduce,
 } from "./progress_state.ts";
-import { stepTitle } from "./step_titles.ts";
 import { printable } from "./text.ts";
 
 /** Options of {@linkcode plainLines}. */

@@ -1,4 +1,4 @@
-import { formatBytes, formatCount, formatDuration, plural } from "../core/internal.ts";
+import { formatBytes, formatCount, formatDuration, plural, stepTitle } from "../core/internal.ts";
 import { bar, percent } from "./bar.ts";
 import {
   copiedBytes,
@@ -9,7 +9,6 @@ import {
   type StepState,
   tableFraction,
 } from "./progress_state.ts";
-import { stepTitle } from "./step_titles.ts";
 import { makeStyle, type Style } from "./style.ts";
 import { displayWidth, padEnd, padStart, printable, truncate, wrap } from "./text.ts";
 

@@ -152,7 +152,7 @@ Deno.test({
         await using serve = new Running(["serve", "--listen", "127.0.0.1:0", ...keepers], own, {
           executable: program,
         });
-        const [, url = ""] = await serve.says(/listens on (http:\S+)/);
+        const [, url = ""] = await serve.says(/listening on (http:\S+)/);
         strictEqual((await (await fetch(`${url}/healthz`)).json()).version, denoJson.version);
         match(await (await fetch(url)).text(), /<!doctype html>/i);
         await using worker = new Running(["worker", ...keepers], own, { executable: program });

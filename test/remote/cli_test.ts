@@ -64,7 +64,7 @@ Deno.test("another worker takes over from one killed during a job, and no secret
     ];
     try {
       await using serve = new Running(["serve", "--listen", "127.0.0.1:0", ...common], env);
-      const [, url = ""] = await serve.says(/listens on (http:\S+?)"/);
+      const [, url = ""] = await serve.says(/listening on (http:\S+?)"/);
       const made = await runCli([
         "keys",
         "create",
@@ -184,7 +184,7 @@ Deno.test("another worker takes over from one killed during a job, and no secret
 
       const survivor = workers[job.worker]!;
       strictEqual(await survivor.kill("SIGTERM"), 0);
-      match(survivor.output, /"message":"ended"/);
+      match(survivor.output, /"message":"stopped"/);
       strictEqual(await serve.kill("SIGTERM"), 0);
       deepStrictEqual(await query(urls.service, "SELECT FROM seren_remote.job_secrets"), []);
     } finally {

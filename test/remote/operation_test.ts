@@ -231,7 +231,7 @@ Deno.test("over TLS, a client accepts only certificates of authorities that it t
       const service = { SEREN_DATABASE_URL: database };
       const listen = ["--listen", "127.0.0.1:0", "--key-file", `${folder}/keys`];
       await using serve = new Running(["serve", ...listen, ...tls], service);
-      const [, url = ""] = await serve.says(/listens on (https:\S+)/);
+      const [, url = ""] = await serve.says(/listening on (https:\S+)/);
       const made = await runCli(["keys", "create", "--owner", "alice"], { env: service });
       strictEqual(made.code, 0, made.stderr);
       const env = { SEREN_REMOTE_API: url, SEREN_API_KEY: made.stdout.trim() };

@@ -33,7 +33,7 @@ Deno.test("serve and worker wait for a database that starts later, and log it; t
   await withStopped(async ({ cluster, env, common }) => {
     await using serve = new Running(["serve", "--listen", "127.0.0.1:0", ...common], env);
     await using worker = new Running(["worker", ...common], env);
-    const [, url = ""] = await serve.says(/listens on (http:\S+)/);
+    const [, url = ""] = await serve.says(/listening on (http:\S+)/);
     // the reason, and growing pauses
     const waits =
       /waiting for the service's database: cannot connect to .*refused.*; retrying in (\S+ \S+)/g;

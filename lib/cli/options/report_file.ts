@@ -71,10 +71,10 @@ function reasonOf(error: unknown, folder: string): string {
   if (error instanceof Deno.errors.NotFound) return `directory "${folder}" does not exist`;
   if (error instanceof Deno.errors.NotADirectory) return `"${folder}" is not a directory`;
   if (error instanceof Deno.errors.NotCapable) {
-    return `this process may not write there; allow it with --allow-write="${folder}"`;
+    return `Deno does not allow writing there; allow it with --allow-write="${folder}"`;
   }
   if (error instanceof Deno.errors.PermissionDenied) {
-    return `this user may not write into "${folder}"`;
+    return `no permission to write to "${folder}"`;
   }
   return errorMessage(error);
 }

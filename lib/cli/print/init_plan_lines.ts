@@ -4,16 +4,10 @@ import {
   formatCount,
   formatDuration,
   plural,
+  stepTitle,
 } from "../../core/internal.ts";
 import type { InitPlan, TablePlan } from "../../commands/shared/report.ts";
-import {
-  makeStyle,
-  printable,
-  renderTable,
-  stepTitle,
-  type Style,
-  type TableOptions,
-} from "../../ui/mod.ts";
+import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
 import { serverLine } from "./server_line.ts";
 
 const maxTables = 20;

@@ -5,16 +5,10 @@ import {
   formatCount,
   formatDuration,
   plural,
+  stepTitle,
 } from "../../core/internal.ts";
 import { type InitReport, setAsideObjects, type Warning } from "../../commands/shared/report.ts";
-import {
-  makeStyle,
-  printable,
-  renderTable,
-  stepTitle,
-  type Style,
-  type TableOptions,
-} from "../../ui/mod.ts";
+import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
 
 const maxTables = 20;
 

@@ -55,7 +55,7 @@ export async function openJournal(
         if (isEmpty) return await remove();
         events({
           kind: "info",
-          message: `what was found equal is saved in ${path}: the same command resumes from there`,
+          message: `progress is saved in ${path}; the same command resumes from there`,
         });
       },
     };

@@ -1,4 +1,11 @@
-import { ExitCode, formatBytes, formatCount, plural, UsageError } from "../../core/internal.ts";
+import {
+  ExitCode,
+  formatBytes,
+  formatCount,
+  plural,
+  stepTitle,
+  UsageError,
+} from "../../core/internal.ts";
 import { poll } from "../../postgres/internal.ts";
 import type { InitReport } from "../../commands/shared/report.ts";
 import type { RemoteClient, RemoteJob } from "../../remote/mod.ts";
@@ -145,7 +152,9 @@ async function show(
     ...line("exit code", job.exit_code),
     ...(progress === null ? [] : line(
       "progress",
-      `${progress.step ?? ""}: ${progress.tables_finished} of ${progress.tables} tables, ` +
+      `${
+        progress.step === null ? "" : `${stepTitle(progress.step)}: `
+      }${progress.tables_finished} of ${progress.tables} tables, ` +
         `${formatCount(progress.rows)} rows, ${formatBytes(progress.bytes)}`,
     )),
     ...(error === null ? [] : line("error", error.message)),

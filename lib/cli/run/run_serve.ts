@@ -54,7 +54,7 @@ export const runServe: CommandRunner = async (reader, context) => {
     service.ready.then(() => true),
     ...[waits.promise, end].map((each) => each.then(() => false)),
   ]);
-  log(context, `listens on ${service.url}`);
+  log(context, `listening on ${service.url}`);
   if (!isReady) {
     await Promise.race([service.ready, end]);
     if (signal.aborted) return ExitCode.success;
@@ -86,7 +86,7 @@ async function readServeOptions(
     reader.problem("--tls-cert", "and --tls-key must be given together");
   }
   if (embedded && reader.given("database")) {
-    reader.problem("--embedded", "uses a temporary database: leave out --database");
+    reader.problem("--embedded", "uses a temporary database; omit --database");
   }
   return {
     keeper,

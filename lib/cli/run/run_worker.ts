@@ -96,7 +96,7 @@ export async function work(
     });
   } catch (error) {
     if (!signal.aborted) throw error;
-    notice({ level: "info", message: "ended" });
+    notice({ level: "info", message: "stopped" });
     return;
   }
   await using queue = opened;
@@ -120,7 +120,7 @@ export async function work(
   });
   notice({ level: "info", message: `accepting jobs from the queues ${options.queues.join(", ")}` });
   await worker.run(signal);
-  notice({ level: "info", message: "ended" });
+  notice({ level: "info", message: "stopped" });
 }
 
 /** Why a service or worker cannot start yet. */

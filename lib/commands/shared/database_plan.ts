@@ -194,11 +194,13 @@ export function decideAction(
     if (facts.isOfSource && (kept || (facts.resume ?? true))) {
       return { action: "resume", refusal: undefined, willBeLost: undefined };
     }
-    if (setAside.length > 0 && !dropExisting) return refuse(`database "${target}" holds ${copy}`);
+    if (setAside.length > 0 && !dropExisting) {
+      return refuse(`database "${target}" contains ${copy}`);
+    }
     if (facts.isOfSource || dropExisting) {
       return drop(`${copy} and nothing else: the database was empty before`);
     }
-    return refuse(`database "${target}" holds ${copy}, from another server`);
+    return refuse(`database "${target}" contains ${copy}, from another server`);
   }
   if (contents === undefined) {
     if (existing.isInvalid && dropExisting) {

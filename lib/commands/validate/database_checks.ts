@@ -56,7 +56,7 @@ export function checkTargetEmpty(planned: PlannedDatabase): Check {
     case "resume":
       return pass(
         subject,
-        `holds an unfinished copy, started at ${planned.unfinished?.startedAt}: init resumes it`,
+        `contains an unfinished copy, started at ${planned.unfinished?.startedAt}: init resumes it`,
       );
     case "drop-and-create":
       if (planned.unfinished !== undefined) {

@@ -141,7 +141,7 @@ function resolveVersions(parameters: ConnectionParameters, { problem }: ResolveC
   const max = read("ssl_max_protocol_version");
   if (max.known === "TLSv1" || max.known === "TLSv1.1") {
     problem(
-      `${max.given?.shown}: TLS before 1.2 is broken and not spoken; name TLSv1.2 or TLSv1.3`,
+      `${max.given?.shown}: TLS before 1.2 is insecure and not supported; use TLSv1.2 or TLSv1.3`,
     );
   } else if (min.known === "TLSv1.3" && max.known === "TLSv1.2") {
     problem("ssl_min_protocol_version is later than ssl_max_protocol_version");

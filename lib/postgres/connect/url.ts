@@ -74,7 +74,7 @@ export function parseUrl(url: string, path: string): ParsedUrl {
   const decode = (raw: string, what: string): string => {
     try {
       const decoded = decodeURIComponent(raw);
-      if (decoded.includes("\0")) problem(`${what} contains %00, which PostgreSQL cannot hold`);
+      if (decoded.includes("\0")) problem(`${what} contains %00, which PostgreSQL cannot store`);
       return decoded;
     } catch {
       problem(

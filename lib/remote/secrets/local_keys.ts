@@ -134,7 +134,11 @@ async function readKeys(path: string): Promise<readonly LocalKey[]> {
     text = await Deno.readTextFile(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw refuse("the key file does not exist", "create it with serve --create-key-file", error);
+    throw refuse(
+      "the key file does not exist",
+      "serve creates a missing file: start serve with this --key-file first, or copy the file",
+      error,
+    );
   }
   const keys = text.split("\n").filter((line) => line !== "").map((line, index) => {
     const [, id, bytes] = lineForm.exec(line) ?? [];

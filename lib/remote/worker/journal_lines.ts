@@ -1,23 +1,22 @@
 import {
   describeRetry,
   formatBytes,
-  formatCount,
   formatDuration,
   plural,
   type RunEvent,
+  stepTitle,
 } from "../../core/internal.ts";
 import type { NewLogLine } from "../store/mod.ts";
 
 /** Formats an event as a log line; undefined for events that would only be noise. */
 export function logLineOf(event: RunEvent): NewLogLine | undefined {
-  const of = (database: string | undefined) => database === undefined ? "" : ` of ${database}`;
   switch (event.kind) {
     case "step-started":
-      return { level: "info", message: `${event.step}${of(event.database)}: started` };
+      return { level: "info", message: `${nameOf(event)} …` };
     case "step-finished":
       return {
         level: "info",
-        message: `${event.step}${of(event.database)}: done in ${formatDuration(event.ms)}` +
+        message: `${nameOf(event)}: done in ${formatDuration(event.ms)}` +
           (event.summary === undefined ? "" : `, ${event.summary}`),
       };
     case "database-planned":
@@ -28,7 +27,7 @@ export function logLineOf(event: RunEvent): NewLogLine | undefined {
     case "table-finished":
       return {
         level: "info",
-        message: `${event.database}: ${event.table}: ${formatCount(event.rows)} rows, ${
+        message: `${event.database}: copied ${event.table}, ${plural(event.rows, "row")}, ${
           formatBytes(event.bytes)
         } in ${formatDuration(event.ms)}`,
       };
@@ -53,3 +52,10 @@ export function logLineOf(event: RunEvent): NewLogLine | undefined {
       return undefined;
   }
 }
+
+/** The step and its database, as on the terminal: `Copy rows (app)`. */
+function nameOf({ step, database }: Pick<StepEvent, "step" | "database">): string {
+  return stepTitle(step) + (database === undefined ? "" : ` (${database})`);
+}
+
+type StepEvent = Extract<RunEvent, { readonly kind: "step-started" | "step-finished" }>;

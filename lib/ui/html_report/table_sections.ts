@@ -4,8 +4,8 @@ import {
   formatCount,
   formatDuration,
   plural,
+  stepTitle,
 } from "../../core/internal.ts";
-import { stepTitle } from "../step_titles.ts";
 import { cellBar, dataTable } from "./data_table.ts";
 import { inTurn } from "./in_turn.ts";
 import { type Markup, markup, name } from "./markup.ts";

@@ -1,5 +1,4 @@
-import { formatBytes, type WorkKind } from "../../core/internal.ts";
-import { stepTitles } from "../step_titles.ts";
+import { formatBytes, stepTitles, type WorkKind } from "../../core/internal.ts";
 
 /** The kinds of work, in the order of a chart. */
 export const workKinds: readonly WorkKind[] = ["copy", "index", "foreign-key", "analyze"];

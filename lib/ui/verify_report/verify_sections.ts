@@ -5,12 +5,12 @@ import {
   formatDuration,
   plural,
   redact,
+  stepTitle,
 } from "../../core/internal.ts";
 import { dataTable } from "../html_report/data_table.ts";
 import { type Content, lines, type Markup, markup, name } from "../html_report/markup.ts";
 import { section } from "../html_report/section.ts";
 import { serverEntry, tile } from "../html_report/summary_section.ts";
-import { stepTitle } from "../step_titles.ts";
 import { objectItem } from "./differences_section.ts";
 import type { VerifyView } from "./verify_view.ts";
 import { methodWords, verdictMark } from "./verify_words.ts";

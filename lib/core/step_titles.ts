@@ -1,4 +1,4 @@
-import type { StepName } from "../core/internal.ts";
+import type { StepName } from "./events.ts";
 
 /**
  * The titles of steps, the same in the terminal, logs, reports and the service's web page. Programs
