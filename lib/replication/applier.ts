@@ -42,7 +42,7 @@ export interface AppliedStream {
   /** The published tables. */
   readonly published: readonly Table[];
   /** Record of the stream, stored as the subscription's comment. */
-  readonly descriptor: ScopeComment;
+  readonly scopeComment: ScopeComment;
   /** How the target's server connects to the source. */
   readonly access: SubscriptionAccess;
 }
@@ -124,7 +124,7 @@ class SubscriptionApplier implements Applier {
   }
 
   async create(
-    { source, names, published, descriptor, access }: AppliedStream,
+    { source, names, published, scopeComment, access }: AppliedStream,
   ): Promise<readonly HarmfulSetting[]> {
     const harmfulSettings = await readHarmfulSettings({ source, target: this.#session });
     await createSubscription({
@@ -137,7 +137,7 @@ class SubscriptionApplier implements Applier {
       portableBinary: published.every(({ columns }) =>
         columns.every(({ portableBinary }) => portableBinary)
       ),
-      descriptor,
+      scopeComment,
       harmfulSettings,
     });
     return harmfulSettings;

@@ -51,7 +51,7 @@ Deno.test("a superuser's CREATE SUBSCRIPTION leaves no password in the log, whet
     sourceMajor: 16,
     portableBinary: false,
     harmfulSettings: [],
-    descriptor: { format: 1 } as never,
+    scopeComment: { format: 1 } as never,
   });
   const log = await target.log();
   ok(log.includes("CREATE EXTENSION"), "other statements are still logged");

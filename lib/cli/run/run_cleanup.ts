@@ -56,13 +56,13 @@ const words: Readonly<Record<CleanupKind, string>> = {
   "state-file": "file",
 };
 
-function itemRow({ kind, side, database, name, detail }: CleanupItem): string[] {
+function itemRow({ kind, side, database, name, state, detail }: CleanupItem): string[] {
   return [
     side ?? "here",
     printable(database ?? ""),
     words[kind],
     printable(name),
-    printable(detail),
+    printable(state === undefined ? detail : `${state}: ${detail}`),
   ];
 }
 

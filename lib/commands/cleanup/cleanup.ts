@@ -294,10 +294,10 @@ async function restoreCopied(
   { to, signal, targetSystem }: RemovalContext,
 ): Promise<readonly LeftIdentity[]> {
   const publication = (await listOwnedPublications(source)).find((each) => each.name === name);
-  const ref = publication?.descriptor?.target;
+  const ref = publication?.scopeComment?.target;
   const isTrusted = publication?.isTrusted === true && ref?.database === database &&
     ref?.system === targetSystem;
-  const changed = isTrusted ? publication.descriptor?.changedIdentities ?? [] : [];
+  const changed = isTrusted ? publication.scopeComment?.changedIdentities ?? [] : [];
   return await within(
     to,
     database,

@@ -8,6 +8,7 @@ import { examineLedger } from "../../checkpoint/internal.ts";
 import { ledgerSchema, tableKey } from "../../core/internal.ts";
 import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/internal.ts";
 import {
+  type ApplierReading,
   listAppliers,
   listFullTables,
   listOwnedPublications,
@@ -29,8 +30,9 @@ export interface FoundPublication extends OwnedPublication {
 
 /** A subscription, with its comment. */
 export interface FoundSubscription extends OwnedApplier {
-  readonly oid: number | undefined;
-  readonly descriptor: ScopeComment | undefined;
+  /** Undefined if it cannot be read. */
+  readonly applier: ApplierReading | undefined;
+  readonly scopeComment: ScopeComment | undefined;
 }
 
 /** The record of an unfinished copy. */
@@ -96,7 +98,7 @@ export async function findOnTarget(
       const appliers = await readAppliers(inside);
       for (const each of inDatabase) {
         const applier = appliers.find(({ name }) => name === each.name);
-        subscriptions.push({ ...each, oid: applier?.oid, descriptor: applier?.descriptor });
+        subscriptions.push({ ...each, applier, scopeComment: applier?.scopeComment });
       }
     }
     full.set(database, new Set((await listFullTables(inside)).map((table) => tableKey(table))));

@@ -19,6 +19,8 @@ import {
   describeIdentity,
   restoreIdentity,
   type ScopeComment,
+  type StreamState,
+  streamState,
 } from "../../replication/internal.ts";
 import type { DatabaseSelection } from "../shared/run.ts";
 import { differ, isSelected, type SourceFindings, type TargetFindings } from "./find.ts";
@@ -61,32 +63,32 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
   };
   refuseAmbiguous(findings);
 
-  const isForeign = (descriptor: ScopeComment | undefined) =>
-    differ(descriptor?.source.system, source?.system)
+  const isForeign = (scopeComment: ScopeComment | undefined) =>
+    differ(scopeComment?.source.system, source?.system)
       ? "belongs to another source"
-      : differ(descriptor?.target.system, target?.system)
+      : differ(scopeComment?.target.system, target?.system)
       ? "belongs to another target"
       : undefined;
 
-  const subscriptions = (target?.subscriptions ?? []).filter(({ name, database, descriptor }) =>
+  const subscriptions = (target?.subscriptions ?? []).filter(({ name, database, scopeComment }) =>
     isSelected([
-      descriptor?.source.database,
+      scopeComment?.source.database,
       database,
       source?.slots.find((slot) => slot.name === name)?.database,
     ], databases)
   );
   /** Adds tables of the target that were copied with a changed replica identity. */
   const addCopied = (
-    { name, database, descriptor }: {
+    { name, database, scopeComment }: {
       readonly name: string;
       readonly database: string | undefined;
-      readonly descriptor: ScopeComment | undefined;
+      readonly scopeComment: ScopeComment | undefined;
     },
     reason: string | undefined,
     carrier: CleanupItem,
   ) => {
     const full = target?.full.get(database ?? "");
-    for (const changed of descriptor?.changedIdentities ?? []) {
+    for (const changed of scopeComment?.changedIdentities ?? []) {
       if (!full?.has(tableKey(changed))) continue;
       add(
         {
@@ -102,15 +104,19 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
       );
     }
   };
-  for (const { name, database, descriptor, slotName } of subscriptions) {
+  for (const { name, database, scopeComment, slotName } of subscriptions) {
     const detail = slotName === undefined ? "without a slot" : `reads slot ${slotName}`;
-    const foreign = isForeign(descriptor);
-    const item = add({ kind: "subscription", side: "target", database, name, detail }, foreign);
-    addCopied({ name, database, descriptor }, foreign, item);
+    const foreign = isForeign(scopeComment);
+    const state = stateOf(name, findings);
+    const item = add(
+      { kind: "subscription", side: "target", database, name, state, detail },
+      foreign,
+    );
+    addCopied({ name, database, scopeComment }, foreign, item);
   }
 
-  const publications = (source?.publications ?? []).filter(({ database, descriptor }) =>
-    isSelected([database, descriptor?.target.database], databases)
+  const publications = (source?.publications ?? []).filter(({ database, scopeComment }) =>
+    isSelected([database, scopeComment?.target.database], databases)
   );
   for (const slot of source?.slots ?? []) {
     const { name, database, active, activePid } = slot;
@@ -118,14 +124,14 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
     const publication = source?.publications.find((each) =>
       each.name === name && each.database === database
     );
-    const descriptor = publication?.descriptor ?? subscription?.descriptor;
-    if (!isSelected([database, descriptor?.target.database, subscription?.database], databases)) {
+    const scopeComment = publication?.scopeComment ?? subscription?.scopeComment;
+    if (!isSelected([database, scopeComment?.target.database, subscription?.database], databases)) {
       continue;
     }
     const retains = slot.restartLsn === undefined
       ? ""
       : `, retains WAL from ${formatLsn(slot.restartLsn)}`;
-    const unknownReader = descriptor === undefined && active && subscription === undefined &&
+    const unknownReader = scopeComment === undefined && active && subscription === undefined &&
         target !== undefined
       ? "in use by a client other than this target, and nothing records what it belongs to"
       : undefined;
@@ -134,18 +140,19 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
       side: "source",
       database,
       name,
+      state: stateOf(name, findings),
       detail: (active
         ? `read by pid ${activePid ?? "?"}`
         : subscription === undefined && target !== undefined
         ? "no subscription: a running init would fail"
         : "not in use") + retains,
-    }, isForeign(descriptor) ?? unknownReader);
+    }, isForeign(scopeComment) ?? unknownReader);
   }
   const removed = new Set(
     items.filter(({ kind }) => kind === "subscription").map(({ name }) => name),
   );
   const oids = new Set(
-    subscriptions.filter(({ name }) => removed.has(name)).map(({ oid }) => oid),
+    subscriptions.filter(({ name }) => removed.has(name)).map(({ applier }) => applier?.oid),
   );
   for (
     const { name, database, active, subscriptionOid, systemIdentifier } of source?.tableSyncSlots ??
@@ -159,8 +166,8 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
   }
 
   for (const publication of publications.toSorted((a, b) => b.parts.epoch - a.parts.epoch)) {
-    const { name, database, tables, allTables, descriptor, isTrusted } = publication;
-    const foreign = isForeign(descriptor);
+    const { name, database, tables, allTables, scopeComment, isTrusted } = publication;
+    const foreign = isForeign(scopeComment);
     const item = add({
       kind: "publication",
       side: "source",
@@ -168,7 +175,7 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
       name,
       detail: allTables ? "of all tables" : `of ${plural(tables, "table")}`,
     }, foreign);
-    for (const changed of descriptor?.changedIdentities ?? []) {
+    for (const changed of scopeComment?.changedIdentities ?? []) {
       add(
         {
           kind: "replica-identity",
@@ -189,11 +196,11 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
       // anything into it
       const untrusted = !isTrusted
         ? "only another role's publication records the change: connect to the source as that role, or restore it manually"
-        : descriptor?.target.system !== target?.system
+        : scopeComment?.target.system !== target?.system
         ? "the publication's comment does not record the change for this server: restore it manually"
         : undefined;
       addCopied(
-        { name, database: descriptor?.target.database, descriptor },
+        { name, database: scopeComment?.target.database, scopeComment },
         foreign ?? untrusted,
         item,
       );
@@ -220,6 +227,20 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
   };
 }
 
+/** The state of the stream to which a subscription or slot belongs. */
+function stateOf(name: string, { source, target }: CleanupFindings): StreamState {
+  const found = target?.subscriptions.find((each) => each.name === name);
+  if (found !== undefined && found.applier === undefined) return "unknown";
+  const isBlocked = (found?.applier?.blockers.length ?? 0) > 0;
+  return streamState({
+    slot: source?.slots.find((each) => each.name === name),
+    subscription: found?.applier,
+    sourceReachable: source !== undefined,
+    targetReachable: target !== undefined,
+    activity: { newErrors: 0, restarted: false, applied: true, isBlocked },
+  });
+}
+
 /** Refuses if the unreachable side could be any of several servers. */
 function refuseAmbiguous({ source, target, databases }: CleanupFindings): void {
   const refuse = (side: Side, systems: readonly (string | undefined)[]) => {
@@ -242,18 +263,18 @@ function refuseAmbiguous({ source, target, databases }: CleanupFindings): void {
     refuse(
       "source",
       (target?.subscriptions ?? [])
-        .filter(({ database, descriptor }) =>
-          isSelected([database, descriptor?.source.database], databases)
-        ).map(({ descriptor }) => descriptor?.source.system),
+        .filter(({ database, scopeComment }) =>
+          isSelected([database, scopeComment?.source.database], databases)
+        ).map(({ scopeComment }) => scopeComment?.source.system),
     );
   }
   if (target === undefined) {
     refuse(
       "target",
       (source?.publications ?? [])
-        .filter(({ database, descriptor }) =>
-          isSelected([database, descriptor?.target.database], databases)
-        ).map(({ descriptor }) => descriptor?.target.system),
+        .filter(({ database, scopeComment }) =>
+          isSelected([database, scopeComment?.target.database], databases)
+        ).map(({ scopeComment }) => scopeComment?.target.system),
     );
   }
 }
@@ -263,14 +284,14 @@ function leftOnSource(
   target: TargetFindings | undefined,
 ): readonly string[] {
   return items.filter(({ kind }) => kind === "subscription").flatMap(({ name, database }) => {
-    const { descriptor } = target?.subscriptions.find((each) =>
+    const { scopeComment } = target?.subscriptions.find((each) =>
       each.name === name && each.database === database
     ) ?? {};
     return [
-      ...(descriptor === undefined ? [] : [inDatabase(descriptor.source.database)]),
+      ...(scopeComment === undefined ? [] : [inDatabase(scopeComment.source.database)]),
       `SELECT pg_catalog.pg_drop_replication_slot(${quoteLiteral(name).trim()});`,
       `DROP PUBLICATION ${quoteIdentifier(name)};`,
-      ...(descriptor?.changedIdentities ?? []).map((changed) => `${restoreIdentity(changed)};`),
+      ...(scopeComment?.changedIdentities ?? []).map((changed) => `${restoreIdentity(changed)};`),
     ];
   });
 }
@@ -280,16 +301,16 @@ function leftOnTarget(
   source: SourceFindings | undefined,
 ): readonly string[] {
   return items.filter(({ kind }) => kind === "slot").flatMap(({ name, database }) => {
-    const { descriptor, isTrusted = false } = source?.publications.find((each) =>
+    const { scopeComment, isTrusted = false } = source?.publications.find((each) =>
       each.name === name && each.database === database
     ) ?? {};
     return [
-      ...(descriptor === undefined ? [] : [inDatabase(descriptor.target.database)]),
+      ...(scopeComment === undefined ? [] : [inDatabase(scopeComment.target.database)]),
       `ALTER SUBSCRIPTION ${quoteIdentifier(name)} DISABLE;`,
       `ALTER SUBSCRIPTION ${quoteIdentifier(name)} SET (slot_name = NONE);`,
       `DROP SUBSCRIPTION ${quoteIdentifier(name)};`,
       // the user might run, as a superuser, what another role has written
-      ...(isTrusted ? descriptor?.changedIdentities ?? [] : []).map((changed) =>
+      ...(isTrusted ? scopeComment?.changedIdentities ?? [] : []).map((changed) =>
         `${restoreIdentity(changed)};`
       ),
     ];

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Side } from "../../core/internal.ts";
+import type { StreamState } from "../../replication/internal.ts";
 
 /** What kind of object it is. */
 export type CleanupKind =
@@ -26,6 +27,11 @@ export interface CleanupItem {
   readonly name: string;
   /** The publication for which a replica identity was changed. */
   readonly publication?: string;
+  /**
+   * State of its stream, as `sync` and `status` name it; undefined unless it is a subscription or
+   * the stream's slot.
+   */
+  readonly state?: StreamState;
   /** What to know before it is removed. */
   readonly detail: string;
 }

@@ -20,7 +20,7 @@ import {
   resolveEndpoint,
   withDatabase,
 } from "../../postgres/internal.ts";
-import { readSlots, readSubscriptions, readWalPosition } from "../../replication/internal.ts";
+import { readApplierProgress, readSlots, readWalPosition } from "../../replication/internal.ts";
 import { type CleanupReport, executeCleanup } from "../cleanup/cleanup.ts";
 import { type DemoComparison, SourceAtSnapshot } from "./compare.ts";
 import {
@@ -244,7 +244,7 @@ async function watchLag(
   },
 ): Promise<void> {
   await using from = await openSession(source, { signal });
-  const names = (await subscriptionsOf(target, signal)).map(({ name }) => name);
+  const names = (await appliersOf(target, signal)).map(({ name }) => name);
   const check = async (running: boolean) => {
     await pause(checkEveryMs, signal);
     const { inserted } = await readWalPosition(from);
@@ -263,15 +263,15 @@ async function watchLag(
   for (let at = 0; at < maxChecksAfter && await check(true) > closeBytes; at++);
 }
 
-async function subscriptionsOf(target: Endpoint, signal: AbortSignal) {
+async function appliersOf(target: Endpoint, signal: AbortSignal) {
   await using to = await openSession(target, { signal });
-  return await readSubscriptions(to);
+  return await readApplierProgress(to);
 }
 
 async function waitForAll(
   { source, target, run: { signal, events } }: Omit<Ends, "signal"> & { readonly run: RunContext },
 ): Promise<void> {
-  const subscriptions = (await subscriptionsOf(target, signal)).map(({ name }) => name);
+  const subscriptions = (await appliersOf(target, signal)).map(({ name }) => name);
   await catchUp({ source, target, subscriptions, signal, events });
 }
 

@@ -36,9 +36,9 @@ import {
   parseReplicationName,
   planPublication,
   type PublishedRows,
+  readApplierProgress,
   readDatabaseRef,
   readStreams,
-  readSubscriptions,
   type ReplicationNames,
   type ReplicationScope,
   type ReplicationStream,
@@ -127,7 +127,7 @@ export class ReplicationSetup {
         scope,
         epoch: Math.max(0, ...streams.map(({ epoch }) => epoch)) + 1,
         policy: sync.identity,
-        remembered: streams.flatMap(({ descriptor }) => descriptor?.changedIdentities ?? []),
+        remembered: streams.flatMap(({ scopeComment }) => scopeComment?.changedIdentities ?? []),
         slotTimeoutMs: sync.slotTimeoutMs,
         failover: sync.failover,
         createdAt: sync.now,
@@ -152,7 +152,7 @@ export class ReplicationSetup {
   async #unsubscribe(hash: string): Promise<void> {
     const { target, signal } = this.#options;
     await using session = await this.#open(target);
-    const own = (await readSubscriptions(session)).flatMap(({ name }) => {
+    const own = (await readApplierProgress(session)).flatMap(({ name }) => {
       const parts = parseReplicationName(name);
       return parts === undefined ? [] : [{ name, hash: parts.hash }];
     });
@@ -313,12 +313,12 @@ export class ReplicationSetup {
       events: recorder.events,
     };
     await recorder.step(async () => {
-      for (const { name, epoch, publication, descriptor } of this.#earlier) {
+      for (const { name, epoch, publication, scopeComment } of this.#earlier) {
         const listed = new Set(publication?.tables.map((table) => tableKey(table)));
         await using _applier = await handOver({
           ...common,
           names: { slot: name, publication: name, subscription: name },
-          descriptor: descriptor ??
+          scopeComment: scopeComment ??
             await describeScope(await this.#scope(), {
               epoch,
               createdAt: sync.now,

@@ -51,11 +51,11 @@ export function streamStatus(input: StreamInput): StreamStatus {
     ...source,
     silenceMs: applier?.workerPid === undefined ? undefined : applier.silenceMs,
   });
-  const descriptor = publication?.descriptor ?? applier?.descriptor;
+  const scopeComment = publication?.scopeComment ?? applier?.scopeComment;
   return {
     name,
     epoch: input.parts.epoch,
-    createdAt: descriptor?.createdAt ?? null,
+    createdAt: scopeComment?.createdAt ?? null,
     state: streamState({
       slot: reading,
       subscription: applier,

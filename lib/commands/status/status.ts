@@ -219,12 +219,12 @@ export class StatusMonitor implements AsyncDisposable {
     for (const [name, places] of streams) {
       const parts = parseReplicationName(name);
       const facts = places.source === undefined ? undefined : sources.get(places.source);
-      const descriptor = describedBy(name) ??
-        facts?.publications.find((each) => each.name === name)?.descriptor;
-      if (parts === undefined || isForeign(descriptor, { source, target })) continue;
+      const scopeComment = describedBy(name) ??
+        facts?.publications.find((each) => each.name === name)?.scopeComment;
+      if (parts === undefined || isForeign(scopeComment, { source, target })) continue;
       if (!this.#isSelected(places.source ?? places.target)) continue;
       // a slot without a subscription belongs to the database that its publication names
-      const onTarget = places.target ?? descriptor?.target.database;
+      const onTarget = places.target ?? scopeComment?.target.database;
       const key = JSON.stringify([places.source, onTarget]);
       const pair = pairs.get(key) ?? {
         source: places.source,
@@ -358,10 +358,10 @@ interface Pair {
  * Whether the stream belongs to another server, by system identifiers if the role may read them.
  */
 function isForeign(
-  descriptor: ScopeComment | undefined,
+  scopeComment: ScopeComment | undefined,
   { source, target }: Pick<Readings, "source" | "target">,
 ): boolean {
-  if (descriptor === undefined) return false;
+  if (scopeComment === undefined) return false;
   const differs = (
     described: string,
     server: Reachable<{ readonly systemIdentifier: string | undefined }>,
@@ -369,26 +369,26 @@ function isForeign(
     const known = server.reached ? server.value.systemIdentifier : undefined;
     return known !== undefined && /^\d+$/.test(described) && described !== known;
   };
-  return differs(descriptor.source.system, source) || differs(descriptor.target.system, target);
+  return differs(scopeComment.source.system, source) || differs(scopeComment.target.system, target);
 }
 
-function descriptorsOf(
+function scopeCommentsOf(
   { sourceFacts, targetFacts, streams }: Pair,
 ): readonly ScopeComment[] {
   return streams.flatMap(({ name }) =>
     findDescriptor(targetFacts, name) ??
-      sourceFacts?.publications.find((each) => each.name === name)?.descriptor ?? []
+      sourceFacts?.publications.find((each) => each.name === name)?.scopeComment ?? []
   );
 }
 
 /** The rules that the streams were started with. */
 function rulesOf(pair: Pair): TableRules {
-  return rulesFromWords(descriptorsOf(pair)[0]?.words ?? []);
+  return rulesFromWords(scopeCommentsOf(pair)[0]?.words ?? []);
 }
 
 function skippedTables(pair: Pair): (table: TableName) => boolean {
   const skipped = new Set(
-    descriptorsOf(pair).flatMap(({ skipped = [] }) => skipped).map((table) => tableKey(table)),
+    scopeCommentsOf(pair).flatMap(({ skipped = [] }) => skipped).map((table) => tableKey(table)),
   );
   return (table) => skipped.has(tableKey(table));
 }
@@ -401,7 +401,7 @@ function findDescriptor(
   facts: TargetStatusFacts | undefined,
   name: string,
 ): ScopeComment | undefined {
-  return facts?.appliers.find((applier) => applier.name === name)?.descriptor;
+  return facts?.appliers.find((applier) => applier.name === name)?.scopeComment;
 }
 
 function serverStatus(

@@ -16,7 +16,7 @@ import type { ReplicationStatus } from "./replication_status.ts";
 
 /** The tables of a database to copy. */
 export interface ChosenTables {
-  readonly situation: ReplicationStatus;
+  readonly status: ReplicationStatus;
   readonly tables: readonly Table[];
 }
 
@@ -26,7 +26,7 @@ export interface ChosenTables {
  * @throws UsageError with every pattern that matches nothing
  */
 export function chooseTables(
-  situations: readonly ReplicationStatus[],
+  statuses: readonly ReplicationStatus[],
   { tables, areNew }: CopyAction,
 ): readonly ChosenTables[] {
   const path = areNew ? "--add-tables" : "--resnapshot";
@@ -40,23 +40,23 @@ export function chooseTables(
     problems.push({ path, message: reading.problem });
     return [];
   });
-  const offered = situations.map((situation) => ({
-    situation,
+  const offered = statuses.map((status) => ({
+    status,
     tables: areNew
-      ? situation.appeared
-      : situation.tables.filter((table) => !situation.appeared.includes(table)),
+      ? status.appeared
+      : status.tables.filter((table) => !status.appeared.includes(table)),
   }));
   // the name of a partitioned table selects its new partitions
-  const matches = (situation: ReplicationStatus, table: Table, pattern: TablePattern) =>
+  const matches = (status: ReplicationStatus, table: Table, pattern: TablePattern) =>
     [table, ...(areNew && table.partitionRoot !== undefined ? [table.partitionRoot] : [])].some((
       { schema, name },
-    ) => matchesTable(pattern, { database: situation.source.database, schema, name }));
+    ) => matchesTable(pattern, { database: status.source.database, schema, name }));
   for (const { text, pattern } of patterns) {
     if (
-      offered.some(({ situation, tables }) => tables.some((t) => matches(situation, t, pattern)))
+      offered.some(({ status, tables }) => tables.some((t) => matches(status, t, pattern)))
     ) continue;
-    const names = offered.flatMap(({ situation, tables }) =>
-      tables.map(({ schema, name }) => ({ database: situation.source.database, schema, name }))
+    const names = offered.flatMap(({ status, tables }) =>
+      tables.map(({ schema, name }) => ({ database: status.source.database, schema, name }))
     );
     problems.push({
       path,
@@ -68,10 +68,10 @@ export function chooseTables(
     });
   }
   if (problems.length > 0) throw new UsageError(problems);
-  return offered.map(({ situation, tables }) => ({
-    situation,
+  return offered.map(({ status, tables }) => ({
+    status,
     tables: tables.filter((table) =>
-      patterns.some(({ pattern }) => matches(situation, table, pattern))
+      patterns.some(({ pattern }) => matches(status, table, pattern))
     ),
   })).filter(({ tables }) => tables.length > 0);
 }

@@ -40,7 +40,7 @@ import { type CopyStage, explainFailedCopy, withdrawCopy } from "./withdraw_copy
 
 /** What {@linkcode copyAgain} takes. */
 export interface CopyAgainOptions {
-  readonly situation: ReplicationStatus;
+  readonly status: ReplicationStatus;
   readonly tables: readonly Table[];
   readonly options: SyncOptions;
   /** The tool that dumps the structure of new tables; undefined if the tables exist. */
@@ -58,8 +58,8 @@ export interface CopyAgainOptions {
  * undone, the tables are in no stream, and the error says so.
  */
 export async function copyAgain(work: CopyAgainOptions): Promise<void> {
-  const { situation, options, signal, tool, recorder } = work;
-  const { source, target } = situation;
+  const { status, options, signal, tool, recorder } = work;
+  const { source, target } = status;
   await using from = await retry(() => openSession(source, { signal }), { signal });
   await using to = await retry(() => openSession(target, { signal }), { signal });
   const settings = await copySessionSettings(to, {
@@ -67,7 +67,7 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
     areNew: tool !== undefined,
   });
   await refuseUnpublishable(work, { from, to });
-  const remembered = await removeFromStreams(situation.streams, {
+  const remembered = await removeFromStreams(status.streams, {
     tables: work.tables,
     from,
     to,
@@ -81,7 +81,7 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
     started = await startCopyStream(work, remembered);
     await using _held = started.snapshot;
     const making = tool === undefined ? undefined : {
-      ...{ situation, tables: work.tables, tool, start: started, from, to, recorder, signal },
+      ...{ status, tables: work.tables, tool, start: started, from, to, recorder, signal },
       actsAsReplica: "session_replication_role" in settings,
     };
     if (making !== undefined) {
@@ -103,7 +103,7 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
       events: work.recorder.events,
     });
   } catch (error) {
-    const left = await withdrawCopy(situation, {
+    const left = await withdrawCopy(status, {
       ...{ started, structure, stage, error },
       lost: to.isOpen ? undefined : to.processId,
     });
@@ -118,22 +118,22 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
 
 /** Finds what cannot be published, or would stop the stream later, before anything is changed. */
 async function refuseUnpublishable(
-  { situation, tables: wanted, options, recorder }: CopyAgainOptions,
+  { status, tables: wanted, options, recorder }: CopyAgainOptions,
   { from, to }: { readonly from: Session; readonly to: Session },
 ): Promise<void> {
-  const { scope, source: { database } } = situation;
+  const { scope, source: { database } } = status;
   const { tables, predicateOf } = await selectRows(from, wanted, scope.rules);
   await planPublication({ session: from, tables, predicateOf, policy: options.sync.identity });
-  const hazards = await readHazards(situation, { tables, source: from, target: to });
+  const hazards = await readHazards(status, { tables, source: from, target: to });
   refuseCertain(hazards, database);
   for (const event of hazardEvents(hazards, database)) recorder.events(event);
 }
 
 function startCopyStream(
-  { situation, tables, options, recorder, signal, tool }: CopyAgainOptions,
+  { status, tables, options, recorder, signal, tool }: CopyAgainOptions,
   remembered: readonly ChangedIdentity[],
 ): Promise<StreamStart> {
-  const { source, scope, streams } = situation;
+  const { source, scope, streams } = status;
   const wanted = new Set(tables.map((table) => tableKey(table)));
   return recorder.step(() =>
     startStream(source, {
@@ -162,18 +162,18 @@ function startCopyStream(
 }
 
 async function copyRows(
-  { situation, options, tool, recorder, signal }: CopyAgainOptions,
+  { status, options, tool, recorder, signal }: CopyAgainOptions,
   { start, to, settings }: {
     readonly start: StreamStart;
     readonly to: Session;
     readonly settings: Readonly<Record<string, string>>;
   },
 ): Promise<void> {
-  const { source, target, planned } = situation;
+  const { source, target, planned } = status;
   const { predicateOf } = await selectRows(
     start.snapshot.session,
     start.tables,
-    situation.scope.rules,
+    status.scope.rules,
   );
   await checkRowTypes(start.snapshot.session, to);
   if (tool === undefined) await emptyTables(to, start.published);

@@ -25,18 +25,18 @@ import type { ReplicationStatus } from "./replication_status.ts";
 
 /** A stream that an apply error has stopped, with its databases. */
 export interface FailedStream {
-  readonly situation: ReplicationStatus;
+  readonly status: ReplicationStatus;
   readonly stream: ReplicationStream;
 }
 
 /** Streams that an apply error has stopped, or that keep failing. */
-export function failedStreams(situations: readonly ReplicationStatus[]): readonly FailedStream[] {
-  return situations.flatMap((situation) =>
-    situation.verdicts.filter(({ stream, action }) =>
+export function failedStreams(statuses: readonly ReplicationStatus[]): readonly FailedStream[] {
+  return statuses.flatMap((status) =>
+    status.verdicts.filter(({ stream, action }) =>
       action === "retry" ||
       // before 15 nothing counts errors
       (action === "enable" || action === "wait") && (stream.subscription?.applyErrors ?? 1) > 0
-    ).map(({ stream }) => ({ situation, stream }))
+    ).map(({ stream }) => ({ status, stream }))
   );
 }
 
@@ -46,23 +46,23 @@ export function failedStreams(situations: readonly ReplicationStatus[]): readonl
  * @throws ReplicatorError with every reason; nothing was changed
  */
 export async function refuseWhatCannotFollow(
-  situations: readonly ReplicationStatus[],
+  statuses: readonly ReplicationStatus[],
   { retrying, signal }: { readonly retrying: boolean; readonly signal: AbortSignal },
 ): Promise<void> {
   const refusals: { readonly isFailing: boolean; readonly lines: readonly string[] }[] = [];
-  for (const situation of situations) {
-    const { streams, verdicts, source } = situation;
+  for (const status of statuses) {
+    const { streams, verdicts, source } = status;
     const refuse = (isFailing: boolean, lines: readonly string[]) => {
       if (lines.length === 0) return;
       refusals.push({ isFailing, lines: lines.map((line) => `${source.database}: ${line}`) });
     };
-    if (streams.length === 0) refuse(false, explainNoStream(situation));
+    if (streams.length === 0) refuse(false, explainNoStream(status));
     for (const verdict of verdicts) {
       if (verdict.action === "refuse" || verdict.action === "retry") {
         if (retrying && verdict.action === "retry") continue;
-        refuse(false, await explain(verdict, situation, signal));
+        refuse(false, await explain(verdict, status, signal));
       } else if (!retrying) {
-        const lines = await explainHidden(verdict, situation, signal);
+        const lines = await explainHidden(verdict, status, signal);
         refuse(verdict.action === "wait", lines);
       }
     }
@@ -95,10 +95,10 @@ function explainNoStream({ wanted, others, target }: ReplicationStatus): string[
 
 async function explain(
   { message, remedy, action, stream }: StreamVerdict,
-  situation: ReplicationStatus,
+  status: ReplicationStatus,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const cause = action === "retry" ? await explainFailure({ situation, stream }, signal) : [];
+  const cause = action === "retry" ? await explainFailure({ status, stream }, signal) : [];
   return [
     message,
     ...cause.map((line) => `  ${line}`),
@@ -120,7 +120,7 @@ async function explainFailure(
 
 /** Diagnoses the next transaction of a stream, unless its slot is being read. */
 async function diagnoseStream(
-  { situation: { source, target }, stream: { subscription, slot, publication } }: FailedStream,
+  { status: { source, target }, stream: { subscription, slot, publication } }: FailedStream,
   signal: AbortSignal,
 ): Promise<ApplyErrorDiagnosis> {
   if (
@@ -148,14 +148,14 @@ async function diagnoseStream(
 /** Explains stopped streams that turn out to be failing: before 15 nothing counts apply errors. */
 async function explainHidden(
   verdict: StreamVerdict,
-  situation: ReplicationStatus,
+  status: ReplicationStatus,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const { action, stream } = verdict;
   const isIdle = (action === "wait" || action === "enable") &&
     stream.subscription?.workerPid === undefined;
   if (!isIdle) return [];
-  const { obstacles, lines } = await diagnoseStream({ situation, stream }, signal);
+  const { obstacles, lines } = await diagnoseStream({ status, stream }, signal);
   if (obstacles.length === 0) return [];
   return [
     `the subscription ${stream.name} ${

@@ -43,10 +43,10 @@ export interface FollowContext {
  * @returns what was done, in words
  */
 export async function follow(
-  situation: ReplicationStatus,
+  status: ReplicationStatus,
   { options, recorder, run }: FollowContext,
 ): Promise<readonly string[]> {
-  const { source, target, verdicts } = situation;
+  const { source, target, verdicts } = status;
   const { signal } = run;
   const database = source.database;
   await using from = await retry(() => openSession(source, { signal }), { signal });
@@ -56,8 +56,8 @@ export async function follow(
       tableKey(table)
     ),
   );
-  const tables = situation.tables.filter((table) => published.has(tableKey(table)));
-  const hazards = await readHazards(situation, { tables, source: from, target: to });
+  const tables = status.tables.filter((table) => published.has(tableKey(table)));
+  const hazards = await readHazards(status, { tables, source: from, target: to });
   for (const event of hazardEvents(hazards, database)) recorder.events(event);
   const types = { source: await readTypes(from), target: await readTypes(to) };
   for (const drift of compareTypes(types, (table) => published.has(tableKey(table)))) {
@@ -73,7 +73,7 @@ export async function follow(
   const done: string[] = [];
   await recorder.step(async () => {
     for (const verdict of verdicts) {
-      const change = await start(verdict, { situation, from, to, options, signal });
+      const change = await start(verdict, { status, from, to, options, signal });
       if (change !== undefined) done.push(change);
     }
   }, { step: "subscription", database, summarise: () => done.join("; ") || "already enabled" });
@@ -99,15 +99,15 @@ export async function follow(
 
 async function start(
   { stream, action }: StreamVerdict,
-  { situation, from, to, options, signal }: {
-    readonly situation: ReplicationStatus;
+  { status, from, to, options, signal }: {
+    readonly status: ReplicationStatus;
     readonly from: Session;
     readonly to: Session;
     readonly options: SyncOptions;
     readonly signal: AbortSignal;
   },
 ): Promise<string | undefined> {
-  const { name, publication, descriptor, epoch } = stream;
+  const { name, publication, scopeComment, epoch } = stream;
   if (action === "wait") return undefined;
   if (action !== "hand-over") {
     await using applier = openApplier(to, { name, signal });
@@ -115,14 +115,14 @@ async function start(
     return `${name} enabled`;
   }
   const listed = new Set(publication?.tables.map((table) => tableKey(table)));
-  const known: ScopeComment = descriptor ?? { ...situation.wanted, epoch };
+  const known: ScopeComment = scopeComment ?? { ...status.wanted, epoch };
   await using applier = await handOver({
     source: from,
     target: to,
     names: { slot: name, publication: name, subscription: name },
-    descriptor: known,
-    published: situation.tables.filter((table) => listed.has(tableKey(table))),
-    access: accessTo(situation.source, options.sync),
+    scopeComment: known,
+    published: status.tables.filter((table) => listed.has(tableKey(table))),
+    access: accessTo(status.source, options.sync),
     copiedAt: options.sync.now,
     signal,
   });
@@ -180,8 +180,7 @@ export async function skip(
 
 /** @returns the next transaction if it is another one, which changes nothing */
 async function skipIn(
-  { situation: { source, target }, stream: { name, subscription, slot, publication } }:
-    FailedStream,
+  { status: { source, target }, stream: { name, subscription, slot, publication } }: FailedStream,
   { lsn, signal }: { readonly lsn: Lsn; readonly signal: AbortSignal },
 ): Promise<readonly string[] | undefined> {
   if (subscription === undefined || slot === undefined || publication === undefined) return [];

@@ -39,7 +39,7 @@ import type { ReplicationStatus } from "./replication_status.ts";
 
 /** What {@linkcode makeTables} takes. */
 export interface NewTablesOptions {
-  readonly situation: ReplicationStatus;
+  readonly status: ReplicationStatus;
   readonly tables: readonly Table[];
   readonly tool: DumpTool;
   readonly start: Pick<StreamStart, "snapshot">;
@@ -73,7 +73,7 @@ export interface NewStructure {
  * tables and checking their keys takes no time.
  */
 export async function makeTables(options: NewTablesOptions): Promise<NewStructure> {
-  const { situation, tables, to, actsAsReplica, recorder } = options;
+  const { status, tables, to, actsAsReplica, recorder } = options;
   const relations = await withMissingParents(options);
   const objects = await findMissingObjects(
     options.start.snapshot.session,
@@ -85,7 +85,7 @@ export async function makeTables(options: NewTablesOptions): Promise<NewStructur
   const isLate = (statement: DumpStatement) =>
     firesForReplica(statement) || !actsAsReplica && needsRows(statement);
   const wanted = new Set(tables.map((table) => tableKey(table)));
-  const leftovers = situation.halfAdded.filter((table) => wanted.has(tableKey(table)));
+  const leftovers = status.halfAdded.filter((table) => wanted.has(tableKey(table)));
   await recorder.step(
     () =>
       applyAtOnce(options, {
@@ -94,7 +94,7 @@ export async function makeTables(options: NewTablesOptions): Promise<NewStructur
       }),
     {
       step: "schema",
-      database: situation.source.database,
+      database: status.source.database,
       summarise: () => plural(relations.length, "table"),
     },
   );
@@ -199,15 +199,15 @@ async function relationIds(
 }
 
 async function readStatements(
-  { situation, tool, start, signal }: NewTablesOptions,
+  { status, tool, start, signal }: NewTablesOptions,
   { relations, objects }: {
     readonly relations: readonly TableName[];
     readonly objects: readonly SchemaObject[];
   },
 ): Promise<readonly DumpStatement[]> {
   const dump = {
-    endpoint: situation.source,
-    encoding: situation.planned.source.encoding,
+    endpoint: status.source,
+    encoding: status.planned.source.encoding,
     tool,
     snapshot: start.snapshot.identifier,
     signal,
@@ -226,7 +226,7 @@ const applyDelaysMs: readonly number[] = [0, 0, 0, 0];
  * it: then the other streams catch up first.
  */
 async function applyAtOnce(
-  { situation, to, recorder, signal }: NewTablesOptions,
+  { status, to, recorder, signal }: NewTablesOptions,
   { before, statements }: {
     readonly before: readonly string[];
     readonly statements: readonly DumpStatement[];
@@ -248,7 +248,7 @@ async function applyAtOnce(
     } catch (error) {
       if (sqlStateOf(error) !== SqlState.checkViolation || hasCaughtUp) throw error;
       hasCaughtUp = true;
-      await catchUpOthers(situation, { recorder, signal });
+      await catchUpOthers(status, { recorder, signal });
       return await apply();
     }
   }, { delaysMs: applyDelaysMs, isRetryable: isOfLocks, signal });

@@ -37,13 +37,13 @@ export async function removeFromStreams(
   const leavingKeys = new Set(tables.map((table) => tableKey(table)));
   const remembered: ChangedIdentity[] = [];
   for (const stream of streams) {
-    const { publication, descriptor, name } = stream;
+    const { publication, scopeComment, name } = stream;
     const listed = publication?.tables ?? stream.subscription?.tables ?? [];
     const leaving = listed.filter((table) => leavingKeys.has(tableKey(table)));
-    const unfinished = stream.subscription === undefined && descriptor?.copiedAt === undefined;
+    const unfinished = stream.subscription === undefined && scopeComment?.copiedAt === undefined;
     if (leaving.length === 0 && !(unfinished && listed.length === 0)) continue;
     remembered.push(
-      ...descriptor?.changedIdentities.filter((table) => leavingKeys.has(tableKey(table))) ?? [],
+      ...scopeComment?.changedIdentities.filter((table) => leavingKeys.has(tableKey(table))) ?? [],
     );
     if (leaving.length === listed.length) {
       await removeStream(stream, { from, to, signal });

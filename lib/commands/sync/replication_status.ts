@@ -74,7 +74,8 @@ export async function readReplicationStatus(
   });
   const streams = await readStreams(described.hash, { source: from, target: to });
   // time windows reach back from the moment of the first copy
-  const now = streams.find(({ descriptor }) => descriptor !== undefined)?.descriptor?.rulesNow;
+  const now = streams.find(({ scopeComment }) => scopeComment !== undefined)?.scopeComment
+    ?.rulesNow;
   const rules = { ...input.rules, ...(now === undefined ? {} : { now }) };
   const { tables } = await selectRows(from, undefined, rules);
   const listed = streams.flatMap(({ publication }) => publication?.tables ?? []);
@@ -108,10 +109,10 @@ export async function readReplicationStatus(
 
 /** Tables of an interrupted `--add-tables`: incomplete or missing on the target. */
 function unfinishedAdditions(
-  { publication, subscription, descriptor }: ReplicationStream,
+  { publication, subscription, scopeComment }: ReplicationStream,
 ): readonly TableName[] {
-  if (subscription !== undefined || descriptor?.copiedAt !== undefined) return [];
-  const added = new Set((descriptor?.added ?? []).map((table) => tableKey(table)));
+  if (subscription !== undefined || scopeComment?.copiedAt !== undefined) return [];
+  const added = new Set((scopeComment?.added ?? []).map((table) => tableKey(table)));
   return publication?.tables.filter((table) => added.has(tableKey(table))) ?? [];
 }
 
@@ -128,7 +129,7 @@ async function readOthers(
   { from, to }: { readonly from: Session; readonly to: Session },
 ): Promise<readonly ScopeComment[]> {
   const described = [...await readPublications(from), ...await readDescribedSubscriptions(to)]
-    .flatMap(({ descriptor }) => descriptor ?? [])
+    .flatMap(({ scopeComment }) => scopeComment ?? [])
     .filter((other) => other.hash !== wanted.hash && sameDatabaseRefs(wanted, other));
   return [...new Map(described.map((each) => [each.hash, each])).values()];
 }

@@ -50,9 +50,9 @@ export async function executeSync(
   if (planning.problems.length > 0) throw new UsageError(planning.problems);
   const missing = planning.databases.filter(({ existing }) => existing === undefined);
   if (missing.length > 0) throw missingDatabases(missing.map(({ target }) => target));
-  const situations: ReplicationStatus[] = [];
+  const statuses: ReplicationStatus[] = [];
   for (const planned of planning.databases) {
-    situations.push(
+    statuses.push(
       await readReplicationStatus({
         planned,
         source: withDatabase(options.source, planned.source.name),
@@ -64,11 +64,11 @@ export async function executeSync(
   }
   const { action } = options;
   if (action.kind === "copy") {
-    const chosen = chooseTables(situations, action);
+    const chosen = chooseTables(statuses, action);
     const plan: SyncPlan = {
-      databases: chosen.map(({ situation, tables }) => ({
-        source: situation.source.database,
-        target: situation.target.database,
+      databases: chosen.map(({ status, tables }) => ({
+        source: status.source.database,
+        target: status.target.database,
         tables: tables.map(({ schema, name, bytes }) => ({ schema, name, bytes })),
       })),
       areNew: action.areNew,
@@ -85,13 +85,13 @@ export async function executeSync(
       await copyAgain({ ...each, options, tool, recorder, signal: run.signal });
     }
   } else if (action.kind === "skip") {
-    await skip(failedStreams(situations), { options, lsn: action.lsn, recorder, run });
+    await skip(failedStreams(statuses), { options, lsn: action.lsn, recorder, run });
   }
-  return await followAll(situations, { options, recorder, run, start });
+  return await followAll(statuses, { options, recorder, run, start });
 }
 
 async function followAll(
-  situations: readonly ReplicationStatus[],
+  statuses: readonly ReplicationStatus[],
   { options, recorder, run, start }: {
     readonly options: SyncOptions;
     readonly recorder: Recorder;
@@ -100,27 +100,27 @@ async function followAll(
   },
 ): Promise<SyncReport> {
   const fresh: ReplicationStatus[] = [];
-  for (const situation of situations) {
+  for (const status of statuses) {
     fresh.push(
-      await readReplicationStatus({ ...situation, rules: options.rules, signal: run.signal }),
+      await readReplicationStatus({ ...status, rules: options.rules, signal: run.signal }),
     );
   }
   const retrying = options.action.kind === "retry" || options.action.kind === "skip";
   await refuseWhatCannotFollow(fresh, { retrying, signal: run.signal });
   const databases: SyncDatabaseReport[] = [];
-  for (const situation of fresh) {
-    for (const warning of describeVerdicts(situation)) recorder.events(warning);
-    const done = await follow(situation, { options, recorder, run });
+  for (const status of fresh) {
+    for (const warning of describeVerdicts(status)) recorder.events(warning);
+    const done = await follow(status, { options, recorder, run });
     databases.push({
-      source: situation.source.database,
-      target: situation.target.database,
-      streams: situation.streams.map(({ name, epoch, publication }) => ({
+      source: status.source.database,
+      target: status.target.database,
+      streams: status.streams.map(({ name, epoch, publication }) => ({
         name,
         epoch,
         tables: publication?.tables.length ?? 0,
       })),
       done,
-      unfollowed: [...situation.unfollowed, ...situation.appeared].map(displayName),
+      unfollowed: [...status.unfollowed, ...status.appeared].map(displayName),
     });
   }
   return {

@@ -229,8 +229,8 @@ async function structureOf(
 /** Whether an enabled subscription owned by the tool reads a slot of the source's database. */
 async function hasOwnSubscription(source: Session, target: Session): Promise<boolean> {
   const names = (await readDescribedSubscriptions(target)).flatMap((
-    { enabled, descriptor, slotName },
-  ) => enabled && descriptor !== undefined && slotName !== undefined ? [slotName] : []);
+    { enabled, scopeComment, slotName },
+  ) => enabled && scopeComment !== undefined && slotName !== undefined ? [slotName] : []);
   const { name: database } = await source.queryOne<{ name: string }>(
     "SELECT pg_catalog.current_database() AS name",
   );
@@ -269,7 +269,7 @@ async function withStoredWindows(
     changedIdentities: [],
   });
   const stored = (await readDescribedSubscriptions(target))
-    .flatMap(({ descriptor }) => descriptor?.hash === hash ? descriptor.rulesNow : []);
+    .flatMap(({ scopeComment }) => scopeComment?.hash === hash ? scopeComment.rulesNow : []);
   const [now] = stored;
   if (now === undefined) return scope;
   const decided = decideTables({ ...rules, now }, scope.source);

@@ -13,8 +13,8 @@ import {
   ReplicatorError,
 } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
+import type { ApplierProgress } from "../read_appliers.ts";
 import type { SlotState } from "../slot/read_slots.ts";
-import type { SubscriptionState } from "../subscription/read_subscriptions.ts";
 import { type ApplyErrorDiagnosis, diagnoseApplyError } from "./diagnose_apply_error.ts";
 
 interface ServerSessions {
@@ -25,7 +25,7 @@ interface ServerSessions {
 /** A subscription that is waited for. */
 export interface AwaitedSubscription {
   /** Undefined if the target has no such subscription. */
-  readonly subscription: SubscriptionState | undefined;
+  readonly subscription: ApplierProgress | undefined;
   /** Undefined if the source has no such slot. */
   readonly slot: SlotState | undefined;
   /** Apply errors since the wait began, or since anything was applied. */

@@ -11,9 +11,9 @@ import {
   ReplicatorError,
 } from "../../core/internal.ts";
 import { pause, type Session } from "../../postgres/internal.ts";
+import { readApplierProgress } from "../read_appliers.ts";
 import { readSlots } from "../slot/read_slots.ts";
 import { readWalPosition, type WalPosition } from "../slot/wal_position.ts";
-import { readSubscriptions } from "../subscription/read_subscriptions.ts";
 import {
   type AwaitedSubscription,
   blockingReason,
@@ -79,7 +79,7 @@ export async function waitForLsn(options: WaitForLsnOptions): Promise<void> {
   if (subscriptions.length === 0) throw new RangeError("no subscription given");
   const watch = new LsnWatch(options);
   for (let pauseMs = minPauseMs;; pauseMs = Math.min(maxPauseMs, pauseMs * 2)) {
-    const states = await readSubscriptions(target, subscriptions);
+    const states = await readApplierProgress(target, subscriptions);
     const slotNames = states.flatMap(({ slotName }) => slotName ?? []);
     const slots = await readSlots(source, slotNames);
     const wal = await readWalPosition(source);

@@ -20,7 +20,7 @@ export interface OwnedPublication {
   /** Number of published tables. */
   readonly tables: number;
   /** Its comment; undefined without one that the tool understands. */
-  readonly descriptor: ScopeComment | undefined;
+  readonly scopeComment: ScopeComment | undefined;
   /**
    * Whether its owner is this session's role or a superuser: an owner can write anything into the
    * comment.
@@ -61,7 +61,7 @@ export async function listOwnedPublications(
       allTables: row.all_tables,
       viaRoot: row.via_root,
       tables: row.tables,
-      descriptor: parseComment(row.comment),
+      scopeComment: parseComment(row.comment),
       isTrusted: row.is_trusted,
     }];
   });

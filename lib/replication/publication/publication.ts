@@ -278,10 +278,10 @@ const lockRetryDelaysMs: readonly number[] = [0, 0, 0, 0];
  */
 export async function createPublication(
   session: Session,
-  { name, plan, descriptor }: {
+  { name, plan, scopeComment }: {
     readonly name: string;
     readonly plan: PublicationPlan;
-    readonly descriptor: ScopeComment;
+    readonly scopeComment: ScopeComment;
   },
 ): Promise<void> {
   const statements = [
@@ -292,7 +292,7 @@ export async function createPublication(
       `ALTER TABLE ${quoteQualified(schema, name)} REPLICA IDENTITY FULL`
     ),
     createPublicationStatement(name, plan.tables),
-    commentOnPublication(name, { ...descriptor, changedIdentities: plan.changedIdentities }),
+    commentOnPublication(name, { ...scopeComment, changedIdentities: plan.changedIdentities }),
   ];
   await retry(
     () =>
@@ -311,11 +311,11 @@ function isLockConflict(error: unknown): boolean {
 /** Updates the comment of an existing publication. */
 export async function describePublication(
   session: Session,
-  { name, descriptor }: { readonly name: string; readonly descriptor: ScopeComment },
+  { name, scopeComment }: { readonly name: string; readonly scopeComment: ScopeComment },
 ): Promise<void> {
   await withoutEventTriggers(
     session,
-    () => session.execute(commentOnPublication(name, descriptor)),
+    () => session.execute(commentOnPublication(name, scopeComment)),
   );
 }
 

@@ -105,8 +105,8 @@ export async function describeScope(
 }
 
 /** The text of a comment. */
-export function printComment(descriptor: ScopeComment): string {
-  return JSON.stringify(descriptor);
+export function printComment(scopeComment: ScopeComment): string {
+  return JSON.stringify(scopeComment);
 }
 
 /** Parses a comment; undefined if the tool did not write it, or a later version did. */
@@ -148,16 +148,16 @@ function isDatabaseRef(value: unknown): value is DatabaseRef {
 }
 
 /** The statement that sets a publication's comment. */
-export function commentOnPublication(name: string, descriptor: ScopeComment): string {
+export function commentOnPublication(name: string, scopeComment: ScopeComment): string {
   return `COMMENT ON PUBLICATION ${quoteIdentifier(name)} IS ${
-    quoteLiteral(printComment(descriptor))
+    quoteLiteral(printComment(scopeComment))
   }`;
 }
 
 /** The statement that sets a subscription's comment. */
-export function commentOnSubscription(name: string, descriptor: ScopeComment): string {
+export function commentOnSubscription(name: string, scopeComment: ScopeComment): string {
   return `COMMENT ON SUBSCRIPTION ${quoteIdentifier(name)} IS ${
-    quoteLiteral(printComment(descriptor))
+    quoteLiteral(printComment(scopeComment))
   }`;
 }
 

@@ -61,8 +61,8 @@ export function evaluateStream(stream: ReplicationStream): StreamVerdict {
 
 /** Why rows are missing, or changes can no longer be read; undefined if neither is so. */
 function findUnresumable(stream: ReplicationStream): Finding | undefined {
-  const { name, slot, publication, subscription, descriptor } = stream;
-  if (subscription === undefined && descriptor?.copiedAt === undefined) {
+  const { name, slot, publication, subscription, scopeComment } = stream;
+  if (subscription === undefined && scopeComment?.copiedAt === undefined) {
     return [
       "refuse",
       `${name}: not all rows of ${
@@ -97,7 +97,7 @@ function findUnresumable(stream: ReplicationStream): Finding | undefined {
 
 function unfinishedRemedy(stream: ReplicationStream): string {
   if (stream.epoch === 1) return "run init --enable-sync again, or cleanup to abandon the copy";
-  const option = stream.descriptor?.added === undefined ? "--resnapshot" : "--add-tables";
+  const option = stream.scopeComment?.added === undefined ? "--resnapshot" : "--add-tables";
   return `run sync ${option} again for its tables${listOf(stream)}`;
 }
 

@@ -20,7 +20,7 @@ export interface PublicationState {
   /** Sorted by name; a partitioned table as the publication lists it. */
   readonly tables: readonly TableName[];
   /** Its comment; undefined if the tool did not write it. */
-  readonly descriptor: ScopeComment | undefined;
+  readonly scopeComment: ScopeComment | undefined;
 }
 
 const publicationStatement = `
@@ -55,14 +55,14 @@ export async function readPublications(
     name,
     allTables: all_tables,
     tables,
-    descriptor: parseComment(comment),
+    scopeComment: parseComment(comment),
   }));
 }
 
 /** A subscription with its comment and its tables. */
 export interface DescribedSubscription extends SubscriptionState {
   /** Its comment; undefined if the tool did not write it. */
-  readonly descriptor: ScopeComment | undefined;
+  readonly scopeComment: ScopeComment | undefined;
   /** Tables in `pg_subscription_rel`: changes of other tables are ignored. */
   readonly tables: readonly TableName[];
 }
@@ -94,7 +94,7 @@ export async function readDescribedSubscriptions(
   );
   return states.map((state) => ({
     ...state,
-    descriptor: parseComment(rows.get(state.name)?.comment),
+    scopeComment: parseComment(rows.get(state.name)?.comment),
     tables: rows.get(state.name)?.tables ?? [],
   }));
 }
@@ -112,7 +112,7 @@ export interface ReplicationStream {
   /** Subscription on the target; undefined if it does not exist. */
   readonly subscription: DescribedSubscription | undefined;
   /** The comment of the publication, or else of the subscription. */
-  readonly descriptor: ScopeComment | undefined;
+  readonly scopeComment: ScopeComment | undefined;
 }
 
 /** Reads all streams of a scope, ordered by snapshot generation. */
@@ -141,7 +141,7 @@ export async function readStreams(
       publication,
       slot: slots.find((each) => each.name === name),
       subscription,
-      descriptor: publication?.descriptor ?? subscription?.descriptor,
+      scopeComment: publication?.scopeComment ?? subscription?.scopeComment,
     };
   }).sort((a, b) => a.epoch - b.epoch);
 }

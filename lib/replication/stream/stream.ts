@@ -87,7 +87,7 @@ export interface StreamOptions extends LockOptions {
  */
 export interface StreamStart extends SlotSnapshot {
   readonly names: ReplicationNames;
-  readonly descriptor: ScopeComment;
+  readonly scopeComment: ScopeComment;
   readonly plan: PublicationPlan;
   /** The published tables of {@linkcode SlotSnapshot.tables}. */
   readonly published: readonly Table[];
@@ -114,8 +114,8 @@ export async function startStream(source: Endpoint, options: StreamOptions): Pro
   });
   const names = replicationNames(described);
   for (let attempt = 1;; attempt++) {
-    const planned = await publish(source, { ...options, names, descriptor: described });
-    const descriptor = describePlan(described, planned.plan);
+    const planned = await publish(source, { ...options, names, scopeComment: described });
+    const scopeComment = describePlan(described, planned.plan);
     const copied = new Set(planned.tables.map((table) => tableKey(table)));
     let snapshot: SlotSnapshot | undefined;
     let difference: string | undefined;
@@ -136,7 +136,7 @@ export async function startStream(source: Endpoint, options: StreamOptions): Pro
         reportSkipped(planned.plan, options);
         const keys = new Set(planned.plan.tables.map((table) => tableKey(table)));
         const published = tables.filter((table) => keys.has(tableKey(table)));
-        return { ...snapshot, names, descriptor, plan: planned.plan, published };
+        return { ...snapshot, names, scopeComment, plan: planned.plan, published };
       }
       if (attempt >= attempts) throw keepsChanging(source, difference);
     } catch (error) {
@@ -150,11 +150,11 @@ export async function startStream(source: Endpoint, options: StreamOptions): Pro
 }
 
 function describePlan(
-  descriptor: ScopeComment,
+  scopeComment: ScopeComment,
   { changedIdentities, skipped }: PublicationPlan,
 ): ScopeComment {
   return {
-    ...descriptor,
+    ...scopeComment,
     changedIdentities,
     ...(skipped.length === 0
       ? {}
@@ -178,10 +178,10 @@ async function publish(
   source: Endpoint,
   options: StreamOptions & {
     readonly names: ReplicationNames;
-    readonly descriptor: ScopeComment;
+    readonly scopeComment: ScopeComment;
   },
 ): Promise<{ readonly plan: PublicationPlan; readonly tables: readonly Table[] }> {
-  const { signal, names, descriptor, policy, remembered, events } = options;
+  const { signal, names, scopeComment, policy, remembered, events } = options;
   await using session = await retry(() => openSession(source, { signal }), { signal });
   const all = await listTables(session);
   const selected = await (options.select?.(session, all) ?? Promise.resolve(all));
@@ -196,7 +196,7 @@ async function publish(
   await createPublication(session, {
     name: names.publication,
     plan,
-    descriptor: describePlan(descriptor, plan),
+    scopeComment: describePlan(scopeComment, plan),
   });
   if (plan.changedIdentities.length > 0) {
     events({
@@ -273,16 +273,16 @@ export interface HandOverOptions extends AppliedStream {
  */
 export async function handOver(options: HandOverOptions): Promise<Applier> {
   const { source, target, names, signal } = options;
-  const descriptor: ScopeComment = {
-    ...options.descriptor,
-    copiedAt: options.descriptor.copiedAt ?? options.copiedAt,
+  const scopeComment: ScopeComment = {
+    ...options.scopeComment,
+    copiedAt: options.scopeComment.copiedAt ?? options.copiedAt,
   };
   const applier = openApplier(target, { name: names.subscription, signal });
   // a crash must not undo it, whatever the servers' defaults
   for (const session of [source, target]) await session.execute("SET synchronous_commit = on");
   // its commit also flushes the copied rows on the target, which were committed asynchronously
   if (await applier.state() === "absent") {
-    const overridden = await applier.create({ ...options, descriptor });
+    const overridden = await applier.create({ ...options, scopeComment });
     for (const { name, value, needed } of overridden) {
       options.events?.({
         kind: "info",
@@ -291,7 +291,7 @@ export async function handOver(options: HandOverOptions): Promise<Applier> {
       });
     }
   }
-  await describePublication(source, { name: names.publication, descriptor });
+  await describePublication(source, { name: names.publication, scopeComment });
   await applier.start();
   return applier;
 }
@@ -302,7 +302,7 @@ export async function handOver(options: HandOverOptions): Promise<Applier> {
  */
 export async function keepTables(
   source: Session,
-  { name, publication, descriptor }: ReplicationStream,
+  { name, publication, scopeComment }: ReplicationStream,
   kept: readonly TableName[],
 ): Promise<void> {
   const keys = new Set(kept.map((table) => tableKey(table)));
@@ -314,9 +314,9 @@ export async function keepTables(
         leaving.map((table) => `ONLY ${quoteQualified(table.schema, table.name)}`).join(", ")
       }`,
     ));
-  if (descriptor === undefined) return;
-  const changedIdentities = descriptor.changedIdentities.filter((table) =>
+  if (scopeComment === undefined) return;
+  const changedIdentities = scopeComment.changedIdentities.filter((table) =>
     keys.has(tableKey(table))
   );
-  await describePublication(source, { name, descriptor: { ...descriptor, changedIdentities } });
+  await describePublication(source, { name, scopeComment: { ...scopeComment, changedIdentities } });
 }

@@ -90,7 +90,7 @@ export interface CreateSubscriptionOptions {
   readonly passfile: string | undefined;
   readonly sourceMajor: number;
   readonly portableBinary: boolean;
-  readonly descriptor: ScopeComment;
+  readonly scopeComment: ScopeComment;
   /** Settings with which an apply worker must not start. */
   readonly harmfulSettings: readonly HarmfulSetting[];
 }
@@ -139,7 +139,7 @@ export async function createSubscription(options: CreateSubscriptionOptions): Pr
       const workerSettings = await setWorkerSettings(session, options.harmfulSettings);
       await session.execute(
         commentOnSubscription(name, {
-          ...options.descriptor,
+          ...options.scopeComment,
           ...(workerSettings.length === 0 ? {} : { workerSettings }),
         }),
       );

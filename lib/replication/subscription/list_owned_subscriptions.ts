@@ -52,14 +52,14 @@ const commentStatement = (identifiers: string) => `
 export async function readSubscriptionComments(
   session: Session,
 ): Promise<ReadonlyMap<string, ScopeComment>> {
-  const descriptors = new Map<string, ScopeComment>();
+  const scopeComments = new Map<string, ScopeComment>();
   for (
     const { name, comment } of await session.query<{ name: string; comment: string }>(
       commentStatement(await subscriptionIdentifiers(session)),
     )
   ) {
-    const descriptor = parseComment(comment);
-    if (descriptor !== undefined) descriptors.set(name, descriptor);
+    const scopeComment = parseComment(comment);
+    if (scopeComment !== undefined) scopeComments.set(name, scopeComment);
   }
-  return descriptors;
+  return scopeComments;
 }

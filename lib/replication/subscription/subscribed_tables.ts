@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type Lsn, parseOptionalLsn } from "../../core/internal.ts";
+import { type Lsn, parseOptionalLsn, type TableName } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 import { subscriptionIdentifiers } from "./read_subscriptions.ts";
 
@@ -45,4 +45,31 @@ export async function readSubscribedTables(session: Session): Promise<readonly S
     Omit<SubscribedTable, "lsn"> & { readonly lsn: string | null }
   >(tableStatement(await subscriptionIdentifiers(session)));
   return rows.map((row) => ({ ...row, lsn: parseOptionalLsn(row.lsn) }));
+}
+
+// includes the partitions of subscribed partitioned tables
+const followedStatement = `
+  WITH RECURSIVE subscribed (oid) AS (
+    SELECT srrelid FROM pg_catalog.pg_subscription_rel WHERE srsubid = ANY ($1::pg_catalog.oid[])
+    UNION
+    SELECT i.inhrelid FROM subscribed
+      JOIN pg_catalog.pg_inherits AS i ON i.inhparent = subscribed.oid
+      JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid AND c.relispartition
+  )
+  SELECT n.nspname AS schema, c.relname AS name
+    FROM subscribed
+    JOIN pg_catalog.pg_class AS c ON c.oid = subscribed.oid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace`;
+
+/**
+ * Reads the tables whose changes the subscriptions apply, including partitions of subscribed
+ * partitioned tables.
+ *
+ * @param oids OIDs of subscriptions of the session's database
+ */
+export async function readFollowedTables(
+  session: Session,
+  oids: readonly number[],
+): Promise<readonly TableName[]> {
+  return await session.query<TableName>(followedStatement, [`{${oids.join(",")}}`]);
 }

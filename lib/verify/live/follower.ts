@@ -11,7 +11,12 @@ import {
   type TableName,
 } from "../../core/internal.ts";
 import { type Endpoint, openSession, type Session } from "../../postgres/internal.ts";
-import { readSlots, readSubscriptions, waitForLsn } from "../../replication/internal.ts";
+import {
+  readAppliedTables,
+  readApplierProgress,
+  readSlots,
+  waitForLsn,
+} from "../../replication/internal.ts";
 
 /** Options of {@linkcode Follower.find}. */
 export interface FollowerOptions {
@@ -65,16 +70,14 @@ export class Follower implements AsyncDisposable {
     await using stack = new AsyncDisposableStack();
     const source = stack.use(await openSession(options.source, { signal }));
     const target = stack.use(await openSession(options.target, { signal }));
-    const enabled = (await readSubscriptions(target)).filter((each) => each.enabled);
+    const enabled = (await readApplierProgress(target)).filter((each) => each.enabled);
     const slots = await readSlots(source, enabled.flatMap(({ slotName }) => slotName ?? []));
     const database = options.source.database;
     const following = enabled.filter(({ slotName }) =>
       slots.some((slot) => slot.name === slotName && slot.database === database)
     );
     if (following.length === 0) return undefined;
-    const tables = await target.query<{ schema: string; name: string }>(tablesStatement, [
-      `{${following.map(({ oid }) => oid).join(",")}}`,
-    ]);
+    const tables = await readAppliedTables(target, following);
     stack.move();
     return new Follower({
       subscriptions: following.map(({ name }) => name),
@@ -114,17 +117,3 @@ export class Follower implements AsyncDisposable {
     await Promise.all([this.#sessions.source.close(), this.#sessions.target.close()]);
   }
 }
-
-// includes the partitions of subscribed partitioned tables
-const tablesStatement = `
-  WITH RECURSIVE subscribed (oid) AS (
-    SELECT srrelid FROM pg_catalog.pg_subscription_rel WHERE srsubid = ANY ($1::pg_catalog.oid[])
-    UNION
-    SELECT i.inhrelid FROM subscribed
-      JOIN pg_catalog.pg_inherits AS i ON i.inhparent = subscribed.oid
-      JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid AND c.relispartition
-  )
-  SELECT n.nspname AS schema, c.relname AS name
-    FROM subscribed
-    JOIN pg_catalog.pg_class AS c ON c.oid = subscribed.oid
-    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace`;

@@ -251,6 +251,13 @@ Deno.test("cleanup() removes incomplete streams", async () => {
     strictEqual(report.removed.length, 9);
     const small = report.removed.find(({ name }) => name === "seren_00000000000000a2");
     strictEqual(small?.detail, "of 1 table");
+    strictEqual(small?.state, undefined);
+    const states = (name: string) =>
+      report.removed.filter((item) => item.name === name)
+        .flatMap(({ state }) => state ?? []);
+    deepStrictEqual(states(slotOnly), ["no-subscription"]);
+    deepStrictEqual(states(noSlot.name), ["no-slot"]);
+    deepStrictEqual(states(detached.name), ["detached", "detached"]);
     deepStrictEqual(await traces(c15, c18), before);
   });
 });
@@ -291,6 +298,7 @@ Deno.test("cleanup() cleans one side if the other is unreachable", async () => {
         rest.removed.map(({ kind }) => kind),
         ["slot", "publication", "replica-identity"],
       );
+      strictEqual(rest.removed[0]?.state, "unknown");
       strictEqual(cleanupExitCode(rest), 5);
       const [left] = await query(sourceUrl, "SELECT count(*)::int AS n FROM pg_replication_slots");
       strictEqual(left?.["n"], 0);

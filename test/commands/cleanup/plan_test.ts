@@ -6,7 +6,7 @@ import { planCleanup } from "../../../lib/commands/cleanup/plan.ts";
 const name = "seren_0123456789abcdef";
 
 function findings(isTrusted: boolean): SourceFindings {
-  const descriptor: ScopeComment = {
+  const scopeComment: ScopeComment = {
     version: 1,
     tool: "postgres-seren-replicator",
     hash: "0123456789abcdef",
@@ -32,7 +32,7 @@ function findings(isTrusted: boolean): SourceFindings {
         allTables: false,
         viaRoot: false,
         tables: 1,
-        descriptor,
+        scopeComment,
         isTrusted,
       },
     ],

@@ -74,25 +74,25 @@ Deno.test("rules of other databases of a run do not change the scope of this one
   assertEquals(await scopeHash(alone), await scopeHash(together));
 });
 
-Deno.test("a descriptor survives as a comment and contains no predicate", async () => {
+Deno.test("a scope comment survives in the catalog and contains no predicate", async () => {
   const scope = {
     ...plain,
     rules: rules({ tableFilters: ["events:secret = 'x'"], schemaOnlyTables: ["audit"] }),
   };
-  const descriptor = await describeScope(scope, {
+  const scopeComment = await describeScope(scope, {
     epoch: 1,
     createdAt: "2026-01-01T00:00:00Z",
     changedIdentities: [{ schema: "public", name: "log", before: "n" }],
   });
-  const text = printComment(descriptor);
-  assertEquals(parseComment(text), descriptor);
+  const text = printComment(scopeComment);
+  assertEquals(parseComment(text), scopeComment);
   assert(!text.includes("secret"));
   for (const other of [null, "", "{", "{}", "our shop", '{"version":2}']) {
     assertEquals(parseComment(other), undefined, String(other));
   }
-  const bare = await describeScope(plain, { ...descriptor, epoch: 1 });
+  const bare = await describeScope(plain, { ...scopeComment, epoch: 1 });
   assertEquals(scopeDifferences({ wanted: bare, there: bare }), []);
-  const found = scopeDifferences({ wanted: bare, there: descriptor });
+  const found = scopeDifferences({ wanted: bare, there: scopeComment });
   assertEquals(found.length, 2);
   assertMatch(found.join("\n"), /audit: structure only/);
 });
