@@ -1,15 +1,15 @@
 /**
- * The string and template literals of a TypeScript file, each with where its characters stand in
- * the file.
+ * Finds the string and template literals of a TypeScript file, with the position of each character
+ * in the file.
  *
- * A scanner instead of a parser: it knows comments, the three kinds of quotes and regular
- * expressions, and nothing else of the language.
+ * A scanner, not a parser: it only recognizes comments, the three kinds of quotes, and regular
+ * expressions.
  *
  * @module
  */
 
 /**
- * Stands for what a template puts in; a letter to the lexer of SQL, so that it can be a name or
+ * Represents an expression in a template. SQL's lexer treats it as a letter, so it can be a name or
  * part of one.
  */
 export const hole = "\u{e000}";
@@ -17,19 +17,18 @@ export const hole = "\u{e000}";
 /** A literal, or several joined by `+`. */
 export interface Literal {
   /**
-   * As it is at run time, except for escapes, which stay, and expressions, which are {@linkcode
-   * hole}.
+   * The text at run time, except that escapes are kept and expressions are {@linkcode hole}.
    */
   readonly text: string;
-  /** For each character of `text`, its place in the file. */
+  /** The position in the file of each character of `text`. */
   readonly offsets: readonly number[];
 }
 
-/** Words after which a slash begins a regular expression. */
+/** Words after which a slash starts a regular expression. */
 const beforeRegExp =
   /(?:^|[^\w$.])(?:return|typeof|case|in|of|do|else|void|delete|throw|yield|await)$/;
 
-/** Finds the literals of a file, those within the expressions of templates too. */
+/** Finds the literals of a file, including those within expressions of templates. */
 export function literalsOf(source: string): readonly Literal[] {
   return new Scanner(source).scan();
 }
@@ -53,11 +52,11 @@ class Scanner {
     return this.#found;
   }
 
-  /** Reads code up to its end, or to a closing brace that was not opened here. */
+  /** Reads code to its end, or to an unmatched closing brace. */
   #code(ends: (character: string) => boolean): void {
     const source = this.#source;
     let depth = 0;
-    /** The code since the last literal: whether a `+` joins the next one to it. */
+    /** The code since the last literal; if it is `+`, the next literal is joined to it. */
     let between = "";
     let last: Draft | undefined;
     while (this.#at < source.length) {
@@ -132,7 +131,7 @@ class Scanner {
     return draft;
   }
 
-  /** An escape keeps its meaning where SQL's lexer has to know: line ends and quotes. */
+  /** Decodes escapes that matter to SQL's lexer: line ends and quotes. */
   #escape(add: (text: string, offset: number) => void): void {
     const next = this.#source.charAt(this.#at + 1);
     if (next === "n") add("\n", this.#at);

@@ -1,26 +1,28 @@
 /**
- * The names that SQL resolves by the search path: what it calls, reads from, casts to and collates
- * by.
+ * Finds the names that SQL resolves through the search path: functions, relations, types and
+ * collations.
  *
  * @module
  */
 import { tokenize } from "../../lib/core/sql_tokens.ts";
 import { hole } from "./literals.ts";
 
-/** What a name is. */
+/** The kind of a name. */
 export type NameKind = "function" | "relation" | "type" | "collation";
 
-/** A name as it stands in a text. */
+/** A name found in a text. */
 export interface SqlName {
   readonly kind: NameKind;
-  /** The schema that is written before it. */
+  /** The schema that qualifies it. */
   readonly schema: string | undefined;
   readonly name: string;
-  /** Where the name begins in the text, its schema included. */
+  /** Where the name starts in the text, including its schema. */
   readonly start: number;
 }
 
-/** Words that open parentheses by the grammar and call no function that the path could find. */
+/**
+ * Words that precede a parenthesis by grammar, without calling a function found through the path.
+ */
 const grammar = new Set(
   `all analyze and any array as between buffers by case cast check coalesce columns conflict copy
    cube cycle default deferrable delete desc distinct do each else end escape except exclude
@@ -35,15 +37,14 @@ const grammar = new Set(
 );
 
 /**
- * Types that are keywords: the grammar itself puts `pg_catalog` before them, and they take no
- * schema.
+ * Types that are keywords, which the grammar itself qualifies with `pg_catalog`.
  */
 const keywordTypes = new Set(
   `bigint bit boolean char character dec decimal double float int integer interval nchar numeric real
    smallint time timestamp varchar`.split(/\s+/),
 );
 
-/** Keywords that an operand can follow, so that the word behind them is not an alias. */
+/** Keywords that can be followed by an operand, so the next word is not an alias. */
 const beforeOperand = new Set(
   `all and any as between by call case check default distinct do else escape except exists execute explain from function
    having if ilike in intersect into is join lateral like limit not of offset on only or over
@@ -52,10 +53,10 @@ const beforeOperand = new Set(
     .split(/\s+/),
 );
 
-/** Types whose input looks names up. */
+/** Types whose input functions look up names. */
 const registeredTypes = new Set(["regclass", "regproc", "regprocedure", "regtype"]);
 
-/** What ends the relations of a FROM clause; ON and USING do not. */
+/** Keywords that end the relations of a FROM clause; ON and USING do not. */
 const fromEnds = new Set(
   "where group order having limit union except intersect select returning set window offset values"
     .split(" "),
@@ -71,8 +72,7 @@ interface Word {
 }
 
 /**
- * Finds the names of a text that is SQL or a piece of it. `known` are names of the text's own: of
- * its WITH clauses.
+ * Finds the names in SQL or part of it. `known` are the names of its WITH queries.
  */
 export function namesIn(text: string, known: ReadonlySet<string> = new Set()): readonly SqlName[] {
   return new Reader(text, new Set([...known, ...withNames(text)])).read();
@@ -92,7 +92,7 @@ function words(text: string): readonly Word[] {
   });
 }
 
-/** Names that `WITH name AS (` gives to queries: `name [(columns)] AS [[NOT] MATERIALIZED] (`. */
+/** The names of WITH queries: `name [(columns)] AS [[NOT] MATERIALIZED] (`. */
 export function withNames(text: string): ReadonlySet<string> {
   const pattern =
     /\b([a-z_][a-z_0-9]*)\s*(?:\([a-z_0-9, ]*\)\s*)?AS\s*(?:(?:NOT\s+)?MATERIALIZED\s*)?\(/gi;
@@ -102,7 +102,7 @@ export function withNames(text: string): ReadonlySet<string> {
 interface Parenthesis {
   /** The word before it. */
   readonly opener: string;
-  /** Whether a list of relations is being read in it: a comma goes on with it. */
+  /** Whether it is within a list of relations, which a comma continues. */
   inFrom: boolean;
 }
 
@@ -169,8 +169,8 @@ class Reader {
   }
 
   /**
-   * Keywords that a relation, type or collation follows. They are in capitals, to tell them from
-   * prose.
+   * Keywords that are followed by a relation, type or collation. They must be in capitals, to
+   * distinguish them from prose.
    */
   #keyword(index: number, { word, text }: Word): void {
     if (this.#symbol(index - 1) === "." || text !== text.toUpperCase()) return;
@@ -193,20 +193,20 @@ class Reader {
     }
   }
 
-  /** As opposed to FOR UPDATE, DO UPDATE, ON UPDATE and a sentence about UPDATE. */
+  /** Unlike FOR UPDATE, DO UPDATE, ON UPDATE and prose about UPDATE. */
   #beginsStatement(index: number): boolean {
     const before = this.#words[index - 1];
     return before === undefined || before.text.includes(hole) || "();".includes(before.text) ||
       ["begin", "then", "else", "loop"].includes(before.word);
   }
 
-  /** The relation that the keyword or comma at `index` announces. */
+  /** The relation after the keyword or comma at `index`. */
   #relation(index: number): void {
     let at = index + 1;
     while (["only", "lateral", "table"].includes(this.#word(at))) at++;
     if (grammar.has(this.#word(at)) || this.#word(at) === "stdin") return;
     const isQualified = this.#symbol(at + 1) === ".";
-    // a function is looked at as one, but `INSERT INTO name (` is none
+    // functions are handled as calls, but `INSERT INTO name (` is not a call
     if (this.#symbol(at + (isQualified ? 3 : 1)) === "(" && this.#word(index) !== "into") return;
     this.#name("relation", at);
   }
@@ -224,10 +224,10 @@ class Reader {
     if (grammar.has(word) || keywordTypes.has(word) || this.#known.has(word)) return;
     const hasSyntax = ["substring", "overlay"].includes(word);
     if (hasSyntax && ["from", "for"].some((each) => this.#holds(each, index + 1))) return;
-    // of several arrays: the parser's own, which exists only under this name
+    // with several arrays it is handled by the parser, which knows only this name
     if (word === "unnest" && this.#holds(",", index + 1)) return;
     if (this.#isNewName(index)) return;
-    // a sentence (with a remark)
+    // prose (with a remark)
     if (!this.#isStatement && this.#words[index + 1]?.start !== current.end) return;
     this.#names.push({ kind: "function", schema: undefined, name: plain(current), start });
   }
@@ -248,7 +248,9 @@ class Reader {
       !beforeOperand.has(before.word);
   }
 
-  /** Whether a word or symbol stands in the parentheses that open here, and in no inner ones. */
+  /**
+   * Whether the parentheses that open here contain a word or symbol, excluding inner parentheses.
+   */
   #holds(wanted: string, index: number): boolean {
     let depth = 0;
     for (let at = index; at < this.#words.length; at++) {
@@ -259,7 +261,7 @@ class Reader {
     return false;
   }
 
-  /** A literal cast to `regclass` and its like names something by the path too. */
+  /** A literal cast to `regclass` or the like is also resolved through the path. */
   #registered(literal: number, type: number): void {
     const at = this.#symbol(type + 1) === "." ? type + 2 : type;
     const word = this.#words[literal];
@@ -321,7 +323,7 @@ function plain({ kind, text, word }: Word): string {
   return kind === "quoted-identifier" ? text.slice(1, -1) : word || text;
 }
 
-/** Whether a text begins as a statement or a block does. */
+/** Whether a text starts like a statement or block. */
 export function looksLikeStatement(text: string): boolean {
   return /^\s*(?:--[^\n]*\n\s*)*\(?(?:SELECT|WITH|INSERT INTO|UPDATE|DELETE FROM|DECLARE|BEGIN|MERGE INTO|PERFORM|CALL)\b/
     .test(text);

@@ -1,5 +1,5 @@
 /**
- * The names in the SQL of the product.
+ * Finds the names in the product's SQL.
  *
  * @module
  */
@@ -7,23 +7,23 @@ import { join } from "node:path";
 import { literalsOf } from "./literals.ts";
 import { namesIn, type SqlName, withNames } from "./names.ts";
 
-/** A name and where it stands. */
+/** A name and its position. */
 export interface FoundName extends Omit<SqlName, "start"> {
   readonly path: string;
   readonly line: number;
 }
 
-/** What runs on no server of a user's, or holds no SQL. */
+/** Files whose SQL does not run on users' servers, or that contain no SQL. */
 const exempt: readonly string[] = [
-  "lib/cluster/", // starts servers that only tests and the demo see
-  "lib/demo/", // an application of the demo's own servers, as somebody would write one
-  "lib/ui/", // draws; its parentheses are CSS
-  "lib/remote/page/", // the service's page, built
+  "lib/cluster/", // starts servers used only by tests and the demo
+  "lib/demo/", // represents a user's application, on the demo's own servers
+  "lib/ui/", // contains CSS, not SQL
+  "lib/remote/page/", // generated: the service's web page
 ];
 
 /**
- * Finds the names in the SQL of `lib`: in every string or template that has a word of SQL in
- * capitals, a cast, or a name of PostgreSQL's. Tests are left out. Requires `--allow-read` of the
+ * Finds the names in the SQL of `lib`: in every string or template that contains an SQL keyword in
+ * capitals, a cast, or a name of PostgreSQL's. Excludes tests. Requires `--allow-read` of the
  * folder.
  */
 export async function productNames(folder: string): Promise<readonly FoundName[]> {
@@ -38,7 +38,7 @@ export async function productNames(folder: string): Promise<readonly FoundName[]
 /** The names in the SQL of one file. */
 export function namesOf(path: string, source: string): readonly FoundName[] {
   const literals = literalsOf(source).filter(({ text }) => looksLikeSql(text));
-  // pieces of a statement may speak of the WITH queries of another piece
+  // parts of a statement can refer to WITH queries of other parts
   const known = new Set(literals.flatMap(({ text }) => [...withNames(text)]));
   return literals.flatMap(({ text, offsets }) =>
     namesIn(text, known).map(({ start, ...name }) => ({
@@ -49,7 +49,7 @@ export function namesOf(path: string, source: string): readonly FoundName[] {
   );
 }
 
-/** Pieces of a statement count too, down to a single call; prose mostly does not. */
+/** Matches parts of statements, down to a single call, but usually not prose. */
 function looksLikeSql(text: string): boolean {
   return keyword.test(text) || call.test(text) || /::|\bpg_\w/.test(text);
 }
@@ -57,7 +57,7 @@ function looksLikeSql(text: string): boolean {
 const keyword =
   /\b(?:SELECT|FROM|WHERE|JOIN|AND|OR|AS|CASE|ORDER BY|IS|NOT|INTO|UPDATE|ALTER|CREATE|DROP|LOCK)\b/;
 
-/** A name of several words, or a frequent one of one word, and its parenthesis. */
+/** A name of several words, or a common one of a single word, followed by a parenthesis. */
 const call =
   /\b(?:[a-z]+\d?(?:_[a-z]+)+|acldefault|coalesce|count|format|length|lower|m(?:ax|d5|in)|substr|sum|strpos|upper)\(/;
 

@@ -31,7 +31,7 @@ const rawStream = fileURLToPath(new URL("raw_stream.ts", import.meta.url));
 
 /** This tool: the command line, run from source in a separate process. */
 export function ours(
-  name = "ours",
+  name = "this tool",
   { jobs, options = [] }: { readonly jobs?: number; readonly options?: readonly string[] } = {},
 ): Contender {
   return {

@@ -26,14 +26,14 @@ export interface BenchOptions {
 export const usage = `deno task bench [SCENARIO…] [options]
 
   --rounds N       how often each tool runs (default: 3)
-  --size MB        data of a scenario, on disk and without indexes (default: 100)
-  --tables N       tables of small-tables (default: 2000)
-  --jobs N         jobs of every tool (default: 4)
-  --patience S     give a tool up after so many seconds (default: 300)
+  --size MB        size of a scenario's data on disk, without indexes (default: 100)
+  --tables N       number of tables in small-tables (default: 2000)
+  --jobs N         jobs for each tool (default: 4)
+  --patience S     time limit for each run of a tool, in seconds (default: 300)
   --no-fsync       servers that do not flush to disk
-  --waits          sample what both servers wait for while ours runs
-  --json FILE      write everything measured as JSON
-  --verbose        print what the tools print`;
+  --waits          sample what both servers wait for while this tool runs
+  --json FILE      write all measurements as JSON
+  --verbose        print the output of the tools`;
 
 /**
  * Reads the arguments.

@@ -95,7 +95,7 @@ const measuredColumns: readonly TextColumn[] = [
 ];
 
 const ratioColumns: readonly TextColumn[] = [
-  { title: "ours / theirs" },
+  { title: "this tool / other" },
   { title: "time (least..most)", ...number },
   { title: "bar", ...number },
   { title: "client CPU", ...number },

@@ -86,7 +86,7 @@ function stream(
     what,
     data,
     comparisons: [{
-      ours: oursStream("our relay", { table, format }),
+      ours: oursStream("this tool's relay", { table, format }),
       theirs: psqlStream("psql | psql", { table, format }),
       bar,
     }],
@@ -162,10 +162,10 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: "jobs",
-    what: "the same database by ours with 1, 2 and 4 jobs",
+    what: "the same database copied by this tool with 1, 2 and 4 jobs",
     data: ({ megabytes }) => databaseData(megabytes),
     comparisons: [],
-    alone: [1, 2, 4].map((jobs) => ours(`ours --jobs ${jobs}`, { jobs })),
+    alone: [1, 2, 4].map((jobs) => ours(`this tool --jobs ${jobs}`, { jobs })),
     peakBytes: memoryBar,
   },
   {
@@ -181,7 +181,7 @@ export const scenarios: readonly Scenario[] = [
   },
   ...([undefined, 8] as const).map((link): Scenario => ({
     name: link === undefined ? "split" : "split-link",
-    what: `the whole database by ours, tables above several sizes in parts${
+    what: `the whole database copied by this tool, tables above several sizes in parts${
       link === undefined ? "" : `, each connection to the target held to ${link} MB/s`
     }`,
     data: ({ megabytes }) => databaseData(megabytes),
@@ -224,7 +224,7 @@ export const scenarios: readonly Scenario[] = [
     what: "one field of 900 MB",
     data: hugeFieldData,
     comparisons: [{
-      ours: oursStream("our relay", { table: "files", format: "text" }),
+      ours: oursStream("this tool's relay", { table: "files", format: "text" }),
       theirs: psqlStream("psql | psql", { table: "files", format: "text" }),
     }],
     peakBytes: memoryBar,
@@ -234,7 +234,7 @@ export const scenarios: readonly Scenario[] = [
     what: "one field of 900 MB, sslmode=require",
     data: hugeFieldData,
     comparisons: [{
-      ours: oursStream("our relay", { table: "files", format: "text" }),
+      ours: oursStream("this tool's relay", { table: "files", format: "text" }),
       theirs: psqlStream("psql | psql", { table: "files", format: "text" }),
     }],
     tls: "require",
@@ -248,7 +248,7 @@ export const scenarios: readonly Scenario[] = [
     data: ({ megabytes }) => eightTablesData(megabytes),
     comparisons: [],
     alone: [0, 2].map((threads) =>
-      ours(`ours --jobs 8 --copy-threads ${threads}`, {
+      ours(`this tool --jobs 8 --copy-threads ${threads}`, {
         jobs: 8,
         options: ["--copy-threads", String(threads)],
       })

@@ -1,4 +1,4 @@
--- definitions that a server prints in one way before a dump and in another after the restore, and many that it does not
+-- definitions that a server prints differently before a dump and after a restore, and many that it prints the same
 CREATE TYPE mood AS ENUM ('sad', 'glad', 'so so');
 CREATE TYPE pair AS (a int, b text);
 CREATE FUNCTION plus(a int, b int DEFAULT 1) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT a + b';

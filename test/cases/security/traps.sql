@@ -1,4 +1,4 @@
--- every place where a server might run a user's function while rows are read; each leaves a file behind unless seren.trap is off
+-- every place where a server could run a user-defined function while rows are read; each creates a file unless seren.trap is off
 CREATE SCHEMA m;
 CREATE FUNCTION m.boom(n text) RETURNS void LANGUAGE plpgsql AS $b$ BEGIN
   IF current_setting('seren.trap', true) IS DISTINCT FROM 'off' THEN
