@@ -420,7 +420,9 @@ async function disable({ name, sourceUrl, targetUrl }: Replication): Promise<voi
   );
 }
 
-/** What a slot of the plugin test_decoding has to send: the keys of inserted rows, and the frames. */
+/**
+ * What a slot of the plugin test_decoding has to send: the keys of inserted rows, and the frames.
+ */
 async function changesOf(url: string, slot: string): Promise<readonly string[]> {
   const changes = await query<{ data: string }>(
     url,
