@@ -237,7 +237,7 @@ Deno.test("JobJournal prunes automatically: a log of thirty thousand lines keeps
       attempt: 1,
       redactor: new Redactor({ urls: [], predicates: [] }),
       onLost: () => {},
-      everyMs: 0,
+      intervalMs: 0,
     });
     const lines = async () =>
       (await (await alice.request(`/v1/jobs/${id}/logs?before=100000&limit=1`)).json()).lines[0];
@@ -275,7 +275,7 @@ Deno.test("JobJournal writes only the latest sample of each table, less often th
       attempt: 1,
       redactor: new Redactor({ urls: [], predicates: [] }),
       onLost: () => {},
-      everyMs: 0,
+      intervalMs: 0,
       sampleMs: () => 3_600_000,
     });
     const stored = async () =>

@@ -33,7 +33,7 @@ export const runStatus: CommandRunner = async (reader, context) => {
     now: () => new Date(),
   };
   if (options.watchEveryMs !== undefined) {
-    return await watch(statusOptions, { everyMs: options.watchEveryMs, context });
+    return await watch(statusOptions, { intervalMs: options.watchEveryMs, context });
   }
   const report = place === undefined
     ? await executeStatus(statusOptions, context.run)
@@ -76,7 +76,7 @@ function statusExitCode(
 /** Reports until `q`, Ctrl-C or SIGTERM, then exits with the code of the last report. */
 async function watch(
   statusOptions: StatusOptions,
-  { everyMs, context }: { readonly everyMs: number; readonly context: CommandContext },
+  { intervalMs, context }: { readonly intervalMs: number; readonly context: CommandContext },
 ): Promise<ExitCode> {
   const { terminal, output, progress, run } = context;
   progress.pause();
@@ -93,7 +93,7 @@ async function watch(
   const draw = (report: StatusReport) => {
     const { columns, rows } = terminal.stdout.size();
     region.draw(renderWatch(
-      history.view(report, { hint: `q quits · every ${everyMs / 1000} s` }),
+      history.view(report, { hint: `q quits · every ${intervalMs / 1000} s` }),
       { columns: columns - 1, rows, color: terminal.stdout.color },
     ));
   };
@@ -101,7 +101,7 @@ async function watch(
   const redraw = setInterval(() => drawing && last !== undefined && draw(last), 500);
   try {
     await using monitor = new StatusMonitor(
-      { ...statusOptions, sampleMs: Math.min(everyMs, statusOptions.sampleMs) },
+      { ...statusOptions, sampleMs: Math.min(intervalMs, statusOptions.sampleMs) },
       {
         ...run,
         signal,
@@ -114,7 +114,7 @@ async function watch(
       if (output.json) terminal.stdout.write(`${JSON.stringify(report)}\n`);
       else if (drawing) draw(report);
       else for (const line of watchLine(report)) terminal.stdout.write(`${line}\n`);
-      await pause(everyMs, signal);
+      await pause(intervalMs, signal);
     }
   } catch (error) {
     if (!signal.aborted) throw error;

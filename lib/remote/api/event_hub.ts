@@ -13,15 +13,15 @@ interface Subscriber {
  */
 export class EventHub implements AsyncDisposable {
   readonly #pool: SessionPool;
-  readonly #everyMs: number;
+  readonly #intervalMs: number;
   readonly #subscribers = new Set<Subscriber>();
   readonly #seen = new Map<string, string>();
   readonly #ended = new AbortController();
   #polling: Promise<void> | undefined;
 
-  constructor(pool: SessionPool, { everyMs = 300 }: { readonly everyMs?: number } = {}) {
+  constructor(pool: SessionPool, { intervalMs = 300 }: { readonly intervalMs?: number } = {}) {
     this.#pool = pool;
-    this.#everyMs = everyMs;
+    this.#intervalMs = intervalMs;
   }
 
   /** Number of open streams. */
@@ -44,7 +44,7 @@ export class EventHub implements AsyncDisposable {
 
   async #poll(): Promise<void> {
     while (this.#subscribers.size > 0 && !this.#ended.signal.aborted) {
-      await pause(this.#everyMs, this.#ended.signal).catch(() => {}); // an abort ends the loop
+      await pause(this.#intervalMs, this.#ended.signal).catch(() => {}); // an abort ends the loop
       const ids = [...new Set([...this.#subscribers].map(({ jobId }) => jobId))];
       const rows = await this.#pool.use((session) =>
         session.query<{ readonly id: string; readonly mark: string }>(

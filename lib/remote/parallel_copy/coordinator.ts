@@ -11,7 +11,7 @@ import {
 import {
   type CopyOutcome,
   openSession,
-  pause,
+  poll,
   retry,
   type Session,
 } from "../../postgres/internal.ts";
@@ -118,10 +118,10 @@ class SharedCopy<Job extends CopyWorkerJob> {
       for (let worker = 1; worker <= workerCount; worker++) {
         this.#startCopyWorker(worker, { first: true });
       }
-      while (this.#finished.size < jobs.length) {
-        await pause(this.#options.pollMs, this.#signal);
-        await this.#readProgress();
-      }
+      await poll(async (probes) => {
+        if (probes > 0) await this.#readProgress();
+        return this.#finished.size >= jobs.length || undefined;
+      }, { intervalMs: this.#options.pollMs, signal: this.#signal });
     } catch (error) {
       this.#ended.abort(error);
       throw this.#signal.reason;

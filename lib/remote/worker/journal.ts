@@ -20,7 +20,7 @@ export interface JobJournalOptions {
   /** Called when another attempt has started. */
   readonly onLost: () => void;
   /** Interval between writes, in milliseconds. */
-  readonly everyMs?: number;
+  readonly intervalMs?: number;
   /** Interval between writes of progress samples, in milliseconds, given the run's duration. */
   readonly sampleMs?: (runMs: number) => number;
 }
@@ -60,7 +60,7 @@ export class JobJournal {
     planned_bytes: 0,
   };
   readonly #running = new Map<string, number>();
-  readonly #everyMs: number;
+  readonly #intervalMs: number;
   readonly #sampleMs: (runMs: number) => number;
   readonly #startedMs = performance.now();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -74,7 +74,7 @@ export class JobJournal {
 
   constructor(options: JobJournalOptions) {
     this.#options = options;
-    this.#everyMs = options.everyMs ?? 300;
+    this.#intervalMs = options.intervalMs ?? 300;
     this.#sampleMs = options.sampleMs ?? sampleMs;
   }
 
@@ -94,13 +94,13 @@ export class JobJournal {
     if (this.#events.length < maxWaiting) this.#events.push(entry);
     const line = logLineOf(clean);
     if (line !== undefined) this.#addLine(line);
-    this.#schedule(this.#everyMs);
+    this.#schedule(this.#intervalMs);
   };
 
   /** Appends a line to the log. */
   log(level: NewLogLine["level"], message: string): void {
     this.#addLine({ level, message: this.#options.redactor.text(message) });
-    this.#schedule(this.#everyMs);
+    this.#schedule(this.#intervalMs);
   }
 
   #addLine(line: NewLogLine): void {
@@ -127,7 +127,7 @@ export class JobJournal {
       this.#writing = this.#write().catch(() => {}) // retried with the next write
         .finally(() => {
           this.#isWriting = false;
-          if (this.#events.length + this.#lines.length > 0) this.#schedule(this.#everyMs);
+          if (this.#events.length + this.#lines.length > 0) this.#schedule(this.#intervalMs);
           else if (this.#latest.size > 0) this.#schedule(this.#untilSamplesMs());
         });
     }, ms);

@@ -163,12 +163,12 @@ export class Worker {
   }
 
   /** Repeats work at an interval; a failure is reported and does not end it. */
-  async #repeat(work: () => Promise<void>, everyMs: number, signal: AbortSignal): Promise<void> {
+  async #repeat(work: () => Promise<void>, intervalMs: number, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await work().catch((error) =>
         this.#options.notice({ level: "warn", message: errorMessage(error) })
       );
-      await pause(everyMs, signal).catch(() => {}); // an abort ends the loop
+      await pause(intervalMs, signal).catch(() => {}); // an abort ends the loop
     }
   }
 }
