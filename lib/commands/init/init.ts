@@ -24,6 +24,7 @@ import {
   withDatabase,
 } from "../../postgres/internal.ts";
 import { claimDatabases } from "../../checkpoint/internal.ts";
+import { optionDefaults } from "../../config/internal.ts";
 import { probeSubscription } from "../../replication/internal.ts";
 import {
   applyGlobals,
@@ -235,7 +236,7 @@ async function requirePrerequisites(
       if (!options.dryRun) await claimDatabases(target, names, { signal });
     },
     forSync: options.sync !== undefined,
-    identity: options.sync?.identity ?? "fail",
+    identity: options.sync?.identity ?? optionDefaults.replicaIdentity,
   }, place);
   const failed = examination.report.checks.filter(({ status }) => status === "fail");
   if (failed.length === 0) return examination;

@@ -144,7 +144,7 @@ export function checkReplicaIdentity(
     facts: { tables, access, sequences },
     role,
     forSync,
-    policy = "fail",
+    policy,
     unpublished,
     fullProblem,
   }: {
@@ -152,7 +152,7 @@ export function checkReplicaIdentity(
     readonly role: ServerFacts["role"];
     readonly forSync: boolean;
     /** How such tables will be treated. */
-    readonly policy?: IdentityPolicy;
+    readonly policy: IdentityPolicy;
     /**
      * Tables that cannot be published under the policy, and why; known only for sync.
      */
