@@ -103,21 +103,26 @@ export interface LedgerTrust {
 
 /** Examines the ledger's schema in the session's database without reading its tables. */
 export async function examineLedger(session: Session): Promise<LedgerTrust> {
-  const [schema] = await session.query<SchemaRow>(schemaStatement, [ledgerSchema]);
+  return await examineOwnSchema(session, ledgerSchema);
+}
+
+/** Examines one of the tool's schemas in the session's database without reading its tables. */
+export async function examineOwnSchema(session: Session, name: string): Promise<LedgerTrust> {
+  const [schema] = await session.query<SchemaRow>(schemaStatement, [name]);
   if (schema === undefined) return { exists: false, problems: [] };
   if (!schema.trusted) {
     return {
       exists: true,
-      problems: [`schema ${ledgerSchema} belongs to role "${schema.owner}"`],
+      problems: [`schema ${name} belongs to role "${schema.owner}"`],
     };
   }
   const found = await session.query<{ readonly relation: string; readonly problem: string }>(
     contentsStatement,
-    [ledgerSchema],
+    [name],
   );
   return {
     exists: true,
-    problems: found.map(({ relation, problem }) => `${ledgerSchema}.${relation} ${problem}`),
+    problems: found.map(({ relation, problem }) => `${name}.${relation} ${problem}`),
   };
 }
 

@@ -6,7 +6,7 @@
 import {
   displayName,
   type EventSink,
-  ledgerSchema,
+  ownSchemaList,
   quoteQualified,
   ReplicatorError,
   tableKey,
@@ -40,7 +40,7 @@ const analyzableStatement = `
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
-     AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '${ledgerSchema}')
+     AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ${ownSchemaList})
    ORDER BY c.relkind = 'p', bytes DESC`;
 
 type AnalyzableRow = TableName & { readonly partitioned: boolean; readonly bytes: number };

@@ -28,7 +28,21 @@ export type StepName =
   | "catch-up"
   | "structure"
   | "compare-rows"
-  | "compare-objects";
+  | "compare-objects"
+  | "prepare"
+  | "rehearse"
+  | "preflight"
+  | "hook-before"
+  | "barrier"
+  | "drain"
+  | "final-check"
+  | "way-back"
+  | "fence"
+  | "open"
+  | "hook-switch"
+  | "tripwire"
+  | "end-sessions"
+  | "hook-after";
 
 /** A kind of work that sessions do in parallel. */
 export type WorkKind = "copy" | "index" | "foreign-key" | "analyze";
@@ -143,6 +157,18 @@ export type RunEvent =
     readonly database: string;
     readonly subscription: string;
     readonly bytes: number;
+  }
+  | {
+    /** What users of the database experience while a cutover makes writers wait. */
+    readonly kind: "cutover-pause";
+    /** Since the barrier was granted. */
+    readonly pauseMs: number;
+    /** The limit; exceeding it rolls back. */
+    readonly maxPauseMs: number;
+    /** Sessions that wait at the moment. */
+    readonly waiting: number;
+    /** The longest of their waits. */
+    readonly longestWaitMs: number;
   }
   | { readonly kind: "info"; readonly message: string };
 

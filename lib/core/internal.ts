@@ -8,7 +8,7 @@ export * from "./errors.ts";
 export * from "./events.ts";
 export * from "./exit_code.ts";
 export * from "./identifiers.ts";
-export * from "./ledger_schema.ts";
+export * from "./own_schemas.ts";
 export * from "./log_level.ts";
 export * from "./lsn.ts";
 export * from "./opaque_text.ts";

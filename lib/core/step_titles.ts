@@ -26,6 +26,20 @@ export const stepTitles: Readonly<Record<StepName, string>> = {
   "structure": "Compare structure",
   "compare-rows": "Compare rows",
   "compare-objects": "Compare large objects",
+  "prepare": "Prepare cutover",
+  "rehearse": "Rehearse",
+  "preflight": "Check both sides",
+  "hook-before": "Run hook before",
+  "barrier": "Hold writers",
+  "drain": "Drain replication",
+  "final-check": "Final check",
+  "way-back": "Establish the way back",
+  "fence": "Close the side in use",
+  "open": "Open the other side",
+  "hook-switch": "Run hook switch",
+  "tripwire": "Arm the tripwire",
+  "end-sessions": "End client sessions",
+  "hook-after": "Run hook after",
 };
 
 /** A step's title; the name itself for a step that only a newer version knows. */

@@ -145,6 +145,7 @@ export function reduce(state: ProgressState, event: RunEvent, nowMs: number): Pr
       return { ...state, governor: governorAfter(state.governor, event) };
     case "info":
     case "replication-lag":
+    case "cutover-pause": // has a view of its own
     case "work-finished": // already covered by tables and steps
       return state;
   }

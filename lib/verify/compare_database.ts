@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type EventSink, ledgerSchema, plural, tableKey } from "../core/internal.ts";
+import { type EventSink, ownSchemas, plural, tableKey } from "../core/internal.ts";
 import { readEncoding } from "../catalog/internal.ts";
 import { type Endpoint, openSession } from "../postgres/internal.ts";
 import type { Consequences, TableScope } from "../rules/internal.ts";
@@ -73,7 +73,7 @@ export async function compareRows(options: CompareRowsOptions): Promise<Compared
     target: await readRelations(onTarget),
     decide: (table) => scope.decide(table),
     leftOut: new Set(consequences.relations.map(tableKey)),
-    ownSchemas: [ledgerSchema],
+    ownSchemas,
     live: follower !== undefined,
     encodings: { source: await readEncoding(onSource), target: await readEncoding(onTarget) },
   });

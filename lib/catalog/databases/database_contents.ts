@@ -6,7 +6,7 @@
 import {
   displayName,
   formatBytes,
-  ledgerSchema,
+  ownSchemaList,
   plural,
   type TableName,
 } from "../../core/internal.ts";
@@ -148,7 +148,7 @@ const countStatement = `
     LEFT JOIN pg_catalog.pg_roles AS owner ON owner.oid = object.owner
    WHERE object.oid >= 16384
      AND (n.nspname IS NULL
-          OR n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '${ledgerSchema}'))
+          OR n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ${ownSchemaList}))
      AND (owner.rolname IS NULL OR owner.rolname <> ALL ($1::pg_catalog.text[]))
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
                       WHERE d.classid = object.class AND d.objid = object.oid
@@ -170,7 +170,7 @@ const largestStatement = `
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_roles AS owner ON owner.oid = c.relowner
    WHERE c.relkind = 'r' AND c.relpersistence <> 't'
-     AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '${ledgerSchema}')
+     AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ${ownSchemaList})
      AND owner.rolname <> ALL ($1::pg_catalog.text[])
      AND ${notOfExtension("pg_class", "c.oid")}
    ORDER BY bytes DESC, n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"

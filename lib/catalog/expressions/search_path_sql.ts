@@ -6,10 +6,10 @@
  *
  * @module
  */
-import { ledgerSchema } from "../../core/internal.ts";
+import { ownSchemaList } from "../../core/internal.ts";
 
 const isUserSchema = (alias: string) =>
-  `${alias}.nspname !~ '^pg_' AND ${alias}.nspname NOT IN ('information_schema', '${ledgerSchema}')`;
+  `${alias}.nspname !~ '^pg_' AND ${alias}.nspname NOT IN ('information_schema', ${ownSchemaList})`;
 
 /**
  * Objects that a copy or replication computes, with the functions that they call directly, through
@@ -102,7 +102,7 @@ export function computedStatement(major: number): string {
          pg_catalog.json_agg(DISTINCT objid::pg_catalog.int8)::pg_catalog.text AS functions
     FROM reached
    WHERE classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND objid >= 16384
-     AND (schema IS NULL OR schema !~ '^pg_' AND schema NOT IN ('information_schema', '${ledgerSchema}'))
+     AND (schema IS NULL OR schema !~ '^pg_' AND schema NOT IN ('information_schema', ${ownSchemaList}))
    GROUP BY kind, object, schema, name
    ORDER BY kind, object`;
 }

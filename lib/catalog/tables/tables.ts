@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ledgerSchema, type TableName } from "../../core/internal.ts";
+import { ownSchemaList, type TableName } from "../../core/internal.ts";
 import { catalogResultBytes, type Session } from "../../postgres/internal.ts";
 import { readColumns, type TableColumn } from "./columns.ts";
 import { notOfExtension } from "../extension_members.ts";
@@ -90,7 +90,7 @@ const statement = `
     LEFT JOIN pg_catalog.pg_namespace AS root_schema ON root_schema.oid = root.relnamespace
     LEFT JOIN configuration ON configuration.oid = c.oid
    WHERE c.relkind = 'r' AND c.relpersistence <> 't'
-     AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '${ledgerSchema}')
+     AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ${ownSchemaList})
      AND (configuration.oid IS NOT NULL
           OR ${notOfExtension("pg_class", "c.oid")})
    ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { TableName } from "../../core/internal.ts";
+import { cutoverSchema, ownSchemaList, type TableName } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 import { notOfExtension } from "../../catalog/internal.ts";
 
@@ -49,7 +49,7 @@ const shapeStatement = `
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
-     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+     AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ${ownSchemaList})
      AND ${notOfExtension("pg_class", "c.oid")}
    ORDER BY n.nspname::pg_catalog.text COLLATE pg_catalog."C", c.relname::pg_catalog.text COLLATE pg_catalog."C"`;
 
@@ -69,7 +69,7 @@ const publishedStatement = `
   SELECT t.pubname::pg_catalog.text AS publication, t.schemaname::pg_catalog.text AS schema, t.tablename::pg_catalog.text AS name,
          pg_catalog.to_jsonb(t) -> 'attnames' AS columns                              -- 15+
     FROM pg_catalog.pg_publication_tables AS t
-   WHERE t.pubname::pg_catalog.text LIKE 'seren\\_%'
+   WHERE t.pubname::pg_catalog.text LIKE 'seren\\_%' AND t.schemaname <> '${cutoverSchema}'
    ORDER BY 1, t.schemaname::pg_catalog.text COLLATE pg_catalog."C", t.tablename::pg_catalog.text COLLATE pg_catalog."C"`;
 
 /** Reads the tables that the tool's publications in the session's database list. */

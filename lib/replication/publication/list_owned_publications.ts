@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { cutoverSchema } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 import { type NameParts, parseReplicationName } from "./names.ts";
 import { parseComment, type ScopeComment } from "./publication_comment.ts";
@@ -31,7 +32,8 @@ export interface OwnedPublication {
 const publicationStatement = `
   SELECT p.pubname::pg_catalog.text AS name, p.puballtables AS all_tables,
          coalesce((pg_catalog.to_jsonb(p) ->> 'pubviaroot')::boolean, false) AS via_root,       -- 13+
-         (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_publication_tables AS t WHERE t.pubname = p.pubname) AS tables,
+         (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_publication_tables AS t
+           WHERE t.pubname = p.pubname AND t.schemaname <> '${cutoverSchema}') AS tables,
          pg_catalog.obj_description(p.oid, 'pg_publication') AS comment,
          EXISTS (SELECT FROM pg_catalog.pg_roles AS r
                   WHERE r.oid = p.pubowner AND (r.rolsuper OR r.rolname = current_user)) AS is_trusted

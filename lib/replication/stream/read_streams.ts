@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { TableName } from "../../core/internal.ts";
+import { cutoverSchema, type TableName } from "../../core/internal.ts";
 import { type Session, textArray } from "../../postgres/internal.ts";
 import { parseComment, type ScopeComment } from "../publication/publication_comment.ts";
 import { parseReplicationName } from "../publication/names.ts";
@@ -31,7 +31,7 @@ const publicationStatement = `
             FROM pg_catalog.pg_publication_rel AS r
             JOIN pg_catalog.pg_class AS c ON c.oid = r.prrelid
             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-           WHERE r.prpubid = p.oid) AS tables
+           WHERE r.prpubid = p.oid AND n.nspname <> '${cutoverSchema}') AS tables
     FROM pg_catalog.pg_publication AS p
    WHERE $1::pg_catalog.text[] IS NULL OR p.pubname = ANY ($1::pg_catalog.text[])
    ORDER BY p.pubname COLLATE pg_catalog."C"`;
@@ -74,7 +74,7 @@ const relationStatement = `
             FROM pg_catalog.pg_subscription_rel AS r
             JOIN pg_catalog.pg_class AS c ON c.oid = r.srrelid
             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-           WHERE r.srsubid = s.oid) AS tables
+           WHERE r.srsubid = s.oid AND n.nspname <> '${cutoverSchema}') AS tables
     FROM pg_catalog.pg_subscription AS s
    WHERE s.subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`;
 

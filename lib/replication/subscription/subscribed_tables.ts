@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type Lsn, parseOptionalLsn, type TableName } from "../../core/internal.ts";
+import { cutoverSchema, type Lsn, parseOptionalLsn, type TableName } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 import { subscriptionIdentifiers } from "./read_subscriptions.ts";
 
@@ -37,6 +37,7 @@ const tableStatement = (identifiers: string) => `
     JOIN (${identifiers}) AS s ON s.oid = r.srsubid
     JOIN pg_catalog.pg_class AS c ON c.oid = r.srrelid
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+   WHERE n.nspname <> '${cutoverSchema}'
    ORDER BY 1, n.nspname::pg_catalog.text COLLATE pg_catalog."C", c.relname::pg_catalog.text COLLATE pg_catalog."C"`;
 
 /** Reads the tables of all subscriptions of the session's database. */

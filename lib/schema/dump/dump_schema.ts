@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ledgerSchema, quoteIdentifier, type TableName } from "../../core/internal.ts";
+import { ownSchemas, quoteIdentifier, type TableName } from "../../core/internal.ts";
 import { ConnectionError, type Endpoint } from "../../postgres/internal.ts";
 import { hasInheritance, withColumnOrder } from "../parse/column_order.ts";
 import { type DumpStatement, readDump } from "../parse/dump_reader.ts";
@@ -117,7 +117,7 @@ function dumpArguments(
     "--no-publications",
     "--no-subscriptions",
     ...exclusionPatterns(only).map((pattern) => `--table=${pattern}`),
-    `--exclude-schema=${quoteIdentifier(ledgerSchema)}`,
+    ...ownSchemas.map((schema) => `--exclude-schema=${quoteIdentifier(schema)}`),
     ...exclusionPatterns(without).map((pattern) => `--exclude-table=${pattern}`),
     ...(tool.major >= 18 ? ["--no-statistics"] : []),
   ];

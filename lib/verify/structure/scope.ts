@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ledgerSchema, tableKey } from "../../core/internal.ts";
+import { cutoverSchema, ownSchemas, tableKey } from "../../core/internal.ts";
 import type { Consequences } from "../../rules/internal.ts";
 import { objectKey, type Structure, type StructureObject } from "./model.ts";
 
@@ -38,8 +38,9 @@ export function scopeFilter(
     schema !== undefined && name !== undefined && relations.has(tableKey({ schema, name }));
   return (object) => {
     const { kind, schema, parent, name, facts } = object;
-    // the tool's own schema
-    if ((kind === "schema" ? name : schema) === ledgerSchema) return false;
+    // the tool's own schemas, and the fence of a cutover
+    if (ownSchemas.includes((kind === "schema" ? name : schema) ?? "")) return false;
+    if (kind === "trigger" && isFence(String(facts.function ?? ""))) return false;
     if (gone.has(objectKey(object))) return false;
     if (kind === "function") return !functions.has(JSON.stringify([schema, facts.signature]));
     if (kind === "trigger" || kind === "event trigger") {
@@ -49,6 +50,10 @@ export function scopeFilter(
     if (kind === "statistics") return !namesGone(String(facts.table ?? ""), relations);
     return !isGone(schema, parent);
   };
+}
+
+function isFence(printedFunction: string): boolean {
+  return printedFunction.startsWith(`${cutoverSchema}.`);
 }
 
 /**

@@ -1,0 +1,79 @@
+/**
+ * `cutover finish`: removes the way back, once the target has proven itself.
+ *
+ * @module
+ */
+import { durableSettings, openSession, retry } from "../../postgres/internal.ts";
+import { plural } from "../../core/internal.ts";
+import {
+  dismantleSide,
+  readSide,
+  recordSideStatement,
+  removeStream,
+} from "../../cutover/internal.ts";
+import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
+import type { RunContext } from "../shared/run.ts";
+import type { CutoverFinishOptions } from "./options.ts";
+import { type CutoverDatabase, readCutover } from "./read_cutover.ts";
+import { refusePhases } from "./refuse.ts";
+import type { CutoverFinishReport } from "./report.ts";
+
+/**
+ * Removes the streams of both directions with their slots, and the tool's objects from the target.
+ * The source stays closed unless `openOldSide` is set. An interrupted call is completed by another.
+ *
+ * Requires `--allow-net` for both servers.
+ *
+ * @returns undefined if `confirm` declined
+ * @throws ReplicatorError (prerequisite) unless all databases are switched
+ */
+export async function executeFinish(
+  given: CutoverFinishOptions,
+  run: RunContext,
+): Promise<CutoverFinishReport | undefined> {
+  const options = prepareEndpoints(given, run.events);
+  const databases = (await readCutover(options, run)).filter(({ phase }) => phase !== "none");
+  refusePhases(databases, ["switched", "finished"], "cutover finish");
+  if (!await options.confirm(databases.map(({ source }) => source.database))) return undefined;
+  const done: CutoverFinishReport["databases"][number][] = [];
+  for (const database of databases) {
+    done.push(await finishOne(database, { openOldSide: options.openOldSide, run }));
+  }
+  return { databases: done };
+}
+
+async function finishOne(
+  { source, target, records }: CutoverDatabase,
+  { openOldSide, run }: { readonly openOldSide: boolean; readonly run: RunContext },
+): Promise<CutoverFinishReport["databases"][number]> {
+  const removed: string[] = [];
+  const report = (what: string) => {
+    removed.push(what);
+    run.events({ kind: "info", message: `${source.database}: removed ${what}` });
+  };
+  const details = (records.source ?? records.target)?.details;
+  await using onSource = await retry(() => openSession(source, { settings: durableSettings }));
+  // recorded first: from here on there is no way back, whatever happens
+  const record = await readSide(onSource);
+  if (record !== undefined && !record.details.isFinished) {
+    await onSource.execute(
+      recordSideStatement({ ...record, details: { ...record.details, isFinished: true } }),
+    );
+  }
+  for (const name of details?.forward ?? []) {
+    await removeStream(name, { leaves: source, arrives: target });
+    report(`the stream ${name} to the target`);
+  }
+  if (details?.back != null) {
+    await removeStream(details.back, { leaves: target, arrives: source });
+    report(`the way back ${details.back}`);
+  }
+  await using onTarget = await retry(() => openSession(target, { settings: durableSettings }));
+  const tables = await dismantleSide(onTarget);
+  report(`the fence of ${plural(tables, "table")} on the target`);
+  if (openOldSide) {
+    const fenced = await dismantleSide(onSource);
+    report(`the fence of ${plural(fenced, "table")} on the source, which accepts writes again`);
+  }
+  return { source: source.database, target: target.database, removed };
+}

@@ -1,0 +1,59 @@
+/**
+ * Options of the cutover commands. Nothing is optional: the caller has resolved every default.
+ *
+ * @module
+ */
+import type { BlockerPolicy, HookRunner } from "../../cutover/internal.ts";
+import type { Endpoint } from "../../postgres/internal.ts";
+import type { CutoverServers } from "./read_cutover.ts";
+import type { CutoverPreparePlan, CutoverSwitchPlan } from "./report.ts";
+
+/** What `cutover prepare` takes. */
+export interface CutoverPrepareOptions extends CutoverServers {
+  /** `replicate`: the way back is a subscription of the source; `none`: there is no way back. */
+  readonly wayBack: "replicate" | "none";
+  /** The target at the address by which the source's server connects to it. */
+  readonly targetFromSource: Endpoint | undefined;
+  /** A file with the target's password on the source's server. */
+  readonly passfile: string | undefined;
+  /** The current time, ISO 8601. */
+  readonly now: string;
+  /** Receives the plan; false leaves everything unchanged. */
+  readonly confirm: (plan: CutoverPreparePlan) => Promise<boolean>;
+}
+
+/** What `cutover rehearse` takes. */
+export interface CutoverRehearseOptions extends CutoverServers {
+  readonly maxPauseMs: number;
+  /** Tokens that are sent. */
+  readonly tokens: number;
+  /** How long the barrier is held at most, in milliseconds; undefined for no barrier. */
+  readonly brownoutMs: number | undefined;
+  readonly sequenceMargin: number;
+}
+
+/** What `cutover run` and `cutover rollback` take. */
+export interface CutoverSwitchOptions extends CutoverServers {
+  readonly maxPauseMs: number;
+  readonly onBlocker: BlockerPolicy;
+  /** How often the barrier is tried. */
+  readonly barrierAttempts: number;
+  readonly sequenceMargin: number;
+  /** Whether client sessions of the closed side are terminated. */
+  readonly endSessions: boolean;
+  readonly slotTimeoutMs: number;
+  /** What is compared while writers wait: structure, or also the number of rows of every table. */
+  readonly finalCheck: "structure" | "counts";
+  readonly hook: HookRunner;
+  readonly now: () => Date;
+  /** Receives the plan; false leaves everything unchanged. */
+  readonly confirm: (plan: CutoverSwitchPlan) => Promise<boolean>;
+}
+
+/** What `cutover finish` takes. */
+export interface CutoverFinishOptions extends CutoverServers {
+  /** Whether the old side accepts writes again. */
+  readonly openOldSide: boolean;
+  /** Receives the names of the databases; false leaves everything unchanged. */
+  readonly confirm: (databases: readonly string[]) => Promise<boolean>;
+}

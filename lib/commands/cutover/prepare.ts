@@ -1,0 +1,170 @@
+/**
+ * `cutover prepare`: establishes everything that a switch needs, days ahead and without an outage.
+ *
+ * @module
+ */
+import { displayName, type EventSink, ExitCode, ReplicatorError } from "../../core/internal.ts";
+import { openSession, retry, withDatabase } from "../../postgres/internal.ts";
+import {
+  preflight,
+  type PreflightFacts,
+  prepareDatabase,
+  readForwardStreams,
+  readPreflightFacts,
+} from "../../cutover/internal.ts";
+import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
+import type { RunContext } from "../shared/run.ts";
+import type { CutoverPrepareOptions } from "./options.ts";
+import { type CutoverDatabase, readCutover } from "./read_cutover.ts";
+import { refuseProblems } from "./refuse.ts";
+import type { CutoverPreparePlan, CutoverPrepareReport } from "./report.ts";
+
+/** From which age on a transaction is worth a warning. */
+const oldTransactionMs = 60_000;
+
+/**
+ * Prepares databases for a cutover. On both sides: the tool's schema and the fence, enabled on the
+ * target. In the publications: a token table. From the target to the source: the way back, stopped.
+ * Can be repeated, after tables were added for example; `cleanup` undoes it.
+ *
+ * Requires `--allow-net` for both servers. On the servers: ownership of the tables, CREATE on the
+ * databases; on the source the right to create subscriptions.
+ *
+ * @returns undefined if `confirm` declined
+ * @throws ReplicatorError (prerequisite) with every reason, of all databases at once
+ */
+export async function executeCutoverPrepare(
+  given: CutoverPrepareOptions,
+  run: RunContext,
+): Promise<CutoverPrepareReport | undefined> {
+  const options = prepareEndpoints(given, run.events);
+  const start = performance.now();
+  const databases = await replicatedDatabases(await readCutover(options, run), { options, run });
+  refusePhases(databases);
+  const wayBack = options.wayBack === "replicate";
+  const facts = await readAll(databases, { wayBack, signal: run.signal });
+  const findings = facts.flatMap((each) => preflight(each, "prepare"));
+  refuseProblems(findings);
+  const warnings = findings.filter(({ severity }) => severity === "warning");
+  const plan: CutoverPreparePlan = {
+    databases: databases.map(({ source, target }, index) => ({
+      source: source.database,
+      target: target.database,
+      tables: facts[index]!.tables.length,
+      streams: facts[index]!.streams.map(({ name }) => name),
+      wayBack,
+      notCarried: facts[index]!.notCarried.map((table) => displayName(table)),
+    })),
+    warnings,
+  };
+  if (!await options.confirm(plan)) return undefined;
+  const id = crypto.randomUUID();
+  const prepared: CutoverPrepareReport["databases"][number][] = [];
+  for (const database of databases) {
+    prepared.push(await prepareOne(database, { options, id, names: databases, run }));
+  }
+  return { databases: prepared, warnings, ms: performance.now() - start };
+}
+
+async function prepareOne(
+  { source, target }: CutoverDatabase,
+  { options, id, names, run }: {
+    readonly options: CutoverPrepareOptions;
+    readonly id: string;
+    readonly names: readonly CutoverDatabase[];
+    readonly run: RunContext;
+  },
+): Promise<CutoverPrepareReport["databases"][number]> {
+  step(run.events, source.database);
+  const start = performance.now();
+  const done = await prepareDatabase({
+    source,
+    target,
+    databases: names.map((each) => each.source.database),
+    wayBack: options.wayBack === "none" ? undefined : {
+      sourceFromTarget: withDatabase(options.targetFromSource ?? target, target.database),
+      passfile: options.passfile,
+    },
+    id,
+    now: options.now,
+    signal: run.signal,
+  });
+  run.events({
+    kind: "step-finished",
+    step: "prepare",
+    database: source.database,
+    ms: performance.now() - start,
+    summary: done.back === null ? "prepared, without a way back" : "prepared, with a way back",
+  });
+  return {
+    source: source.database,
+    target: target.database,
+    tables: done.tables.length,
+    streams: done.forward,
+    wayBack: done.back,
+  };
+}
+
+function step(events: EventSink, database: string): void {
+  events({ kind: "step-started", step: "prepare", database });
+}
+
+/** Databases that a stream connects; all that were named must be. */
+async function replicatedDatabases(
+  databases: readonly CutoverDatabase[],
+  { options, run }: { readonly options: CutoverPrepareOptions; readonly run: RunContext },
+): Promise<readonly CutoverDatabase[]> {
+  const { signal } = run;
+  const connected: CutoverDatabase[] = [];
+  const others: string[] = [];
+  for (const database of databases) {
+    await using source = await retry(() => openSession(database.source, { signal }), { signal });
+    await using target = await retry(() => openSession(database.target, { signal }), { signal });
+    const { names } = await readForwardStreams({ source, target });
+    if (names.length > 0) connected.push(database);
+    else others.push(database.source.database);
+  }
+  if (connected.length > 0 && (others.length === 0 || options.databases.include.length === 0)) {
+    return connected;
+  }
+  throw new ReplicatorError(`no stream replicates ${others.join(", ")} to the target`, {
+    side: "target",
+    remedy: "start replication first: init --enable-sync, then sync",
+    exitCode: ExitCode.prerequisite,
+  });
+}
+
+function refusePhases(databases: readonly CutoverDatabase[]): void {
+  const wrong = databases.filter(({ phase }) =>
+    phase !== "none" && phase !== "preparing" && phase !== "prepared"
+  );
+  if (wrong.length === 0) return;
+  throw new ReplicatorError("the cutover is beyond its preparation; nothing was changed", {
+    details: wrong.map(({ source, phase }) => `${source.database}: ${phase}`),
+    remedy: "see cutover status for the next command",
+    exitCode: ExitCode.prerequisite,
+  });
+}
+
+/** Reads the facts of all databases in the direction of the migration. */
+async function readAll(
+  databases: readonly CutoverDatabase[],
+  { wayBack, signal }: { readonly wayBack: boolean; readonly signal: AbortSignal },
+): Promise<readonly PreflightFacts[]> {
+  const facts: PreflightFacts[] = [];
+  for (const database of databases) {
+    await using from = await retry(() => openSession(database.source, { signal }), { signal });
+    await using to = await retry(() => openSession(database.target, { signal }), { signal });
+    facts.push(
+      await readPreflightFacts({
+        from,
+        to,
+        streams: undefined,
+        tables: undefined,
+        wayBack,
+        oldTransactionMs,
+      }),
+    );
+  }
+  return facts;
+}

@@ -1,0 +1,170 @@
+/**
+ * The databases of a cutover: which, in which phase, and the route of a switch.
+ *
+ * @module
+ */
+import { ExitCode, plural, ReplicatorError, UsageError } from "../../core/internal.ts";
+import {
+  connectionDelaysMs,
+  type Endpoint,
+  openSession,
+  retry,
+  withDatabase,
+} from "../../postgres/internal.ts";
+import {
+  type CutoverPhase,
+  type DatabaseRoute,
+  phaseOf,
+  readSide,
+  type SideRecords,
+} from "../../cutover/internal.ts";
+import { planDatabases, readOnlyPlanning } from "../shared/database_plan.ts";
+import { openServerPair } from "../shared/server_pair.ts";
+import type { DatabaseSelection, RunContext } from "../shared/run.ts";
+
+/** The two servers and the databases. */
+export interface CutoverServers {
+  /** The server in use before the cutover. */
+  readonly source: Endpoint;
+  /** The server in use after it. */
+  readonly target: Endpoint;
+  /** Databases by their names on the source, and their names on the target. */
+  readonly databases: DatabaseSelection;
+}
+
+/** A database of a cutover. */
+export interface CutoverDatabase {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly records: SideRecords;
+  readonly phase: CutoverPhase;
+}
+
+/**
+ * Finds the databases and reads the records of both sides.
+ *
+ * @throws UsageError for a wrong selection, ReplicatorError for databases that the target lacks
+ */
+export async function readCutover(
+  { source, target, databases }: CutoverServers,
+  { events, signal }: RunContext,
+): Promise<readonly CutoverDatabase[]> {
+  await using sides = await openServerPair(
+    { source, target, retryDelaysMs: connectionDelaysMs },
+    { events, signal },
+  );
+  const planning = await planDatabases({
+    ...sides,
+    selection: databases,
+    ...readOnlyPlanning,
+    targetUrlDatabase: target.databaseGiven ? target.database : undefined,
+    signal,
+  });
+  if (planning.problems.length > 0) throw new UsageError(planning.problems);
+  const same = planning.relation !== "different"
+    ? planning.databases.filter((each) => each.source.name === each.target)
+    : [];
+  if (same.length > 0) throw sameDatabases(same.map((each) => each.target));
+  const found: CutoverDatabase[] = [];
+  const isChosen = databases.include.length > 0;
+  const missing: string[] = [];
+  for (const planned of planning.databases) {
+    if (planned.existing === undefined) {
+      if (isChosen) missing.push(planned.target);
+      continue;
+    }
+    found.push(
+      await readDatabase({
+        source: withDatabase(source, planned.source.name),
+        target: withDatabase(target, planned.target),
+        signal,
+      }),
+    );
+  }
+  if (missing.length > 0 || found.length === 0) throw missingDatabases(missing);
+  return found;
+}
+
+async function readDatabase(
+  { source, target, signal }: {
+    readonly source: Endpoint;
+    readonly target: Endpoint;
+    readonly signal: AbortSignal;
+  },
+): Promise<CutoverDatabase> {
+  const read = async (endpoint: Endpoint) => {
+    await using session = await retry(() => openSession(endpoint, { signal }), { signal });
+    return await readSide(session);
+  };
+  const [onSource, onTarget] = await Promise.all([read(source), read(target)]);
+  const records = { source: onSource, target: onTarget };
+  return { source, target, records, phase: phaseOf(records) };
+}
+
+/** A switch, by the name of its command. */
+export type SwitchDirection = "run" | "rollback";
+
+/** The route of a database in one direction. Both records must exist. */
+export function routeOf(
+  { source, target, records }: CutoverDatabase,
+  direction: SwitchDirection,
+): DatabaseRoute {
+  if (records.source === undefined || records.target === undefined) {
+    throw new Error("the database is not prepared");
+  }
+  const { forward, back, tables } = records.source.details;
+  const backward = back === null ? [] : [back];
+  return direction === "run"
+    ? {
+      from: source,
+      to: target,
+      out: forward,
+      back: backward,
+      tables,
+      fromRecord: records.source,
+      toRecord: records.target,
+    }
+    : {
+      from: target,
+      to: source,
+      out: backward,
+      back: forward,
+      tables,
+      fromRecord: records.target,
+      toRecord: records.source,
+    };
+}
+
+/** The databases of one cutover, which are closed and opened together. */
+export function incompleteSets(databases: readonly CutoverDatabase[]): readonly string[] {
+  const selected = new Set(databases.map(({ source }) => source.database));
+  const together = new Set(
+    databases.flatMap(({ records }) => (records.source ?? records.target)?.details.databases ?? []),
+  );
+  return [...together].filter((name) => !selected.has(name));
+}
+
+function sameDatabases(names: readonly string[]): ReplicatorError {
+  return new ReplicatorError(
+    `source and target are the same ${plural(names.length, "database")}: ${names.join(", ")}`,
+    {
+      remedy: "check --source and --target, or map the database to another name with --map",
+      exitCode: ExitCode.prerequisite,
+    },
+  );
+}
+
+function missingDatabases(names: readonly string[]): ReplicatorError {
+  return new ReplicatorError(
+    names.length === 0
+      ? "the target has none of the source's databases"
+      : `${plural(names.length, "database is", "databases are")} missing on the target: ${
+        names.join(", ")
+      }`,
+    {
+      side: "target",
+      remedy: "copy them first with init --enable-sync, or select others with --include-databases",
+      exitCode: ExitCode.prerequisite,
+    },
+  );
+}

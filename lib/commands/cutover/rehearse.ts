@@ -1,0 +1,96 @@
+/**
+ * `cutover rehearse`: measures what can be measured without stopping anyone, and predicts the
+ * pause.
+ *
+ * @module
+ */
+import { openSession, retry } from "../../postgres/internal.ts";
+import {
+  percentile,
+  predictPauseMs,
+  preflight,
+  type PreflightFinding,
+  readPreflightFacts,
+  type Rehearsal,
+  rehearse,
+} from "../../cutover/internal.ts";
+import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
+import type { RunContext } from "../shared/run.ts";
+import type { CutoverRehearseOptions } from "./options.ts";
+import { type CutoverDatabase, readCutover, routeOf } from "./read_cutover.ts";
+import { refusePhases, refuseProblems } from "./refuse.ts";
+import type { CutoverRehearsal } from "./report.ts";
+
+/**
+ * Rehearses the switch from the side in use to the other: `run` of prepared databases, `rollback`
+ * of switched ones. With `brownoutMs` it takes the real barrier for at most that long.
+ *
+ * Requires `--allow-net` for both servers.
+ *
+ * @throws ReplicatorError (prerequisite) if no database is prepared, or with every reason that
+ * would prevent the switch
+ */
+export async function executeRehearse(
+  given: CutoverRehearseOptions,
+  run: RunContext,
+): Promise<CutoverRehearsal> {
+  const options = prepareEndpoints(given, run.events);
+  const databases = (await readCutover(options, run)).filter(({ phase }) => phase !== "none");
+  refusePhases(databases, ["prepared", "switched"], "cutover rehearse");
+  const found: (readonly PreflightFinding[])[] = [];
+  for (const database of databases) found.push(await examine(database, run));
+  refuseProblems(found.flat());
+  const rehearsals: Rehearsal[] = [];
+  for (const database of databases) {
+    const start = performance.now();
+    run.events({ kind: "step-started", step: "rehearse", database: database.source.database });
+    rehearsals.push(await rehearse(routeFor(database), { ...options, ...run }));
+    run.events({
+      kind: "step-finished",
+      step: "rehearse",
+      database: database.source.database,
+      ms: performance.now() - start,
+    });
+  }
+  // databases drain at the same time; the longest counts
+  const predictedPauseMs = Math.max(0, ...rehearsals.map(predictPauseMs));
+  return {
+    databases: databases.map(({ source }, index) => {
+      const { drainMs, sequencesMs, reverseMs, brownoutMs, blockers } = rehearsals[index]!;
+      return {
+        source: source.database,
+        drain: { p50Ms: percentile(drainMs, 0.5), p99Ms: percentile(drainMs, 0.99) },
+        sequencesMs,
+        reverseMs,
+        brownoutMs: brownoutMs ?? null,
+        blockers,
+        findings: found[index]!,
+      };
+    }),
+    predictedPauseMs,
+    maxPauseMs: options.maxPauseMs,
+    isRefused: predictedPauseMs > options.maxPauseMs,
+  };
+}
+
+function routeFor(database: CutoverDatabase) {
+  return routeOf(database, database.phase === "switched" ? "rollback" : "run");
+}
+
+async function examine(
+  database: CutoverDatabase,
+  { signal }: RunContext,
+): Promise<readonly PreflightFinding[]> {
+  const route = routeFor(database);
+  await using from = await retry(() => openSession(route.from, { signal }), { signal });
+  await using to = await retry(() => openSession(route.to, { signal }), { signal });
+  const facts = await readPreflightFacts({
+    from,
+    to,
+    streams: route.out,
+    tables: route.tables,
+    wayBack: route.back.length > 0,
+    oldTransactionMs: 1_000,
+  });
+  return preflight(facts, "switch");
+}

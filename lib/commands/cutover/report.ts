@@ -1,0 +1,142 @@
+/**
+ * What the cutover commands return.
+ *
+ * @module
+ */
+import type {
+  CutoverPhase,
+  PreflightFinding,
+  SwitchedDatabase,
+  SwitchStep,
+  TripwireFinding,
+} from "../../cutover/internal.ts";
+
+export type {
+  CloseEvidence,
+  CutoverPhase,
+  PreflightFinding,
+  SwitchedDatabase,
+  SwitchStep,
+  TokenEvidence,
+  TripwireFinding,
+} from "../../cutover/internal.ts";
+export { cutoverPhases } from "../../cutover/internal.ts";
+
+/** The state of one database. */
+export interface CutoverDatabaseStatus {
+  /** Its name on the source. */
+  readonly source: string;
+  /** Its name on the target. */
+  readonly target: string;
+  readonly phase: CutoverPhase;
+  /** ISO timestamp of the last change of phase; null in the phase `none`. */
+  readonly since: string | null;
+  /** Tables with a fence. */
+  readonly tables: number;
+  /** Whether the way back exists. */
+  readonly wayBack: boolean;
+  /** Changes on the closed side that replication did not bring. */
+  readonly tripwire: readonly TripwireFinding[];
+  /** What prevents the next step. */
+  readonly findings: readonly PreflightFinding[];
+}
+
+/** What `cutover status` returns. */
+export interface CutoverStatusReport {
+  readonly databases: readonly CutoverDatabaseStatus[];
+  /** The command that leads on: `cutover run`; null if there is nothing left to do. */
+  readonly next: string | null;
+}
+
+/** What `cutover prepare` will do. */
+export interface CutoverPreparePlan {
+  readonly databases: readonly {
+    readonly source: string;
+    readonly target: string;
+    /** Tables that get a fence on both sides. */
+    readonly tables: number;
+    readonly streams: readonly string[];
+    readonly wayBack: boolean;
+    /** Tables whose changes are not replicated, `schema.table`. */
+    readonly notCarried: readonly string[];
+  }[];
+  readonly warnings: readonly PreflightFinding[];
+}
+
+/** What `cutover prepare` returns. */
+export interface CutoverPrepareReport {
+  readonly databases: readonly {
+    readonly source: string;
+    readonly target: string;
+    readonly tables: number;
+    readonly streams: readonly string[];
+    /** The stream of the way back; null without one. */
+    readonly wayBack: string | null;
+  }[];
+  readonly warnings: readonly PreflightFinding[];
+  readonly ms: number;
+}
+
+/** What `cutover run` or `cutover rollback` will do. */
+export interface CutoverSwitchPlan {
+  readonly direction: "run" | "rollback";
+  readonly databases: readonly {
+    readonly source: string;
+    readonly target: string;
+    readonly phase: CutoverPhase;
+    readonly tables: number;
+    readonly wayBack: boolean;
+  }[];
+  readonly maxPauseMs: number;
+  readonly warnings: readonly PreflightFinding[];
+  /** What the switch cannot stop or does not check. */
+  readonly unchecked: readonly string[];
+}
+
+/** What `cutover run` and `cutover rollback` return. */
+export interface CutoverSwitchReport {
+  readonly direction: "run" | "rollback";
+  /** From the barrier until the other side was open, in milliseconds. */
+  readonly pauseMs: number;
+  readonly maxPauseMs: number;
+  /** Attempts at the barrier that gave way. */
+  readonly failedAttempts: number;
+  readonly databases: readonly SwitchedDatabase[];
+  readonly steps: readonly SwitchStep[];
+  readonly warnings: readonly string[];
+  readonly unchecked: readonly string[];
+  readonly ms: number;
+}
+
+/** What `cutover rehearse` returns. */
+export interface CutoverRehearsal {
+  readonly databases: readonly {
+    readonly source: string;
+    /** Milliseconds that a token takes to arrive. */
+    readonly drain: { readonly p50Ms: number; readonly p99Ms: number };
+    /** Milliseconds to read and set the sequences. */
+    readonly sequencesMs: number;
+    /** Milliseconds that replication takes to turn around. */
+    readonly reverseMs: number;
+    /** Milliseconds of the barrier that `--brownout` held; null without it. */
+    readonly brownoutMs: number | null;
+    /** What held up the barrier of the brownout. */
+    readonly blockers: readonly string[];
+    readonly findings: readonly PreflightFinding[];
+  }[];
+  /** The expected pause, in milliseconds. */
+  readonly predictedPauseMs: number;
+  readonly maxPauseMs: number;
+  /** Whether `cutover run` would be refused. */
+  readonly isRefused: boolean;
+}
+
+/** What `cutover finish` returns. */
+export interface CutoverFinishReport {
+  readonly databases: readonly {
+    readonly source: string;
+    readonly target: string;
+    /** What was removed, in words. */
+    readonly removed: readonly string[];
+  }[];
+}

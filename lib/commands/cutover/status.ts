@@ -1,0 +1,100 @@
+/**
+ * `cutover status`: in which phase each database is, and what leads on.
+ *
+ * @module
+ */
+import { openSession, retry } from "../../postgres/internal.ts";
+import {
+  type CutoverPhase,
+  preflight,
+  type PreflightFinding,
+  readOrigins,
+  readPreflightFacts,
+  readTripwire,
+  type TripwireFinding,
+} from "../../cutover/internal.ts";
+import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
+import type { RunContext } from "../shared/run.ts";
+import { type CutoverDatabase, type CutoverServers, readCutover, routeOf } from "./read_cutover.ts";
+import type { CutoverStatusReport } from "./report.ts";
+
+/**
+ * Reports the phase of every database, changes on closed sides (the tripwire), what prevents the
+ * next step, and the next command. Only reads.
+ *
+ * Requires `--allow-net` for both servers.
+ */
+export async function executeCutoverStatus(
+  given: CutoverServers,
+  run: RunContext,
+): Promise<CutoverStatusReport> {
+  const options = prepareEndpoints(given, run.events);
+  const databases = await readCutover(options, run);
+  const reports: CutoverStatusReport["databases"][number][] = [];
+  for (const database of databases) {
+    const { source, target, records, phase } = database;
+    const record = records.source ?? records.target;
+    const changes = [records.source, records.target].flatMap((each) =>
+      each === undefined ? [] : [each.changedAt]
+    );
+    reports.push({
+      source: source.database,
+      target: target.database,
+      phase,
+      since: changes.sort().at(-1) ?? null,
+      tables: record?.details.tables.length ?? 0,
+      wayBack: record?.details.back != null,
+      tripwire: await tripwireOf(database, run.signal),
+      findings: await findingsOf(database, run.signal),
+    });
+  }
+  return { databases: reports, next: nextCommand(reports.map(({ phase }) => phase)) };
+}
+
+/** The command that leads on. Pure. */
+export function nextCommand(phases: readonly CutoverPhase[]): string | null {
+  const has = (phase: CutoverPhase) => phases.includes(phase);
+  if (has("closing")) return "cutover run";
+  if (has("returning")) return "cutover rollback";
+  if (has("preparing")) return "cutover prepare";
+  if (has("prepared")) return "cutover rehearse, then cutover run";
+  if (has("switched")) return "cutover finish, or cutover rollback";
+  if (phases.every((phase) => phase === "finished") && phases.length > 0) return null;
+  return "cutover prepare";
+}
+
+async function tripwireOf(
+  database: CutoverDatabase,
+  signal: AbortSignal,
+): Promise<readonly TripwireFinding[]> {
+  if (database.phase !== "switched") return [];
+  const { from, out } = routeOf(database, "run");
+  const { back } = routeOf(database, "run");
+  await using session = await retry(() => openSession(from, { signal }), { signal });
+  const origins = await readOrigins(session, back);
+  const found: TripwireFinding[] = [];
+  for (const name of out) {
+    found.push(...await readTripwire(session, { slot: name, publication: name, origins }));
+  }
+  return found;
+}
+
+async function findingsOf(
+  database: CutoverDatabase,
+  signal: AbortSignal,
+): Promise<readonly PreflightFinding[]> {
+  if (database.phase !== "prepared" && database.phase !== "switched") return [];
+  const route = routeOf(database, database.phase === "prepared" ? "run" : "rollback");
+  if (route.out.length === 0) return [];
+  await using from = await retry(() => openSession(route.from, { signal }), { signal });
+  await using to = await retry(() => openSession(route.to, { signal }), { signal });
+  const facts = await readPreflightFacts({
+    from,
+    to,
+    streams: route.out,
+    tables: route.tables,
+    wayBack: route.back.length > 0,
+    oldTransactionMs: 30_000,
+  });
+  return preflight(facts, "switch");
+}

@@ -1,0 +1,304 @@
+/**
+ * `cutover run` and `cutover rollback`: close the side in use and open the other.
+ *
+ * @module
+ */
+import {
+  ExitCode,
+  formatDuration,
+  plural,
+  quoteQualified,
+  ReplicatorError,
+  type TableName,
+} from "../../core/internal.ts";
+import { openSession, pause, retry, type Session } from "../../postgres/internal.ts";
+import {
+  type CutoverPhase,
+  type DatabaseRoute,
+  preflight,
+  type PreflightFinding,
+  readPreflightFacts,
+  restoreIfReversed,
+  switchOver,
+  type SwitchReport,
+} from "../../cutover/internal.ts";
+import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
+import type { RunContext } from "../shared/run.ts";
+import type { CutoverSwitchOptions } from "./options.ts";
+import {
+  type CutoverDatabase,
+  incompleteSets,
+  readCutover,
+  routeOf,
+  type SwitchDirection,
+} from "./read_cutover.ts";
+import { describeFinding, refuseProblems } from "./refuse.ts";
+import type { CutoverSwitchPlan, CutoverSwitchReport } from "./report.ts";
+
+/** What no switch can prove; the report says so. */
+export const uncheckedByFence: readonly string[] = [
+  "nextval, and SELECT … FOR UPDATE, still work on the closed side",
+  "large objects can still be written on the closed side, and are not replicated",
+  "DDL still works on the closed side; an owner can drop or disable the fence",
+  "unlogged tables, and tables out of scope, have no fence",
+];
+
+/** How often the command continues by itself after the point of no return. */
+const completionAttempts = 5;
+
+/** The phases in which each direction has something to do. */
+const open: Readonly<Record<SwitchDirection, readonly CutoverPhase[]>> = {
+  run: ["prepared"],
+  rollback: ["switched"],
+};
+
+const closed: readonly CutoverPhase[] = ["closing", "returning"];
+
+/**
+ * Switches all selected databases in one direction. A run that died is continued by the same call,
+ * from any machine; after its point of no return, both directions lead out: forward or back.
+ *
+ * Requires `--allow-net` for both servers.
+ *
+ * @returns undefined if `confirm` declined
+ * @throws ReplicatorError (prerequisite) with every reason not to begin; (step failed) if the pause
+ * would have been too long, in which case writers have continued
+ */
+export async function executeSwitch(
+  direction: SwitchDirection,
+  given: CutoverSwitchOptions,
+  run: RunContext,
+): Promise<CutoverSwitchReport | undefined> {
+  const options = prepareEndpoints(given, run.events);
+  const start = performance.now();
+  const databases = await readCutover(options, run);
+  const involved = databases.filter(({ phase }) => phase !== "none");
+  refuseState(direction, { databases, involved, options });
+  const warnings: PreflightFinding[] = [];
+  for (const database of involved.filter(({ phase }) => open[direction].includes(phase))) {
+    warnings.push(...await examine(routeOf(database, direction), { options, run }));
+  }
+  refuseProblems(warnings);
+  const plan: CutoverSwitchPlan = {
+    direction,
+    databases: involved.map(({ source, target, phase, records }) => ({
+      source: source.database,
+      target: target.database,
+      phase,
+      tables: records.source?.details.tables.length ?? 0,
+      wayBack: records.source?.details.back != null,
+    })),
+    maxPauseMs: options.maxPauseMs,
+    warnings,
+    unchecked: uncheckedByFence,
+  };
+  if (!await options.confirm(plan)) return undefined;
+  const report = await performUntilDone(direction, { options, run });
+  return {
+    ...report,
+    direction,
+    maxPauseMs: options.maxPauseMs,
+    warnings: [...warnings.map(describeFinding), ...report.warnings],
+    unchecked: uncheckedByFence,
+    ms: performance.now() - start,
+  };
+}
+
+async function examine(
+  route: DatabaseRoute,
+  { options, run }: { readonly options: CutoverSwitchOptions; readonly run: RunContext },
+): Promise<readonly PreflightFinding[]> {
+  const { signal } = run;
+  await restoreIfReversed(route);
+  await using from = await retry(() => openSession(route.from, { signal }), { signal });
+  await using to = await retry(() => openSession(route.to, { signal }), { signal });
+  const facts = await readPreflightFacts({
+    from,
+    to,
+    streams: route.out,
+    tables: route.tables,
+    wayBack: route.back.length > 0,
+    oldTransactionMs: options.maxPauseMs,
+  });
+  return preflight(facts, "switch");
+}
+
+/** After the point of no return, continues by itself as the same command would. */
+async function performUntilDone(
+  direction: SwitchDirection,
+  { options, run }: { readonly options: CutoverSwitchOptions; readonly run: RunContext },
+): Promise<SwitchReport> {
+  for (let attempt = 1;; attempt++) {
+    const databases = (await readCutover(options, run)).filter(({ phase }) => phase !== "none");
+    const routes = databases.filter(({ phase }) => open[direction].includes(phase));
+    const half = databases.filter(({ phase }) => closed.includes(phase));
+    try {
+      return await switchOver(
+        {
+          routes: routes.map((database) => routeOf(database, direction)),
+          closed: half.map((database) => routeOf(database, direction)),
+        },
+        { ...options, unchecked: uncheckedByFence, finalCheck: checkerFor(options, run) },
+        run,
+      );
+    } catch (error) {
+      const isHalfway = await isBeyondReturn(options, run).catch(() => true);
+      if (!isHalfway || attempt >= completionAttempts) throw error;
+      run.events({
+        kind: "warning",
+        message: `continuing after the point of no return: ${
+          error instanceof Error ? error.message : String(error)
+        }`,
+      });
+      await pause(1_000 * attempt);
+    }
+  }
+}
+
+async function isBeyondReturn(options: CutoverSwitchOptions, run: RunContext): Promise<boolean> {
+  const databases = await readCutover(options, { ...run, signal: new AbortController().signal });
+  return databases.some(({ phase }) => closed.includes(phase));
+}
+
+/** Compares while writers wait, and throws to abandon the switch. */
+function checkerFor(
+  { finalCheck }: CutoverSwitchOptions,
+  { signal: outer }: RunContext,
+): (route: DatabaseRoute, signal: AbortSignal) => Promise<void> {
+  return async (route, inner) => {
+    const signal = AbortSignal.any([outer, inner]);
+    await using from = await openSession(route.from, { signal });
+    await using to = await openSession(route.to, { signal });
+    const [here, there] = await Promise.all([
+      readColumns(from, route.tables),
+      readColumns(to, route.tables),
+    ]);
+    const changed = [...here].filter(([table, columns]) => there.get(table) !== columns);
+    if (changed.length > 0) {
+      throw new ReplicatorError(
+        `columns differ from the other side: ${changed.map(([table]) => table).join(", ")}`,
+        {
+          side: route.from.side,
+          object: `database ${route.from.database}`,
+          remedy: "DDL was run in the meantime: run it on the other side too, see status",
+          exitCode: ExitCode.mismatch,
+        },
+      );
+    }
+    if (finalCheck === "counts") await compareCounts(route.tables, { from, to });
+  };
+}
+
+async function readColumns(
+  session: Session,
+  tables: readonly TableName[],
+): Promise<ReadonlyMap<string, string>> {
+  const rows = await session.query<{ readonly name: string; readonly columns: string }>(
+    `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name,
+            pg_catalog.string_agg(pg_catalog.format('%I', a.attname), ',' ORDER BY a.attname COLLATE pg_catalog."C") AS columns
+       FROM pg_catalog.pg_class AS c
+       JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+       JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+      WHERE c.relkind IN ('r', 'p')
+        AND (n.nspname, c.relname) IN (
+              SELECT t.entry ->> 'schema', t.entry ->> 'name'
+                FROM pg_catalog.jsonb_array_elements($1::pg_catalog.jsonb) AS t (entry))
+      GROUP BY 1`,
+    [JSON.stringify(tables.map(({ schema, name }) => ({ schema, name })))],
+  );
+  return new Map(rows.map(({ name, columns }) => [name, columns]));
+}
+
+async function compareCounts(
+  tables: readonly TableName[],
+  { from, to }: { readonly from: Session; readonly to: Session },
+): Promise<void> {
+  const differing: string[] = [];
+  for (const { schema, name } of tables) {
+    const statement = `SELECT pg_catalog.count(*)::pg_catalog.text AS count FROM ONLY ${
+      quoteQualified(schema, name)
+    }`;
+    const [here, there] = await Promise.all([
+      from.queryOne<{ readonly count: string }>(statement),
+      to.queryOne<{ readonly count: string }>(statement),
+    ]);
+    if (here.count !== there.count) {
+      differing.push(`${schema}.${name}: ${here.count} rows, ${there.count} on the other side`);
+    }
+  }
+  if (differing.length === 0) return;
+  throw new ReplicatorError(
+    `${plural(differing.length, "table")} differ in the number of rows; writers continue`,
+    {
+      details: differing,
+      remedy: "compare with verify; with row filters use --final-check structure",
+      exitCode: ExitCode.mismatch,
+    },
+  );
+}
+
+function refuseState(
+  direction: SwitchDirection,
+  { databases, involved, options }: {
+    readonly databases: readonly CutoverDatabase[];
+    readonly involved: readonly CutoverDatabase[];
+    readonly options: CutoverSwitchOptions;
+  },
+): void {
+  const reasons: string[] = [];
+  if (involved.length === 0) reasons.push("no database is prepared: run cutover prepare first");
+  const isNamed = options.databases.include.length > 0;
+  for (const { source, phase } of isNamed ? databases : involved) {
+    const fits = open[direction].includes(phase) || closed.includes(phase);
+    if (!fits) reasons.push(`${source.database}: ${explainPhase(phase, direction)}`);
+  }
+  const missing = incompleteSets(involved);
+  if (missing.length > 0) {
+    reasons.push(
+      `${missing.join(", ")} must be selected too: the databases were prepared to switch together`,
+    );
+  }
+  const ids = new Set(involved.map(({ records }) => (records.source ?? records.target)?.id));
+  if (ids.size > 1 && missing.length === 0) {
+    reasons.push(
+      "the databases belong to different cutovers: select those of one with --include-databases",
+    );
+  }
+  for (const { source, records } of involved) {
+    if (direction === "rollback" && records.source?.details.back === null) {
+      reasons.push(
+        `${source.database}: it was prepared without a way back (--way-back none)`,
+      );
+    }
+  }
+  if (options.maxPauseMs < minPauseMs) {
+    reasons.push(`--max-pause must be at least ${formatDuration(minPauseMs)}`);
+  }
+  if (reasons.length === 0) return;
+  throw new ReplicatorError(
+    `${plural(reasons.length, "reason")} against cutover ${direction}; nothing was changed`,
+    { details: reasons, exitCode: ExitCode.prerequisite },
+  );
+}
+
+const minPauseMs = 100;
+
+function explainPhase(phase: CutoverPhase, direction: SwitchDirection): string {
+  switch (phase) {
+    case "none":
+      return "it is not prepared: run cutover prepare first";
+    case "preparing":
+      return "its preparation is not complete: run cutover prepare again";
+    case "prepared":
+      return "the source is in use: there is nothing to roll back";
+    case "switched":
+      return "the target is in use already";
+    case "finished":
+      return direction === "run"
+        ? "its cutover is finished"
+        : "its cutover is finished, and the way back was removed";
+    case "closing":
+    case "returning":
+      return "both sides are closed";
+  }
+}

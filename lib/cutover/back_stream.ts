@@ -1,0 +1,174 @@
+/**
+ * The way back: a stream from the side that will be opened to the side that will be closed,
+ * established before it is needed and stopped until then.
+ *
+ * It is an ordinary stream of the tool with the sides exchanged. Its slot is created before the
+ * barrier, since creating a slot waits for every running transaction of the server, and is advanced
+ * during the pause past everything that the other direction has applied. So nothing comes back
+ * twice, also before 16, where subscriptions cannot filter by origin.
+ *
+ * @module
+ */
+import { quoteIdentifier, ReplicatorError, tableKey, type TableName } from "../core/internal.ts";
+import {
+  type Endpoint,
+  openSession,
+  retry,
+  ServerError,
+  type Session,
+  SqlState,
+  withoutEventTriggers,
+} from "../postgres/internal.ts";
+import { listTables } from "../catalog/internal.ts";
+import {
+  createPublication,
+  describeScope,
+  openApplier,
+  planPublication,
+  readDatabaseRef,
+  readPublications,
+  replicationNames,
+  type SubscriptionAccess,
+} from "../replication/internal.ts";
+import { noTableRules } from "../rules/internal.ts";
+import { tokenTable } from "./own_schema.ts";
+
+/** What {@linkcode prepareBackStream} takes. */
+export interface BackStreamOptions {
+  /** The side that the stream will leave: the migration's target. */
+  readonly from: Endpoint;
+  /** The side where it will arrive: the migration's source. */
+  readonly to: Endpoint;
+  readonly tables: readonly TableName[];
+  /** How the server of `to` connects to `from`. */
+  readonly access: SubscriptionAccess;
+  /** ISO timestamp. */
+  readonly now: string;
+  readonly signal: AbortSignal;
+}
+
+/** The name of the way back between two databases. */
+export async function backStreamName(
+  { from, to }: { readonly from: Session; readonly to: Session },
+): Promise<string> {
+  const described = await describeScope(
+    { source: await readDatabaseRef(from), target: await readDatabaseRef(to), rules: noTableRules },
+    { epoch: 1, createdAt: "", changedIdentities: [] },
+  );
+  return replicationNames(described).slot;
+}
+
+/**
+ * Creates publication and subscription of the way back, stopped and without a slot. Existing ones
+ * are left as they are.
+ *
+ * @returns the stream's name
+ */
+export async function prepareBackStream(options: BackStreamOptions): Promise<string> {
+  const { signal, now, tables, access } = options;
+  await using from = await retry(() => openSession(options.from, { signal }), { signal });
+  await using to = await retry(() => openSession(options.to, { signal }), { signal });
+  const described = await describeScope(
+    { source: await readDatabaseRef(from), target: await readDatabaseRef(to), rules: noTableRules },
+    { epoch: 1, createdAt: now, changedIdentities: [] },
+  );
+  const names = replicationNames(described);
+  const keys = new Set(tables.map((table) => tableKey(table)));
+  const published = (await listTables(from)).filter((table) => keys.has(tableKey(table)));
+  let scopeComment = { ...described, copiedAt: now };
+  if ((await readPublications(from, [names.publication])).length === 0) {
+    const plan = await planPublication({ session: from, tables: published, policy: "full" });
+    scopeComment = { ...scopeComment, changedIdentities: plan.changedIdentities };
+    await createPublication(from, { name: names.publication, plan, scopeComment });
+  }
+  await publishTokens(from, names.publication);
+  await using applier = openApplier(to, { name: names.subscription, signal });
+  if (await applier.state() === "absent") {
+    await applier.create({ source: from, names, published, scopeComment, access });
+  }
+  return names.subscription;
+}
+
+/** Adds a stream's token table to its publication, unless it is published already. */
+export async function publishTokens(session: Session, stream: string): Promise<boolean> {
+  const { isPublished } = await session.queryOne<{ readonly isPublished: boolean }>(
+    `SELECT EXISTS (SELECT FROM pg_catalog.pg_publication_rel AS r
+                      JOIN pg_catalog.pg_publication AS p ON p.oid = r.prpubid
+                     WHERE p.pubname = $1 AND r.prrelid = pg_catalog.to_regclass($2)::pg_catalog.oid)
+            AS "isPublished"`,
+    [stream, tokenTable(stream)],
+  );
+  if (isPublished) return false;
+  await withoutEventTriggers(session, () =>
+    session.execute(
+      `ALTER PUBLICATION ${quoteIdentifier(stream)} ADD TABLE ONLY ${tokenTable(stream)}`,
+    ));
+  return true;
+}
+
+/**
+ * Creates the slot of a stream if it does not exist. The server waits for its running
+ * transactions, up to the timeout.
+ *
+ * @param session on the side that the stream leaves
+ */
+export async function ensureSlot(
+  session: Session,
+  { name, timeoutMs }: { readonly name: string; readonly timeoutMs: number },
+): Promise<"created" | "existing"> {
+  const [found] = await session.query(
+    "SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
+    [name],
+  );
+  if (found !== undefined) return "existing";
+  await session.execute(`SET statement_timeout = ${Math.max(1, Math.ceil(timeoutMs))}`);
+  try {
+    await session.query(
+      "SELECT FROM pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput')",
+      [name],
+    );
+  } finally {
+    if (session.isOpen) await session.execute("SET statement_timeout = 0");
+  }
+  return "created";
+}
+
+const busySlotDelaysMs: readonly number[] = Array.from({ length: 100 }, () => 20);
+
+/**
+ * Lets a slot skip everything up to the end of the WAL. Its reader has just been stopped.
+ *
+ * A slot advances no further than the flushed WAL, silently, and apply workers commit
+ * asynchronously: without the flush, their last transactions would come back. A durable transaction
+ * of our own flushes everything before it.
+ *
+ * @throws ReplicatorError if the slot did not reach the end
+ */
+export async function advanceSlot(session: Session, slot: string): Promise<void> {
+  const { lsn } = await session.queryOne<{ readonly lsn: string }>(
+    "SELECT pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text AS lsn",
+  );
+  await session.execute(
+    "BEGIN; SET LOCAL synchronous_commit = on; " +
+      "SELECT pg_catalog.pg_logical_emit_message(true, 'seren', ''); COMMIT",
+  );
+  const { reached } = await retry(
+    () =>
+      session.queryOne<{ readonly reached: boolean }>(
+        `SELECT a.end_lsn >= $2::pg_catalog.pg_lsn AS reached
+           FROM pg_catalog.pg_replication_slot_advance($1, pg_catalog.pg_current_wal_flush_lsn()) AS a`,
+        [slot, lsn],
+      ),
+    {
+      delaysMs: busySlotDelaysMs,
+      isRetryable: (error) =>
+        error instanceof ServerError && error.sqlState === SqlState.objectInUse,
+    },
+  );
+  if (reached) return;
+  throw new ReplicatorError(`the slot ${slot} did not advance to ${lsn}`, {
+    side: session.side,
+    object: `database ${session.endpoint.database}`,
+    remedy: "run the same command again",
+  });
+}

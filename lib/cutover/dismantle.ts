@@ -1,0 +1,108 @@
+/**
+ * Removing what a cutover has created: `finish` and `cleanup`.
+ *
+ * @module
+ */
+import { cutoverSchema, quoteIdentifier, type TableName } from "../core/internal.ts";
+import {
+  durableSettings,
+  type Endpoint,
+  openSession,
+  retry,
+  ServerError,
+  type Session,
+  SqlState,
+  withoutEventTriggers,
+} from "../postgres/internal.ts";
+import { dropPublication, dropSlot, openApplier } from "../replication/internal.ts";
+import { dropFence, readFence } from "./fence.ts";
+import { readSide, tokenTable } from "./own_schema.ts";
+
+const lockDelaysMs: readonly number[] = [200, 500, 1_000, 2_000, 5_000, 5_000];
+
+/**
+ * Removes a stream: the applier on the side where it arrives, then slot and publication on the side
+ * that it leaves. What does not exist is skipped.
+ */
+export async function removeStream(
+  name: string,
+  { leaves, arrives }: { readonly leaves: Endpoint; readonly arrives: Endpoint },
+): Promise<void> {
+  await using onArrival = await open(arrives);
+  await using applier = openApplier(onArrival, { name });
+  await applier.remove({ restoreIdentities: false });
+  await using onDeparture = await open(leaves);
+  await dropSlot(onDeparture, { name });
+  await unpublishTokens(onDeparture, name);
+  await dropPublication(onDeparture, name);
+}
+
+/** Takes a stream's token table out of its publication, if it is in there. */
+export async function unpublishTokens(session: Session, stream: string): Promise<void> {
+  const { isPublished } = await session.queryOne<{ readonly isPublished: boolean }>(
+    `SELECT EXISTS (SELECT FROM pg_catalog.pg_publication_rel AS r
+                      JOIN pg_catalog.pg_publication AS p ON p.oid = r.prpubid
+                     WHERE p.pubname = $1 AND r.prrelid = pg_catalog.to_regclass($2)::pg_catalog.oid)
+            AS "isPublished"`,
+    [stream, tokenTable(stream)],
+  );
+  if (!isPublished) return;
+  await withoutEventTriggers(session, () =>
+    session.execute(
+      `ALTER PUBLICATION ${quoteIdentifier(stream)} DROP TABLE ONLY ${tokenTable(stream)}`,
+    ));
+}
+
+/**
+ * Removes the fence and the tool's schema from one side, and the read-only default if the cutover
+ * has set it. The side then accepts writes.
+ *
+ * @returns the number of tables that had a fence
+ */
+export async function dismantleSide(session: Session): Promise<number> {
+  const fenced = await readFence(session);
+  for (const table of fenced) await dropOne(session, table);
+  const record = await readSide(session);
+  await withoutEventTriggers(session, async () => {
+    await session.execute("SET LOCAL client_min_messages = error; SET LOCAL lock_timeout = '10s'");
+    if (record !== undefined && !record.isOpen) await resetReadOnlyDefault(session);
+    await session.execute(`DROP SCHEMA IF EXISTS ${cutoverSchema} CASCADE`);
+  });
+  return fenced.length;
+}
+
+async function dropOne(session: Session, table: TableName): Promise<void> {
+  await retry(
+    () =>
+      withoutEventTriggers(session, async () => {
+        await session.execute("SET LOCAL lock_timeout = '400ms'");
+        for (const statement of dropFence(table)) await session.execute(statement);
+      }),
+    {
+      delaysMs: lockDelaysMs,
+      isRetryable: (error) =>
+        error instanceof ServerError && error.sqlState === SqlState.lockNotAvailable,
+    },
+  );
+}
+
+/** Removes `default_transaction_read_only` from the database's settings, if the role may. */
+async function resetReadOnlyDefault(session: Session): Promise<void> {
+  await session.execute("SAVEPOINT seren_read_only");
+  try {
+    await session.execute(
+      `ALTER DATABASE ${
+        quoteIdentifier(session.endpoint.database)
+      } RESET default_transaction_read_only`,
+    );
+  } catch (error) {
+    if (!(error instanceof ServerError) || error.sqlState !== SqlState.insufficientPrivilege) {
+      throw error;
+    }
+    await session.execute("ROLLBACK TO SAVEPOINT seren_read_only");
+  }
+}
+
+function open(endpoint: Endpoint): Promise<Session> {
+  return retry(() => openSession(endpoint, { settings: durableSettings }));
+}

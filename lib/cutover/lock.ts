@@ -1,0 +1,42 @@
+/**
+ * One cutover of a database at a time: an advisory lock on each side, held by a session.
+ *
+ * @module
+ */
+import { ExitCode, ReplicatorError } from "../core/internal.ts";
+import type { Session } from "../postgres/internal.ts";
+
+const lockClass = 0x53455243; // "SERC"
+const lockObject = 1;
+
+/**
+ * Takes the lock for as long as the session lasts.
+ *
+ * @throws ReplicatorError (prerequisite) that names the holder
+ */
+export async function lockCutover(session: Session): Promise<void> {
+  const { granted } = await session.queryOne<{ readonly granted: boolean }>(
+    "SELECT pg_catalog.pg_try_advisory_lock($1, $2) AS granted",
+    [lockClass, lockObject],
+  );
+  if (granted) return;
+  const [holder] = await session.query<{ readonly pid: number; readonly address: string | null }>(
+    `SELECT l.pid, a.client_addr::pg_catalog.text AS address
+       FROM pg_catalog.pg_locks AS l
+       LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+      WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
+        AND l.classid::pg_catalog.int8 = $1 AND l.objid::pg_catalog.int8 = $2
+        AND l.database = (SELECT oid FROM pg_catalog.pg_database
+                           WHERE datname = pg_catalog.current_database())`,
+    [lockClass, lockObject],
+  );
+  throw new ReplicatorError("another cutover command is working on the database", {
+    side: session.side,
+    object: `database ${session.endpoint.database}`,
+    details: holder === undefined
+      ? []
+      : [`its session: pid ${holder.pid}, from ${holder.address ?? "a local socket"}`],
+    remedy: "wait until it ends",
+    exitCode: ExitCode.prerequisite,
+  });
+}

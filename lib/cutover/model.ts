@@ -1,0 +1,113 @@
+/**
+ * What a cutover knows of one database: the record that each side keeps, and the phase that both
+ * records make.
+ *
+ * @module
+ */
+import type { Side, TableName } from "../core/internal.ts";
+import type { DatabaseRef } from "../replication/internal.ts";
+
+/**
+ * The phases of a cutover, for one database. All of them are durable: they follow from the records
+ * on both sides ({@linkcode SideRecord}), each of which is committed in the transaction that opens
+ * or closes its side.
+ *
+ * | phase | source | target | set by | a crash leaves |
+ * |---|---|---|---|---|
+ * | `none` | open | open | `cleanup` | nothing to undo |
+ * | `preparing` | open | open | `prepare`, before the target is fenced | objects that `prepare` completes or `cleanup` removes |
+ * | `prepared` | open | closed | `prepare`; `rollback` | the source in use; `run` starts over |
+ * | `closing` | closed | closed | `run`, the commit that is the point of no return | no writes anywhere; `run` opens the target, `rollback` the source |
+ * | `switched` | closed | open | `run` | the target in use |
+ * | `returning` | closed | closed | `rollback`, its point of no return | no writes anywhere; `rollback` opens the source, `run` the target |
+ * | `finished` | closed | open | `finish` | the target in use, without a way back |
+ */
+export const cutoverPhases = [
+  "none",
+  "preparing",
+  "prepared",
+  "closing",
+  "switched",
+  "returning",
+  "finished",
+] as const;
+
+/** One of {@linkcode cutoverPhases}. */
+export type CutoverPhase = typeof cutoverPhases[number];
+
+/** What closing a side proved. Stored with the record of the side, in the same transaction. */
+export interface CloseEvidence {
+  /** ISO timestamp of the client. */
+  readonly closedAt: string;
+  /** One token for each stream: sent on the closed side, seen on the other. */
+  readonly tokens: readonly TokenEvidence[];
+  /** Sequences that were set on the other side. */
+  readonly sequences: number;
+  /** What the fence cannot stop, or was not compared. */
+  readonly unchecked: readonly string[];
+}
+
+/** The journey of one token. */
+export interface TokenEvidence {
+  readonly stream: string;
+  readonly id: string;
+  /** End of the WAL once the token was inserted, `16/B374D848`. */
+  readonly lsn: string;
+  /** Milliseconds until it was visible on the other side. */
+  readonly ms: number;
+}
+
+/** What a side records besides whether it is open. */
+export interface SideDetails {
+  /** The version of this format. */
+  readonly version: 1;
+  /** Which side of the migration the record belongs to. */
+  readonly side: Side;
+  readonly source: DatabaseRef;
+  readonly target: DatabaseRef;
+  /** Names, on the source, of the databases that are closed and opened together. */
+  readonly databases: readonly string[];
+  /** Streams from the source to the target. */
+  readonly forward: readonly string[];
+  /** The stream from the target to the source; null without a way back. */
+  readonly back: string | null;
+  /** Tables with a fence. */
+  readonly tables: readonly TableName[];
+  /** Whether `prepare` has completed. */
+  readonly isPrepared: boolean;
+  /** Whether `finish` has removed the way back. */
+  readonly isFinished: boolean;
+  /** What the last close of this side proved; null before. */
+  readonly evidence: CloseEvidence | null;
+}
+
+/** The record of one side, in the tool's schema of its database. */
+export interface SideRecord {
+  /** Identifies the cutover; the same on both sides and in all of its databases. */
+  readonly id: string;
+  /** Whether the side accepts writes. */
+  readonly isOpen: boolean;
+  /** Counts how often either side was closed: the higher one closed last. */
+  readonly generation: number;
+  /** ISO timestamp. */
+  readonly changedAt: string;
+  readonly details: SideDetails;
+}
+
+/** The records of both sides. */
+export interface SideRecords {
+  readonly source: SideRecord | undefined;
+  readonly target: SideRecord | undefined;
+}
+
+/** The phase of a database. Pure. */
+export function phaseOf({ source, target }: SideRecords): CutoverPhase {
+  if (source === undefined && target === undefined) return "none";
+  if (source?.details.isFinished === true) return "finished";
+  if (source === undefined || target === undefined || !target.details.isPrepared) {
+    return "preparing";
+  }
+  if (source.isOpen) return target.isOpen ? "preparing" : "prepared";
+  if (target.isOpen) return target.details.isFinished ? "finished" : "switched";
+  return source.generation > target.generation ? "closing" : "returning";
+}

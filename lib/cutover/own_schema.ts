@@ -1,0 +1,167 @@
+/**
+ * The tool's schema in a database that takes part in a cutover: the record of its side, a token
+ * table for each stream that leaves it, and the function of the fence.
+ *
+ * @module
+ */
+import {
+  cutoverSchema,
+  ExitCode,
+  quoteIdentifier,
+  quoteLiteral,
+  ReplicatorError,
+  type Side,
+} from "../core/internal.ts";
+import { describeEndpoint, type Endpoint, type Session } from "../postgres/internal.ts";
+import { examineOwnSchema } from "../checkpoint/internal.ts";
+import type { SideDetails, SideRecord } from "./model.ts";
+
+/** The table with a side's record. */
+export const sideTable = `${cutoverSchema}.side`;
+
+/** The trigger function of the fence. */
+export const fenceFunction = `${cutoverSchema}.refuse_write`;
+
+/**
+ * The token table of a stream. Each stream has its own, because a token proves only what its own
+ * stream has delivered.
+ */
+export function tokenTable(stream: string): string {
+  return `${cutoverSchema}.${quoteIdentifier(tokenTableName(stream))}`;
+}
+
+/** Its name without the schema: at most 63 bytes. */
+export function tokenTableName(stream: string): string {
+  return `token_${stream}`;
+}
+
+/**
+ * Statements that create the schema with the record's table and the fence's function. They can be
+ * repeated.
+ *
+ * @param elsewhere where the data is while this side is closed, without role and password
+ */
+export function schemaStatements(elsewhere: string): readonly string[] {
+  return [
+    "SET LOCAL client_min_messages = error",
+    `CREATE SCHEMA IF NOT EXISTS ${cutoverSchema}`,
+    `CREATE TABLE IF NOT EXISTS ${sideTable} (
+       only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+       id uuid NOT NULL,
+       is_open boolean NOT NULL,
+       generation integer NOT NULL,
+       changed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+       details jsonb NOT NULL)`,
+    `CREATE OR REPLACE FUNCTION ${fenceFunction}() RETURNS pg_catalog.trigger
+       LANGUAGE plpgsql SET search_path = '' AS ${quoteLiteral(fenceBody(elsewhere))}`,
+  ];
+}
+
+function fenceBody(elsewhere: string): string {
+  const message = quoteLiteral(
+    `cannot write to %I.%I: this database is closed by a cutover; the data is in ${
+      elsewhere.replaceAll("%", "%%")
+    }`,
+  );
+  // an apply worker, which has to pass, is known by its process; statement triggers do not fire for
+  // its INSERT, UPDATE and DELETE in any case
+  return `BEGIN
+  IF TG_OP OPERATOR(pg_catalog.=) 'TRUNCATE' AND EXISTS (
+       SELECT FROM pg_catalog.pg_stat_get_subscription(NULL) AS s
+        WHERE s.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()) THEN
+    RETURN NULL;
+  END IF;
+  RAISE EXCEPTION USING
+    ERRCODE = 'read_only_sql_transaction',
+    MESSAGE = pg_catalog.format(${message}, TG_TABLE_SCHEMA, TG_TABLE_NAME),
+    HINT = 'connect to the database that is in use';
+END`;
+}
+
+/** Where a database is, as the fence's message names it. */
+export function describePlace(endpoint: Endpoint): string {
+  const hosts = endpoint.hosts.map(({ host, port }) => `${host}:${port}`).join(",");
+  return `database ${endpoint.database} on ${hosts}`;
+}
+
+/** The statement that creates the token table of a stream. It can be repeated. */
+export function createTokenTable(stream: string): string {
+  return `CREATE TABLE IF NOT EXISTS ${tokenTable(stream)} (
+    id uuid PRIMARY KEY,
+    sent_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp())`;
+}
+
+/**
+ * @throws ReplicatorError if a schema of that name exists that the tool did not create
+ */
+export async function refuseForeignSchema(session: Session): Promise<boolean> {
+  const { exists, problems } = await examineOwnSchema(session, cutoverSchema);
+  if (problems.length === 0) return exists;
+  throw new ReplicatorError(
+    `the schema ${cutoverSchema} was not created by the tool, or was changed since`,
+    {
+      side: session.side,
+      object: `database ${session.endpoint.database}`,
+      details: problems,
+      remedy: `look at it, and if it is not needed: DROP SCHEMA ${cutoverSchema} CASCADE;`,
+      exitCode: ExitCode.prerequisite,
+    },
+  );
+}
+
+type SideRow = {
+  readonly id: string;
+  readonly is_open: boolean;
+  readonly generation: number;
+  readonly changed_at: string;
+  readonly details: string;
+};
+
+/** Reads the record of the session's side; undefined if there is none. */
+export async function readSide(session: Session): Promise<SideRecord | undefined> {
+  if (!await refuseForeignSchema(session)) return undefined;
+  const { exists } = await session.queryOne<{ readonly exists: boolean }>(
+    "SELECT pg_catalog.to_regclass($1) IS NOT NULL AS exists",
+    [sideTable],
+  );
+  if (!exists) return undefined;
+  const [row] = await session.query<SideRow>(
+    `SELECT id::pg_catalog.text AS id, is_open, generation,
+            pg_catalog.to_char(changed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS changed_at,
+            details::pg_catalog.text AS details
+       FROM ${sideTable}`,
+  );
+  return row === undefined ? undefined : {
+    id: row.id,
+    isOpen: row.is_open,
+    generation: row.generation,
+    changedAt: row.changed_at,
+    details: readDetails(row.details, session.side),
+  };
+}
+
+function readDetails(text: string, side: Side): SideDetails {
+  const details = JSON.parse(text) as SideDetails;
+  if (details.version === 1) return details;
+  throw new ReplicatorError("the record of the cutover was written by a later version", {
+    side,
+    object: sideTable,
+    remedy: "use the version that began the cutover, or a later one",
+    exitCode: ExitCode.prerequisite,
+  });
+}
+
+/** The statement that records a side. It replaces the existing record. */
+export function recordSideStatement(record: Omit<SideRecord, "changedAt">): string {
+  const { id, isOpen, generation, details } = record;
+  return `INSERT INTO ${sideTable} (id, is_open, generation, details)
+    VALUES (${quoteLiteral(id)}, ${isOpen}, ${generation}, ${quoteLiteral(JSON.stringify(details))})
+    ON CONFLICT (only_row) DO UPDATE
+      SET id = EXCLUDED.id, is_open = EXCLUDED.is_open, generation = EXCLUDED.generation,
+          changed_at = EXCLUDED.changed_at, details = EXCLUDED.details`;
+}
+
+/** A database for messages: `target, database app (host:5432)`. */
+export function describeSide(endpoint: Endpoint): string {
+  return `${endpoint.side}, database ${endpoint.database} (${describeEndpoint(endpoint)})`;
+}

@@ -1,0 +1,305 @@
+/**
+ * Preflight: what would prevent a switch, from facts about both sides. Pure.
+ *
+ * @module
+ */
+import {
+  displayName,
+  formatBytes,
+  formatDuration,
+  plural,
+  type Side,
+  tableKey,
+  type TableName,
+} from "../core/internal.ts";
+import type { StreamState } from "../replication/internal.ts";
+import type { FencedTable } from "./fence.ts";
+
+/** A stream that leaves the side in use. */
+export interface StreamReading {
+  readonly name: string;
+  readonly state: StreamState;
+  /** WAL that the other side has not confirmed, in bytes; undefined without a slot. */
+  readonly lagBytes: number | undefined;
+  /** Tables whose first copy is not complete. */
+  readonly unready: readonly TableName[];
+  /** Why the server could remove the WAL that the slot needs; undefined if it will not. */
+  readonly risk: string | undefined;
+}
+
+/** A transaction that may hold up the barrier. */
+export interface OldTransaction {
+  readonly pid: number;
+  readonly user: string | undefined;
+  readonly state: string | undefined;
+  readonly ageMs: number;
+}
+
+/** Facts about one side of a database. */
+export interface SideFacts {
+  readonly side: Side;
+  readonly major: number;
+  /** Tables in scope that do not exist. */
+  readonly missing: readonly TableName[];
+  /** Tables in scope whose triggers the role may not create: it does not own them. */
+  readonly notOwned: readonly TableName[];
+  /** Tables with a complete fence; empty before `prepare`. */
+  readonly fence: readonly FencedTable[];
+  /** Lock entries that the server has room for. */
+  readonly maxLocks: number;
+  /** Global identifiers of prepared transactions of the database. */
+  readonly prepared: readonly string[];
+  /** Whether the role may create schemas in the database. */
+  readonly mayCreate: boolean;
+  /** Whether the role may set database defaults, such as read-only. */
+  readonly ownsDatabase: boolean;
+  /** Whether the role may terminate sessions of other roles. */
+  readonly maySignal: boolean;
+  readonly walLevel: string;
+  readonly freeSlots: number;
+  /** Transactions older than the pause. */
+  readonly oldTransactions: readonly OldTransaction[];
+  /** Whether PL/pgSQL exists, in which the fence is written. */
+  readonly hasPlpgsql: boolean;
+  readonly isStandby: boolean;
+}
+
+/** What a preflight is about. */
+export interface PreflightFacts {
+  readonly database: string;
+  /** The side in use. */
+  readonly from: SideFacts;
+  /** The side that will be opened. */
+  readonly to: SideFacts;
+  readonly streams: readonly StreamReading[];
+  /** Tables with a fence, as recorded by `prepare`; before it, those that it would fence. */
+  readonly tables: readonly TableName[];
+  /** Tables that the streams carry now, with the partitioned tables above them. */
+  readonly carried: readonly TableName[];
+  /** Differences in structure that lose changes or stop replication, in sentences. */
+  readonly drift: readonly string[];
+  /** Sequences of the side in use that the other side lacks. */
+  readonly unmappedSequences: readonly TableName[];
+  /** Tables of the side in use whose changes no stream carries. */
+  readonly notCarried: readonly TableName[];
+  /** Whether a way back is wanted or exists. */
+  readonly wayBack: boolean;
+}
+
+/** One reason not to switch, or something to know about it. */
+export interface PreflightFinding {
+  readonly severity: "problem" | "warning";
+  readonly database: string;
+  readonly side: Side | undefined;
+  readonly message: string;
+  /** What to do about it. */
+  readonly remedy: string | undefined;
+}
+
+/** Which checks apply: before `prepare`, the fence does not exist yet. */
+export type PreflightStage = "prepare" | "switch";
+
+/** Every finding, problems first. */
+export function preflight(
+  facts: PreflightFacts,
+  stage: PreflightStage,
+): readonly PreflightFinding[] {
+  const { database } = facts;
+  const found: PreflightFinding[] = [];
+  const add = (
+    severity: PreflightFinding["severity"],
+    side: Side | undefined,
+    message: string,
+    remedy?: string,
+  ) => void found.push({ severity, database, side, message, remedy });
+  for (const stream of facts.streams) checkStream(stream, facts, add);
+  for (const side of [facts.from, facts.to]) checkSide(side, facts, stage, add);
+  if (stage === "switch") checkFences(facts, add);
+  for (const message of facts.drift) {
+    add("problem", undefined, message, "see status for the statement that removes the difference");
+  }
+  if (facts.unmappedSequences.length > 0) {
+    add(
+      "problem",
+      facts.to.side,
+      `sequences are missing: ${some(facts.unmappedSequences)}`,
+      "create them with the definition of the other side",
+    );
+  }
+  if (facts.notCarried.length > 0) {
+    add(
+      "warning",
+      facts.from.side,
+      `changes of ${plural(facts.notCarried.length, "table")} are not replicated: ${
+        some(facts.notCarried)
+      }`,
+      "what is written to them does not reach the other side; sync --add-tables or --resnapshot",
+    );
+  }
+  return [
+    ...found.filter(({ severity }) => severity === "problem"),
+    ...found.filter(({ severity }) => severity === "warning"),
+  ];
+}
+
+type Add = (
+  severity: PreflightFinding["severity"],
+  side: Side | undefined,
+  message: string,
+  remedy?: string,
+) => void;
+
+function checkStream(
+  { name, state, lagBytes, unready, risk }: StreamReading,
+  { from }: PreflightFacts,
+  add: Add,
+): void {
+  if (state !== "streaming" && state !== "starting") {
+    add(
+      "problem",
+      undefined,
+      `the stream ${name} is ${state}, not streaming`,
+      "see status for the reason; sync starts it",
+    );
+  } else if (lagBytes !== undefined && lagBytes > maxLagBytes) {
+    add(
+      "problem",
+      undefined,
+      `the stream ${name} is ${formatBytes(lagBytes)} behind`,
+      "wait until status shows less lag",
+    );
+  }
+  if (unready.length > 0) {
+    add(
+      "problem",
+      undefined,
+      `the first copy of ${some(unready)} is not complete`,
+      "wait until status shows the tables as ready",
+    );
+  }
+  if (risk !== undefined) add("problem", from.side, `the slot ${name} is at risk: ${risk}`);
+}
+
+/** A stream further behind would be refused by the pause in any case. */
+const maxLagBytes = 256 * 1024 * 1024;
+
+function checkSide(side: SideFacts, facts: PreflightFacts, stage: PreflightStage, add: Add): void {
+  const isFrom = side === facts.from;
+  const name = side.side;
+  if (side.isStandby) add("problem", name, "it is a standby", "connect to the primary");
+  if (!side.hasPlpgsql) {
+    add("problem", name, "the language plpgsql is missing", "CREATE EXTENSION plpgsql;");
+  }
+  if (side.missing.length > 0) {
+    add("problem", name, `tables are missing: ${some(side.missing)}`, "see status for the drift");
+  }
+  if (side.notOwned.length > 0) {
+    add(
+      "problem",
+      name,
+      `the role does not own ${plural(side.notOwned.length, "table")}: ${some(side.notOwned)}`,
+      "connect as their owner, or GRANT the owner's role to the role",
+    );
+  }
+  if (!side.mayCreate && stage === "prepare") {
+    add("problem", name, "the role may not create schemas", "GRANT CREATE ON DATABASE to the role");
+  }
+  // each table, its indexes' share of the queue, and the triggers
+  const locks = facts.tables.length * 2 + 64;
+  if (side.maxLocks < locks) {
+    add(
+      "problem",
+      name,
+      `${
+        plural(facts.tables.length, "table")
+      } need more locks than the server has room for (${side.maxLocks})`,
+      "raise max_locks_per_transaction (needs a restart)",
+    );
+  }
+  for (const gid of side.prepared) {
+    add(
+      isFrom ? "problem" : "warning",
+      name,
+      `the prepared transaction '${gid}' may hold locks that the barrier needs`,
+      `COMMIT PREPARED '${gid}'; or ROLLBACK PREPARED '${gid}';`,
+    );
+  }
+  if (isFrom) {
+    for (const { pid, user, state, ageMs } of side.oldTransactions.slice(0, 5)) {
+      add(
+        "warning",
+        name,
+        `a transaction is ${formatDuration(ageMs)} old: pid ${pid} (${
+          [user, state].filter((part) => part !== undefined).join(", ")
+        })`,
+        "if it has written to a table in scope, writers wait for it",
+      );
+    }
+    if (!side.ownsDatabase) {
+      add(
+        "warning",
+        name,
+        "the role does not own the database: it will not be marked read-only",
+        "the fence refuses writes all the same; clients with target_session_attrs=read-write do not notice",
+      );
+    }
+    if (!side.maySignal) {
+      add(
+        "warning",
+        name,
+        "the role may not terminate other sessions",
+        "GRANT pg_signal_backend to the role, or reconnect the clients",
+      );
+    }
+  } else if (facts.wayBack && stage === "prepare") {
+    if (side.walLevel !== "logical") {
+      add(
+        "problem",
+        name,
+        `wal_level is ${side.walLevel}: the way back needs logical`,
+        "ALTER SYSTEM SET wal_level = logical (needs a restart); or --way-back none",
+      );
+    } else if (side.freeSlots < 1) {
+      add(
+        "problem",
+        name,
+        "no replication slot is free for the way back",
+        "raise max_replication_slots (needs a restart)",
+      );
+    }
+  }
+}
+
+function checkFences({ from, to, tables, carried, database }: PreflightFacts, add: Add): void {
+  const fenced = new Set(tables.map((table) => tableKey(table)));
+  const added = carried.filter((table) => !fenced.has(tableKey(table)));
+  const again = `run cutover prepare again for ${database}`;
+  if (added.length > 0) {
+    add("problem", undefined, `tables were added to replication: ${some(added)}`, again);
+  }
+  const lost = tables.filter((table) =>
+    !carried.some((other) => tableKey(other) === tableKey(table))
+  );
+  if (lost.length > 0) {
+    add("problem", undefined, `tables are no longer replicated: ${some(lost)}`, again);
+  }
+  for (const { side, fence, missing } of [from, to]) {
+    const existing = new Set([...fence, ...missing].map((table) => tableKey(table)));
+    const without = tables.filter((table) => !existing.has(tableKey(table)));
+    if (without.length > 0) add("problem", side, `no fence exists on ${some(without)}`, again);
+  }
+  const open = to.fence.filter(({ isClosed }) => !isClosed);
+  if (open.length > 0) {
+    add(
+      "problem",
+      to.side,
+      `its fence is disabled on ${some(open)}, so the side may have been written to`,
+      `compare both sides with verify, then ${again}`,
+    );
+  }
+}
+
+function some(tables: readonly TableName[], max = 5): string {
+  const names = tables.slice(0, max).map((table) => displayName(table)).join(", ");
+  return tables.length > max ? `${names} and ${tables.length - max} more` : names;
+}

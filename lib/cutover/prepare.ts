@@ -1,0 +1,298 @@
+/**
+ * Preparing a database for a cutover: days ahead, without an outage, and undone by `cleanup`.
+ *
+ * @module
+ */
+import {
+  cutoverSchema,
+  ExitCode,
+  quoteIdentifier,
+  ReplicatorError,
+  tableKey,
+  type TableName,
+} from "../core/internal.ts";
+import {
+  besideEventTriggers,
+  durableSettings,
+  type Endpoint,
+  openSession,
+  retry,
+  ServerError,
+  type Session,
+  SqlState,
+  textArray,
+  withoutEventTriggers,
+} from "../postgres/internal.ts";
+import {
+  parseReplicationName,
+  readDatabaseRef,
+  readDescribedSubscriptions,
+  readPublications,
+  type SubscriptionAccess,
+} from "../replication/internal.ts";
+import { backStreamName, prepareBackStream, publishTokens } from "./back_stream.ts";
+import { createFence, enableFence, readFence } from "./fence.ts";
+import { lockCutover } from "./lock.ts";
+import type { SideDetails } from "./model.ts";
+import {
+  createTokenTable,
+  describePlace,
+  readSide,
+  recordSideStatement,
+  refuseForeignSchema,
+  schemaStatements,
+} from "./own_schema.ts";
+import { awaitTokens, sendToken } from "./token.ts";
+
+/** What preparing a database takes. */
+export interface PrepareOptions {
+  /** The database in use. */
+  readonly source: Endpoint;
+  /** The database that will be opened; fenced from now on. */
+  readonly target: Endpoint;
+  /** Names, on the source, of all databases that are closed and opened together. */
+  readonly databases: readonly string[];
+  /** How the source's server connects to the target; undefined for no way back. */
+  readonly wayBack: SubscriptionAccess | undefined;
+  /** Identifies the cutover, a UUID; that of an existing record is kept. */
+  readonly id: string;
+  /** ISO timestamp. */
+  readonly now: string;
+  readonly signal: AbortSignal;
+}
+
+/** A prepared database. */
+export interface PreparedDatabase {
+  readonly id: string;
+  readonly forward: readonly string[];
+  readonly back: string | null;
+  readonly tables: readonly TableName[];
+}
+
+/**
+ * The streams of the tool from one database to another, and the tables that they carry, with the
+ * partitioned tables above them.
+ */
+export async function readForwardStreams(
+  { source, target }: { readonly source: Session; readonly target: Session },
+): Promise<{ readonly names: readonly string[]; readonly tables: readonly TableName[] }> {
+  const [from, to] = await Promise.all([readDatabaseRef(source), readDatabaseRef(target)]);
+  const followed = new Set((await readDescribedSubscriptions(target)).map(({ name }) => name));
+  const streams = (await readPublications(source)).filter(({ name, scopeComment }) =>
+    parseReplicationName(name) !== undefined && followed.has(name) &&
+    scopeComment?.source.system === from.system && scopeComment.source.database === from.database &&
+    scopeComment.target.system === to.system && scopeComment.target.database === to.database
+  );
+  const names = streams.map(({ name }) => name);
+  return { names, tables: await withAncestors(source, names) };
+}
+
+const scopeStatement = `
+  WITH RECURSIVE scope (oid) AS (
+    SELECT r.prrelid
+      FROM pg_catalog.pg_publication_rel AS r
+      JOIN pg_catalog.pg_publication AS p ON p.oid = r.prpubid
+     WHERE p.pubname = ANY ($1::pg_catalog.name[])
+     UNION
+    SELECT i.inhparent FROM scope JOIN pg_catalog.pg_inherits AS i ON i.inhrelid = scope.oid
+  )
+  SELECT n.nspname AS schema, c.relname AS name
+    FROM scope
+    JOIN pg_catalog.pg_class AS c ON c.oid = scope.oid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+   WHERE n.nspname <> $2 AND c.relkind IN ('r', 'p')
+   ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;
+
+async function withAncestors(
+  session: Session,
+  publications: readonly string[],
+): Promise<readonly TableName[]> {
+  return await session.query<TableName & Record<string, unknown>>(scopeStatement, [
+    textArray(publications),
+    cutoverSchema,
+  ]);
+}
+
+/**
+ * Prepares one database: on the source the fence, open; on the target the fence, closed; token
+ * tables in the publications of both directions; the way back, stopped. Each step can be repeated.
+ *
+ * @throws ReplicatorError (prerequisite) if no stream of the tool connects the databases
+ */
+export async function prepareDatabase(options: PrepareOptions): Promise<PreparedDatabase> {
+  const { signal, now, wayBack } = options;
+  await using source = await open(options.source, signal);
+  await using target = await open(options.target, signal);
+  for (const session of [source, target]) {
+    await refuseForeignSchema(session);
+    await lockCutover(session);
+  }
+  const forward = await readForwardStreams({ source, target });
+  if (forward.names.length === 0) throw notReplicated(options);
+  const existing = await readSide(source) ?? await readSide(target);
+  const id = existing?.id ?? options.id;
+  const refs = { source: await readDatabaseRef(source), target: await readDatabaseRef(target) };
+  const detailsOf = (side: "source" | "target"): SideDetails => ({
+    version: 1,
+    side,
+    ...refs,
+    databases: options.databases,
+    forward: forward.names,
+    back: null,
+    tables: forward.tables,
+    isPrepared: false,
+    isFinished: false,
+    evidence: existing?.details.evidence ?? null,
+  });
+  const generation = existing?.generation ?? 0;
+  await createOwnSchema(source, {
+    elsewhere: describePlace(options.target),
+    record: { id, isOpen: true, generation, details: detailsOf("source") },
+    streams: forward.names,
+  });
+  await createOwnSchema(target, {
+    elsewhere: describePlace(options.source),
+    record: { id, isOpen: true, generation, details: detailsOf("target") },
+    streams: forward.names,
+  });
+  await createFences(source, forward.tables);
+  await createFences(target, forward.tables);
+  for (const stream of forward.names) {
+    if (await publishTokens(source, stream)) {
+      await besideEventTriggers(target, () =>
+        target.execute(
+          `ALTER SUBSCRIPTION ${
+            quoteIdentifier(stream)
+          } REFRESH PUBLICATION WITH (copy_data = false)`,
+        ));
+    }
+    await proveTokens(stream, { source, target, signal });
+  }
+  const back = wayBack === undefined ? null : await prepareWayBack({
+    ...options,
+    tables: forward.tables,
+    access: wayBack,
+    now,
+    sessions: { source, target },
+  });
+  const complete = (side: "source" | "target"): SideDetails => ({
+    ...detailsOf(side),
+    back,
+    isPrepared: true,
+  });
+  await withoutEventTriggers(target, async () => {
+    await target.execute("SET LOCAL lock_timeout = '10s'");
+    for (const table of forward.tables) await target.execute(enableFence(table));
+    await target.execute(
+      recordSideStatement({ id, isOpen: false, generation, details: complete("target") }),
+    );
+  });
+  await source.execute(
+    recordSideStatement({ id, isOpen: true, generation, details: complete("source") }),
+  );
+  return { id, forward: forward.names, back, tables: forward.tables };
+}
+
+function open(endpoint: Endpoint, signal: AbortSignal): Promise<Session> {
+  return retry(() => openSession(endpoint, { signal, settings: durableSettings }), { signal });
+}
+
+async function createOwnSchema(
+  session: Session,
+  { elsewhere, record, streams }: {
+    readonly elsewhere: string;
+    readonly record: Parameters<typeof recordSideStatement>[0];
+    readonly streams: readonly string[];
+  },
+): Promise<void> {
+  await withoutEventTriggers(session, async () => {
+    for (const statement of schemaStatements(elsewhere)) await session.execute(statement);
+    for (const stream of streams) await session.execute(createTokenTable(stream));
+    await session.execute(recordSideStatement(record));
+  });
+}
+
+/** Each attempt waits for its lock for a moment only: sessions queue up behind it. */
+const fenceDelaysMs: readonly number[] = [200, 500, 1_000, 2_000, 5_000, 5_000, 5_000, 5_000];
+
+/** Creates the fences that do not exist yet, disabled, one table in each transaction. */
+async function createFences(session: Session, tables: readonly TableName[]): Promise<void> {
+  const existing = new Set((await readFence(session)).map((table) => tableKey(table)));
+  for (const table of tables) {
+    if (existing.has(tableKey(table))) continue;
+    await retry(
+      () =>
+        withoutEventTriggers(session, async () => {
+          await session.execute("SET LOCAL lock_timeout = '400ms'");
+          for (const statement of createFence(table)) await session.execute(statement);
+        }),
+      {
+        delaysMs: fenceDelaysMs,
+        isRetryable: (error) =>
+          error instanceof ServerError && error.sqlState === SqlState.lockNotAvailable,
+      },
+    );
+  }
+}
+
+const tokenAttempts = 15;
+const tokenWaitMs = 2_000;
+
+/**
+ * Proves that tokens arrive. The first ones may be lost: the apply worker learns only from a change
+ * that it has another table.
+ */
+async function proveTokens(
+  stream: string,
+  { source, target, signal }: {
+    readonly source: Session;
+    readonly target: Session;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  for (let attempt = 1;; attempt++) {
+    const token = await sendToken(source, stream);
+    try {
+      await awaitTokens(target, {
+        tokens: [token],
+        deadlineMs: performance.now() + tokenWaitMs,
+        signal,
+      });
+      return;
+    } catch (error) {
+      if (!(error instanceof ReplicatorError) || attempt >= tokenAttempts || signal.aborted) {
+        throw error;
+      }
+    }
+  }
+}
+
+async function prepareWayBack(
+  { source, target, tables, access, now, signal, sessions }: {
+    readonly source: Endpoint;
+    readonly target: Endpoint;
+    readonly tables: readonly TableName[];
+    readonly access: SubscriptionAccess;
+    readonly now: string;
+    readonly signal: AbortSignal;
+    readonly sessions: { readonly source: Session; readonly target: Session };
+  },
+): Promise<string> {
+  const name = await backStreamName({ from: sessions.target, to: sessions.source });
+  for (const session of [sessions.source, sessions.target]) {
+    await withoutEventTriggers(session, () => session.execute(createTokenTable(name)));
+  }
+  return await prepareBackStream({ from: target, to: source, tables, access, now, signal });
+}
+
+function notReplicated({ source, target }: PrepareOptions): ReplicatorError {
+  return new ReplicatorError(
+    `no subscription of the tool replicates database ${source.database} to ${target.database}`,
+    {
+      side: "target",
+      object: `database ${target.database}`,
+      remedy: "start replication first: init --enable-sync, then sync",
+      exitCode: ExitCode.prerequisite,
+    },
+  );
+}

@@ -1,0 +1,238 @@
+/**
+ * Reads what the preflight checks. Only reads.
+ *
+ * @module
+ */
+import { formatBytes, lsnDistance, tableKey, type TableName } from "../core/internal.ts";
+import type { Session } from "../postgres/internal.ts";
+import { listSequences, listTables } from "../catalog/internal.ts";
+import {
+  compareShapes,
+  isSlotLost,
+  readAppliers,
+  readPublications,
+  readPublished,
+  readShapes,
+  readSlots,
+  readTypes,
+  readWalPosition,
+  type SlotState,
+  streamState,
+} from "../replication/internal.ts";
+import { readFence } from "./fence.ts";
+import type { OldTransaction, PreflightFacts, SideFacts, StreamReading } from "./preflight.ts";
+import { readForwardStreams } from "./prepare.ts";
+
+/** What {@linkcode readPreflightFacts} takes. */
+export interface FactsInput {
+  /** A session on the side in use. */
+  readonly from: Session;
+  /** A session on the side that will be opened. */
+  readonly to: Session;
+  /** Streams from one to the other; undefined to find them. */
+  readonly streams: readonly string[] | undefined;
+  /** Tables with a fence; undefined before `prepare`. */
+  readonly tables: readonly TableName[] | undefined;
+  /** Whether a way back is wanted or exists. */
+  readonly wayBack: boolean;
+  /** From which age on a transaction is worth a warning, in milliseconds. */
+  readonly oldTransactionMs: number;
+}
+
+/** Reads both sides of one database. */
+export async function readPreflightFacts(input: FactsInput): Promise<PreflightFacts> {
+  const { from, to, wayBack } = input;
+  const forward = await readForwardStreams({ source: from, target: to });
+  const names = input.streams ?? forward.names;
+  const tables = input.tables ?? forward.tables;
+  const [onFrom, onTo, streams, drift, sequences] = await Promise.all([
+    readSideFacts(from, { tables, oldTransactionMs: input.oldTransactionMs }),
+    readSideFacts(to, { tables, oldTransactionMs: input.oldTransactionMs }),
+    readStreamsOf(names, { from, to }),
+    readDrift(names, { from, to }),
+    readUnmappedSequences({ from, to, streams: names, carried: forward.tables }),
+  ]);
+  const carried = new Set(forward.tables.map((table) => tableKey(table)));
+  const notCarried = (await listTables(from)).filter((table) => !carried.has(tableKey(table)));
+  return {
+    database: from.endpoint.database,
+    from: onFrom,
+    to: onTo,
+    streams,
+    tables,
+    carried: forward.tables,
+    drift,
+    unmappedSequences: sequences,
+    notCarried,
+    wayBack,
+  };
+}
+
+async function readStreamsOf(
+  names: readonly string[],
+  { from, to }: { readonly from: Session; readonly to: Session },
+): Promise<readonly StreamReading[]> {
+  const slots = await readSlots(from, names);
+  const appliers = await readAppliers(to);
+  const { inserted } = await readWalPosition(from);
+  return names.map((name): StreamReading => {
+    const slot = slots.find((each) => each.name === name);
+    const applier = appliers.find((each) => each.name === name);
+    return {
+      name,
+      state: streamState({
+        slot,
+        subscription: applier,
+        sourceReachable: true,
+        targetReachable: true,
+        activity: undefined,
+      }),
+      lagBytes: slot?.confirmedFlushLsn === undefined
+        ? undefined
+        : Math.max(0, lsnDistance(slot.confirmedFlushLsn, inserted)),
+      unready: applier?.tables.filter(({ state }) =>
+        state !== "ready" && state !== "synchronized"
+      ) ?? [],
+      risk: slot === undefined ? undefined : slotRisk(slot),
+    };
+  });
+}
+
+const minSafeBytes = 64 * 1024 * 1024;
+
+function slotRisk(slot: SlotState): string | undefined {
+  if (isSlotLost(slot)) return `it is lost (${slot.invalidationReason ?? "WAL was removed"})`;
+  if (slot.walStatus === "unreserved") return "its WAL may be removed at the next checkpoint";
+  return slot.safeWalBytes !== undefined && slot.safeWalBytes < minSafeBytes
+    ? `${formatBytes(slot.safeWalBytes)} of WAL are left until it is lost`
+    : undefined;
+}
+
+async function readDrift(
+  names: readonly string[],
+  { from, to }: { readonly from: Session; readonly to: Session },
+): Promise<readonly string[]> {
+  const published = (await readPublished(from)).filter(({ publication }) =>
+    names.includes(publication)
+  );
+  const appliers = (await readAppliers(to)).filter(({ name }) => names.includes(name));
+  const listed = new Set(published.map((table) => tableKey(table)));
+  const drift = compareShapes({
+    source: await readShapes(from),
+    target: await readShapes(to),
+    published,
+    subscribed: appliers.flatMap(({ tables }) => tables),
+    types: { source: await readTypes(from), target: await readTypes(to) },
+    // tables that no stream lists are reported apart
+    inScope: (table) => listed.has(tableKey(table)),
+    isSkipped: () => false,
+  });
+  return drift.filter(({ severity }) => severity === "problem").map(({ message }) => message);
+}
+
+/**
+ * Sequences that the other side should have: those of carried tables, and standalone ones unless
+ * rules left tables out, and with them sequences.
+ */
+async function readUnmappedSequences(
+  { from, to, streams, carried }: {
+    readonly from: Session;
+    readonly to: Session;
+    readonly streams: readonly string[];
+    readonly carried: readonly TableName[];
+  },
+): Promise<readonly TableName[]> {
+  const [here, there] = await Promise.all([listSequences(from), listSequences(to)]);
+  const existing = new Set(there.map((sequence) => tableKey(sequence)));
+  const inScope = new Set(carried.map((table) => tableKey(table)));
+  const hasRules = (await readPublications(from, streams)).some(({ scopeComment }) =>
+    (scopeComment?.words.length ?? 0) > 0
+  );
+  return here.filter((sequence) =>
+    !existing.has(tableKey(sequence)) &&
+    (sequence.ownedBy === undefined ? !hasRules : inScope.has(tableKey(sequence.ownedBy)))
+  ).map(({ schema, name }) => ({ schema, name }));
+}
+
+const sideStatement = `
+  SELECT pg_catalog.current_setting('max_locks_per_transaction')::pg_catalog.int4
+           * (pg_catalog.current_setting('max_connections')::pg_catalog.int4
+              + pg_catalog.current_setting('max_prepared_transactions')::pg_catalog.int4) AS max_locks,
+         (SELECT coalesce(pg_catalog.json_agg(p.gid), '[]') FROM pg_catalog.pg_prepared_xacts AS p
+           WHERE p.database = pg_catalog.current_database()) AS prepared,
+         pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create,
+         (SELECT pg_catalog.pg_has_role(d.datdba, 'USAGE') FROM pg_catalog.pg_database AS d
+           WHERE d.datname = pg_catalog.current_database()) AS owns_database,
+         pg_catalog.pg_has_role('pg_signal_backend', 'MEMBER') AS may_signal,
+         pg_catalog.current_setting('wal_level') AS wal_level,
+         pg_catalog.current_setting('max_replication_slots')::pg_catalog.int4
+           - (SELECT pg_catalog.count(*)::pg_catalog.int4 FROM pg_catalog.pg_replication_slots) AS free_slots,
+         EXISTS (SELECT FROM pg_catalog.pg_language AS l WHERE l.lanname = 'plpgsql') AS has_plpgsql,
+         pg_catalog.pg_is_in_recovery() AS is_standby`;
+
+type SideRow = {
+  readonly max_locks: number;
+  readonly prepared: readonly string[];
+  readonly may_create: boolean;
+  readonly owns_database: boolean;
+  readonly may_signal: boolean;
+  readonly wal_level: string;
+  readonly free_slots: number;
+  readonly has_plpgsql: boolean;
+  readonly is_standby: boolean;
+};
+
+const tableStatement = `
+  SELECT n.nspname AS schema, c.relname AS name, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+   WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`;
+
+const transactionStatement = `
+  SELECT a.pid, a.usename::pg_catalog.text AS username, a.state,
+         (extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start) * 1000)::pg_catalog.float8 AS age_ms
+    FROM pg_catalog.pg_stat_activity AS a
+   WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
+     AND a.backend_type = 'client backend'
+     AND a.xact_start < pg_catalog.clock_timestamp() - $1::pg_catalog.interval
+   ORDER BY a.xact_start
+   LIMIT 20`;
+
+async function readSideFacts(
+  session: Session,
+  { tables, oldTransactionMs }: {
+    readonly tables: readonly TableName[];
+    readonly oldTransactionMs: number;
+  },
+): Promise<SideFacts> {
+  const row = await session.queryOne<SideRow>(sideStatement);
+  const existing = new Map(
+    (await session.query<{ schema: string; name: string; owned: boolean }>(tableStatement))
+      .map((table) => [tableKey(table), table]),
+  );
+  const transactions = await session.query<
+    { pid: number; username: string | null; state: string | null; age_ms: number }
+  >(transactionStatement, [`${Math.round(oldTransactionMs)} milliseconds`]);
+  return {
+    side: session.side,
+    major: session.majorVersion,
+    missing: tables.filter((table) => !existing.has(tableKey(table))),
+    notOwned: tables.filter((table) => existing.get(tableKey(table))?.owned === false),
+    fence: await readFence(session),
+    maxLocks: row.max_locks,
+    prepared: row.prepared,
+    mayCreate: row.may_create,
+    ownsDatabase: row.owns_database,
+    maySignal: row.may_signal,
+    walLevel: row.wal_level,
+    freeSlots: row.free_slots,
+    hasPlpgsql: row.has_plpgsql,
+    isStandby: row.is_standby,
+    oldTransactions: transactions.map((each): OldTransaction => ({
+      pid: each.pid,
+      user: each.username ?? undefined,
+      state: each.state ?? undefined,
+      ageMs: each.age_ms,
+    })),
+  };
+}

@@ -1,0 +1,129 @@
+/**
+ * The rehearsal: measures every part of a switch that can be measured without stopping anyone, and
+ * on request takes the real barrier for a moment.
+ *
+ * @module
+ */
+import { type EventSink, joinAll } from "../core/internal.ts";
+import { openSession, pause, retry } from "../postgres/internal.ts";
+import { type Blocker, describeBlocker } from "./blockers.ts";
+import { type DatabaseRoute, DatabaseSwitch } from "./database_switch.ts";
+
+/** What a rehearsal takes. */
+export interface RehearseOptions {
+  /** Tokens that are sent one after the other. */
+  readonly tokens: number;
+  /** How long the barrier is held at most; undefined for no barrier. */
+  readonly brownoutMs: number | undefined;
+  readonly sequenceMargin: number;
+  readonly maxPauseMs: number;
+  readonly events: EventSink;
+  readonly signal: AbortSignal;
+}
+
+/** What one database showed. All times are in milliseconds. */
+export interface Rehearsal {
+  /** How long tokens took to arrive, sorted. */
+  readonly drainMs: readonly number[];
+  /** Reading and setting the sequences. Values are set for real: the other side is not in use. */
+  readonly sequencesMs: number;
+  /**
+   * Turning replication around, as far as it can be measured: see {@linkcode reverseEstimateMs}.
+   */
+  readonly reverseMs: number;
+  /** Opening the fence of the other side, rolled back. */
+  readonly openMs: number;
+  /** How long the barrier was held; undefined without a brownout, or if it was not granted. */
+  readonly brownoutMs: number | undefined;
+  /** What held up the barrier of the brownout. */
+  readonly blockers: readonly string[];
+}
+
+/**
+ * An apply worker stops within a poll of 50 ms, and starts as fast as the launcher wakes up and the
+ * server connects: what cannot be measured is added to the measured round trips.
+ */
+const workerMs = 150;
+
+/** Measures one database. Leaves no trace but tokens and higher sequences on the unused side. */
+export async function rehearse(
+  route: DatabaseRoute,
+  options: RehearseOptions,
+): Promise<Rehearsal> {
+  const { signal, sequenceMargin, brownoutMs } = options;
+  await using database = await DatabaseSwitch.open(route, signal);
+  await database.deleteOldTokens();
+  const drainMs: number[] = [];
+  for (let count = 0; count < options.tokens; count++) {
+    const seen = await database.measureDrain(performance.now() + options.maxPauseMs);
+    drainMs.push(Math.max(0, ...seen.map(({ ms }) => ms)));
+  }
+  drainMs.sort((a, b) => a - b);
+  const sequencesMs = await time(() => database.carrySequences(sequenceMargin));
+  const openMs = await database.measureOpening();
+  const reverseMs = await reverseEstimateMs(route, signal);
+  const held = brownoutMs === undefined ? undefined : await brownout(database, options);
+  return {
+    drainMs,
+    sequencesMs,
+    reverseMs,
+    openMs,
+    brownoutMs: held?.ms,
+    blockers: held?.blockers ?? [],
+  };
+}
+
+async function brownout(
+  database: DatabaseSwitch,
+  { brownoutMs = 0, events }: RehearseOptions,
+): Promise<{ readonly ms: number | undefined; readonly blockers: readonly string[] }> {
+  const start = performance.now();
+  const attempt = await database.tryBarrier(brownoutMs);
+  if (!attempt.isHeld) {
+    return {
+      ms: undefined,
+      blockers: attempt.blockers.map((each: Blocker) => describeBlocker(each)),
+    };
+  }
+  try {
+    events({ kind: "info", message: `the barrier of ${database.name} is held` });
+    const deadline = start + brownoutMs;
+    const [drained] = await Promise.allSettled([database.drainOnly(deadline)]);
+    const left = deadline - performance.now();
+    if (drained.status === "fulfilled" && left > 0) await pause(Math.min(left, 50));
+  } finally {
+    await database.release();
+  }
+  return { ms: performance.now() - start, blockers: [] };
+}
+
+/** New connections in both directions, and what cannot be measured. */
+async function reverseEstimateMs(route: DatabaseRoute, signal: AbortSignal): Promise<number> {
+  if (route.back.length === 0) return 0;
+  const ms = await time(() =>
+    joinAll([route.from, route.to].map(async (endpoint) => {
+      await using _session = await retry(() => openSession(endpoint, { signal }), { signal });
+    }))
+  );
+  return ms + workerMs;
+}
+
+async function time(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}
+
+/** The value below which a share of sorted values lies. */
+export function percentile(sorted: readonly number[], share: number): number {
+  if (sorted.length === 0) return 0;
+  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? 0;
+}
+
+/** The expected pause of one database. Pure. */
+export function predictPauseMs(
+  { drainMs, sequencesMs, reverseMs, openMs }: Omit<Rehearsal, "brownoutMs" | "blockers">,
+): number {
+  // a token there, one back, and the commits on both sides
+  return percentile(drainMs, 0.5) * 2 + sequencesMs + reverseMs + openMs * 2;
+}

@@ -1,0 +1,103 @@
+/**
+ * Tokens: rows that travel with a stream. Changes are applied in commit order, so once a token is
+ * visible on the other side, everything that was committed before it is there as well. A distance
+ * between LSNs proves nothing of the kind: keepalives advance positions past unapplied changes, and
+ * an idle source may never reach an awaited one.
+ *
+ * @module
+ */
+import { formatLsn, type Lsn, parseLsn, ReplicatorError } from "../core/internal.ts";
+import { pause, type Session } from "../postgres/internal.ts";
+import type { TokenEvidence } from "./model.ts";
+import { tokenTable } from "./own_schema.ts";
+
+/** A token on its way. */
+export interface SentToken {
+  readonly stream: string;
+  /** A random UUID. */
+  readonly id: string;
+  /** The end of the WAL once it was committed. */
+  readonly lsn: Lsn;
+  /** On the clock of `performance.now()`. */
+  readonly sentAtMs: number;
+}
+
+/**
+ * Sends a token through a stream: one transaction, committed durably.
+ *
+ * @param session on the side that the stream leaves
+ */
+export async function sendToken(session: Session, stream: string): Promise<SentToken> {
+  const id = crypto.randomUUID();
+  const sentAtMs = performance.now();
+  const results = await session.queryAll(
+    `SET synchronous_commit = on;
+     INSERT INTO ${tokenTable(stream)} (id) VALUES ('${id}');
+     SELECT pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text AS lsn`,
+  );
+  const lsn = results.flat().find((row) => "lsn" in row)?.["lsn"];
+  return { stream, id, lsn: parseLsn(String(lsn)), sentAtMs };
+}
+
+const pollMs = 4;
+
+/**
+ * Waits until tokens are visible on the other side.
+ *
+ * @param session on the side where the streams arrive
+ * @throws ReplicatorError when the deadline passes
+ */
+export async function awaitTokens(
+  session: Session,
+  { tokens, deadlineMs, signal }: {
+    readonly tokens: readonly SentToken[];
+    /** On the clock of `performance.now()`. */
+    readonly deadlineMs: number;
+    readonly signal: AbortSignal;
+  },
+): Promise<readonly TokenEvidence[]> {
+  const missing = new Map(tokens.map((token) => [token.id, token]));
+  const seen: TokenEvidence[] = [];
+  while (missing.size > 0) {
+    const rows = await session.query<{ readonly id: string }>(seenStatement([...missing.values()]));
+    for (const { id } of rows) {
+      const token = missing.get(id);
+      if (token === undefined) continue;
+      missing.delete(id);
+      seen.push({
+        stream: token.stream,
+        id,
+        lsn: formatLsn(token.lsn),
+        ms: performance.now() - token.sentAtMs,
+      });
+    }
+    if (missing.size === 0) break;
+    if (performance.now() > deadlineMs) throw late([...missing.values()], session);
+    await pause(pollMs, signal);
+  }
+  return seen;
+}
+
+function seenStatement(tokens: readonly SentToken[]): string {
+  return tokens.map(({ stream, id }) =>
+    `SELECT id::pg_catalog.text AS id FROM ${tokenTable(stream)} WHERE id = '${id}'`
+  ).join(" UNION ALL ");
+}
+
+function late(tokens: readonly SentToken[], session: Session): ReplicatorError {
+  return new ReplicatorError(
+    `the changes of ${tokens.map(({ stream }) => stream).join(", ")} did not arrive in time`,
+    {
+      side: session.side,
+      object: `database ${session.endpoint.database}`,
+      remedy: "see status for the lag of the stream and what holds it up",
+    },
+  );
+}
+
+/** The statement that removes tokens older than an hour; replication removes their copies. */
+export function deleteOldTokens(stream: string): string {
+  return `DELETE FROM ${
+    tokenTable(stream)
+  } WHERE sent_at < pg_catalog.clock_timestamp() - '1 hour'::pg_catalog.interval`;
+}
