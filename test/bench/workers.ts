@@ -62,7 +62,7 @@ async function main(): Promise<void> {
           { SEREN_DATABASE_URL: url },
         ),
       );
-      await worker.says(/takes jobs/);
+      await worker.says(/accepting jobs/);
     }
     const rate = values.link === undefined ? {} : {
       max_bytes_per_second: Number(values.link) * 1_000_000 * workers,

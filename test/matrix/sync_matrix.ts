@@ -220,5 +220,5 @@ for (let time = 1; time <= times; time++) {
     }
   }
 }
-console.log(failed === 0 ? "nothing lost, nothing repeated" : `${failed} rounds FAILED`);
+console.log(failed === 0 ? "nothing lost or repeated" : `${failed} rounds FAILED`);
 if (failed > 0) Deno.exit(1);

@@ -65,7 +65,7 @@ async function refusal(
   strictEqual(failure.side, "source");
   ok(failure.message.includes(`127.0.0.1:${server.port}`), failure.message);
   ok(!failure.message.includes("the-password"));
-  strictEqual(server.sessions, 1, "it is not tried again");
+  strictEqual(server.sessions, 1, "it is not retried");
   ok(most < allowedGrowth, `memory grew by ${Math.round(most / 1024 / 1024)} MB`);
   return failure;
 }

@@ -90,7 +90,9 @@ async function denort(): Promise<string | undefined> {
 
 const runtime = await denort();
 if (runtime === undefined) {
-  console.log("      skipped: no DENORT_BIN here, so the executable is not built and tested");
+  console.log(
+    "      skipped: DENORT_BIN is not set, so the executable is neither built nor tested",
+  );
 }
 
 let compiled: Promise<string> | undefined;

@@ -19,7 +19,9 @@ import { hasTmux, TerminalProgram } from "../support/tmux.ts";
 const cluster = await sharedCluster(17);
 const template = await serviceTemplate(cluster);
 
-if (!hasTmux) console.log("      skipped: no tmux here, so Ctrl-C on a terminal is not tested");
+if (!hasTmux) {
+  console.log("      skipped: tmux is not installed, so Ctrl-C on a terminal is not tested");
+}
 
 interface HeldJob {
   readonly alice: TestKey;

@@ -416,7 +416,7 @@ Deno.test("a run waits for the service's database while it is briefly unavailabl
   const { context, finish } = runs[0]!;
   const checkpoint = context.checkpoints("abc");
   await own.kill("SIGKILL");
-  const written = checkpoint.write("kept while it was away");
+  const written = checkpoint.write("saved during the outage");
   context.events({ kind: "info", message: "sent during the outage" });
   // the API reports the outage, and the worker cannot check for cancellation
   strictEqual(
@@ -425,7 +425,7 @@ Deno.test("a run waits for the service's database while it is briefly unavailabl
   );
   await own.start();
   await written;
-  strictEqual(await checkpoint.read(), "kept while it was away");
+  strictEqual(await checkpoint.read(), "saved during the outage");
   await own.kill("SIGKILL");
   finish({ answer: 42 });
   await own.start();

@@ -92,7 +92,7 @@ async function withWorkers(use: (place: Place) => Promise<void>): Promise<void> 
           ),
         );
       }
-      await Promise.all(Object.values(workers).map((each) => each.says(/takes jobs/)));
+      await Promise.all(Object.values(workers).map((each) => each.says(/accepting jobs/)));
       await use({
         ...{ key, name, service, workers },
         submit: async () => {

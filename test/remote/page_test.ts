@@ -417,11 +417,11 @@ Deno.test(
         strictEqual(await tables.getAttribute("aria-rowcount"), "2001");
         // running tables come first
         await tables.getByText("public.t1999", { exact: true }).waitFor();
-        ok(await tables.getByRole("row").count() < 60, "rows that nobody sees are drawn");
+        ok(await tables.getByRole("row").count() < 60, "invisible rows are drawn");
         await tables.focus();
         await page.keyboard.press("End");
         await tables.getByText("public.t0", { exact: true }).waitFor();
-        ok(await tables.getByRole("row").count() < 60, "rows that nobody sees are drawn");
+        ok(await tables.getByRole("row").count() < 60, "invisible rows are drawn");
         await page.getByLabel("Filter tables by name").fill("t77");
         await page.getByText("11 of 2,000 shown").waitFor();
         // a read-only key cannot cancel, and the page says why

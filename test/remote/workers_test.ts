@@ -149,7 +149,7 @@ Deno.test("three workers share a copy; killing a helper or the coordinator loses
       e: worker("e", "medium"),
     };
     await using _stack = stackOf(Object.values(running));
-    await Promise.all(Object.values(running).map((each) => each.says(/takes jobs/)));
+    await Promise.all(Object.values(running).map((each) => each.says(/accepting jobs/)));
 
     const helperDies = async () => {
       const id = await submit({ name: first });

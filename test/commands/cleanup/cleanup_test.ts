@@ -317,7 +317,7 @@ Deno.test("cleanup() keeps streams of other servers, and does not guess which of
     try {
       const gone = { ...urls, sourceUrl: "postgresql://nobody@127.0.0.1:1/x" };
       await run(gone).then(
-        () => ok(false, "it guessed"),
+        () => ok(false, "the server was guessed"),
         (error) => {
           match(error.message, /2 servers exist: cannot determine/);
           strictEqual(error.exitCode, 3);

@@ -16,7 +16,7 @@ function remedyOf(...remedies: readonly string[]): string {
 }
 
 Deno.test("the remedy of a run does not contradict those of its databases", () => {
-  match(remedyOf("make room", "mend it"), /run the same command again: it resumes/);
+  match(remedyOf("make room", "fix it"), /run the same command again: it resumes/);
   const startingOver = remedyOf("make room", "start over with --no-resume");
   match(startingOver, /--no-resume.*from the start, and keeps the others/);
   strictEqual(/resumes|run the same command again/.test(startingOver), false);

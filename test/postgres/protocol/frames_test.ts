@@ -106,7 +106,7 @@ Deno.test("FrameScanner allocates memory for received, not announced bytes, and 
   const scanner = new FrameScanner({
     message: (_, body, { own }) => {
       strictEqual(body.length, 64 * mebibyte.length);
-      ok(own, "a long message is handed over without another copy");
+      ok(own, "a long message is passed on without another copy");
     },
   });
   // ten thousand chunks would take minutes if each were appended by copying everything

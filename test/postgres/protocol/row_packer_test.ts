@@ -19,7 +19,7 @@ function pack(given: readonly Uint8Array[]) {
   using packer = new RowPacker({
     rows: (frames) => {
       sent.push(frames);
-      ok(sent.atBoundary, "only whole frames are sent on");
+      ok(sent.atBoundary, "only whole frames are forwarded");
     },
     message: (type, body) => out.push({ type, body: body.slice() }),
   });
