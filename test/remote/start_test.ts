@@ -41,7 +41,7 @@ Deno.test("serve and worker wait for a database that starts later, and log it; t
     const pauses = [...serve.output.matchAll(waits)].map(([, pause]) => pause);
     deepStrictEqual(pauses.slice(0, 3), ["500 ms", "1.0 s", "2.0 s"]);
     await worker.says(/warn .*waiting for the service's database: .*refused.*; retrying in /);
-    doesNotMatch(serve.output + worker.output, /right|accepting jobs|database answers/);
+    doesNotMatch(serve.output + worker.output, /right|accepting jobs|database is available/);
 
     const health = await fetch(`${url}/healthz`);
     deepStrictEqual([health.status, (await health.json()).status], [200, "ok"]);
