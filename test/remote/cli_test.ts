@@ -78,7 +78,7 @@ Deno.test("another worker takes over from one killed during a job, and no secret
       await using one = new Running(["worker", "--name", "one", ...common], env);
       await using two = new Running(["worker", "--name", "two", ...common], env);
       const workers: Readonly<Record<string, Running>> = { one, two };
-      await Promise.all([one.says(/accepting jobs/), two.says(/takes jobs/)]);
+      await Promise.all([one.says(/accepting jobs/), two.says(/accepting jobs/)]);
       const client = {
         ...env,
         SEREN_REMOTE_API: url,
