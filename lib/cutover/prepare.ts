@@ -131,6 +131,7 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
   if (forward.names.length === 0) throw notReplicated(options);
   const existing = await readSide(source) ?? await readSide(target);
   const id = existing?.id ?? options.id;
+  const backName = await backStreamName({ from: target, to: source });
   const refs = { source: await readDatabaseRef(source), target: await readDatabaseRef(target) };
   const detailsOf = (side: "source" | "target"): SideDetails => ({
     version: 1,
@@ -138,7 +139,8 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
     ...refs,
     databases: options.databases,
     forward: forward.names,
-    back: null,
+    // recorded before it exists, so that cleanup finds it after a crash
+    back: wayBack === undefined ? null : backName,
     tables: forward.tables,
     isPrepared: false,
     isFinished: false,
@@ -177,7 +179,6 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
   });
   const complete = (side: "source" | "target"): SideDetails => ({
     ...detailsOf(side),
-    back,
     isPrepared: true,
   });
   await withoutEventTriggers(target, async () => {

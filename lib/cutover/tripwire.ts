@@ -5,9 +5,8 @@
  *
  * @module
  */
-import { formatLsn, type TableName } from "../core/internal.ts";
-import { cutoverSchema } from "../core/internal.ts";
-import type { Session } from "../postgres/internal.ts";
+import { cutoverSchema, formatLsn, type TableName } from "../core/internal.ts";
+import { poll, type Session } from "../postgres/internal.ts";
 
 /** A change on the closed side that replication did not bring. */
 export interface TripwireFinding extends TableName {
@@ -40,6 +39,7 @@ export async function readTripwire(
     readonly origins: readonly string[];
   },
 ): Promise<readonly TripwireFinding[]> {
+  await awaitFlush(session);
   const rows = await session.query<ChangeRow>(
     `SELECT lsn::pg_catalog.text AS lsn, pg_catalog.encode(data, 'hex') AS data
        FROM pg_catalog.pg_logical_slot_peek_binary_changes($1, NULL, $2,
@@ -47,6 +47,23 @@ export async function readTripwire(
     [slot, maxChanges, publication],
   );
   return scanChanges(rows.map(({ data }) => Uint8Array.fromHex(data)), new Set(origins));
+}
+
+const flushPollMs = 50;
+const flushTimeoutMs = 2_000;
+
+/** A slot shows only flushed WAL; the server flushes asynchronous commits within a second. */
+async function awaitFlush(session: Session): Promise<void> {
+  const { lsn } = await session.queryOne<{ readonly lsn: string }>(
+    "SELECT pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text AS lsn",
+  );
+  await poll(async () => {
+    const { flushed } = await session.queryOne<{ readonly flushed: boolean }>(
+      "SELECT pg_catalog.pg_current_wal_flush_lsn() >= $1::pg_catalog.pg_lsn AS flushed",
+      [lsn],
+    );
+    return flushed ? true : undefined;
+  }, { intervalMs: flushPollMs, timeoutMs: flushTimeoutMs });
 }
 
 /**

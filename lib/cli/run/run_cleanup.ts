@@ -53,6 +53,8 @@ const words: Readonly<Record<CleanupKind, string>> = {
   "publication": "publication",
   "replica-identity": "replica identity",
   "ledger": "schema",
+  "way-back": "way back",
+  "cutover": "fence",
   "state-file": "file",
 };
 

@@ -34,6 +34,7 @@ import {
   openApplier,
   restoreIdentities,
 } from "../../replication/internal.ts";
+import { dismantleSide, removeStream } from "../../cutover/internal.ts";
 import { findOnSource, findOnTarget, type TargetFindings } from "./find.ts";
 import { planCleanup, type PlannedItems } from "./plan.ts";
 import type {
@@ -278,6 +279,15 @@ async function remove(item: CleanupItem, context: RemovalContext): Promise<reado
               `SET LOCAL client_min_messages = error; DROP SCHEMA IF EXISTS ${ledgerSchema} CASCADE`,
             )),
       );
+      return [];
+    case "way-back":
+      await removeStream(name, {
+        leaves: withDatabase(to.endpoint, planned.backs.get(name) ?? to.endpoint.database),
+        arrives: withDatabase(from.endpoint, database ?? from.endpoint.database),
+      });
+      return [];
+    case "cutover":
+      await within(item.side === "source" ? from : to, database, signal, dismantleSide);
       return [];
     case "replica-identity":
       return []; // restored with the object that records it

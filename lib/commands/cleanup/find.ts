@@ -22,6 +22,7 @@ import {
   type TableSyncSlot,
 } from "../../replication/internal.ts";
 import type { DatabaseSelection } from "../shared/run.ts";
+import { findCutover, type FoundCutover } from "./find_cutovers.ts";
 
 /** A publication in its database. */
 export interface FoundPublication extends OwnedPublication {
@@ -51,6 +52,7 @@ export interface SourceFindings {
   readonly slots: readonly OwnedSlot[];
   readonly tableSyncSlots: readonly TableSyncSlot[];
   readonly publications: readonly FoundPublication[];
+  readonly cutovers: readonly FoundCutover[];
 }
 
 /** The objects found on the target. */
@@ -58,6 +60,7 @@ export interface TargetFindings {
   readonly system: string | undefined;
   readonly subscriptions: readonly FoundSubscription[];
   readonly ledgers: readonly FoundLedger[];
+  readonly cutovers: readonly FoundCutover[];
   /** Tables with REPLICA IDENTITY FULL, by database and `tableKey`. */
   readonly full: ReadonlyMap<string, ReadonlySet<string>>;
 }
@@ -69,16 +72,20 @@ export async function findOnSource(
   signal: AbortSignal,
 ): Promise<SourceFindings> {
   const publications: FoundPublication[] = [];
+  const cutovers: FoundCutover[] = [];
   await eachDatabase(endpoint, session, signal, async (database, inside) => {
     for (const publication of await listOwnedPublications(inside)) {
       publications.push({ ...publication, database });
     }
+    const cutover = await findCutover(inside, { database, side: "source" });
+    if (cutover !== undefined) cutovers.push(cutover);
   });
   return {
     system: (await readClusterFacts(session)).systemIdentifier,
     slots: await listOwnedSlots(session),
     tableSyncSlots: await listTableSyncSlots(session),
     publications,
+    cutovers,
   };
 }
 
@@ -91,6 +98,7 @@ export async function findOnTarget(
   const listed = await listAppliers(session);
   const subscriptions: FoundSubscription[] = [];
   const ledgers: FoundLedger[] = [];
+  const cutovers: FoundCutover[] = [];
   const full = new Map<string, ReadonlySet<string>>();
   await eachDatabase(endpoint, session, signal, async (database, inside) => {
     const inDatabase = listed.filter((each) => each.database === database);
@@ -104,9 +112,11 @@ export async function findOnTarget(
     full.set(database, new Set((await listFullTables(inside)).map((table) => tableKey(table))));
     const ledger = await readLedger(inside, database);
     if (ledger !== undefined) ledgers.push(ledger);
+    const cutover = await findCutover(inside, { database, side: "target" });
+    if (cutover !== undefined) cutovers.push(cutover);
   });
   const system = (await readClusterFacts(session)).systemIdentifier;
-  return { system, subscriptions, ledgers, full };
+  return { system, subscriptions, ledgers, cutovers, full };
 }
 
 async function eachDatabase(

@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  cutoverSchema,
   displayName,
   ExitCode,
   formatLsn,
@@ -41,6 +42,8 @@ export interface PlannedItems {
   readonly byHand: Readonly<Record<Side, readonly string[]>>;
   /** The subscription or publication with which a replica identity is restored. */
   readonly carriers: ReadonlyMap<CleanupItem, CleanupItem>;
+  /** The database of the target from which each way back leads, by the stream's name. */
+  readonly backs: ReadonlyMap<string, string>;
 }
 
 /**
@@ -207,6 +210,8 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
     }
   }
 
+  for (const item of cutoverItems(findings)) add(item, undefined);
+
   for (const { database, sourceDatabase, sourceSystem, foreign } of target?.ledgers ?? []) {
     if (!isSelected([database, sourceDatabase], databases)) continue;
     add({
@@ -223,8 +228,48 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
     items,
     kept,
     carriers,
+    backs: new Map([...source?.cutovers ?? [], ...target?.cutovers ?? []].flatMap(
+      ({ record: { details: { back, target } } }) => back === null ? [] : [[back, target.database]],
+    )),
     byHand: { source: leftOnSource(items, target), target: leftOnTarget(items, source) },
   };
+}
+
+/**
+ * The way back of each cutover, then its fence and schema on both sides. A side that the cutover
+ * has closed accepts writes again, which the list says.
+ */
+function cutoverItems({ source, target, databases }: CleanupFindings): readonly CleanupItem[] {
+  const found = [
+    ...(source?.cutovers ?? []).map((each) => ({ ...each, side: "source" as const })),
+    ...(target?.cutovers ?? []).map((each) => ({ ...each, side: "target" as const })),
+  ].filter(({ record: { details } }) =>
+    isSelected([details.source.database, details.target.database], databases) &&
+    !differ(details.source.system, source?.system) && !differ(details.target.system, target?.system)
+  );
+  const backs = new Map(
+    found.flatMap(({ record: { details } }) =>
+      details.back === null ? [] : [[details.back, details] as const]
+    ),
+  );
+  return [
+    ...[...backs].map(([name, { source: { database } }]): CleanupItem => ({
+      kind: "way-back",
+      side: "source",
+      database,
+      name,
+      detail: "the stream from the target to the source, with its slot on the target",
+    })),
+    ...found.map(({ side, database, tables, record }): CleanupItem => ({
+      kind: "cutover",
+      side,
+      database,
+      name: cutoverSchema,
+      detail: `the fence of ${plural(tables, "table")}${
+        record.isOpen ? "" : `: the ${side} is closed, and will ACCEPT WRITES again`
+      }`,
+    })),
+  ];
 }
 
 /** The state of the stream to which a subscription or slot belongs. */

@@ -13,11 +13,16 @@ export type CleanupKind =
   | "publication"
   | "replica-identity"
   | "ledger"
+  | "way-back"
+  | "cutover"
   | "state-file";
 
 /** One object that the tool has created or changed. */
 export interface CleanupItem {
-  /** `subscription`, `slot`, `publication`, `replica-identity`, `ledger` or `state-file`. */
+  /**
+   * `subscription`, `slot`, `publication`, `replica-identity`, `ledger`, `way-back` (the stream of
+   * a cutover from the target to the source), `cutover` (its fence and schema) or `state-file`.
+   */
   readonly kind: CleanupKind;
   /** Undefined for files on this machine. */
   readonly side?: Side;

@@ -24,6 +24,7 @@ function findings(isTrusted: boolean): SourceFindings {
     system: "1",
     slots: [{ name, parts, database: "a", active: false } as never],
     tableSyncSlots: [],
+    cutovers: [],
     publications: [
       {
         name,

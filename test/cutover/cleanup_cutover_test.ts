@@ -1,0 +1,141 @@
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { type CleanupPlan, executeCleanup } from "../../lib/commands/cleanup/cleanup.ts";
+import { executeFinish } from "../../lib/commands/cutover/finish.ts";
+import { executeRehearse } from "../../lib/commands/cutover/rehearse.ts";
+import { executeCutoverStatus } from "../../lib/commands/cutover/status.ts";
+import { sharedCluster } from "../support/clusters.ts";
+import {
+  type CutoverPair,
+  prepareCutover,
+  quietRun,
+  switchCutover,
+  withCutoverPair,
+} from "../support/cutover_pair.ts";
+import { exec, query } from "../support/sql.ts";
+
+const source = await sharedCluster(16);
+const target = await sharedCluster(18);
+
+/** Everything of the tool on one side, with plain SQL. */
+async function remains(url: string): Promise<readonly string[]> {
+  const name = new URL(url).pathname.slice(1);
+  const rows = await query<{ what: string }>(
+    url,
+    `SELECT 'schema ' || nspname AS what FROM pg_namespace WHERE nspname LIKE 'seren%'
+     UNION ALL SELECT 'trigger ' || tgname FROM pg_trigger WHERE tgname LIKE 'seren%'
+     UNION ALL SELECT 'publication ' || pubname FROM pg_publication
+     UNION ALL SELECT 'subscription ' || subname FROM pg_subscription
+                 WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+     UNION ALL SELECT 'slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()
+     UNION ALL SELECT 'setting ' || array_to_string(setconfig, ',') FROM pg_db_role_setting
+                 WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = $1)`,
+    [name],
+  );
+  return rows.map(({ what }) => what);
+}
+
+async function clean({ servers, name }: CutoverPair): Promise<CleanupPlan> {
+  let seen: CleanupPlan | undefined;
+  const result = await executeCleanup({
+    ...servers,
+    databases: { include: [name, `${name}_copy`], exclude: [] },
+    checkpoints: undefined,
+    confirm: (plan) => {
+      seen = plan;
+      return Promise.resolve(true);
+    },
+  }, quietRun);
+  ok(result.kind === "removed");
+  deepStrictEqual(result.report.failed, []);
+  return seen!;
+}
+
+Deno.test("cleanup removes a prepared cutover from both sides", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    const plan = await clean(pair);
+    ok(
+      plan.items.some(({ kind, side, detail }) =>
+        kind === "cutover" && side === "target" && /ACCEPT WRITES again/.test(detail)
+      ),
+    );
+    deepStrictEqual(await remains(pair.url), []);
+    deepStrictEqual(await remains(pair.targetUrl), []);
+    for (const url of [pair.url, pair.targetUrl]) {
+      await exec(url, "INSERT INTO balance VALUES (99, 0)");
+    }
+  });
+});
+
+Deno.test("cleanup removes a switched cutover, with the read-only default of the source", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    await switchCutover("run", pair);
+    ok((await remains(pair.url)).some((what) => /read_only/.test(what)));
+    await clean(pair);
+    deepStrictEqual(await remains(pair.url), []);
+    deepStrictEqual(await remains(pair.targetUrl), []);
+  });
+});
+
+Deno.test("finish removes the way back and leaves the source closed; cleanup then opens it", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    await switchCutover("run", pair);
+    await executeFinish({
+      ...pair.servers,
+      openOldSide: false,
+      confirm: () => Promise.resolve(true),
+    }, quietRun);
+    deepStrictEqual(await remains(pair.targetUrl), []);
+    await exec(pair.targetUrl, "INSERT INTO balance VALUES (98, 0)");
+    await rejects(
+      exec(pair.url, "BEGIN READ WRITE; INSERT INTO balance VALUES (98, 0); COMMIT"),
+      /closed by a cutover; the data is in database/,
+    );
+    const { databases, next } = await executeCutoverStatus(pair.servers, quietRun);
+    strictEqual(databases[0]?.phase, "finished");
+    strictEqual(next, null);
+    await clean(pair);
+    deepStrictEqual(await remains(pair.url), []);
+  });
+});
+
+Deno.test("rehearse predicts the pause without stopping anyone, and leaves the phase", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    const rehearsal = await executeRehearse({
+      ...pair.servers,
+      maxPauseMs: 30_000,
+      tokens: 5,
+      brownoutMs: 500,
+      sequenceMargin: 1_000,
+    }, quietRun);
+    ok(rehearsal.predictedPauseMs > 0 && !rehearsal.isRefused);
+    ok(rehearsal.databases[0]!.brownoutMs !== null);
+    await exec(pair.url, "INSERT INTO balance VALUES (97, 0)");
+    const { databases, next } = await executeCutoverStatus(pair.servers, quietRun);
+    strictEqual(databases[0]?.phase, "prepared");
+    deepStrictEqual(databases[0].findings, []);
+    match(String(next), /cutover run/);
+  });
+});
+
+Deno.test("the tripwire reports a change that got past the fence, and none that replication brought", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    await switchCutover("run", pair);
+    await exec(pair.targetUrl, "INSERT INTO balance VALUES (96, 0)");
+    const quiet = await executeCutoverStatus(pair.servers, quietRun);
+    deepStrictEqual(quiet.databases[0]?.tripwire, []);
+    await exec(
+      pair.url,
+      "BEGIN READ WRITE; ALTER TABLE balance DISABLE TRIGGER seren_fence; INSERT INTO balance VALUES (95, 0); COMMIT",
+    );
+    const { databases } = await executeCutoverStatus(pair.servers, quietRun);
+    deepStrictEqual(
+      databases[0]?.tripwire.map(({ change, name }) => ({ change, name })),
+      [{ change: "INSERT", name: "balance" }],
+    );
+  });
+});

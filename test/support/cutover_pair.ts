@@ -1,0 +1,100 @@
+import type { Cluster } from "../../lib/cluster/mod.ts";
+import type {
+  CutoverPrepareOptions,
+  CutoverSwitchOptions,
+} from "../../lib/commands/cutover/options.ts";
+import { executeCutoverPrepare } from "../../lib/commands/cutover/prepare.ts";
+import { executeSwitch } from "../../lib/commands/cutover/switch.ts";
+import { ignoreEvents } from "../../lib/core/internal.ts";
+import type { CutoverServers } from "../../lib/commands/cutover/read_cutover.ts";
+import { acknowledgedSchema } from "./acknowledged_load.ts";
+import { dropDatabase, withDatabase } from "./databases.ts";
+import { endpointOf, runInit } from "./init.ts";
+import { exec } from "./sql.ts";
+import { syncSettings } from "./sync.ts";
+
+/** A database that follows another. */
+export interface CutoverPair {
+  readonly name: string;
+  readonly url: string;
+  readonly targetUrl: string;
+  /** Both servers, with the database selected. */
+  readonly servers: CutoverServers;
+}
+
+/** A context without events that is never interrupted. */
+export const quietRun = { events: ignoreEvents, signal: new AbortController().signal };
+
+/** Creates a database on the source, copies it with replication, and drops both at the end. */
+export async function withCutoverPair(
+  { source, target, schema = acknowledgedSchema }: {
+    readonly source: Cluster;
+    readonly target: Cluster;
+    readonly schema?: string;
+  },
+  use: (pair: CutoverPair) => Promise<void>,
+): Promise<void> {
+  await withDatabase(source, undefined, async ({ name, url }) => {
+    const mapped = source === target ? `${name}_copy` : name;
+    await exec(url, schema);
+    try {
+      const targetUrl = target.url({ database: mapped });
+      await runInit(url, targetUrl, {
+        include: [name],
+        map: { [name]: mapped },
+        sync: syncSettings,
+      });
+      await use({
+        name,
+        url,
+        targetUrl,
+        servers: {
+          source: await endpointOf(url, "source"),
+          target: await endpointOf(targetUrl, "target"),
+          databases: { include: [name], exclude: [], map: { [name]: mapped } },
+        },
+      });
+    } finally {
+      await exec(source.url(), `ALTER DATABASE "${name}" RESET ALL`);
+      await dropDatabase(target, mapped);
+    }
+  });
+}
+
+/** Runs `cutover prepare`. */
+export async function prepareCutover(
+  { servers }: CutoverPair,
+  options: Partial<CutoverPrepareOptions> = {},
+): Promise<void> {
+  await executeCutoverPrepare({
+    ...servers,
+    wayBack: "replicate",
+    targetFromSource: undefined,
+    passfile: undefined,
+    now: new Date().toISOString(),
+    confirm: () => Promise.resolve(true),
+    ...options,
+  }, quietRun);
+}
+
+/** Runs `cutover run` or `cutover rollback`. */
+export async function switchCutover(
+  direction: "run" | "rollback",
+  { servers }: CutoverPair,
+  options: Partial<CutoverSwitchOptions> = {},
+) {
+  return await executeSwitch(direction, {
+    ...servers,
+    maxPauseMs: 30_000,
+    onBlocker: "wait",
+    barrierAttempts: 20,
+    sequenceMargin: 1_000,
+    endSessions: true,
+    slotTimeoutMs: 30_000,
+    finalCheck: "structure",
+    hook: () => Promise.resolve(),
+    now: () => new Date(),
+    confirm: () => Promise.resolve(true),
+    ...options,
+  }, quietRun);
+}
