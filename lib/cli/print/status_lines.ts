@@ -22,7 +22,6 @@ import {
   type Style,
   type TableOptions,
   type Tone,
-  type WatchView,
 } from "../../ui/mod.ts";
 
 const maxTables = 10;
@@ -72,7 +71,8 @@ function serverLine(side: string, server: ServerStatus, style: Style): string {
     : `${side}  ${url}  ${style.red(`unreachable: ${printable(server.problem ?? "")}`)}`;
 }
 
-function pairName({ source, target }: DatabaseStatus): string {
+/** `app`, or `app → app_new`. */
+export function pairName({ source, target }: DatabaseStatus): string {
   if (source === null || target === null || source === target) return source ?? target ?? "?";
   return `${source} → ${target}`;
 }
@@ -169,7 +169,8 @@ function lagText({ lagBytes, lagSeconds }: StreamStatus): string {
   return [...bytes, ...seconds].join(", ");
 }
 
-function toneOf(state: StreamState): Tone {
+/** How serious a state is. */
+export function toneOf(state: StreamState): Tone {
   return brokenStreamStates.has(state) ? "bad" : state === "streaming" ? "good" : "warn";
 }
 
@@ -180,52 +181,4 @@ function paintState(state: StreamState, style: Style): string {
     : tone === "good"
     ? style.green(state)
     : style.yellow(state);
-}
-
-const maxHistory = 200;
-
-/** Recent lag of each stream, for its chart. */
-export class WatchHistory {
-  readonly #lags = new Map<string, readonly (number | null)[]>();
-
-  /** Records a report. */
-  note({ databases }: StatusReport): void {
-    for (const { name, lagBytes } of databases.flatMap(({ streams }) => streams)) {
-      this.#lags.set(name, [...(this.#lags.get(name) ?? []), lagBytes].slice(-maxHistory));
-    }
-  }
-
-  /** The latest report as a view. */
-  view(report: StatusReport, { hint }: { readonly hint: string }): WatchView {
-    return {
-      title: `${hostOf(report.source.url)} → ${hostOf(report.target.url)}`,
-      time: report.at.slice(11, 19),
-      walBytesPerSecond: report.wal?.bytesPerSecond ?? null,
-      streams: report.databases.flatMap((database) =>
-        database.streams.map((stream) => ({
-          label: database.streams.length > 1
-            ? `${pairName(database)} #${stream.epoch}`
-            : pairName(database),
-          state: stream.state,
-          tone: toneOf(stream.state),
-          lagBytes: stream.lagBytes,
-          lagSeconds: stream.lagSeconds,
-          appliedBytesPerSecond: stream.appliedBytesPerSecond,
-          catchUpSeconds: stream.catchUpSeconds,
-          history: this.#lags.get(stream.name) ?? [],
-        }))
-      ),
-      findings: report.findings.map(({ severity, side, database, message, remedy }) => ({
-        tone: severity === "problem" ? "bad" as const : "warn" as const,
-        text: `${database ?? side}: ${message}`,
-        remedy,
-      })),
-      hint,
-    };
-  }
-}
-
-/** `old.example.com:5432`: a URL without its user and database. */
-function hostOf(url: string): string {
-  return /@([^/]*)/.exec(url)?.[1] ?? url;
 }

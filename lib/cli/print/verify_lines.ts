@@ -6,14 +6,10 @@ import {
   plural,
 } from "../../core/internal.ts";
 import type { VerifyReport } from "../../commands/shared/report.ts";
-import type {
-  RowDifference,
-  Verdict,
-  VerifiedDatabase,
-  VerifiedTable,
-} from "../../verify/internal.ts";
+import type { Verdict, VerifiedDatabase, VerifiedTable } from "../../verify/internal.ts";
 import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
 import { serverLine } from "./server_line.ts";
+import { differenceLines } from "./verify_difference_lines.ts";
 import { structureLines } from "./structure_lines.ts";
 
 /** The symbols carry the meaning without colors. */
@@ -124,50 +120,6 @@ function tableRow(table: VerifiedTable, style: Style): string[] {
     formatDuration(table.ms),
     printable(notes.join("; ")),
   ];
-}
-
-function differenceLines(table: VerifiedTable, style: Style): string[] {
-  if (table.differences.length === 0) return [];
-  return [
-    "",
-    style.bold(`  ${printable(displayName(table))}`),
-    ...table.differences.flatMap((difference) => rowLines(difference, style)),
-    ...(table.more ? [style.dim("    more rows differ; increase --max-diffs to list them")] : []),
-  ];
-}
-
-const kinds: Readonly<Record<RowDifference["kind"], string>> = {
-  missing: "missing on the target",
-  extra: "only on the target",
-  different: "different",
-};
-
-function rowLines(difference: RowDifference, style: Style): string[] {
-  const { kind, key, columns, sourceCount, targetCount } = difference;
-  const name = key.map(({ column, value }) =>
-    value === undefined ? column : `${column} = ${shown(value)}`
-  ).join(", ");
-  const counts = sourceCount === undefined && targetCount === undefined
-    ? ""
-    : ` (${formatCount(sourceCount ?? 0)} × on the source, ${
-      formatCount(targetCount ?? 0)
-    } × on the target)`;
-  return [
-    `    ${style.red("✗")} ${printable(name === "" ? "row" : name)}: ${kinds[kind]}${counts}`,
-    ...columns.map(({ column, source, target }) => {
-      const values = [
-        ...(source === undefined ? [] : [kind === "different" ? shown(source) : shown(source)]),
-        ...(target === undefined ? [] : [shown(target)]),
-      ];
-      return `        ${printable(column)}${
-        values.length === 0 ? "" : `: ${printable(values.join(" → "))}`
-      }`;
-    }),
-  ];
-}
-
-function shown(value: string | null): string {
-  return value === null ? "NULL" : JSON.stringify(value);
 }
 
 function repairLines({ repair }: VerifyReport, style: Style): string[] {

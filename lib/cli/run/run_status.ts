@@ -16,7 +16,8 @@ import { resolveStatusOptions, type StatusCommandOptions } from "../options/repl
 import { printJson, printResult, tableOptions } from "../print/print.ts";
 import { readRemote } from "../remote/remote.ts";
 import { statusRemotely } from "../remote/remote_commands.ts";
-import { checkLines, statusLines, WatchHistory, watchLine } from "../print/status_lines.ts";
+import { checkLines, statusLines, watchLine } from "../print/status_lines.ts";
+import { WatchHistory } from "../print/watch_history.ts";
 
 /** `status`: one report, or continuous reports with `--watch`. */
 export const runStatus: CommandRunner = async (reader, context) => {

@@ -6,14 +6,9 @@
 import { redact } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 import { type Adaptation, excerpt } from "./adaptation.ts";
-import {
-  type ApplyOptions,
-  applyStatements,
-  completedView,
-  describeStatement,
-  SchemaError,
-  type SetAsideSink,
-} from "./apply_schema.ts";
+import type { ApplyOptions, SetAsideSink } from "./apply_options.ts";
+import { applyStatements } from "./apply_schema.ts";
+import { completedView, describeStatement, SchemaError } from "./schema_error.ts";
 import type { DumpStatement } from "../parse/dump_reader.ts";
 import { retryInRounds } from "./retry_rounds.ts";
 import {

@@ -1,0 +1,254 @@
+/**
+ * The work of `init` after the plan is confirmed: globals, then one database after the other.
+ *
+ * @module
+ */
+import { describeError, plural, retryEvent } from "../../core/internal.ts";
+import {
+  durableSettings,
+  isTransient,
+  openSession,
+  retry,
+  type Session,
+  SnapshotLostError,
+  withDatabase,
+} from "../../postgres/internal.ts";
+import {
+  applyGlobals,
+  dumpGlobals,
+  type DumpTool,
+  revokeTemporaryMemberships,
+} from "../../schema/internal.ts";
+import type { ServerPair } from "../shared/server_pair.ts";
+import {
+  type DatabasePlanning,
+  inspectDatabase,
+  type PlannedDatabase,
+} from "../shared/database_plan.ts";
+import { AttemptLedgers } from "./attempt_ledgers.ts";
+import { copyDatabase } from "./copy_database.ts";
+import { ReplicationSetup } from "../shared/replication_setup.ts";
+import { combineFailures, type DatabaseFailure, endsRun } from "../shared/failures.ts";
+import type { Recorder } from "../shared/recorder.ts";
+import { type DatabaseReport, type InitPlan, setAsideObjects } from "../shared/report.ts";
+import type { RunCheckpoint } from "./run_checkpoint.ts";
+import type { InitOptions } from "../shared/run.ts";
+
+/** What every step of a run uses. */
+export interface InitWork {
+  readonly options: InitOptions;
+  readonly sides: ServerPair;
+  readonly planning: DatabasePlanning;
+  readonly tool: DumpTool;
+  readonly plan: InitPlan;
+  readonly recorder: Recorder;
+  readonly checkpoint: RunCheckpoint;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Copies roles and settings, then each database, and finishes the checkpoint. A database that fails
+ * does not stop the others.
+ *
+ * @throws ReplicatorError that combines the failures of all databases
+ */
+export async function copyEverything(
+  work: InitWork & {
+    /** Each database is added when it is complete. */
+    readonly reports: DatabaseReport[];
+  },
+): Promise<void> {
+  const { planning, sides, recorder, checkpoint, reports, signal } = work;
+  const dropped = planning.databases.filter(({ action }) => action === "drop-and-create");
+  // a database cannot be dropped while a session uses it, not even the tool's own
+  if (dropped.some(({ target }) => target === sides.target.endpoint.database)) {
+    await sides.target.close();
+  }
+  const globals = await recorder.step(
+    () => again(work, "roles and settings", () => copyGlobals(work)),
+    {
+      step: "globals",
+      summarise: ({ applied }) => plural(applied, "statement"),
+    },
+  );
+  await checkpoint.addMemberships(globals.temporaryMemberships);
+  const streams: ReplicationSetup[] = [];
+  const failures: DatabaseFailure[] = [];
+  try {
+    for (const planned of planning.databases) {
+      const database = planned.source.name;
+      try {
+        reports.push(await copyOne(work, { planned, streams }));
+        await checkpoint.completed(database);
+      } catch (error) {
+        if (signal.aborted || endsRun(error)) throw error;
+        failures.push({ database, error });
+        reportFailure(work, failures);
+      }
+    }
+    for (const stream of streams) await stream.catchUp();
+    if (failures.length > 0) throw combineFailures(failures, planning.databases.length);
+  } catch (error) {
+    // the memberships are for this run only; report the error that ended it
+    await revokeMemberships(work).catch(() => {});
+    throw error;
+  }
+  await revokeMemberships(work);
+  // the run that creates missing objects finds them in the ledgers
+  if (setAsideObjects({ databases: reports }).length > 0) await checkpoint.keep();
+  else await checkpoint.finish(signal);
+}
+
+/** Reports a failed database immediately if other databases are still to be copied. */
+function reportFailure(
+  { planning, recorder }: InitWork,
+  failures: readonly DatabaseFailure[],
+): void {
+  const last = failures.at(-1);
+  if (last === undefined || planning.databases.length === 1) return;
+  recorder.events({
+    kind: "warning",
+    object: `database ${last.database}`,
+    message: `copying it failed: ${describeError(last.error)[0] ?? ""}`,
+    remedy: "the other databases will still be copied; the error is reported again at the end",
+  });
+}
+
+/** Copies a database; resumes after transient failures. */
+async function copyOne(
+  work: InitWork,
+  { planned, streams }: {
+    readonly planned: PlannedDatabase;
+    readonly streams: ReplicationSetup[];
+  },
+): Promise<DatabaseReport> {
+  const { options, sides, tool, plan, recorder, checkpoint, signal } = work;
+  const databasePlan = plan.databases.find(({ source }) => source === planned.source.name);
+  recorder.events({
+    kind: "database-planned",
+    database: planned.source.name,
+    tables: databasePlan?.tables.length ?? 0,
+    bytes: databasePlan?.bytes ?? 0,
+  });
+  const ledgers = new AttemptLedgers({
+    run: checkpoint.ledgerRun(planned.source.name),
+    signal,
+    events: recorder.events,
+  });
+  const attempt = async (current: PlannedDatabase) => {
+    await using maintenance = await openMaintenance(work);
+    const done = current.unfinished?.complete ?? false;
+    const stream = options.sync === undefined || done ? undefined : new ReplicationSetup({
+      source: withDatabase(options.source, current.source.name),
+      target: withDatabase(options.target, current.target),
+      targetServer: maintenance,
+      rules: options.rules,
+      sync: options.sync,
+      replaces: current.action === "drop-and-create",
+      recorder,
+      signal,
+    });
+    const report = await copyDatabase({
+      ...options,
+      stream,
+      planned: current,
+      maintenance,
+      tool,
+      sourceMajor: sides.source.majorVersion,
+      targetMajor: sides.target.majorVersion,
+      recorder,
+      signal,
+      ledgers,
+    });
+    if (stream !== undefined) streams.push(stream);
+    return report;
+  };
+  return await again(
+    work,
+    `the copy of ${planned.source.name}`,
+    (times) => times === 0 ? attempt(planned) : resume(work, planned, attempt),
+  );
+}
+
+/** Attempts a database again, from the state in which the previous attempt left it. */
+async function resume(
+  work: InitWork,
+  planned: PlannedDatabase,
+  attempt: (current: PlannedDatabase) => Promise<DatabaseReport>,
+): Promise<DatabaseReport> {
+  const { options, signal } = work;
+  const target = withDatabase(options.target, planned.target);
+  const left = await inspectDatabase(target, signal);
+  if (left === undefined) return await attempt({ ...planned, action: "create" });
+  // it was created or dropped between two statements, or not touched yet: proceed as planned
+  if (left.ledger === undefined) {
+    return await attempt(
+      planned.action === "drop-and-create" && left.contents.empty
+        ? { ...planned, action: "fill-empty" }
+        : planned.action === "create"
+        ? { ...planned, action: "fill-empty" }
+        : planned,
+    );
+  }
+  return await attempt({ ...planned, action: "resume", unfinished: left.ledger });
+}
+
+/** An attempt that ran for longer made progress. */
+const resetAfterMs = 60_000;
+
+/** Retries what can be repeated; `work` gets the number of earlier attempts. */
+function again<Result>(
+  { options: { retryPausesMs }, recorder, signal }: InitWork,
+  what: string,
+  work: (retries: number) => Promise<Result>,
+): Promise<Result> {
+  return retry(({ retries }) => work(retries), {
+    delaysMs: retryPausesMs,
+    resetAfterMs,
+    signal,
+    isRetryable: (error) => isTransient(error) || error instanceof SnapshotLostError,
+    onRetry: (error, attempt, delayMs) =>
+      recorder.events(retryEvent({ what, error, attempt, delayMs })),
+  });
+}
+
+async function revokeMemberships(work: InitWork): Promise<void> {
+  const { checkpoint, recorder } = work;
+  if (checkpoint.memberships.length === 0) return;
+  await using maintenance = await openMaintenance(work);
+  const notes = await revokeTemporaryMemberships(maintenance, checkpoint.memberships);
+  for (const note of notes) recorder.events({ kind: "warning", ...note });
+}
+
+async function copyGlobals(work: InitWork) {
+  const { options, planning, tool, recorder, signal } = work;
+  await using maintenance = await openMaintenance(work);
+  await using session = await openSession(options.source, { signal });
+  const globals = await dumpGlobals({
+    session,
+    tool,
+    databases: planning.databases.map(({ source }) => source.name),
+    signal,
+    onRetry: (again) =>
+      recorder.events(retryEvent({ what: "reading roles and settings", ...again })),
+  });
+  const outcome = await applyGlobals(maintenance, globals);
+  for (const adaptation of outcome.adapted) recorder.events({ kind: "warning", ...adaptation });
+  return outcome;
+}
+
+/** A session on a database of the target that the run neither drops nor creates. */
+async function openMaintenance({ planning, options, sides, signal }: InitWork): Promise<Session> {
+  const busy = new Set(planning.databases.map(({ target }) => target));
+  const candidates = [sides.target.endpoint.database, "postgres", "template1"];
+  const name = candidates.find((candidate) => !busy.has(candidate)) ??
+    planning.onTarget.find(({ name, allowConnections, canConnect }) =>
+      !busy.has(name) && allowConnections && canConnect
+    )?.name;
+  // no ledger records roles and properties of databases, so a crash must not undo them, whatever
+  // the server's synchronous_commit
+  return await openSession(withDatabase(options.target, name ?? "template1"), {
+    signal,
+    settings: durableSettings,
+  });
+}

@@ -1,0 +1,70 @@
+/**
+ * What must hold before a copy begins.
+ *
+ * @module
+ */
+import { type EventSink, ExitCode, plural, ReplicatorError } from "../../core/internal.ts";
+import { withDatabase } from "../../postgres/internal.ts";
+import { claimDatabases } from "../../checkpoint/internal.ts";
+import { optionDefaults } from "../../config/internal.ts";
+import { probeSubscription } from "../../replication/internal.ts";
+import type { ServerPair } from "../shared/server_pair.ts";
+import type { DatabasePlanning } from "../shared/database_plan.ts";
+import { accessTo } from "../shared/replication_setup.ts";
+import type { InitOptions, RunContext } from "../shared/run.ts";
+import { type Examination, examine } from "../validate/validate.ts";
+
+/** Runs `validate`, and throws one error with all failures. */
+export async function requirePrerequisites(
+  options: InitOptions,
+  place: { readonly sides: ServerPair; readonly run: RunContext },
+): Promise<Examination> {
+  const { sides: { target }, run: { signal } } = place;
+  const examination = await examine({
+    ...options,
+    jobs: options.copy.jobs,
+    resume: options.resume ? "yes" : "no",
+    claim: async (names) => {
+      // a plan changes nothing, and need not keep other runs from copying
+      if (!options.dryRun) await claimDatabases(target, names, { signal });
+    },
+    forSync: options.sync !== undefined,
+    identity: options.sync?.identity ?? optionDefaults.replicaIdentity,
+  }, place);
+  const failed = examination.report.checks.filter(({ status }) => status === "fail");
+  if (failed.length === 0) return examination;
+  throw new ReplicatorError(
+    `${plural(failed.length, "prerequisite is", "prerequisites are")} not met; nothing was changed`,
+    {
+      exitCode: ExitCode.prerequisite,
+      details: failed.flatMap(({ side, finding, fix }) => [
+        side === "both" ? finding : `${side}: ${finding}`,
+        ...(fix === undefined ? [] : [`  → ${fix}`]),
+      ]),
+    },
+  );
+}
+
+/** With replication, the target's server must reach the source; tested before hours of copying. */
+export async function probeSourceFromTarget(
+  { sync, source }: InitOptions,
+  { sides, planning, events }: {
+    readonly sides: ServerPair;
+    readonly planning: DatabasePlanning;
+    readonly events: EventSink;
+  },
+): Promise<void> {
+  const [first] = planning.databases;
+  if (sync === undefined || first === undefined) return;
+  const tested = await probeSubscription({
+    session: sides.target,
+    ...accessTo(withDatabase(source, first.source.name), sync),
+  });
+  if (tested) return;
+  events({
+    kind: "info",
+    message:
+      `whether the target's server can reach the source cannot be tested in advance: the role may not create objects in ${sides.target.endpoint.database}; ` +
+      "if it cannot, run sync after fixing that, which resumes without copying again",
+  });
+}

@@ -1,0 +1,314 @@
+/**
+ * Reads the status of every stream between two servers, once or repeatedly.
+ *
+ * @module
+ */
+import { formatLsn, type TableName } from "../../core/internal.ts";
+import { describeEndpoint, type Endpoint, pause } from "../../postgres/internal.ts";
+import {
+  type ApplierWorker,
+  compareShapes,
+  type Drift,
+  readApplierWorkers,
+  type SourceReading,
+  walRate,
+} from "../../replication/internal.ts";
+import { formatVersion } from "../shared/server_pair.ts";
+import type { DatabaseSelection, RunContext } from "../shared/run.ts";
+import { sequenceDifferences, streamStatus } from "./assemble.ts";
+import {
+  readSourceServer,
+  readSourceStatus,
+  readStatusContents,
+  readTargetServer,
+  readTargetStatus,
+  type SourceStatusFacts,
+  type StatusContents,
+  type TargetStatusFacts,
+} from "./facts.ts";
+import {
+  driftFindings,
+  serverFindings,
+  setAsideFindings,
+  sortFindings,
+  streamFindings,
+} from "./evaluate.ts";
+import { type Reachable, ReconnectingSession } from "../shared/reconnecting_session.ts";
+import { readScope } from "../shared/table_scope.ts";
+import type { DatabaseStatus, ServerStatus, StatusFinding, StatusReport } from "./report.ts";
+
+import {
+  findScopeComment,
+  hasApplier,
+  pairDatabases,
+  rulesOf,
+  skippedTables,
+  type StatusPair,
+  type StatusReadings,
+} from "./stream_pairs.ts";
+
+/** What `status` takes. */
+export interface StatusOptions {
+  /** The server that replication reads from. */
+  readonly source: Endpoint;
+  /** The server that replication writes to. */
+  readonly target: Endpoint;
+  /** Databases by their names on the source; all by default. */
+  readonly databases: Pick<DatabaseSelection, "include" | "exclude">;
+  /** How long to measure rates before the first report, in milliseconds. */
+  readonly sampleMs: number;
+  /** The clock for the report's timestamp. */
+  readonly now: () => Date;
+}
+
+/** Comparing tables and sequences costs more than reading positions. */
+const contentsEveryMs = 10_000;
+
+/** What was compared of one pair of databases, and when it was read. */
+interface Compared {
+  readonly atMs: number;
+  readonly source: StatusContents;
+  readonly target: StatusContents;
+  readonly inScope: (table: TableName) => boolean;
+}
+
+/**
+ * Reads the status repeatedly, over sessions that stay open. An unreachable side is reported, and
+ * tried again by the next reading. Only reads. Rates are measured since the previous reading.
+ *
+ * States: open → disposed.
+ *
+ * Requires `--allow-net` for both servers. On the servers: a role that may connect; `pg_monitor`
+ * for lag in time and blocking sessions of others.
+ */
+export class StatusMonitor implements AsyncDisposable {
+  readonly #options: StatusOptions;
+  readonly #context: RunContext;
+  readonly #source: ReconnectingSession;
+  readonly #target: ReconnectingSession;
+  readonly #compared = new Map<string, Compared>();
+  #workersBefore: ReadonlyMap<string, ApplierWorker> | undefined;
+  #before: SourceReading | undefined;
+
+  /** Opens nothing; the first reading connects. */
+  constructor(options: StatusOptions, context: RunContext) {
+    this.#options = options;
+    this.#context = context;
+    this.#source = new ReconnectingSession(options.source, context.signal);
+    this.#target = new ReconnectingSession(options.target, context.signal);
+  }
+
+  /**
+   * Reads the status.
+   *
+   * @throws ServerError if a server rejects a query; an unreachable side is not an error
+   */
+  async read(): Promise<StatusReport> {
+    if (this.#before === undefined) await this.#readFirst();
+    const [source, target] = await Promise.all([
+      this.#source.ask(undefined, (session) => readSourceServer(session, performance.now())),
+      this.#target.ask(undefined, readTargetServer),
+    ]);
+    const readings: StatusReadings = {
+      source,
+      target,
+      before: source.reached ? this.#before ?? source.value.reading : undefined,
+    };
+    const databases: DatabaseStatus[] = [];
+    const findings: StatusFinding[] = [];
+    for (const pair of await this.#pairs(readings)) {
+      const { status, drift } = await this.#database(pair, readings);
+      databases.push(status);
+      const database = status.source ?? status.target;
+      const isPublicationKnown = pair.sourceFacts !== undefined;
+      findings.push(
+        ...status.streams.flatMap((stream) =>
+          streamFindings(stream, { database, isPublicationKnown })
+        ),
+        ...driftFindings(drift, database),
+        ...setAsideFindings(status.setAside ?? [], database),
+      );
+    }
+    if (source.reached) this.#before = source.value.reading;
+    if (target.reached) this.#workersBefore = target.value.workers;
+    return this.#report(readings, databases, findings);
+  }
+
+  /** Takes the first reading, which rates need. */
+  async #readFirst(): Promise<void> {
+    const [first, workers] = await Promise.all([
+      this.#source.ask(undefined, (session) => readSourceServer(session, performance.now())),
+      this.#target.ask(undefined, readApplierWorkers),
+    ]);
+    if (workers.reached) this.#workersBefore = workers.value;
+    if (!first.reached || first.value.reading.slots.length === 0) return;
+    this.#before = first.value.reading;
+    await pause(this.#options.sampleMs, this.#context.signal);
+  }
+
+  #report(
+    { source, target, before }: StatusReadings,
+    databases: readonly DatabaseStatus[],
+    found: readonly StatusFinding[],
+  ): StatusReport {
+    const servers = {
+      source: serverStatus(this.#options.source, source),
+      target: serverStatus(this.#options.target, target),
+    };
+    const findings = sortFindings([...serverFindings({ ...servers, databases }), ...found]);
+    return {
+      formatVersion: 1,
+      at: this.#options.now().toISOString(),
+      ...servers,
+      wal: source.reached && before !== undefined
+        ? {
+          lsn: formatLsn(source.value.reading.wal),
+          bytesPerSecond: walRate(before, source.value.reading) ?? null,
+        }
+        : null,
+      databases,
+      findings,
+      healthy: findings.every(({ severity }) => severity !== "problem"),
+    };
+  }
+
+  /** Pairs of databases with the streams between them, without streams of other servers. */
+  async #pairs({ source, target }: StatusReadings): Promise<readonly StatusPair[]> {
+    const targets = new Map<string, TargetStatusFacts | undefined>();
+    const sources = new Map<string, SourceStatusFacts | undefined>();
+    const streams = new Map<string, { source?: string | undefined; target?: string }>();
+    if (source.reached) {
+      for (const { name, database } of source.value.reading.slots) {
+        streams.set(name, { source: database });
+      }
+    }
+    if (target.reached) {
+      for (const { name, database } of target.value.appliers) {
+        streams.set(name, { ...streams.get(name), target: database });
+        if (!targets.has(database)) {
+          const answer = await this.#target.ask(database, readTargetStatus);
+          targets.set(database, answer.reached ? answer.value : undefined);
+        }
+      }
+    }
+    const factsOf = (database: string | undefined) =>
+      database === undefined ? undefined : targets.get(database);
+    for (const [name, places] of streams) {
+      places.source ??= findScopeComment(factsOf(places.target), name)?.source.database;
+      const database = places.source;
+      if (database !== undefined && source.reached && !sources.has(database)) {
+        const answer = await this.#source.ask(database, readSourceStatus);
+        sources.set(database, answer.reached ? answer.value : undefined);
+      }
+    }
+    return pairDatabases({
+      streams,
+      sources,
+      targets,
+      readings: { source, target },
+      selection: this.#options.databases,
+    });
+  }
+
+  async #database(
+    pair: StatusPair,
+    { source, target, before }: StatusReadings,
+  ): Promise<{ readonly status: DatabaseStatus; readonly drift: readonly Drift[] }> {
+    const sourceReadings = source.reached && before !== undefined
+      ? { before, now: source.value.reading }
+      : undefined;
+    const streams = pair.streams.toSorted((a, b) => a.parts.epoch - b.parts.epoch)
+      .map(({ name, parts }) => {
+        const stream = streamStatus({
+          name,
+          parts,
+          source: sourceReadings,
+          publications: pair.sourceFacts?.publications,
+          target: pair.targetFacts,
+          targetReachable: target.reached &&
+            (pair.targetFacts !== undefined || !hasApplier(target.value, name)),
+          workerBefore: this.#workersBefore?.get(name),
+        });
+        return stream;
+      });
+    const compared = source.reached && target.reached ? await this.#compare(pair) : undefined;
+    const drift = compared === undefined ? [] : compareShapes({
+      source: compared.source.shapes,
+      target: compared.target.shapes,
+      published: pair.sourceFacts?.published.filter(({ publication }) =>
+        pair.streams.some(({ name }) =>
+          name === publication
+        )
+      ) ?? [],
+      subscribed: pair.targetFacts?.appliers.filter((applier) =>
+        pair.streams.some(({ name }) => name === applier.name)
+      ).flatMap(({ tables }) => tables) ?? [],
+      types: { source: compared.source.types, target: compared.target.types },
+      inScope: compared.inScope,
+      isSkipped: skippedTables(pair),
+    });
+    return {
+      drift,
+      status: {
+        source: pair.source ?? null,
+        target: pair.target ?? null,
+        streams,
+        drift: compared === undefined
+          ? null
+          : drift.map(({ kind, schema, name, column, message }) => ({
+            kind,
+            schema,
+            name,
+            column: column ?? null,
+            message,
+          })),
+        sequences: compared === undefined
+          ? null
+          : sequenceDifferences(compared.source.sequences, compared.target.sequences),
+        setAside: pair.targetFacts?.setAside ?? null,
+      },
+    };
+  }
+
+  async #compare(pair: StatusPair): Promise<Compared | undefined> {
+    const { source, target, targetFacts } = pair;
+    if (source === undefined || target === undefined || targetFacts === undefined) return undefined;
+    const key = JSON.stringify([source, target]);
+    const known = this.#compared.get(key);
+    const atMs = performance.now();
+    if (known !== undefined && atMs - known.atMs < contentsEveryMs) return known;
+    const rules = rulesOf(pair);
+    const onSource = await this.#source.ask(source, async (session) => ({
+      contents: await readStatusContents(session),
+      scope: (await readScope(session, rules))?.scope,
+    }));
+    const onTarget = await this.#target.ask(target, readStatusContents);
+    if (!onSource.reached || !onTarget.reached) return undefined;
+    const { contents, scope } = onSource.value;
+    const compared = {
+      atMs,
+      source: contents,
+      target: onTarget.value,
+      inScope: (table: TableName) => scope?.hasRows(table) ?? true,
+    };
+    this.#compared.set(key, compared);
+    return compared;
+  }
+
+  /** Closes both sessions. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#source[Symbol.asyncDispose](), this.#target[Symbol.asyncDispose]()]);
+  }
+}
+
+function serverStatus(
+  endpoint: Endpoint,
+  answer: Reachable<{ readonly serverVersion: number }>,
+): ServerStatus {
+  return {
+    url: describeEndpoint(endpoint),
+    reachable: answer.reached,
+    version: answer.reached ? formatVersion(answer.value.serverVersion) : null,
+    problem: answer.reached ? null : answer.error.message,
+  };
+}
