@@ -40,8 +40,14 @@ export const cutoverHooks = ["before", "switch", "abort", "after"] as const;
 /** One of {@linkcode cutoverHooks}. */
 export type CutoverHook = typeof cutoverHooks[number];
 
-/** Runs a hook, or does nothing if there is none; throws if it fails. */
-export type HookRunner = (hook: CutoverHook) => Promise<void>;
+/**
+ * Runs a hook for the databases of a switch; the promise is rejected if it fails. Undefined if there
+ * is no such hook.
+ */
+export type HookRunner = (
+  hook: CutoverHook,
+  routes: readonly DatabaseRoute[],
+) => Promise<void> | undefined;
 
 /** How the switch is done. */
 export interface SwitchSettings {
@@ -161,6 +167,8 @@ class SwitchRun {
   readonly #abort = new AbortController();
   #pauseStartMs: number | undefined;
   #isPastReturn = false;
+  /** Whether the other side is open: writers no longer wait. */
+  #isOpen = false;
 
   constructor(input: SwitchInput, settings: SwitchSettings, context: SwitchContext) {
     this.#input = input;
@@ -195,9 +203,9 @@ class SwitchRun {
     await this.#step("drain", () => this.#warmUp(switches), {
       summarise: (ms) => `a token takes ${formatDuration(ms)} to arrive`,
     });
-    await this.#step("hook-before", () => this.#settings.hook("before"), {});
     let outcome: PauseOutcome;
     try {
+      await this.#hook("before");
       outcome = await this.#closeAll(switches);
     } catch (error) {
       if (this.#isPastReturn) throw this.#unfinished(error);
@@ -205,6 +213,7 @@ class SwitchRun {
       throw error;
     }
     await this.#openClosed(closed);
+    this.#isOpen = true;
     const pauseMs = this.#pauseStartMs === undefined ? 0 : performance.now() - this.#pauseStartMs;
     await this.#afterwards([...routes, ...closed]);
     return {
@@ -419,7 +428,7 @@ class SwitchRun {
       });
     }
     try {
-      await this.#settings.hook("abort");
+      await this.#settings.hook("abort", this.#routes);
     } catch (error) {
       this.#context.events({
         kind: "warning",
@@ -439,7 +448,7 @@ class SwitchRun {
 
   /** What users no longer wait for; failures are reported, the switch has happened. */
   async #afterwards(routes: readonly DatabaseRoute[]): Promise<void> {
-    await this.#attempt("hook-switch", () => this.#settings.hook("switch"));
+    await this.#tolerate("hook-switch", () => this.#hook("switch"));
     for (const { from, out } of routes) {
       await this.#attempt("tripwire", async () => {
         await using session = await retry(() => openSession(from));
@@ -464,12 +473,20 @@ class SwitchRun {
         });
       }
     }
-    await this.#attempt("hook-after", () => this.#settings.hook("after"));
+    await this.#tolerate("hook-after", () => this.#hook("after"));
   }
 
   async #attempt(step: StepName, work: () => Promise<string | void>): Promise<void> {
+    await this.#tolerate(
+      step,
+      () => this.#step(step, work, { summarise: (text) => text ?? "" }),
+    );
+  }
+
+  /** Reports a failure and continues. */
+  async #tolerate(step: StepName, work: () => Promise<unknown>): Promise<void> {
     try {
-      await this.#step(step, work, { summarise: (text) => text ?? "" });
+      await work();
     } catch (error) {
       const message = `${step}: ${errorMessage(error)}`;
       this.#warnings.push(message);
@@ -488,7 +505,7 @@ class SwitchRun {
     const { events } = this.#context;
     events({ kind: "step-started", step });
     const start = performance.now();
-    const isPause = this.#pauseStartMs !== undefined;
+    const isPause = this.#pauseStartMs !== undefined && !this.#isOpen;
     const result = await work();
     this.#record(step, start, { isPause, summary: summarise(result) });
     return result;
@@ -507,6 +524,16 @@ class SwitchRun {
       ms,
       ...(summary === "" ? {} : { summary }),
     });
+  }
+
+  get #routes(): readonly DatabaseRoute[] {
+    return [...this.#input.routes, ...this.#input.closed];
+  }
+
+  /** Runs a hook as a step, if there is one. */
+  async #hook(hook: Exclude<CutoverHook, "abort">): Promise<void> {
+    const running = this.#settings.hook(hook, this.#routes);
+    if (running !== undefined) await this.#step(`hook-${hook}`, () => running, {});
   }
 
   #unfinished(error: unknown): ReplicatorError {

@@ -2,6 +2,7 @@ import type { CommandName } from "../../config/internal.ts";
 import {
   cleanupHelp,
   completionsHelp,
+  cutoverHelp,
   exitCodesHelp,
   initHelp,
   statusHelp,
@@ -15,6 +16,17 @@ import { jobsHelp, keysHelp, serveHelp, workerHelp } from "./remote_help.ts";
 export const shells = ["bash", "zsh", "fish"] as const;
 /** One of {@linkcode shells}. */
 export type Shell = typeof shells[number];
+/** What `cutover` does; without a word it shows the status. */
+export const cutoverActions = [
+  "prepare",
+  "rehearse",
+  "run",
+  "rollback",
+  "finish",
+  "status",
+] as const;
+/** One of {@linkcode cutoverActions}. */
+export type CutoverAction = typeof cutoverActions[number];
 /** What `jobs` does. */
 export const jobActions = ["list", "show", "logs", "cancel", "attach"] as const;
 /** What `keys` does. */
@@ -77,6 +89,16 @@ export const commands: Readonly<Record<CommandName, CommandDescription>> = {
       "Read-only unless --repair is given. Safe under live traffic: see docs/guides/verification.md.",
     notes: verifyHelp,
     commandArguments: [],
+  },
+  cutover: {
+    summary: "switch over to the target, and back if need be; nothing is lost",
+    description:
+      "Closes the source and opens the target in one short pause, in which writers wait and none fails.\n" +
+      "Until the last commit an abort changes nothing; after it, rollback leads back. Without an action: the state, and the next command.",
+    notes: cutoverHelp,
+    commandArguments: [
+      { usage: "[action]", help: cutoverActions.join(", "), words: cutoverActions },
+    ],
   },
   cleanup: {
     summary: "remove everything this tool created on both sides",

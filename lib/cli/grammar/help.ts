@@ -115,6 +115,35 @@ source.
 ${urls}
 ${exitCodesHelp}`;
 
+export const cutoverHelp = `
+The actions, in their order:
+  prepare   days ahead, without an outage: the fence, tokens, the way back
+  rehearse  measure everything that can be measured, and predict the pause
+  run       close the source and open the target, all databases together
+  rollback  the reverse, without losing what was written to the target
+  finish    remove the way back; the source stays closed
+  status    the state, writes that reached a closed side, the next command
+
+Examples:
+  ${programName} cutover  # where it stands, and what comes next
+  ${programName} cutover prepare --dry-run
+    # every statement for both sides
+  ${programName} cutover rehearse --brownout 500ms
+    # really hold writers, for half a second at most
+  ${programName} cutover run --max-pause 5s \\
+    --hook-before 'psql -p 6432 pgbouncer -c PAUSE' \\
+    --hook-switch ./point-pooler-to-target.sh \\
+    --hook-abort 'psql -p 6432 pgbouncer -c RESUME'
+  ${programName} cutover rollback
+  ${programName} cutover finish
+
+If the tool or its machine dies, nothing has changed, or the same command
+continues, from any machine. Hooks are run by sh with SEREN_CUTOVER_HOOK,
+_DIRECTION, _DATABASES, _FROM_HOST, _FROM_PORT, _TO_HOST and _TO_PORT; running
+them needs --allow-run=sh if the tool is run by Deno.
+${urls}
+${exitCodesHelp}`;
+
 export const syncHelp = `
 Examples:
   ${programName} sync  # start after init --enable-sync, or resume

@@ -73,6 +73,12 @@ export class OptionReader {
     return this.#typed(name) !== undefined;
   }
 
+  /** Whether the option was given on the command line. */
+  typed(name: OptionName): boolean {
+    const value = this.#raw[name];
+    return value !== undefined && value !== false;
+  }
+
   flag(name: NameOfKind<"flag" | "negation">): boolean {
     return this.#raw[name] === true;
   }
@@ -143,7 +149,8 @@ export class OptionReader {
   duration<Name extends NameOfKind<"duration">>(name: Name): Value<Name, number> {
     return this.#read(name, {
       parse: (text) => atLeast(minDurationMs, parseDuration(text)),
-      problem: (text) => `"${text}" is not a duration (like 30s, 10min or 2h)`,
+      problem: (text) =>
+        `"${text}" is not a duration of at least 100ms (like 500ms, 30s, 10min or 2h)`,
     }) as Value<Name, number>;
   }
 

@@ -31,7 +31,7 @@ export async function resolveStatusOptions(
   reader: OptionReader,
   context: ResolveContext,
 ): Promise<StatusCommandOptions> {
-  const servers = await readReplicationOptions(reader, context);
+  const servers = await readServers(reader, context);
   const watch = reader.flag("watch");
   const check = reader.flag("check");
   const prometheus = reader.flag("prometheus");
@@ -68,7 +68,7 @@ export async function resolveCleanupOptions(
   reader: OptionReader,
   context: ResolveContext,
 ): Promise<CleanupCommandOptions> {
-  const servers = await readReplicationOptions(reader, context);
+  const servers = await readServers(reader, context);
   const yes = reader.flag("yes");
   const dryRun = reader.flag("dryRun");
   if (!yes && !dryRun && !context.canAsk) {
@@ -81,13 +81,15 @@ export async function resolveCleanupOptions(
   return { ...completeServers(servers), yes, dryRun };
 }
 
-interface PartialReplicationOptions {
+/** The same in which a server may be missing; that has been reported. */
+export interface PartialReplicationOptions {
   readonly source: Endpoint | undefined;
   readonly target: Endpoint | undefined;
   readonly databases: DatabaseSelection;
 }
 
-async function readReplicationOptions(
+/** Both servers and the databases; problems are collected in the reader. */
+export async function readServers(
   reader: OptionReader,
   { environment }: ResolveContext,
 ): Promise<PartialReplicationOptions> {

@@ -3,8 +3,12 @@ import { programName } from "../grammar/program.ts";
 
 /** The same command for another attempt, quoted for a shell; passwords are redacted. */
 export function commandToResume(args: readonly string[]): string {
-  const again = args.filter((arg) => arg !== "--no-resume").map((arg) => quote(redact(arg)));
-  return [programName, ...again].join(" ");
+  return commandLine(args.filter((arg) => arg !== "--no-resume"));
+}
+
+/** A command with its arguments, quoted for a shell; passwords are redacted. */
+export function commandLine(args: readonly string[]): string {
+  return [programName, ...args.map((arg) => quote(redact(arg)))].join(" ");
 }
 
 function quote(arg: string): string {

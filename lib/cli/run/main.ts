@@ -28,6 +28,7 @@ const runners: Readonly<Record<Exclude<CommandName, "completions">, CommandRunne
   sync: async (...given) => await (await import("./run_sync.ts")).runSync(...given),
   status: async (...given) => await (await import("./run_status.ts")).runStatus(...given),
   verify: async (...given) => await (await import("./run_verify.ts")).runVerify(...given),
+  cutover: async (...given) => await (await import("./run_cutover.ts")).runCutover(...given),
   cleanup: async (...given) => await (await import("./run_cleanup.ts")).runCleanup(...given),
   jobs: async (...given) => await (await import("./run_jobs.ts")).runJobs(...given),
   ...operatorCommands,

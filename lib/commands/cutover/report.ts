@@ -44,8 +44,11 @@ export interface CutoverDatabaseStatus {
 /** What `cutover status` returns. */
 export interface CutoverStatusReport {
   readonly databases: readonly CutoverDatabaseStatus[];
-  /** The command that leads on: `cutover run`; null if there is nothing left to do. */
-  readonly next: string | null;
+  /**
+   * The commands that lead on, in their order: `cutover rehearse`, `cutover run`; empty if there is
+   * nothing left to do.
+   */
+  readonly next: readonly string[];
 }
 
 /** What `cutover prepare` will do. */

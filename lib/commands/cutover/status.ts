@@ -48,19 +48,19 @@ export async function executeCutoverStatus(
       findings: await findingsOf(database, run.signal),
     });
   }
-  return { databases: reports, next: nextCommand(reports.map(({ phase }) => phase)) };
+  return { databases: reports, next: nextCommands(reports.map(({ phase }) => phase)) };
 }
 
-/** The command that leads on. Pure. */
-export function nextCommand(phases: readonly CutoverPhase[]): string | null {
+/** The commands that lead on, in their order. Pure. */
+export function nextCommands(phases: readonly CutoverPhase[]): readonly string[] {
   const has = (phase: CutoverPhase) => phases.includes(phase);
-  if (has("closing")) return "cutover run";
-  if (has("returning")) return "cutover rollback";
-  if (has("preparing")) return "cutover prepare";
-  if (has("prepared")) return "cutover rehearse, then cutover run";
-  if (has("switched")) return "cutover finish, or cutover rollback";
-  if (phases.every((phase) => phase === "finished") && phases.length > 0) return null;
-  return "cutover prepare";
+  if (has("closing")) return ["cutover run"];
+  if (has("returning")) return ["cutover rollback"];
+  if (has("preparing")) return ["cutover prepare"];
+  if (has("prepared")) return ["cutover rehearse", "cutover run"];
+  if (has("switched")) return ["cutover finish"];
+  if (phases.every((phase) => phase === "finished") && phases.length > 0) return [];
+  return ["cutover prepare"];
 }
 
 async function tripwireOf(

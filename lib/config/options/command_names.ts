@@ -5,6 +5,7 @@ export const commandNames = [
   "sync",
   "status",
   "verify",
+  "cutover",
   "cleanup",
   "jobs",
   "serve",

@@ -1,6 +1,14 @@
 import type { Options } from "./option.ts";
 
-const twoServers = ["validate", "init", "sync", "status", "verify", "cleanup"] as const;
+const twoServers = [
+  "validate",
+  "init",
+  "sync",
+  "status",
+  "verify",
+  "cutover",
+  "cleanup",
+] as const;
 
 /** Which servers, and which file has the other options. */
 export const connectionOptions = {

@@ -8,13 +8,20 @@ import { parseBytes, parseDuration } from "../../core/internal.ts";
 import { optionTable } from "./table.ts";
 
 const {
+  barrierAttempts,
   copyFormat,
   dumpTool,
+  finalCheck,
   maxDiffs,
+  maxPause,
+  onBlocker,
+  rehearseTokens,
   replicaIdentity,
   restoreSearchPath,
+  sequenceMargin,
   slotTimeout,
   splitTablesLargerThan,
+  wayBack,
 } = optionTable;
 
 /** What options are unless they are given. Flags are off, and negations on. */
@@ -30,6 +37,13 @@ export const optionDefaults = {
   slotTimeoutMs: inUnit(parseDuration, slotTimeout.default),
   restoreSearchPath: restoreSearchPath.default,
   maxDiffs: Number(maxDiffs.default),
+  maxPauseMs: inUnit(parseDuration, maxPause.default),
+  onBlocker: onBlocker.default,
+  barrierAttempts: Number(barrierAttempts.default),
+  sequenceMargin: Number(sequenceMargin.default),
+  rehearseTokens: Number(rehearseTokens.default),
+  finalCheck: finalCheck.default,
+  wayBack: wayBack.default,
   /** How long `status` measures rates. */
   sampleMs: 1_000,
 } as const;

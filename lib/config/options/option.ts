@@ -75,7 +75,7 @@ export type OptionKind =
   | { readonly kind: "exactSize"; readonly placeholder: string }
   /** Bytes a second; a bare number means megabytes. */
   | { readonly kind: "rate"; readonly placeholder: string }
-  | { readonly kind: "duration"; readonly placeholder: string; readonly default: string }
+  | { readonly kind: "duration"; readonly placeholder: string; readonly default?: string }
   /** Separated by commas, and repeatable. */
   | { readonly kind: "names"; readonly placeholder: string }
   /** Repeatable. */

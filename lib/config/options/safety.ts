@@ -10,9 +10,10 @@ export const safetyOptions = {
     help: "print the plan and exit; nothing is changed",
     helpFor: {
       verify: "with --repair: print the SQL and change nothing",
+      cutover: "print the plan and every statement for both sides; change nothing",
       cleanup: "print the list and exit; nothing is removed",
     },
-    commands: ["init", "verify", "cleanup"],
+    commands: ["init", "verify", "cutover", "cleanup"],
     job: { name: "dry_run", commands: ["init"] },
   },
   yes: {
@@ -22,9 +23,10 @@ export const safetyOptions = {
     helpFor: {
       sync: "empty or create tables without asking",
       verify: "with --repair: do not ask",
+      cutover: "do what the plan shows without asking",
       cleanup: "remove what the list shows without asking",
     },
-    commands: ["init", "sync", "verify", "cleanup"],
+    commands: ["init", "sync", "verify", "cutover", "cleanup"],
   },
   dropExisting: {
     kind: "flag",

@@ -1,6 +1,14 @@
 import type { Options } from "./option.ts";
 
-const databases = ["validate", "init", "sync", "status", "verify", "cleanup"] as const;
+const databases = [
+  "validate",
+  "init",
+  "sync",
+  "status",
+  "verify",
+  "cutover",
+  "cleanup",
+] as const;
 const tables = ["validate", "init", "sync", "verify"] as const;
 
 /** Which databases, tables and rows. */
@@ -70,7 +78,7 @@ export const selectionOptions = {
     kind: "pairs",
     placeholder: "SOURCE=TARGET",
     help: "rename a database on the target",
-    commands: tables,
+    commands: [...tables, "cutover"],
     config: {
       description: "Names of databases on the target (`--map`): source name = target name.",
       example: { app: "neondb" },

@@ -19,6 +19,7 @@
  */
 import { type CommandName, commandNames } from "./command_names.ts";
 import { connectionOptions } from "./connection.ts";
+import { cutoverOptions } from "./cutover.ts";
 import type { Option, Options } from "./option.ts";
 import { outputOptions } from "./output.ts";
 import { remoteOptions } from "./remote.ts";
@@ -34,6 +35,7 @@ export const optionTable = {
   ...selectionOptions,
   ...speedOptions,
   ...replicationOptions,
+  ...cutoverOptions,
   ...safetyOptions,
   ...serviceOptions,
   ...remoteOptions,
@@ -56,6 +58,7 @@ export const optionGroups: readonly (readonly [title: string, options: Options])
   ["What to copy", selectionOptions],
   ["Speed", speedOptions],
   ["Replication", replicationOptions],
+  ["Cutover", cutoverOptions],
   ["Safety", safetyOptions],
   ["Service", serviceOptions],
   ["Remote", remoteOptions],

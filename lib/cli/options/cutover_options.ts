@@ -1,0 +1,183 @@
+import type {
+  CutoverFinishOptions,
+  CutoverPrepareOptions,
+  CutoverRehearseOptions,
+  CutoverSwitchOptions,
+} from "../../commands/cutover/options.ts";
+import { flagOf, type OptionName, optionNamed } from "../../config/internal.ts";
+import { type CutoverHook, cutoverHooks } from "../../cutover/internal.ts";
+import { UsageError } from "../../core/internal.ts";
+import { type Endpoint, resolveEndpoint } from "../../postgres/internal.ts";
+import { type CutoverAction, cutoverActions } from "../grammar/commands.ts";
+import type { ResolveContext } from "./copy_options.ts";
+import { type Environment, resolveEnvironmentOf } from "./environment.ts";
+import { notOneOf, type OptionReader } from "./option_reader.ts";
+import { readServers, type ReplicationOptions } from "./replication_options.ts";
+import { readReportFile } from "./report_file.ts";
+
+/** Commands of hooks, and how long each may run. */
+export interface HookCommands {
+  readonly commands: Readonly<Partial<Record<CutoverHook, string>>>;
+  readonly timeoutMs: number;
+}
+
+/** `cutover` in full; each action uses its part. */
+export interface CutoverCommandOptions {
+  readonly action: CutoverAction;
+  readonly servers: ReplicationOptions;
+  readonly yes: boolean;
+  readonly dryRun: boolean;
+  readonly prepare: Pick<
+    CutoverPrepareOptions,
+    "wayBack" | "targetFromSource" | "passfile" | "now"
+  >;
+  readonly rehearse: Omit<CutoverRehearseOptions, keyof ReplicationOptions>;
+  readonly run: Omit<CutoverSwitchOptions, keyof ReplicationOptions | "hook" | "now" | "confirm">;
+  readonly finish: Pick<CutoverFinishOptions, "openOldSide">;
+  readonly hooks: HookCommands;
+  /** Where the evidence of `run` and `rollback` goes. */
+  readonly reportFile: string | undefined;
+}
+
+const changing: readonly CutoverAction[] = ["prepare", "run", "rollback", "finish"];
+const switching: readonly CutoverAction[] = ["run", "rollback"];
+
+/** Options that only some actions have. */
+const actionsOf: Readonly<Partial<Record<OptionName, readonly CutoverAction[]>>> = {
+  dryRun: changing,
+  yes: changing,
+  maxPause: ["rehearse", ...switching],
+  onBlocker: switching,
+  barrierAttempts: switching,
+  sequenceMargin: ["rehearse", ...switching],
+  finalCheck: switching,
+  keepSessions: switching,
+  slotTimeout: switching,
+  report: switching,
+  hookBefore: switching,
+  hookSwitch: switching,
+  hookAbort: switching,
+  hookAfter: switching,
+  hookTimeout: switching,
+  brownout: ["rehearse"],
+  rehearseTokens: ["rehearse"],
+  wayBack: ["prepare"],
+  targetFromSource: ["prepare"],
+  wayBackPassfile: ["prepare"],
+  openOldSide: ["finish"],
+};
+
+/** @throws UsageError with every problem */
+export async function resolveCutoverOptions(
+  reader: OptionReader,
+  context: ResolveContext,
+): Promise<CutoverCommandOptions> {
+  const action = readAction(reader);
+  if (action !== undefined) refuseOthers(reader, action);
+  const { source, target, databases } = await readServers(reader, context);
+  const [yes, dryRun] = [reader.flag("yes"), reader.flag("dryRun")];
+  if (
+    action !== undefined && changing.includes(action) && !yes && !dryRun && !context.canAsk
+  ) {
+    reader.problem(
+      "--yes",
+      "is required: there is no terminal to ask for confirmation (--dry-run shows the plan)",
+    );
+  }
+  const passfile = reader.text("wayBackPassfile");
+  if (passfile !== undefined && !/^(\/|[A-Za-z]:[\\/])/.test(passfile)) {
+    reader.problem(
+      "--way-back-passfile",
+      `"${passfile}" must be an absolute path: the file is on the source's server`,
+    );
+  }
+  const maxPauseMs = reader.duration("maxPause");
+  const sequenceMargin = reader.integer("sequenceMargin");
+  const read = {
+    prepare: {
+      wayBack: reader.choice("wayBack"),
+      targetFromSource: await readTargetFromSource(reader, context.environment),
+      passfile,
+      now: context.now.toISOString(),
+    },
+    rehearse: {
+      maxPauseMs,
+      sequenceMargin,
+      tokens: reader.integer("rehearseTokens"),
+      brownoutMs: reader.duration("brownout"),
+    },
+    run: {
+      maxPauseMs,
+      sequenceMargin,
+      onBlocker: reader.choice("onBlocker"),
+      barrierAttempts: reader.integer("barrierAttempts"),
+      endSessions: !reader.flag("keepSessions"),
+      slotTimeoutMs: reader.duration("slotTimeout"),
+      finalCheck: reader.choice("finalCheck"),
+    },
+    finish: { openOldSide: reader.flag("openOldSide") },
+    hooks: readHooks(reader),
+    reportFile: await readReportFile(reader),
+  };
+  reader.done();
+  if (action === undefined || source === undefined || target === undefined) {
+    throw new Error("reader.done() was not called");
+  }
+  return { action, servers: { source, target, databases }, yes, dryRun, ...read };
+}
+
+/** Without a word: `status`. */
+function readAction(reader: OptionReader): CutoverAction | undefined {
+  const [word = "status"] = reader.words;
+  const action = cutoverActions.find((each) => each === word);
+  if (action === undefined) reader.problem("cutover", notOneOf(word, cutoverActions));
+  return action;
+}
+
+function refuseOthers(reader: OptionReader, action: CutoverAction): void {
+  for (const [name, actions] of Object.entries(actionsOf)) {
+    if (actions.includes(action) || !reader.typed(name as OptionName)) continue;
+    reader.problem(
+      flagOf(name, optionNamed(name as OptionName)),
+      `belongs to cutover ${actions.join(", ")}; not to cutover ${action}`,
+    );
+  }
+}
+
+function readHooks(reader: OptionReader): HookCommands {
+  const names = {
+    before: "hookBefore",
+    switch: "hookSwitch",
+    abort: "hookAbort",
+    after: "hookAfter",
+  } as const;
+  const commands: Partial<Record<CutoverHook, string>> = {};
+  for (const hook of cutoverHooks) {
+    const command = reader.text(names[hook]);
+    if (command === undefined) continue;
+    if (command.trim() === "") reader.problem(`--hook-${hook}`, "is empty; give a command");
+    commands[hook] = command;
+  }
+  return { commands, timeoutMs: reader.duration("hookTimeout") };
+}
+
+async function readTargetFromSource(
+  reader: OptionReader,
+  environment: Environment,
+): Promise<Endpoint | undefined> {
+  const url = reader.text("targetFromSource");
+  if (url === undefined) return undefined;
+  try {
+    // the source's server connects, so this machine's PGHOST, PGSSLROOTCERT … do not apply
+    const { PGPASSWORD, PGPASSFILE, PGUSER, HOME, USER } = environment;
+    return await resolveEndpoint(url, {
+      side: "target",
+      path: "--target-from-source",
+      resolveEnvironment: resolveEnvironmentOf({ PGPASSWORD, PGPASSFILE, PGUSER, HOME, USER }),
+    });
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    reader.problems.push(...error.problems);
+    return undefined;
+  }
+}

@@ -1,0 +1,304 @@
+import { formatDuration, plural, stepTitle } from "../../core/internal.ts";
+import type {
+  CutoverFinishReport,
+  CutoverPhase,
+  CutoverPreparePlan,
+  CutoverPrepareReport,
+  CutoverRehearsal,
+  CutoverStatusReport,
+  CutoverSwitchPlan,
+  CutoverSwitchReport,
+  PreflightFinding,
+  SwitchStep,
+} from "../../commands/cutover/report.ts";
+import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
+
+const inUse: Readonly<Record<CutoverPhase, string>> = {
+  none: "source",
+  preparing: "source",
+  prepared: "source",
+  closing: "none: both are closed",
+  switched: "target",
+  returning: "none: both are closed",
+  finished: "target",
+};
+
+/** `cutover status`: every database, alarms, what prevents the next step, and the next command. */
+export function cutoverStatusLines(
+  { databases }: CutoverStatusReport,
+  { next, ...options }: TableOptions & { readonly next: readonly string[] },
+): string[] {
+  const style = makeStyle(options.color);
+  return [
+    ...renderTable(
+      [
+        { title: "Source", narrow: "cut" },
+        { title: "Target", narrow: "cut" },
+        { title: "Phase" },
+        { title: "In use" },
+        { title: "Tables", align: "right" },
+        { title: "Way back" },
+        { title: "Since (UTC)" },
+      ],
+      databases.map(({ source, target, phase, since, tables, wayBack }) => [
+        printable(source),
+        printable(target),
+        paintPhase(phase, style),
+        inUse[phase],
+        phase === "none" ? "" : String(tables),
+        phase === "none" ? "" : phase === "finished" || !wayBack ? "no" : "yes",
+        since?.slice(0, 19).replace("T", " ") ?? "",
+      ]),
+      options,
+    ),
+    "",
+    ...databases.flatMap(({ source, tripwire }) =>
+      tripwire.map(({ schema, name, change, lsn, committedAt }) =>
+        style.red(
+          `✗ ${printable(source)}: ${change} of ${
+            printable(`${schema}.${name}`)
+          } on the closed side, committed ${
+            committedAt.slice(0, 19).replace("T", " ")
+          } UTC (${lsn})`,
+        )
+      )
+    ),
+    ...databases.flatMap(({ findings }) => findingLines(findings, style)),
+    ...(next.length === 0
+      ? [`${style.green("✓")} the cutover is finished`]
+      : next.map((command, index) => `${index === 0 ? "Next:" : "then:"} ${style.bold(command)}`)),
+  ];
+}
+
+function paintPhase(phase: CutoverPhase, style: Style): string {
+  if (phase === "closing" || phase === "returning") return style.red(phase);
+  if (phase === "preparing") return style.yellow(phase);
+  return phase === "none" ? style.dim(phase) : style.green(phase);
+}
+
+/** What `cutover prepare` will do. */
+export function preparePlanLines(
+  { databases, warnings }: CutoverPreparePlan,
+  options: TableOptions,
+): string[] {
+  const style = makeStyle(options.color);
+  return [
+    ...databases.flatMap(({ source, target, tables, streams, wayBack, notCarried }) => [
+      style.bold(titleOf(source, target)),
+      `  fence of ${
+        plural(tables, "table")
+      } on both sides: open on the source, closed on the target`,
+      `  tokens in ${streams.map(printable).join(", ")}`,
+      wayBack
+        ? "  way back: a subscription of the source, stopped until the cutover"
+        : style.yellow("  no way back: rollback will not be possible"),
+      ...(notCarried.length === 0 ? [] : [
+        style.yellow(`  not replicated: ${notCarried.map(printable).join(", ")}`),
+      ]),
+    ]),
+    ...findingLines(warnings, style),
+    "",
+    "The source stays in use. Nobody waits, except for a moment where a table is locked.",
+  ];
+}
+
+/** What `cutover prepare` did. */
+export function cutoverPreparedLines(
+  { databases, ms }: CutoverPrepareReport,
+  { color }: TableOptions,
+): string[] {
+  const style = makeStyle(color);
+  return databases.map(({ source, target, tables, wayBack }) =>
+    `${style.green("✓")} ${titleOf(source, target)}: ${plural(tables, "table")}, ${
+      wayBack === null ? "no way back" : `way back ${wayBack}`
+    }`
+  ).concat(`Prepared in ${formatDuration(ms)}. The target refuses writes from now on.`);
+}
+
+/** What a rehearsal measured. */
+export function rehearsalLines(
+  { databases, predictedPauseMs, maxPauseMs, isRefused }: CutoverRehearsal,
+  options: TableOptions,
+): string[] {
+  const style = makeStyle(options.color);
+  const withBrownout = databases.some(({ brownoutMs, blockers }) =>
+    brownoutMs !== null || blockers.length > 0
+  );
+  return [
+    ...renderTable(
+      [
+        { title: "Database", narrow: "cut" },
+        { title: "Changes arrive in", align: "right" },
+        { title: "99 %", align: "right" },
+        { title: "Sequences", align: "right" },
+        { title: "Turn around", align: "right" },
+        ...(withBrownout ? [{ title: "Held writers", align: "right" as const }] : []),
+      ],
+      databases.map(({ source, drain, sequencesMs, reverseMs, brownoutMs }) => [
+        printable(source),
+        formatDuration(drain.p50Ms),
+        formatDuration(drain.p99Ms),
+        formatDuration(sequencesMs),
+        formatDuration(reverseMs),
+        ...(withBrownout ? [brownoutMs === null ? "no" : formatDuration(brownoutMs)] : []),
+      ]),
+      options,
+    ),
+    ...databases.flatMap(({ source, blockers }) =>
+      blockers.map((blocker) => style.yellow(`! ${printable(`${source}: ${blocker}`)}`))
+    ),
+    ...databases.flatMap(({ findings }) => findingLines(findings, style)),
+    "",
+    isRefused
+      ? style.red(
+        `✗ predicted pause ${formatDuration(predictedPauseMs)}: more than --max-pause allows (${
+          formatDuration(maxPauseMs)
+        })`,
+      )
+      : `${style.green("✓")} predicted pause ${style.bold(formatDuration(predictedPauseMs))}, of ${
+        formatDuration(maxPauseMs)
+      } allowed`,
+  ];
+}
+
+/** What `cutover run` or `cutover rollback` will do. */
+export function switchPlanLines(
+  { direction, databases, maxPauseMs, warnings, unchecked }: CutoverSwitchPlan,
+  options: TableOptions,
+): string[] {
+  const style = makeStyle(options.color);
+  const [from, to] = direction === "run" ? ["source", "target"] : ["target", "source"];
+  return [
+    ...databases.map(({ source, target, tables, phase, wayBack }) =>
+      `${style.bold(titleOf(source, target))}: ${plural(tables, "table")}, ${
+        phase === "closing" || phase === "returning"
+          ? style.yellow(`both sides are closed: the ${to} will be opened`)
+          : `the ${from} will be closed and the ${to} opened`
+      }${wayBack ? "" : style.yellow(", without a way back")}`
+    ),
+    ...findingLines(warnings, style),
+    "",
+    `Writers wait for ${
+      formatDuration(maxPauseMs)
+    } at most; otherwise they continue on the ${from}.`,
+    ...(options.columns === Infinity ? unchecked.map((each) => `Not prevented: ${each}`) : []),
+  ];
+}
+
+/** The outcome of a switch: the pause, the timeline, what was proven and what was not. */
+export function cutoverSwitchedLines(
+  report: CutoverSwitchReport,
+  options: TableOptions,
+): string[] {
+  const style = makeStyle(options.color);
+  const { direction, databases, steps, warnings, pauseMs, maxPauseMs, failedAttempts } = report;
+  const to = direction === "run" ? "target" : "source";
+  const rows = databases.map(({ database, evidence, waiting }) => [
+    printable(database),
+    String(evidence?.tokens.length ?? 0),
+    String(evidence?.sequences ?? 0),
+    String(waiting.sessions),
+    formatDuration(waiting.longestMs),
+  ]);
+  return [
+    ...timelineLines(steps, options),
+    "",
+    ...renderTable(
+      [
+        { title: "Database", narrow: "cut" },
+        { title: "Tokens", align: "right" },
+        { title: "Sequences", align: "right" },
+        { title: "Sessions waited", align: "right" },
+        { title: "Longest", align: "right" },
+      ],
+      rows,
+      options,
+    ),
+    "",
+    ...warnings.map((warning) => `${style.yellow("!")} ${printable(warning)}`),
+    `${style.green("✓")} the ${to} is in use. Writers waited ${
+      style.bold(formatDuration(pauseMs))
+    } of ${formatDuration(maxPauseMs)} allowed` +
+    (failedAttempts === 0 ? "" : `, after ${plural(failedAttempts, "attempt")} that gave way`),
+  ];
+}
+
+const timelineColumns = 24;
+
+/** The steps with their durations, and a bar where they lie in time; █ is the pause. */
+export function timelineLines(
+  steps: readonly SwitchStep[],
+  options: TableOptions,
+): string[] {
+  const style = makeStyle(options.color);
+  const end = Math.max(1, ...steps.map(({ atMs, ms }) => atMs + ms));
+  const at = (ms: number) => Math.min(timelineColumns - 1, Math.floor(ms / end * timelineColumns));
+  const bar = ({ atMs, ms, isPause }: SwitchStep) => {
+    const [first, last] = [at(atMs), at(atMs + ms)];
+    const block = isPause ? "█" : "░";
+    const drawn = block.repeat(last - first + 1);
+    return " ".repeat(first) + (isPause ? style.yellow(drawn) : style.dim(drawn)) +
+      " ".repeat(timelineColumns - 1 - last);
+  };
+  return renderTable(
+    [
+      { title: "Step" },
+      { title: "At", align: "right" },
+      { title: "Took", align: "right" },
+      { title: "" },
+      { title: "", narrow: "cut" },
+    ],
+    steps.map((step) => [
+      stepTitle(step.step),
+      formatDuration(step.atMs),
+      formatDuration(step.ms),
+      bar(step),
+      printable(step.summary),
+    ]),
+    options,
+  );
+}
+
+/** What `cutover finish` will do. */
+export function finishPlanLines(
+  databases: readonly string[],
+  { openOldSide, color }: TableOptions & { readonly openOldSide: boolean },
+): string[] {
+  const style = makeStyle(color);
+  return [
+    `${style.bold(databases.map(printable).join(", "))}: ${
+      style.yellow("the way back will be removed: rollback is impossible afterwards")
+    }`,
+    openOldSide
+      ? style.yellow("The source will accept writes again; they go nowhere.")
+      : "The source stays closed (--open-old-side opens it).",
+  ];
+}
+
+/** What `cutover finish` removed. */
+export function cutoverFinishedLines(
+  { databases }: CutoverFinishReport,
+  { color }: TableOptions,
+): string[] {
+  const style = makeStyle(color);
+  return databases.flatMap(({ source, target, removed }) => [
+    `${style.green("✓")} ${titleOf(source, target)}: finished`,
+    ...removed.map((what) => style.dim(`  removed ${printable(what)}`)),
+  ]);
+}
+
+function titleOf(source: string, target: string): string {
+  return source === target ? printable(source) : `${printable(source)} → ${printable(target)}`;
+}
+
+function findingLines(findings: readonly PreflightFinding[], style: Style): string[] {
+  return findings.flatMap(({ severity, database, side, message, remedy }) => {
+    const where = [database, side].filter((part) => part !== undefined).join(", ");
+    return [
+      `${severity === "problem" ? style.red("✗") : style.yellow("!")} ${
+        printable(`${where}: ${message}`)
+      }`,
+      ...(remedy === undefined ? [] : [style.dim(`  → ${printable(remedy)}`)]),
+    ];
+  });
+}

@@ -1,0 +1,33 @@
+import { commandLine } from "./resume_command.ts";
+
+/** Options that say which servers and databases; they belong to every action of `cutover`. */
+const kept = new Set([
+  "--source",
+  "--target",
+  "--config",
+  "--include-databases",
+  "--exclude-databases",
+  "--map",
+]);
+
+/**
+ * The next command for the same servers and databases, quoted for a shell. Pure.
+ *
+ * @param next `cutover run`
+ * @param args the arguments of the current command
+ */
+export function nextCommandLine(next: string, args: readonly string[]): string {
+  const same: string[] = [];
+  for (let at = 0; at < args.length; at++) {
+    const arg = args[at] ?? "";
+    const [flag = ""] = arg.split("=", 1);
+    if (!kept.has(flag)) continue;
+    same.push(arg);
+    const value = args[at + 1];
+    if (!arg.includes("=") && value !== undefined) {
+      same.push(value);
+      at++;
+    }
+  }
+  return commandLine([...next.split(" "), ...same]);
+}
