@@ -41,8 +41,8 @@ export const cutoverHooks = ["before", "switch", "abort", "after"] as const;
 export type CutoverHook = typeof cutoverHooks[number];
 
 /**
- * Runs a hook for the databases of a switch; the promise is rejected if it fails. Undefined if there
- * is no such hook.
+ * Runs a hook for the databases of a switch; the promise is rejected if it fails. Undefined if
+ * there is no such hook.
  */
 export type HookRunner = (
   hook: CutoverHook,
