@@ -36,6 +36,8 @@ export {
   type CleanupPlan,
   type CleanupReport,
   type CopyAction,
+  type CutoverPhase,
+  cutoverPhases,
   type DatabaseDecisions,
   type DatabasePlan,
   type DatabaseReport,

@@ -3,6 +3,8 @@ import { type CleanupPlan, executeCleanup } from "../../lib/commands/cleanup/cle
 import { executeFinish } from "../../lib/commands/cutover/finish.ts";
 import { executeRehearse } from "../../lib/commands/cutover/rehearse.ts";
 import { executeCutoverStatus } from "../../lib/commands/cutover/status.ts";
+import { executeStatus } from "../../lib/commands/status/status.ts";
+import { statusFormProblems } from "../../lib/commands/status/schema.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
   type CutoverPair,
@@ -137,5 +139,26 @@ Deno.test("the tripwire reports a change that got past the fence, and none that 
       databases[0]?.tripwire.map(({ change, name }) => ({ change, name })),
       [{ change: "INSERT", name: "balance" }],
     );
+  });
+});
+
+Deno.test("status shows the phase, and a switched cutover is healthy", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    const read = async () => {
+      const report = await executeStatus({
+        ...pair.servers,
+        sampleMs: 100,
+        now: () => new Date(),
+      }, quietRun);
+      deepStrictEqual(statusFormProblems(report), []);
+      return report;
+    };
+    const prepared = await read();
+    deepStrictEqual([prepared.databases[0]?.cutover?.phase, prepared.findings], ["prepared", []]);
+    await switchCutover("run", pair);
+    const switched = await read();
+    deepStrictEqual([switched.databases[0]?.cutover?.phase, switched.findings], ["switched", []]);
+    strictEqual(switched.healthy, true);
   });
 });

@@ -6,6 +6,7 @@ import {
   plural,
 } from "../../core/internal.ts";
 import type {
+  CutoverPhase,
   DatabaseStatus,
   ServerStatus,
   StatusCheck,
@@ -82,6 +83,21 @@ interface Drawing {
   readonly options: TableOptions;
 }
 
+const phaseTexts: Readonly<Record<CutoverPhase, string>> = {
+  none: "",
+  preparing: "not completely prepared",
+  prepared: "prepared; the source is in use, the target refuses writes",
+  closing: "closing: both sides refuse writes",
+  switched: "the target is in use; the streams below are stopped, and kept for the way back",
+  returning: "returning: both sides refuse writes",
+  finished: "finished; the target is in use",
+};
+
+function cutoverLines({ cutover }: DatabaseStatus): string[] {
+  if (cutover === null || cutover.phase === "none") return [];
+  return [`Cutover: ${phaseTexts[cutover.phase]} (since ${printable(cutover.since)})`];
+}
+
 function databaseLines(database: DatabaseStatus, { style, options }: Drawing): string[] {
   const rows = database.streams.map((stream) => [
     printable(stream.name),
@@ -107,6 +123,7 @@ function databaseLines(database: DatabaseStatus, { style, options }: Drawing): s
   return [
     "",
     style.bold(printable(pairName(database))),
+    ...cutoverLines(database),
     ...renderTable(
       [
         { title: "Stream" },

@@ -224,6 +224,42 @@ export function setAsideFindings(
   }];
 }
 
+/** Whether the streams to the target are stopped because the target is in use, by a cutover. */
+export function isKeptForReturn({ cutover }: Pick<DatabaseStatus, "cutover">): boolean {
+  return cutover !== null && ["closing", "switched", "returning"].includes(cutover.phase);
+}
+
+/** Reports a cutover that stands between two states. */
+export function cutoverFindings(
+  { source, target, cutover }: Pick<DatabaseStatus, "source" | "target" | "cutover">,
+): readonly StatusFinding[] {
+  const finding = (message: string, remedy: string): readonly StatusFinding[] => [{
+    id: "cutover-incomplete",
+    severity: "problem",
+    side: "source",
+    database: source ?? target,
+    stream: null,
+    message,
+    remedy,
+  }];
+  switch (cutover?.phase) {
+    case "preparing":
+      return finding("the preparation of the cutover is not complete", "run cutover prepare again");
+    case "closing":
+      return finding(
+        "the cutover has closed the source and not opened the target yet: both refuse writes",
+        "run cutover run again; or return to the source with cutover rollback",
+      );
+    case "returning":
+      return finding(
+        "the rollback has closed the target and not opened the source yet: both refuse writes",
+        "run cutover rollback again; or return to the target with cutover run",
+      );
+    default:
+      return [];
+  }
+}
+
 /** Reports unreachable servers, or the absence of replication. */
 export function serverFindings(
   { source, target, databases }: {

@@ -3,7 +3,9 @@
  *
  * @module
  */
-import { readOutstanding } from "../../checkpoint/internal.ts";
+import { examineOwnSchema, readOutstanding } from "../../checkpoint/internal.ts";
+import { cutoverSchema } from "../../core/internal.ts";
+import { readSide, type SideRecord } from "../../cutover/internal.ts";
 import {
   listSequences,
   readClusterFacts,
@@ -57,6 +59,8 @@ export interface StatusContents {
 export interface SourceStatusFacts {
   readonly publications: readonly OwnedPublication[];
   readonly published: readonly PublishedShape[];
+  /** The record of this side of a cutover. */
+  readonly cutover: SideRecord | undefined;
 }
 
 /** Facts about a database of the target. */
@@ -64,6 +68,8 @@ export interface TargetStatusFacts {
   readonly appliers: readonly ApplierReading[];
   /** Objects that `init` set aside and no later run has created, without their attributes. */
   readonly setAside: readonly string[];
+  /** The record of this side of a cutover. */
+  readonly cutover: SideRecord | undefined;
 }
 
 /** Reads the source's WAL and slots. */
@@ -90,6 +96,7 @@ export async function readSourceStatus(session: Session): Promise<SourceStatusFa
   return {
     publications: await listOwnedPublications(session),
     published: await readPublished(session),
+    cutover: await readCutoverRecord(session),
   };
 }
 
@@ -99,7 +106,19 @@ export async function readTargetStatus(session: Session): Promise<TargetStatusFa
     appliers: await readAppliers(session),
     setAside: (await readOutstanding(session)).filter(({ attribute }) => attribute === undefined)
       .map(({ object }) => object),
+    cutover: await readCutoverRecord(session),
   };
+}
+
+/** The record of a cutover; undefined without one that the tool has created. */
+async function readCutoverRecord(session: Session): Promise<SideRecord | undefined> {
+  const [schema] = await session.query(
+    "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1",
+    [cutoverSchema],
+  );
+  if (schema === undefined) return undefined;
+  const { problems } = await examineOwnSchema(session, cutoverSchema);
+  return problems.length === 0 ? await readSide(session) : undefined;
 }
 
 /** Reads tables, types and sequences of a database of either side. */

@@ -6,8 +6,10 @@
  * @module
  */
 import type { Side } from "../../core/internal.ts";
+import type { CutoverPhase } from "../../cutover/internal.ts";
 import type { StreamState, TableState } from "../../replication/internal.ts";
 
+export { type CutoverPhase, cutoverPhases } from "../../cutover/internal.ts";
 export { type StreamState, streamStates } from "../../replication/internal.ts";
 
 /** The status of all streams between two servers. */
@@ -64,6 +66,13 @@ export interface DatabaseStatus {
   readonly sequences: readonly SequenceStatus[] | null;
   /** Objects that `init` set aside, still to be created; null if the target is unreachable. */
   readonly setAside: readonly string[] | null;
+  /** The cutover of the database; null before `cutover prepare`, or if a side is unreachable. */
+  readonly cutover: {
+    /** `prepared`, `switched`, …; see {@linkcode cutoverPhases}. */
+    readonly phase: CutoverPhase;
+    /** When either side was opened or closed last, ISO 8601. */
+    readonly since: string;
+  } | null;
 }
 
 /** A slot, its publication and its subscription. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { z } from "zod";
+import { cutoverPhases } from "../../cutover/internal.ts";
 import { driftKinds, streamStates, tableStates, walStatuses } from "../../replication/internal.ts";
 
 const nullable = (schema: z.ZodType<number>) => schema.nullable();
@@ -95,6 +96,9 @@ const database = z.strictObject({
   setAside: z.array(z.string()).nullable().meta({
     description: "Objects that init set aside, still to be created.",
   }),
+  cutover: z.strictObject({ phase: z.enum(cutoverPhases), since: z.string() }).nullable()
+    // missing in reports of earlier versions
+    .optional(),
 });
 
 const report = z.strictObject({

@@ -4,6 +4,7 @@
  * @module
  */
 import { formatLsn, type TableName } from "../../core/internal.ts";
+import { phaseOf, type SideRecord } from "../../cutover/internal.ts";
 import { describeEndpoint, type Endpoint, pause } from "../../postgres/internal.ts";
 import {
   type ApplierWorker,
@@ -27,7 +28,9 @@ import {
   type TargetStatusFacts,
 } from "./facts.ts";
 import {
+  cutoverFindings,
   driftFindings,
+  isKeptForReturn,
   serverFindings,
   setAsideFindings,
   sortFindings,
@@ -123,10 +126,11 @@ export class StatusMonitor implements AsyncDisposable {
       const isPublicationKnown = pair.sourceFacts !== undefined;
       findings.push(
         ...status.streams.flatMap((stream) =>
-          streamFindings(stream, { database, isPublicationKnown })
+          isKeptForReturn(status) ? [] : streamFindings(stream, { database, isPublicationKnown })
         ),
         ...driftFindings(drift, database),
         ...setAsideFindings(status.setAside ?? [], database),
+        ...cutoverFindings(status),
       );
     }
     if (source.reached) this.#before = source.value.reading;
@@ -266,6 +270,7 @@ export class StatusMonitor implements AsyncDisposable {
           ? null
           : sequenceDifferences(compared.source.sequences, compared.target.sequences),
         setAside: pair.targetFacts?.setAside ?? null,
+        cutover: cutoverStatus(pair.sourceFacts?.cutover, pair.targetFacts?.cutover),
       },
     };
   }
@@ -299,6 +304,14 @@ export class StatusMonitor implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.#source[Symbol.asyncDispose](), this.#target[Symbol.asyncDispose]()]);
   }
+}
+
+function cutoverStatus(
+  source: SideRecord | undefined,
+  target: SideRecord | undefined,
+): DatabaseStatus["cutover"] {
+  const since = [source, target].flatMap((record) => record?.changedAt ?? []).sort().at(-1);
+  return since === undefined ? null : { phase: phaseOf({ source, target }), since };
 }
 
 function serverStatus(
