@@ -1,0 +1,341 @@
+/** Interrupts cutovers under load with every kind of fault, and counts every commit afterwards. */
+import type { Cluster } from "../../lib/cluster/mod.ts";
+import {
+  type Acknowledged,
+  acknowledgedSchema,
+  checkAcknowledged,
+  startAcknowledgedLoad,
+} from "../support/acknowledged_load.ts";
+import { dropDatabase } from "../support/databases.ts";
+import { runInit } from "../support/init.ts";
+import { type Proxy, startProxy } from "../support/proxy.ts";
+import { compareRows, drain } from "../support/replicated.ts";
+import { exec, query } from "../support/sql.ts";
+import { syncSettings } from "../support/sync.ts";
+import { startOpenProbe } from "./open_probe.ts";
+import { kill9, type ProgramFault, runCutover } from "./run_program.ts";
+
+/** The kinds of faults. */
+export const cutoverFaults = [
+  "tool",
+  "random",
+  "source",
+  "target",
+  "both",
+  "cut",
+  "stop",
+  "backend",
+  "none",
+] as const;
+
+/** One of {@linkcode cutoverFaults}. */
+export type CutoverFault = typeof cutoverFaults[number];
+
+/** Every step of a switch, in order: `begin` and `end` with the number of the occurrence. */
+export const cutoverPoints = [
+  "begin way-back 1",
+  "end way-back 1",
+  "begin drain 1",
+  "end drain 1",
+  "begin hook-before 1",
+  "end hook-before 1",
+  "end barrier 1",
+  "begin drain 2",
+  "end drain 2",
+  "begin sequences 1",
+  "end sequences 1",
+  "begin final-check 1",
+  "end final-check 1",
+  "begin way-back 2",
+  "end way-back 2",
+  "begin open 1",
+  "end open 1",
+  "begin fence 1",
+  "end fence 1",
+  "begin open 2",
+  "end open 2",
+  "begin hook-switch 1",
+  "end hook-switch 1",
+  "begin tripwire 1",
+  "begin hook-after 1",
+] as const;
+
+/** How long writers may wait, unless a server itself is down. */
+const maxPauseMs = 4_000;
+
+const graceMs = 4_000;
+const maxAttempts = 8;
+
+/** The servers, and the seed of random choices. */
+export interface KillOptions {
+  readonly source: Cluster;
+  readonly target: Cluster;
+  readonly seed: number;
+  /** Receives the lines of commands in failed rounds. */
+  readonly log?: (lines: readonly string[]) => void;
+}
+
+/** One outcome. */
+export interface KillOutcome {
+  readonly ok: boolean;
+  readonly text: string;
+}
+
+/** A database that is switched back and forth. States: set up → disposed. */
+export class KillRounds implements AsyncDisposable {
+  readonly #options: KillOptions;
+  readonly #name: string;
+  readonly #random: () => number;
+  readonly #acknowledged: Acknowledged[] = [];
+  readonly #unknown: Acknowledged[] = [];
+  #direction: "run" | "rollback" = "run";
+  #round = 0;
+
+  private constructor(options: KillOptions, name: string) {
+    this.#options = options;
+    this.#name = name;
+    this.#random = mulberry(options.seed);
+  }
+
+  /** Copies the tables and prepares the cutover. */
+  static async start(options: KillOptions): Promise<KillRounds> {
+    const name = `cut_${Deno.pid}_${options.seed}`;
+    const { source, target } = options;
+    await exec(source.url(), `CREATE DATABASE ${name} TEMPLATE template0`);
+    const rounds = new KillRounds(options, name);
+    await exec(rounds.#sourceUrl, acknowledgedSchema);
+    await runInit(rounds.#sourceUrl, rounds.#targetUrl, {
+      include: [name],
+      map: { [name]: rounds.#targetName },
+      sync: syncSettings,
+    });
+    const prepared = await runCutover({ command: "prepare", ...rounds.#input() });
+    if (prepared.code !== 0) throw new Error(prepared.error);
+    void target;
+    return rounds;
+  }
+
+  get #targetName(): string {
+    const { source, target } = this.#options;
+    return source === target ? `${this.#name}_new` : this.#name;
+  }
+
+  get #sourceUrl(): string {
+    return this.#options.source.url({ database: this.#name });
+  }
+
+  get #targetUrl(): string {
+    return this.#options.target.url({ database: this.#targetName });
+  }
+
+  #input(proxies?: { readonly source: Proxy; readonly target: Proxy }) {
+    return {
+      sourceUrl: proxies?.source.url(this.#sourceUrl) ?? this.#sourceUrl,
+      targetUrl: proxies?.target.url(this.#targetUrl) ?? this.#targetUrl,
+      targetFromSource: this.#targetUrl,
+      databases: [this.#name],
+      map: { [this.#name]: this.#targetName },
+      maxPauseMs,
+    };
+  }
+
+  /** One switch with a fault, repeated until it succeeds; then every commit is counted. */
+  async run(kind: CutoverFault, point: string): Promise<KillOutcome> {
+    const direction = this.#direction;
+    const first = ++this.#round * 1_000_000;
+    const [from, to] = direction === "run"
+      ? [this.#sourceUrl, this.#targetUrl]
+      : [this.#targetUrl, this.#sourceUrl];
+    const attempts: string[] = [];
+    const problems: string[] = [];
+    const lines: string[] = [];
+    const probe = startOpenProbe({ from, to });
+    const load = startAcknowledgedLoad([from, to], { first, writers: 4, pauseMs: 2 });
+    await using proxies = kind === "cut" ? await this.#proxies() : undefined;
+    try {
+      await load.more(20);
+      for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+        load.takeLongestMs();
+        const fault = attempt === 1 ? this.#fault(kind, { point, proxies }) : undefined;
+        const outcome = await runCutover(
+          { command: direction, ...this.#input(fault === undefined ? undefined : proxies) },
+          fault,
+        );
+        lines.push(...outcome.lines, "---");
+        attempts.push(
+          `${outcome.signal ?? outcome.code}${outcome.hitAt === undefined ? "" : "*"}`,
+        );
+        if (outcome.code === 1) problems.push(`a defect: ${outcome.error}`);
+        if (outcome.code === 0) break;
+        lines.push(outcome.error);
+        if (attempt === maxAttempts) problems.push(`not completed: ${outcome.error}`);
+        if (await this.#isOpen(from)) {
+          // nothing has changed, so writers continue
+          await within(load.more(20), maxPauseMs + graceMs, "writers did not continue", problems);
+        }
+        const longestMs = load.takeLongestMs();
+        const crashes = kind === "source" || kind === "target" || kind === "both";
+        if (!crashes && longestMs > maxPauseMs + graceMs) {
+          problems.push(`a writer waited ${Math.round(longestMs)} ms`);
+        }
+        // backends of a killed tool may need a moment to end
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      if (problems.length === 0) {
+        await within(load.more(20), 30_000, "writers did not continue afterwards", problems);
+      }
+    } finally {
+      problems.push(...await probe.stop());
+      const outcome = await load.stop();
+      this.#acknowledged.push(...outcome.acknowledged);
+      this.#unknown.push(...outcome.unknown);
+      const strange = Object.keys(outcome.errors).filter((code) => code === "40P01" || code === "23505");
+      if (strange.length > 0) problems.push(`writers got ${strange}`);
+    }
+    if (problems.length === 0) problems.push(...await this.#differences(to));
+    if (problems.length === 0) this.#direction = direction === "run" ? "rollback" : "run";
+    else this.#options.log?.(lines);
+    const text = `${direction.padEnd(8)} ${point.padEnd(20)} ${attempts.join(" ")}`;
+    return { ok: problems.length === 0, text: [text, ...problems].join("\n      ") };
+  }
+
+  async #differences(inUse: string): Promise<readonly string[]> {
+    const problems: string[] = [];
+    const known = { acknowledged: this.#acknowledged, unknown: this.#unknown };
+    await within(drain(inUse), 30_000, "replication does not catch up", problems);
+    if (problems.length > 0) return problems;
+    for (const url of [this.#sourceUrl, this.#targetUrl]) {
+      problems.push(...(await checkAcknowledged(url, known)).slice(0, 5));
+    }
+    if (problems.length > 0) return problems;
+    try {
+      await compareRows(this.#sourceUrl, this.#targetUrl);
+    } catch (error) {
+      problems.push(error instanceof Error ? error.message : String(error));
+    }
+    return problems;
+  }
+
+  async #isOpen(url: string): Promise<boolean> {
+    const [row] = await query<{ is_open: boolean }>(url, "SELECT is_open FROM seren_cutover.side");
+    return row?.is_open === true;
+  }
+
+  async #proxies() {
+    const { source, target } = this.#options;
+    const opened = { source: await startProxy(source), target: await startProxy(target) };
+    return {
+      ...opened,
+      async [Symbol.asyncDispose]() {
+        await opened.source[Symbol.asyncDispose]();
+        await opened.target[Symbol.asyncDispose]();
+      },
+    };
+  }
+
+  #fault(
+    kind: CutoverFault,
+    { point, proxies }: {
+      readonly point: string;
+      readonly proxies: { readonly source: Proxy; readonly target: Proxy } | undefined;
+    },
+  ): ProgramFault | undefined {
+    const { source, target } = this.#options;
+    const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+    const crash = async (...clusters: readonly Cluster[]) => {
+      for (const cluster of new Set(clusters)) await cluster.kill("SIGKILL");
+      for (const cluster of new Set(clusters)) await cluster.start();
+    };
+    switch (kind) {
+      case "none":
+        return undefined;
+      case "tool":
+        return {
+          point,
+          halts: true,
+          act: async (child) => {
+            kill9(child);
+            // and sometimes the servers after it
+            if (this.#random() < 0.3) await crash(source, target);
+          },
+        };
+      case "random":
+        return {
+          point,
+          halts: false,
+          act: async (child) => {
+            await wait(this.#random() * 40);
+            kill9(child);
+          },
+        };
+      case "source":
+        return { point, halts: true, act: () => crash(source) };
+      case "target":
+        return { point, halts: true, act: () => crash(target) };
+      case "both":
+        return { point, halts: true, act: () => crash(source, target) };
+      case "cut":
+        return {
+          point,
+          halts: this.#random() < 0.5,
+          act: async () => {
+            const which = this.#random();
+            if (which < 0.67) await proxies!.source.cut();
+            if (which > 0.33) await proxies!.target.cut();
+          },
+        };
+      case "stop":
+        return { point, halts: true, act: () => wait(maxPauseMs + 500) };
+      case "backend":
+        return { point, halts: true, act: () => this.#endBackend() };
+    }
+  }
+
+  /** Ends one session of the tool. */
+  async #endBackend(): Promise<void> {
+    const url = this.#random() < 0.6 ? this.#sourceUrl : this.#targetUrl;
+    const pids = await query<{ pid: number }>(
+      url,
+      `SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+          AND application_name = 'postgres-seren-replicator' ORDER BY pid`,
+    );
+    const chosen = pids[Math.floor(this.#random() * pids.length)];
+    if (chosen === undefined) return;
+    await query(url, `SELECT pg_terminate_backend(${chosen.pid})`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { source, target } = this.#options;
+    if (source.postmasterPid === 0) await source.start();
+    if (target.postmasterPid === 0) await target.start();
+    for (const url of [this.#sourceUrl, this.#targetUrl]) {
+      await exec(url, "ALTER SYSTEM RESET ALL").catch(() => {});
+    }
+    await dropDatabase(target, this.#targetName);
+    await dropDatabase(source, this.#name);
+  }
+}
+
+async function within(
+  work: Promise<void>,
+  ms: number,
+  problem: string,
+  problems: string[],
+): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<"late">((resolve) => timer = setTimeout(() => resolve("late"), ms));
+  const ended = await Promise.race([work.then(() => "done" as const), late]);
+  clearTimeout(timer);
+  if (ended === "late") problems.push(problem);
+}
+
+/** A seeded random number generator. */
+export function mulberry(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}

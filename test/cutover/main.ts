@@ -1,0 +1,68 @@
+/**
+ * Interrupts cutovers at every step with every kind of fault, repeats them until they succeed, and
+ * counts every acknowledged commit on both sides.
+ *
+ * deno task test:cutover [--rounds N] [--seed S] [--kind
+ * tool|random|source|target|both|cut|stop|backend|none] [--point "begin fence 1"] [--pair 15:18]
+ * [--logs FILE]
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { type PgMajor, startCluster } from "../../lib/cluster/mod.ts";
+import { type CutoverFault, cutoverFaults, cutoverPoints, KillRounds } from "./kill_rounds.ts";
+
+const { values } = parseArgs({
+  args: Deno.args,
+  options: {
+    rounds: { type: "string", default: "25" },
+    seed: { type: "string" },
+    kind: { type: "string", multiple: true },
+    point: { type: "string", multiple: true },
+    pair: { type: "string", multiple: true },
+    logs: { type: "string" },
+  },
+});
+const kinds = (values.kind ?? cutoverFaults) as CutoverFault[];
+const points: readonly string[] = values.point ?? cutoverPoints;
+const seed = Number(values.seed ?? Math.floor(Math.random() * 1e9));
+console.log(`seed ${seed}`);
+
+let failures = 0;
+let done = 0;
+for (const [at, pair] of (values.pair ?? ["15:18", "15:15"]).entries()) {
+  const [from, to] = pair.split(":").map(Number) as PgMajor[];
+  // a killed server must not lose what it has acknowledged
+  const settings = { synchronous_commit: "on", wal_writer_delay: "10s" };
+  await using source = await startCluster({ major: from!, settings });
+  await using other = from === to ? undefined : await startCluster({ major: to!, settings });
+  const start = () =>
+    KillRounds.start({
+      source,
+      target: other ?? source,
+      seed: seed + at * 1_000 + failures,
+      ...(values.logs === undefined ? {} : {
+        log: (lines) =>
+          Deno.writeTextFileSync(values.logs!, `${lines.join("\n")}\n======\n`, { append: true }),
+      }),
+    });
+  let rounds = await start();
+  for (let round = 0; round < Number(values.rounds); round++) {
+    const kind = kinds[(round + Math.floor(round / kinds.length)) % kinds.length]!;
+    const point = points[(round * 7) % points.length]!;
+    const began = performance.now();
+    const { ok, text } = await rounds.run(kind, point);
+    console.log(
+      `${pair} ${String(++done).padStart(4)} ${ok ? "ok  " : "FAIL"} ${kind.padEnd(8)} ${text} ${
+        Math.round(performance.now() - began)
+      } ms`,
+    );
+    if (ok) continue;
+    failures++;
+    await rounds[Symbol.asyncDispose]();
+    rounds = await start();
+  }
+  await rounds[Symbol.asyncDispose]();
+}
+console.log(`${done} rounds, ${failures} failed`);
+if (failures > 0) Deno.exitCode = 1;

@@ -1,0 +1,70 @@
+import postgres from "postgres";
+
+/** Runs until it is stopped. */
+export interface OpenProbe {
+  /** Returns writes that were accepted on the old side after the new one had accepted some. */
+  stop(): Promise<readonly string[]>;
+}
+
+/** Ways to write to a table as a superuser. Each is rolled back. */
+const writes: readonly string[] = [
+  "INSERT INTO balance VALUES (-1, 0)",
+  "SET session_replication_role = replica; INSERT INTO balance VALUES (-1, 0)",
+  "SET default_transaction_read_only = off; UPDATE balance SET amount = 0 WHERE id = -1",
+  "DELETE FROM balance WHERE id = -1",
+  "WITH w AS (INSERT INTO balance VALUES (-1, 0) RETURNING *) SELECT * FROM w",
+  "INSERT INTO part_0 VALUES (0, -1, 'probe')",
+  "INSERT INTO part VALUES (-1, -1, 'probe')",
+  "DO $$ BEGIN UPDATE ack SET n = n WHERE id < 0; END $$",
+];
+
+/**
+ * Writes in turn to the side that is to be opened and to the side in use, and rolls back. Once the
+ * new side has accepted a write, the old one must never accept one again.
+ */
+export function startOpenProbe(
+  { from, to }: { readonly from: string; readonly to: string },
+): OpenProbe {
+  const problems: string[] = [];
+  let isStopped = false;
+  const running = (async () => {
+    let isNewOpen = false;
+    for (let round = 0; !isStopped; round++) {
+      const write = writes[round % writes.length]!;
+      isNewOpen ||= await accepts(to, write);
+      if (isNewOpen && await accepts(from, write)) {
+        problems.push(`both sides are open: ${write}`);
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    }
+  })();
+  return {
+    async stop() {
+      isStopped = true;
+      await running;
+      return problems;
+    },
+  };
+}
+
+/** Whether a write in a transaction of its own, which is rolled back, is accepted. */
+export async function accepts(url: string, write: string): Promise<boolean> {
+  const sql = postgres(url, {
+    max: 1,
+    onnotice: () => {},
+    fetch_types: false,
+    connect_timeout: 2,
+    connection: { application_name: "probe", default_transaction_read_only: false },
+  });
+  try {
+    await sql.unsafe("SET lock_timeout = '200ms'").simple();
+    await sql.unsafe("BEGIN").simple();
+    await sql.unsafe(write).simple();
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await sql.end({ timeout: 0 });
+  }
+}
