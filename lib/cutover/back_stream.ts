@@ -9,7 +9,15 @@
  *
  * @module
  */
-import { quoteIdentifier, ReplicatorError, tableKey, type TableName } from "../core/internal.ts";
+import {
+  formatLsn,
+  type Lsn,
+  parseLsn,
+  quoteIdentifier,
+  ReplicatorError,
+  tableKey,
+  type TableName,
+} from "../core/internal.ts";
 import {
   type Endpoint,
   openSession,
@@ -142,9 +150,12 @@ const busySlotDelaysMs: readonly number[] = Array.from({ length: 100 }, () => 20
  * asynchronously: without the flush, their last transactions would come back. A durable transaction
  * of our own flushes everything before it.
  *
+ * After a crash the slot may be where it was at the last checkpoint: see {@linkcode advanceOrigin}.
+ *
+ * @returns its new position
  * @throws ReplicatorError if the slot did not reach the end
  */
-export async function advanceSlot(session: Session, slot: string): Promise<void> {
+export async function advanceSlot(session: Session, slot: string): Promise<Lsn> {
   const { lsn } = await session.queryOne<{ readonly lsn: string }>(
     "SELECT pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text AS lsn",
   );
@@ -152,10 +163,10 @@ export async function advanceSlot(session: Session, slot: string): Promise<void>
     "BEGIN; SET LOCAL synchronous_commit = on; " +
       "SELECT pg_catalog.pg_logical_emit_message(true, 'seren', ''); COMMIT",
   );
-  const { reached } = await retry(
+  const { reached, end } = await retry(
     () =>
-      session.queryOne<{ readonly reached: boolean }>(
-        `SELECT a.end_lsn >= $2::pg_catalog.pg_lsn AS reached
+      session.queryOne<{ readonly reached: boolean; readonly end: string }>(
+        `SELECT a.end_lsn >= $2::pg_catalog.pg_lsn AS reached, a.end_lsn::pg_catalog.text AS end
            FROM pg_catalog.pg_replication_slot_advance($1, pg_catalog.pg_current_wal_flush_lsn()) AS a`,
         [slot, lsn],
       ),
@@ -165,10 +176,42 @@ export async function advanceSlot(session: Session, slot: string): Promise<void>
         error instanceof ServerError && error.sqlState === SqlState.objectInUse,
     },
   );
-  if (reached) return;
+  if (reached) return parseLsn(end);
   throw new ReplicatorError(`the slot ${slot} did not advance to ${lsn}`, {
     side: session.side,
     object: `database ${session.endpoint.database}`,
     remedy: "run the same command again",
   });
+}
+
+/**
+ * Lets a stopped subscription start no earlier than a position of its slot. The position of a slot
+ * that was advanced is durable only after a checkpoint: if the server crashed before, the
+ * subscription would apply again, as changes from the other side, what its own side had written.
+ * The subscription's progress is in the WAL, and durable once the subscription has been started.
+ *
+ * Left out if the role may not (only superusers may by default; up to 15, a subscription needs one
+ * in any case).
+ *
+ * @param session on the side where the stream arrives
+ */
+export async function advanceOrigin(
+  session: Session,
+  { subscription, lsn }: { readonly subscription: string; readonly lsn: Lsn },
+): Promise<void> {
+  try {
+    await session.query(
+      `SELECT pg_catalog.pg_replication_origin_advance(o.roname, $2::pg_catalog.pg_lsn)
+         FROM pg_catalog.pg_subscription AS s
+         JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid
+         JOIN pg_catalog.pg_replication_origin AS o
+           ON o.roname = pg_catalog.format('pg_%s', s.oid)
+        WHERE s.subname = $1 AND d.datname = pg_catalog.current_database()`,
+      [subscription, formatLsn(lsn)],
+    );
+  } catch (error) {
+    if (!(error instanceof ServerError) || error.sqlState !== SqlState.insufficientPrivilege) {
+      throw error;
+    }
+  }
 }

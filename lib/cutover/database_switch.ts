@@ -5,6 +5,7 @@
  */
 import {
   errorMessage,
+  ExitCode,
   quoteIdentifier,
   ReplicatorError,
   type TableName,
@@ -33,7 +34,7 @@ import { disableFence, enableFence } from "./fence.ts";
 import type { CloseEvidence, SideRecord, TokenEvidence } from "./model.ts";
 import { readSide, recordSideStatement } from "./own_schema.ts";
 import { planSequences, readSequences, setSequenceStatements } from "./sequences.ts";
-import { advanceSlot } from "./back_stream.ts";
+import { advanceOrigin, advanceSlot } from "./back_stream.ts";
 import { lockCutover } from "./lock.ts";
 import { awaitTokens, deleteOldTokens, sendToken } from "./token.ts";
 
@@ -117,8 +118,14 @@ export class DatabaseSwitch implements AsyncDisposable {
       opening: await open(route.to),
       monitor: await open(route.from),
     };
-    await lockCutover(sessions.monitor);
-    await lockCutover(sessions.to);
+    // held by the sessions that commit: who has the lock and reads the records knows the phase
+    await lockCutover(sessions.barrier);
+    await lockCutover(sessions.opening);
+    await refuseStale(route, { from: sessions.from, to: sessions.to });
+    if (route.toRecord.details.isTurning) {
+      await restoreStreams(route);
+      await sessions.to.execute(recordSideStatement(withTurning(route.toRecord, false)));
+    }
     // ALTER TABLE must not run the user's event triggers in the middle of the pause
     await silenceEventTriggers(sessions.barrier);
     await silenceEventTriggers(sessions.opening);
@@ -188,11 +195,13 @@ export class DatabaseSwitch implements AsyncDisposable {
   /**
    * Proves that everything committed on `from` is on `to`, durably: a token of each stream is
    * visible there, and then a transaction is committed with `synchronous_commit = on`, which
-   * flushes the WAL of everything applied before it.
+   * flushes the WAL of everything applied before it. It records that the streams are about to be
+   * turned around.
    */
   async drain(deadlineMs: number): Promise<readonly TokenEvidence[]> {
     const evidence = await this.measureDrain(deadlineMs);
-    await this.#to.execute(recordSideStatement(this.route.toRecord));
+    this.#isReversed = true;
+    await this.#to.execute(recordSideStatement(withTurning(this.route.toRecord, true)));
     return evidence;
   }
 
@@ -232,10 +241,10 @@ export class DatabaseSwitch implements AsyncDisposable {
    * they brought, starts the way back, and proves that it works with a token.
    */
   async reverse(deadlineMs: number): Promise<readonly TokenEvidence[]> {
-    this.#isReversed = true;
     await this.#stop(this.#to, this.route.out, this.#from);
-    for (const slot of this.route.back) await advanceSlot(this.#to, slot);
     for (const name of this.route.back) {
+      const lsn = await advanceSlot(this.#to, name);
+      await advanceOrigin(this.#from, { subscription: name, lsn });
       await using applier = openApplier(this.#from, { name, signal: this.#signal });
       await applier.start();
     }
@@ -255,11 +264,7 @@ export class DatabaseSwitch implements AsyncDisposable {
   }
 
   #openedRecord(): SideRecord {
-    return {
-      ...this.route.toRecord,
-      isOpen: true,
-      generation: this.route.toRecord.generation,
-    };
+    return opened(this.route.toRecord);
   }
 
   /**
@@ -280,7 +285,9 @@ export class DatabaseSwitch implements AsyncDisposable {
       generation,
       details: { ...fromRecord.details, evidence },
     }));
-    if (readOnly) await trySetReadOnly(this.#barrier, from.database);
+    if (readOnly) {
+      await trySetReadOnly(this.#barrier, { database: from.database, timeoutMs: this.#timeoutMs });
+    }
     try {
       await this.#barrier.execute("COMMIT");
     } catch (error) {
@@ -300,18 +307,15 @@ export class DatabaseSwitch implements AsyncDisposable {
     return Math.max(this.route.fromRecord.generation, this.route.toRecord.generation) + 1;
   }
 
-  /** Commits the opening of `to`; repeats it in a new session if that fails. */
+  /**
+   * Commits the opening of `to`.
+   *
+   * @throws if that fails: another command may already be working on the databases, so that only
+   * {@linkcode completeSwitch}, which reads the records again, may repeat it
+   */
   async openOther(): Promise<void> {
-    try {
-      await this.#opening.execute("COMMIT");
-      return;
-    } catch {
-      // whether or not it was committed, opening again has the same result
-    }
-    await openSide(this.route.to, {
-      tables: this.route.tables,
-      record: this.#openedRecord(),
-    });
+    await this.#opening.execute("COMMIT");
+    this.#isOpening = false;
   }
 
   /**
@@ -333,6 +337,10 @@ export class DatabaseSwitch implements AsyncDisposable {
     this.#isReversed = false;
     try {
       await restoreStreams(this.route);
+      await using session = await retry(() =>
+        openSession(this.route.to, { settings: durableSettings })
+      );
+      await session.execute(recordSideStatement(withTurning(this.route.toRecord, false)));
       return [];
     } catch (error) {
       return [`replication of ${this.name} was not restored: ${errorMessage(error)}`];
@@ -382,6 +390,9 @@ interface OpeningOptions {
   readonly record: SideRecord;
 }
 
+/** A client that is gone must not hold the locks of the side that should be opened. */
+const maxSilenceMs = 60_000;
+
 /** Begins the transaction that opens a side, up to its commit. */
 async function beginOpening(
   session: Session,
@@ -389,39 +400,53 @@ async function beginOpening(
 ): Promise<void> {
   // autovacuum of a large table may hold a lock: then the cutover is abandoned in time
   await session.execute(
-    `BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = ${timeoutMs}`,
+    `BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = ${timeoutMs};
+     SET LOCAL idle_in_transaction_session_timeout = ${maxSilenceMs}`,
   );
   for (let from = 0; from < tables.length; from += batchSize) {
     await session.execute(tables.slice(from, from + batchSize).map(disableFence).join(";\n"));
   }
+  // waits for another ALTER DATABASE of the database
+  await resetReadOnly(session, session.endpoint.database);
   await session.execute("SET LOCAL lock_timeout = 0");
   await session.execute(recordSideStatement(record));
-  await resetReadOnly(session, session.endpoint.database);
 }
 
-/** Opens a side, in its own session and however long its locks take. Can be repeated. */
-export async function openSide(endpoint: Endpoint, options: OpeningOptions): Promise<void> {
-  await retry(async () => {
-    await using session = await openSession(endpoint, { settings: durableSettings });
-    await silenceEventTriggers(session);
-    try {
-      await beginOpening(session, { ...options, timeoutMs: 10_000 });
-      await session.execute("COMMIT");
-    } catch (error) {
-      await session.close();
-      throw error;
-    }
-  }, { delaysMs: [200, 500, 1_000, 2_000, 5_000, 10_000, 10_000, 10_000] });
-}
+const openingTimeoutMs = 10_000;
+
+const openingDelaysMs: readonly number[] = [200, 500, 1_000, 2_000, 5_000, 10_000, 10_000, 10_000];
 
 /**
  * Completes an interrupted switch of a closed database: turns replication around if that is not so
- * yet, then opens the other side. Nothing can have been written on either side since.
+ * yet, then opens the other side. Nothing can have been written on either side since. Holds the
+ * lock of both sides in the meantime, so that no other command opens the side that was in use.
+ *
+ * @throws ReplicatorError if another command has opened a side
  */
-export async function completeSwitch(route: DatabaseRoute): Promise<void> {
-  const { from, to, out, back, tables, toRecord } = route;
-  await using onFrom = await retry(() => openSession(from));
-  await using onTo = await retry(() => openSession(to));
+export async function completeSwitch(given: DatabaseRoute): Promise<void> {
+  await retry(async () => {
+    await using onFrom = await openSession(given.from, { settings: durableSettings });
+    await using onTo = await openSession(given.to, { settings: durableSettings });
+    await lockCutover(onFrom);
+    await lockCutover(onTo);
+    const route = await refresh(given, { from: onFrom, to: onTo });
+    if (route.fromRecord.isOpen) throw overtaken(given);
+    if (route.toRecord.isOpen) return; // the answer to its COMMIT was lost
+    await turnAround(route, { onFrom, onTo });
+    await silenceEventTriggers(onTo);
+    await beginOpening(onTo, {
+      tables: route.tables,
+      record: opened(route.toRecord),
+      timeoutMs: openingTimeoutMs,
+    });
+    await onTo.execute("COMMIT");
+  }, { delaysMs: openingDelaysMs });
+}
+
+async function turnAround(
+  { out, back }: DatabaseRoute,
+  { onFrom, onTo }: { readonly onFrom: Session; readonly onTo: Session },
+): Promise<void> {
   for (const name of out) {
     await using applier = openApplier(onTo, { name });
     if (await applier.state() === "running") await applier.stop();
@@ -429,10 +454,60 @@ export async function completeSwitch(route: DatabaseRoute): Promise<void> {
   for (const name of back) {
     await using applier = openApplier(onFrom, { name });
     if (await applier.state() !== "stopped") continue;
-    await advanceSlot(onTo, name);
+    const lsn = await advanceSlot(onTo, name);
+    await advanceOrigin(onFrom, { subscription: name, lsn });
     await applier.start();
   }
-  await openSide(to, { tables, record: { ...toRecord, isOpen: true } });
+}
+
+/** The route with the records as they are now. */
+async function refresh(
+  route: DatabaseRoute,
+  { from, to }: { readonly from: Session; readonly to: Session },
+): Promise<DatabaseRoute> {
+  const [fromRecord, toRecord] = [await readSide(from), await readSide(to)];
+  if (fromRecord?.id !== route.fromRecord.id || toRecord?.id !== route.toRecord.id) {
+    throw overtaken(route);
+  }
+  return { ...route, fromRecord, toRecord };
+}
+
+/** @throws ReplicatorError if another command has changed the phase since the route was read */
+async function refuseStale(
+  route: DatabaseRoute,
+  sessions: { readonly from: Session; readonly to: Session },
+): Promise<void> {
+  const { fromRecord, toRecord } = await refresh(route, sessions);
+  const isSame = (a: SideRecord, b: SideRecord) =>
+    a.isOpen === b.isOpen && a.generation === b.generation &&
+    a.details.isPrepared === b.details.isPrepared &&
+    a.details.isFinished === b.details.isFinished &&
+    a.details.isTurning === b.details.isTurning;
+  if (!isSame(fromRecord, route.fromRecord) || !isSame(toRecord, route.toRecord)) {
+    throw overtaken(route);
+  }
+}
+
+function overtaken({ from }: DatabaseRoute): ReplicatorError {
+  return new ReplicatorError("another command has changed the state of the cutover", {
+    side: from.side,
+    object: `database ${from.database}`,
+    remedy: "see cutover status, then decide again",
+    exitCode: ExitCode.prerequisite,
+  });
+}
+
+/** The record of a side that has just been opened. */
+function opened(record: SideRecord): SideRecord {
+  return {
+    ...record,
+    isOpen: true,
+    details: { ...record.details, isTurning: false, isSettled: false },
+  };
+}
+
+function withTurning(record: SideRecord, isTurning: boolean): SideRecord {
+  return { ...record, details: { ...record.details, isTurning } };
 }
 
 /**
@@ -451,13 +526,25 @@ export async function restoreStreams({ from, to, back, out }: DatabaseRoute): Pr
   }
 }
 
-/** Restores the streams if an earlier attempt died after turning them around. */
-export async function restoreIfReversed(route: DatabaseRoute): Promise<void> {
-  await using session = await retry(() => openSession(route.from));
-  for (const name of route.back) {
-    await using applier = openApplier(session, { name });
-    if (await applier.state() === "running") return await restoreStreams(route);
-  }
+/**
+ * Restores the streams if an earlier attempt died while it was turning them around.
+ *
+ * @returns the route with the records as they are now
+ * @throws ReplicatorError if another command is working on the databases
+ */
+export async function restoreIfTurning(given: DatabaseRoute): Promise<DatabaseRoute> {
+  if (!given.toRecord.details.isTurning) return given;
+  await using onFrom = await retry(() => openSession(given.from));
+  await using onTo = await retry(() => openSession(given.to, { settings: durableSettings }));
+  await lockCutover(onFrom);
+  await lockCutover(onTo);
+  const route = await refresh(given, { from: onFrom, to: onTo });
+  if (!route.fromRecord.isOpen) throw overtaken(route);
+  if (!route.toRecord.details.isTurning) return route;
+  await restoreStreams(route);
+  const toRecord = withTurning(route.toRecord, false);
+  await onTo.execute(recordSideStatement(toRecord));
+  return { ...route, toRecord };
 }
 
 /**
@@ -465,16 +552,23 @@ export async function restoreIfReversed(route: DatabaseRoute): Promise<void> {
  * and `target_session_attrs=read-write` moves on to the other host. The fence is what refuses
  * writes; without the database's ownership this is left out.
  */
-async function trySetReadOnly(session: Session, database: string): Promise<void> {
-  await session.execute("SAVEPOINT seren_read_only");
+async function trySetReadOnly(
+  session: Session,
+  { database, timeoutMs }: { readonly database: string; readonly timeoutMs: number },
+): Promise<void> {
+  // a second ALTER DATABASE waits until the transaction of the first has ended
+  await session.execute(`SAVEPOINT seren_read_only; SET LOCAL lock_timeout = ${timeoutMs}`);
   try {
     await session.execute(
       `ALTER DATABASE ${quoteIdentifier(database)} SET default_transaction_read_only = on`,
     );
+    await session.execute("SET LOCAL lock_timeout = 0");
   } catch (error) {
-    if (!(error instanceof ServerError) || error.sqlState !== SqlState.insufficientPrivilege) {
-      throw error;
-    }
+    if (
+      !(error instanceof ServerError) ||
+      error.sqlState !== SqlState.insufficientPrivilege &&
+        error.sqlState !== SqlState.lockNotAvailable
+    ) throw error;
     await session.execute("ROLLBACK TO SAVEPOINT seren_read_only");
   }
 }

@@ -4,22 +4,33 @@
  * @module
  */
 import { ExitCode, ReplicatorError } from "../core/internal.ts";
-import type { Session } from "../postgres/internal.ts";
+import { pause, type Session } from "../postgres/internal.ts";
 
 const lockClass = 0x53455243; // "SERC"
 const lockObject = 1;
 
+/** The backend of a tool that has just been killed needs a moment to end. */
+const maxWaitMs = 3_000;
+
+const pollMs = 100;
+
 /**
- * Takes the lock for as long as the session lasts.
+ * Takes the lock for as long as the session lasts. It protects what the session itself commits: a
+ * lock that another session holds could be lost while the transaction lives on.
  *
  * @throws ReplicatorError (prerequisite) that names the holder
  */
 export async function lockCutover(session: Session): Promise<void> {
-  const { granted } = await session.queryOne<{ readonly granted: boolean }>(
-    "SELECT pg_catalog.pg_try_advisory_lock($1, $2) AS granted",
-    [lockClass, lockObject],
-  );
-  if (granted) return;
+  const deadline = performance.now() + maxWaitMs;
+  for (;;) {
+    const { granted } = await session.queryOne<{ readonly granted: boolean }>(
+      "SELECT pg_catalog.pg_try_advisory_lock($1, $2) AS granted",
+      [lockClass, lockObject],
+    );
+    if (granted) return;
+    if (performance.now() > deadline) break;
+    await pause(pollMs);
+  }
   const [holder] = await session.query<{ readonly pid: number; readonly address: string | null }>(
     `SELECT l.pid, a.client_addr::pg_catalog.text AS address
        FROM pg_catalog.pg_locks AS l
@@ -36,7 +47,9 @@ export async function lockCutover(session: Session): Promise<void> {
     details: holder === undefined
       ? []
       : [`its session: pid ${holder.pid}, from ${holder.address ?? "a local socket"}`],
-    remedy: "wait until it ends",
+    remedy: holder === undefined
+      ? "wait until it ends"
+      : `wait until it ends; if its client is gone: SELECT pg_catalog.pg_terminate_backend(${holder.pid});`,
     exitCode: ExitCode.prerequisite,
   });
 }

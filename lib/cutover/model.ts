@@ -77,6 +77,16 @@ export interface SideDetails {
   readonly isPrepared: boolean;
   /** Whether `finish` has removed the way back. */
   readonly isFinished: boolean;
+  /**
+   * Whether a switch is turning the streams around, on the record of the side that it will open.
+   * Set before the first stream is stopped; if the switch dies, the next command restores them.
+   */
+  readonly isTurning: boolean;
+  /**
+   * Whether what follows the opening of this side (hooks, ending sessions) has been done; otherwise
+   * the same command does it.
+   */
+  readonly isSettled: boolean;
   /** What the last close of this side proved; null before. */
   readonly evidence: CloseEvidence | null;
 }

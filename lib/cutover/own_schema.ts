@@ -161,6 +161,10 @@ export function recordSideStatement(record: Omit<SideRecord, "changedAt">): stri
           changed_at = EXCLUDED.changed_at, details = EXCLUDED.details`;
 }
 
+/** The statement that records that nothing is left to do after an opening. */
+export const settleStatement =
+  `UPDATE ${sideTable} SET details = pg_catalog.jsonb_set(details, '{isSettled}', 'true') WHERE is_open`;
+
 /** A database for messages: `target, database app (host:5432)`. */
 export function describeSide(endpoint: Endpoint): string {
   return `${endpoint.side}, database ${endpoint.database} (${describeEndpoint(endpoint)})`;

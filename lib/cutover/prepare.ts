@@ -33,7 +33,7 @@ import {
 import { backStreamName, prepareBackStream, publishTokens } from "./back_stream.ts";
 import { createFence, enableFence, readFence } from "./fence.ts";
 import { lockCutover } from "./lock.ts";
-import type { SideDetails } from "./model.ts";
+import { type CutoverPhase, phaseOf, type SideDetails } from "./model.ts";
 import {
   createTokenTable,
   describePlace,
@@ -127,9 +127,11 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
     await refuseForeignSchema(session);
     await lockCutover(session);
   }
+  const records = { source: await readSide(source), target: await readSide(target) };
+  refuseSwitched(options, phaseOf(records)); // it may have been switched before the lock was granted
   const forward = await readForwardStreams({ source, target });
   if (forward.names.length === 0) throw notReplicated(options);
-  const existing = await readSide(source) ?? await readSide(target);
+  const existing = records.source ?? records.target;
   const id = existing?.id ?? options.id;
   const backName = await backStreamName({ from: target, to: source });
   const refs = { source: await readDatabaseRef(source), target: await readDatabaseRef(target) };
@@ -144,6 +146,8 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
     tables: forward.tables,
     isPrepared: false,
     isFinished: false,
+    isTurning: false,
+    isSettled: true,
     evidence: existing?.details.evidence ?? null,
   });
   const generation = existing?.generation ?? 0;
@@ -284,6 +288,16 @@ async function prepareWayBack(
     await withoutEventTriggers(session, () => session.execute(createTokenTable(name)));
   }
   return await prepareBackStream({ from: target, to: source, tables, access, now, signal });
+}
+
+function refuseSwitched({ source }: PrepareOptions, phase: CutoverPhase): void {
+  if (phase === "none" || phase === "preparing" || phase === "prepared") return;
+  throw new ReplicatorError(`the cutover is beyond its preparation: ${phase}`, {
+    side: "source",
+    object: `database ${source.database}`,
+    remedy: "see cutover status for the next command",
+    exitCode: ExitCode.prerequisite,
+  });
 }
 
 function notReplicated({ source, target }: PrepareOptions): ReplicatorError {

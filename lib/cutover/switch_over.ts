@@ -14,7 +14,7 @@ import {
   ReplicatorError,
   type StepName,
 } from "../core/internal.ts";
-import { openSession, pause, retry, withDatabase } from "../postgres/internal.ts";
+import { durableSettings, openSession, pause, retry, withDatabase } from "../postgres/internal.ts";
 import { advanceSlot, ensureSlot } from "./back_stream.ts";
 import {
   type Blocker,
@@ -30,9 +30,10 @@ import {
   DatabaseSwitch,
   endClientSessions,
   pauseExceeded,
-  restoreIfReversed,
+  restoreIfTurning,
 } from "./database_switch.ts";
 import type { CloseEvidence } from "./model.ts";
+import { settleStatement } from "./own_schema.ts";
 
 /** When a hook runs. */
 export const cutoverHooks = ["before", "switch", "abort", "after"] as const;
@@ -123,6 +124,8 @@ export interface SwitchInput {
   readonly routes: readonly DatabaseRoute[];
   /** Databases that an earlier attempt has closed: only their other side is opened. */
   readonly closed: readonly DatabaseRoute[];
+  /** Databases that it has opened: only what follows is done, such as hooks. */
+  readonly opened: readonly DatabaseRoute[];
 }
 
 /** Pauses between attempts at the barrier. */
@@ -191,10 +194,10 @@ class SwitchRun {
   }
 
   async #perform(): Promise<SwitchReport> {
-    const { routes, closed } = this.#input;
-    // an earlier attempt may have died after the streams were turned around
-    for (const route of routes) await restoreIfReversed(route);
-    await this.#step("way-back", () => this.#ensureSlots(), { summarise: (text) => text });
+    const { closed, opened } = this.#input;
+    const routes: DatabaseRoute[] = [];
+    for (const route of this.#input.routes) routes.push(await restoreIfTurning(route));
+    await this.#step("way-back", () => this.#ensureSlots(routes), { summarise: (text) => text });
     await using stack = new AsyncDisposableStack();
     const switches: DatabaseSwitch[] = [];
     for (const route of routes) {
@@ -215,13 +218,13 @@ class SwitchRun {
     await this.#openClosed(closed);
     this.#isOpen = true;
     const pauseMs = this.#pauseStartMs === undefined ? 0 : performance.now() - this.#pauseStartMs;
-    await this.#afterwards([...routes, ...closed]);
+    await this.#afterwards([...routes, ...closed, ...opened]);
     return {
       pauseMs,
       failedAttempts: outcome.failedAttempts,
       databases: [
         ...outcome.databases,
-        ...closed.map(({ from, fromRecord }) => ({
+        ...[...closed, ...opened].map(({ from, fromRecord }) => ({
           database: from.database,
           evidence: fromRecord.details.evidence,
           waiting: { sessions: 0, longestMs: 0 },
@@ -233,10 +236,10 @@ class SwitchRun {
   }
 
   /** The slots of the way back exist before anyone waits for them. */
-  async #ensureSlots(): Promise<string> {
+  async #ensureSlots(routes: readonly DatabaseRoute[]): Promise<string> {
     const { slotTimeoutMs } = this.#settings;
     let created = 0;
-    for (const { to, back } of this.#input.routes) {
+    for (const { to, back } of routes) {
       if (back.length === 0) continue;
       await using session = await retry(
         () => openSession(to, { signal: this.#abort.signal }),
@@ -474,6 +477,10 @@ class SwitchRun {
       }
     }
     await this.#tolerate("hook-after", () => this.#hook("after"));
+    for (const { to } of routes) {
+      await using session = await retry(() => openSession(to, { settings: durableSettings }));
+      await session.execute(settleStatement);
+    }
   }
 
   async #attempt(step: StepName, work: () => Promise<string | void>): Promise<void> {

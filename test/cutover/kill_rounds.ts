@@ -189,7 +189,9 @@ export class KillRounds implements AsyncDisposable {
       const outcome = await load.stop();
       this.#acknowledged.push(...outcome.acknowledged);
       this.#unknown.push(...outcome.unknown);
-      const strange = Object.keys(outcome.errors).filter((code) => code === "40P01" || code === "23505");
+      const strange = Object.keys(outcome.errors).filter((code) =>
+        code === "40P01" || code === "23505"
+      );
       if (strange.length > 0) problems.push(`writers got ${strange}`);
     }
     if (problems.length === 0) problems.push(...await this.#differences(to));

@@ -94,7 +94,7 @@ async function move(
       fromRecord: onTarget!,
       toRecord: onSource!,
     };
-  return await switchOver({ routes: [route], closed: [] }, settings, {
+  return await switchOver({ routes: [route], closed: [], opened: [] }, settings, {
     events: ignoreEvents,
     signal: new AbortController().signal,
   });

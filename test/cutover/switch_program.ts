@@ -98,7 +98,10 @@ async function main(input: ProgramInput): Promise<void> {
 }
 
 function say(line: unknown): void {
-  const text = JSON.stringify(line, (_, value) => typeof value === "bigint" ? String(value) : value);
+  const text = JSON.stringify(
+    line,
+    (_, value) => typeof value === "bigint" ? String(value) : value,
+  );
   const bytes = new TextEncoder().encode(`${text}\n`);
   for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
 }

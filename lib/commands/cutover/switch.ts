@@ -18,7 +18,7 @@ import {
   preflight,
   type PreflightFinding,
   readPreflightFacts,
-  restoreIfReversed,
+  restoreIfTurning,
   switchOver,
   type SwitchReport,
 } from "../../cutover/internal.ts";
@@ -46,13 +46,19 @@ export const uncheckedByFence: readonly string[] = [
 /** How often the command continues by itself after the point of no return. */
 const completionAttempts = 5;
 
-/** The phases in which each direction has something to do. */
-const open: Readonly<Record<SwitchDirection, readonly CutoverPhase[]>> = {
-  run: ["prepared"],
-  rollback: ["switched"],
+/** The phase in which a direction begins, and the one in which it ends. */
+const phases: Readonly<Record<SwitchDirection, { from: CutoverPhase; to: CutoverPhase }>> = {
+  run: { from: "prepared", to: "switched" },
+  rollback: { from: "switched", to: "prepared" },
 };
 
 const closed: readonly CutoverPhase[] = ["closing", "returning"];
+
+/** Whether an attempt in this direction has opened the database and died before the end. */
+function isUnsettled({ phase, records }: CutoverDatabase, direction: SwitchDirection): boolean {
+  const record = direction === "run" ? records.target : records.source;
+  return phase === phases[direction].to && record?.details.isSettled === false;
+}
 
 /**
  * Switches all selected databases in one direction. A run that died is continued by the same call,
@@ -75,7 +81,7 @@ export async function executeSwitch(
   const involved = databases.filter(({ phase }) => phase !== "none");
   refuseState(direction, { databases, involved, options });
   const warnings: PreflightFinding[] = [];
-  for (const database of involved.filter(({ phase }) => open[direction].includes(phase))) {
+  for (const database of involved.filter(({ phase }) => phase === phases[direction].from)) {
     warnings.push(...await examine(routeOf(database, direction), { options, run }));
   }
   refuseProblems(warnings);
@@ -109,7 +115,7 @@ async function examine(
   { options, run }: { readonly options: CutoverSwitchOptions; readonly run: RunContext },
 ): Promise<readonly PreflightFinding[]> {
   const { signal } = run;
-  await restoreIfReversed(route);
+  await restoreIfTurning(route);
   await using from = await retry(() => openSession(route.from, { signal }), { signal });
   await using to = await retry(() => openSession(route.to, { signal }), { signal });
   const facts = await readPreflightFacts({
@@ -130,13 +136,18 @@ async function performUntilDone(
 ): Promise<SwitchReport> {
   for (let attempt = 1;; attempt++) {
     const databases = (await readCutover(options, run)).filter(({ phase }) => phase !== "none");
-    const routes = databases.filter(({ phase }) => open[direction].includes(phase));
-    const half = databases.filter(({ phase }) => closed.includes(phase));
+    const ofPhase = (matches: (database: CutoverDatabase) => boolean) =>
+      databases.filter(matches).map((database) => routeOf(database, direction));
+    // with databases that an attempt in the other direction has not closed yet: it is undone
+    for (const route of databases.filter((each) => each.phase === phases[direction].to)) {
+      await restoreIfTurning(routeOf(route, opposite(direction)));
+    }
     try {
       return await switchOver(
         {
-          routes: routes.map((database) => routeOf(database, direction)),
-          closed: half.map((database) => routeOf(database, direction)),
+          routes: ofPhase(({ phase }) => phase === phases[direction].from),
+          closed: ofPhase(({ phase }) => closed.includes(phase)),
+          opened: ofPhase((database) => isUnsettled(database, direction)),
         },
         { ...options, unchecked: uncheckedByFence, finalCheck: checkerFor(options, run) },
         run,
@@ -153,6 +164,10 @@ async function performUntilDone(
       await pause(1_000 * attempt);
     }
   }
+}
+
+function opposite(direction: SwitchDirection): SwitchDirection {
+  return direction === "run" ? "rollback" : "run";
 }
 
 async function isBeyondReturn(options: CutoverSwitchOptions, run: RunContext): Promise<boolean> {
@@ -248,8 +263,14 @@ function refuseState(
   const reasons: string[] = [];
   if (involved.length === 0) reasons.push("no database is prepared: run cutover prepare first");
   const isNamed = options.databases.include.length > 0;
-  for (const { source, phase } of isNamed ? databases : involved) {
-    const fits = open[direction].includes(phase) || closed.includes(phase);
+  // an interrupted switch of several databases leads out in both directions
+  const isInterrupted = involved.some((database) =>
+    closed.includes(database.phase) || isUnsettled(database, direction)
+  );
+  for (const database of isNamed ? databases : involved) {
+    const { source, phase } = database;
+    const fits = phase === phases[direction].from || closed.includes(phase) ||
+      isInterrupted && phase === phases[direction].to;
     if (!fits) reasons.push(`${source.database}: ${explainPhase(phase, direction)}`);
   }
   const missing = incompleteSets(involved);
