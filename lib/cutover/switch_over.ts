@@ -478,8 +478,10 @@ class SwitchRun {
     }
     await this.#tolerate("hook-after", () => this.#hook("after"));
     for (const { to } of routes) {
-      await using session = await retry(() => openSession(to, { settings: durableSettings }));
-      await session.execute(settleStatement);
+      await this.#tolerate("open", async () => {
+        await using session = await retry(() => openSession(to, { settings: durableSettings }));
+        await session.execute(settleStatement);
+      });
     }
   }
 
