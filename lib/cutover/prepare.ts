@@ -128,7 +128,8 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
     await lockCutover(session);
   }
   const records = { source: await readSide(source), target: await readSide(target) };
-  refuseSwitched(options, phaseOf(records)); // it may have been switched before the lock was granted
+  // it may have been switched before the lock was granted
+  refuseSwitched(options, phaseOf(records));
   const forward = await readForwardStreams({ source, target });
   if (forward.names.length === 0) throw notReplicated(options);
   const existing = records.source ?? records.target;
