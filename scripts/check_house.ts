@@ -188,19 +188,40 @@ function withoutComments(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "$1");
 }
 
-/** Exported declarations, with their names; what is only re-exported is none. */
-const exportedDeclaration =
-  /^export (?:declare )?(?:abstract )?(?:async )?(?:function\*?|class|const|let|interface|type|enum) (\w+)/gm;
+/** Top-level declarations, with their names; what is only re-exported is none. */
+const topLevelDeclaration =
+  /^(export )?(?:declare )?(?:abstract )?(?:async )?(?:function\*?|class|const|let|interface|type|enum) (\w+)/gm;
 
-/** Names that two files declare and export: one name has one meaning in the whole repository. */
-function findHomonyms(declarations: ReadonlyMap<string, ReadonlySet<string>>): readonly string[] {
-  return [...declarations].flatMap(([name, files]) =>
-    files.size < 2 ? [] : [`${name} is declared by ${[...files].join(" and ")}`]
-  );
+/** Exported names that other files may declare for themselves. */
+const localNames = new Set([
+  // lists of facts, always written with their file: `relations.columns`
+  "columns",
+  "database",
+  "relations",
+  "rules",
+  "schemas",
+  // cutover
+  "readColumns",
+  "refusePhases",
+]);
+
+/**
+ * Names exported by one file and declared again by another, exported or not: an exported name has
+ * one meaning in the whole repository.
+ */
+function findHomonyms(
+  exported: ReadonlyMap<string, ReadonlySet<string>>,
+  declared: ReadonlyMap<string, ReadonlySet<string>>,
+): readonly string[] {
+  return [...exported].flatMap(([name, homes]) => {
+    const files = localNames.has(name) ? homes : declared.get(name)!;
+    return files.size < 2 ? [] : [`${name} is declared by ${[...files].join(" and ")}`];
+  });
 }
 
 const problems: string[] = [];
-const declarations = new Map<string, Set<string>>();
+const exported = new Map<string, Set<string>>();
+const declared = new Map<string, Set<string>>();
 const imports = new Map<string, string[]>();
 const files = ["mod.ts", "cli.ts", ...await Array.fromAsync(sources("lib"))];
 for (const file of files) {
@@ -212,8 +233,9 @@ for (const file of files) {
     const problem = importProblem(file, imported);
     if (problem !== undefined) problems.push(`${file}: imports ${specifier}: ${problem}`);
   }
-  for (const [, name = ""] of text.matchAll(exportedDeclaration)) {
-    declarations.set(name, (declarations.get(name) ?? new Set()).add(file));
+  for (const [, isExported, name = ""] of text.matchAll(topLevelDeclaration)) {
+    declared.set(name, (declared.get(name) ?? new Set()).add(file));
+    if (isExported) exported.set(name, (exported.get(name) ?? new Set()).add(file));
   }
   for (const { what, homes } of effects) {
     const match = what.exec(text);
@@ -224,7 +246,7 @@ for (const file of files) {
     }
   }
 }
-for (const homonym of findHomonyms(declarations)) {
+for (const homonym of findHomonyms(exported, declared)) {
   problems.push(`an exported name has one meaning: ${homonym}`);
 }
 for (const cycle of findCycles(imports)) problems.push(`import cycle: ${cycle}`);

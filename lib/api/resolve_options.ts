@@ -114,17 +114,17 @@ const resolvers: {
     });
   },
   status: async (input, problems) => ({
-    ...complete(await readServers(input, problems), problems),
+    ...complete(await resolveServers(input, problems), problems),
     sampleMs: input.sampleMs ?? optionDefaults.sampleMs,
     now: input.now ?? systemClock,
   }),
   verify: async (input, problems) =>
     completeVerifyOptions({
       ...input,
-      ...complete(await readScope(input, problems), problems),
+      ...complete(await resolveScope(input, problems), problems),
     }),
   cleanup: async (input, problems) => ({
-    ...complete(await readServers(input, problems), problems),
+    ...complete(await resolveServers(input, problems), problems),
     checkpoints: input.checkpoints,
     confirm: answer(input.confirm),
   }),
@@ -198,7 +198,7 @@ async function readCopy(
 > {
   const { dump = optionDefaults.dumpTool, binDirectory, environment } = input.tools ?? {};
   return {
-    ...await readScope(input, problems),
+    ...await resolveScope(input, problems),
     tools: {
       dump,
       binDirectory,
@@ -208,14 +208,14 @@ async function readCopy(
   };
 }
 
-async function readScope(
+async function resolveScope(
   input: ScopeInput,
   problems: Problem[],
 ): Promise<ServersReading & { readonly rules: TableRules }> {
-  return { ...await readServers(input, problems), rules: readRules(input, problems) };
+  return { ...await resolveServers(input, problems), rules: readRules(input, problems) };
 }
 
-async function readServers(input: ServersInput, problems: Problem[]): Promise<ServersReading> {
+async function resolveServers(input: ServersInput, problems: Problem[]): Promise<ServersReading> {
   const { environment } = input;
   const { include = [], exclude = [], map = {} } = input.databases ?? {};
   if (include.length > 0 && exclude.length > 0) {
@@ -224,12 +224,20 @@ async function readServers(input: ServersInput, problems: Problem[]): Promise<Se
       message: "cannot be given together with databases.include: use one of them",
     });
   }
-  const source = await readEndpoint(input.source, { side: "source", environment, problems });
-  const target = await readEndpoint(input.target, { side: "target", environment, problems });
+  const source = await resolveInputEndpoint(input.source, {
+    side: "source",
+    environment,
+    problems,
+  });
+  const target = await resolveInputEndpoint(input.target, {
+    side: "target",
+    environment,
+    problems,
+  });
   return { source, target, databases: { include, exclude, map } };
 }
 
-async function readEndpoint(
+async function resolveInputEndpoint(
   url: string | Endpoint,
   { side, path = side, environment = emptyEnvironment, problems }: {
     readonly side: Side;
@@ -278,7 +286,7 @@ async function readReplication(
     slotTimeoutMs: input.slotTimeoutMs,
     sourceFromTarget: sourceFromTarget === undefined
       ? undefined
-      : await readEndpoint(sourceFromTarget, {
+      : await resolveInputEndpoint(sourceFromTarget, {
         side: "source",
         path: "sourceFromTarget",
         environment: credentialsOf(input.environment),

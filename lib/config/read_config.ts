@@ -76,7 +76,7 @@ export function readConfig(text: string, { name, lookUp }: ReadConfigOptions): C
   if (unreadable.length > 0) return { config: undefined, problems: unreadable };
   const parsed = configSchema.safeParse(value);
   if (!parsed.success) {
-    const problems = parsed.error.issues.flatMap((issue) => issueProblems(issue, { value, place }));
+    const problems = parsed.error.issues.flatMap((issue) => describeIssue(issue, { value, place }));
     return { config: undefined, problems: inOrder(problems, name) };
   }
   const reader = new DocumentReader(parsed.data, { place, lookUp });
@@ -221,10 +221,10 @@ function syntaxProblem({ message, line, column }: TomlSyntaxError, name: string)
   return { path: `${name}:${line}`, message: `is not valid TOML: ${message} (column ${column})` };
 }
 
-type Issue = z.core.$ZodIssue;
+type SchemaIssue = z.core.$ZodIssue;
 
-function issueProblems(
-  issue: Issue,
+function describeIssue(
+  issue: SchemaIssue,
   { value, place }: { readonly value: unknown; readonly place: Place },
 ): readonly Problem[] {
   const path = issue.path.map((part) => typeof part === "number" ? part : String(part));
@@ -244,7 +244,7 @@ function issueProblems(
   return [{ path: place(path), message: issueMessage(issue, valueAt(value, path)) }];
 }
 
-function issueMessage(issue: Issue, value: unknown): string {
+function issueMessage(issue: SchemaIssue, value: unknown): string {
   if (issue.code === "invalid_type") {
     if (value === undefined) return "is missing";
     return `is ${describe(value)}, must be ${typeNames[issue.expected] ?? issue.expected}`;

@@ -84,7 +84,7 @@ type Keys = {
   [Name in ConfigName as SnakeCase<Name>]: z.ZodOptional<KeySchema<OptionTable[Name]["kind"]>>;
 };
 
-function keySchema(option: Option): z.ZodType {
+function optionSchema(option: Option): z.ZodType {
   switch (option.kind) {
     case "integer":
       return z.int().min(option.min).max(option.max);
@@ -104,7 +104,7 @@ const keys = Object.fromEntries(
   allOptions.flatMap(({ name, option }) =>
     option.config === undefined ? [] : [[
       keyOf(name),
-      keySchema(option).optional().meta({
+      optionSchema(option).optional().meta({
         description: option.config.description,
         examples: [option.config.example],
       }),

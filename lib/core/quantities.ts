@@ -4,6 +4,9 @@
  * @module
  */
 
+/** A megabyte, as PostgreSQL counts: 1024 * 1024 bytes. */
+export const megabyte: number = 1 << 20;
+
 const units = ["B", "kB", "MB", "GB", "TB", "PB"] as const;
 
 /** Formats bytes as PostgreSQL does (1 kB = 1024 B): `1.5 GB`. */

@@ -31,7 +31,7 @@ export interface ShopLoadCounts {
 }
 
 type Counters = { -readonly [key in keyof ShopLoadCounts]: ShopLoadCounts[key] };
-type Session = postgres.Sql;
+type DemoSession = postgres.Sql;
 
 /** Rows written by a step. */
 interface Written {
@@ -44,7 +44,7 @@ interface Written {
  * Transactions of the shop's application. Together they insert, update (including keys and rows
  * that move to another partition), delete (including cascades), use savepoints and roll back.
  */
-const STEPS: readonly ((sql: Session) => Promise<Written>)[] = [
+const STEPS: readonly ((sql: DemoSession) => Promise<Written>)[] = [
   placeOrder,
   placeOrder,
   payOrder,
@@ -102,11 +102,11 @@ export class ShopLoad implements AsyncDisposable {
   async #run(pauseMs: number): Promise<void> {
     const signal = this.#stopping.signal;
     while (!signal.aborted) {
-      const sql = openSession(this.#url);
+      const sql = openDemoSession(this.#url);
       let connected = true;
       while (connected && !signal.aborted) {
         connected = await this.#transaction(sql);
-        await pause(connected ? pauseMs : 100, signal);
+        await pauseUnlessAborted(connected ? pauseMs : 100, signal);
       }
       // after a broken connection, end() would always wait for its timeout
       await sql.end({ timeout: connected ? 5 : 0 });
@@ -118,7 +118,7 @@ export class ShopLoad implements AsyncDisposable {
    * use `sql.begin()`: on a lost connection it writes ROLLBACK to a null socket from a timer, where
    * the error cannot be caught.
    */
-  async #transaction(sql: Session): Promise<boolean> {
+  async #transaction(sql: DemoSession): Promise<boolean> {
     try {
       await sql.unsafe("BEGIN").simple();
       const written = await pick(STEPS)(sql);
@@ -143,7 +143,7 @@ export class ShopLoad implements AsyncDisposable {
   }
 }
 
-function openSession(url: string): Session {
+function openDemoSession(url: string): DemoSession {
   return postgres(url, {
     max: 1,
     onnotice: () => {},
@@ -174,7 +174,7 @@ export function startShopLoad(url: string, options: ShopLoadOptions = {}): ShopL
   return new ShopLoad(url, options);
 }
 
-async function placeOrder(sql: Session): Promise<Written> {
+async function placeOrder(sql: DemoSession): Promise<Written> {
   const [order] = await sql<{ id: string }[]>`
     INSERT INTO shop.orders (customer_id, note)
     SELECT id, ${Math.random() < 0.3 ? "as quick as you can\n\\." : null}
@@ -195,28 +195,28 @@ async function placeOrder(sql: Session): Promise<Written> {
   return { inserted: 1 + items.count + (declined ? 0 : payment.count) };
 }
 
-async function payOrder(sql: Session): Promise<Written> {
+async function payOrder(sql: DemoSession): Promise<Written> {
   const orders = await sql`
     UPDATE shop.orders SET status = 'paid', total = shop.order_total(id), invoice = nextval('shop.invoice_number')
     WHERE id IN (SELECT id FROM shop.orders WHERE status = 'new' ORDER BY id DESC LIMIT 3) AND status = 'new'`;
   return { updated: orders.count };
 }
 
-async function shipOrder(sql: Session): Promise<Written> {
+async function shipOrder(sql: DemoSession): Promise<Written> {
   const orders = await sql`
     UPDATE shop.orders SET status = 'shipped'
     WHERE id IN (SELECT id FROM shop.orders WHERE status = 'paid' LIMIT 5) AND status = 'paid'`;
   return { updated: orders.count };
 }
 
-async function moveOrderToAnotherMonth(sql: Session): Promise<Written> {
+async function moveOrderToAnotherMonth(sql: DemoSession): Promise<Written> {
   const orders = await sql`
     UPDATE shop.orders SET ordered_at = ordered_at + interval '31 days'
     WHERE id = (SELECT floor(random() * max(id))::bigint FROM shop.orders)`;
   return { updated: orders.count };
 }
 
-async function renameCart(sql: Session): Promise<Written> {
+async function renameCart(sql: DemoSession): Promise<Written> {
   const carts = await sql`
     UPDATE shop.carts SET session_id = ${crypto.randomUUID()}, content = content || '[null]'
     WHERE session_id = (SELECT session_id FROM shop.carts WHERE jsonb_array_length(content) < 9 LIMIT 1)`;
@@ -225,7 +225,7 @@ async function renameCart(sql: Session): Promise<Written> {
   return { inserted: fresh.count };
 }
 
-async function newCustomer(sql: Session): Promise<Written> {
+async function newCustomer(sql: DemoSession): Promise<Written> {
   const id = crypto.randomUUID();
   // circular foreign keys: the address references the customer, whose default is the address
   await sql`
@@ -239,7 +239,7 @@ async function newCustomer(sql: Session): Promise<Written> {
   return { inserted: 2 };
 }
 
-async function forgetCustomer(sql: Session): Promise<Written> {
+async function forgetCustomer(sql: DemoSession): Promise<Written> {
   const customers = await sql`
     DELETE FROM shop.customers WHERE id = (
       SELECT id FROM shop.customers AS c WHERE email LIKE '%example.org'
@@ -249,7 +249,7 @@ async function forgetCustomer(sql: Session): Promise<Written> {
   return { deleted: customers.count };
 }
 
-async function writeReview(sql: Session): Promise<Written> {
+async function writeReview(sql: DemoSession): Promise<Written> {
   const reviews = await sql`
     INSERT INTO shop.reviews (product_id, customer_id, stars, body)
     SELECT p.id, c.id, 1 + p.id % 5, ${"tab\there, backslash \\ there"}
@@ -259,21 +259,21 @@ async function writeReview(sql: Session): Promise<Written> {
   return { inserted: reviews.count };
 }
 
-async function changePrice(sql: Session): Promise<Written> {
+async function changePrice(sql: DemoSession): Promise<Written> {
   const products = await sql`
     UPDATE shop.products SET price = price + 1, stock = stock - 1, description = description || '!'
     WHERE id = (SELECT 1000 + floor(random() * count(*))::bigint FROM shop.products)`;
   return { updated: products.count };
 }
 
-async function trackEvents(sql: Session): Promise<Written> {
+async function trackEvents(sql: DemoSession): Promise<Written> {
   const events = await sql`
     INSERT INTO audit.events (kind, payload, client, took)
     SELECT 'load', decode(repeat(md5(random()::text), 20), 'hex'), '::1', '5 ms' FROM generate_series(1, 10)`;
   return { inserted: events.count };
 }
 
-async function cleanUpLog(sql: Session): Promise<Written> {
+async function cleanUpLog(sql: DemoSession): Promise<Written> {
   const events = await sql`
     DELETE FROM audit.events WHERE id IN (SELECT id FROM audit.events ORDER BY id LIMIT 3)`;
   return { deleted: events.count };
@@ -283,7 +283,7 @@ function pick<T>(values: readonly T[]): T {
   return values[Math.floor(Math.random() * values.length)]!;
 }
 
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
+async function pauseUnlessAborted(ms: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted || ms <= 0) return;
   await new Promise<void>((resolve) => {
     const done = () => {

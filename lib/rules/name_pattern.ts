@@ -166,13 +166,13 @@ export function readRulePattern(text: string): Reading<TablePattern> {
 
 /** Parses a single part with wildcards, such as a database name; a dot is an ordinary character. */
 export function readPartPattern(text: string): Reading<PartPattern> {
-  const { fields, problem } = split(text, "");
+  const { fields, problem } = splitOutsideQuotes(text, "");
   if (problem !== undefined) return { problem };
   return part(fields[0] ?? [""], text);
 }
 
 function readParts(text: string): Reading<readonly PartPattern[]> {
-  const { fields, problem } = split(text.trim(), ".");
+  const { fields, problem } = splitOutsideQuotes(text.trim(), ".");
   if (problem !== undefined) return { problem };
   const parts: PartPattern[] = [];
   for (const field of fields) {
@@ -221,7 +221,7 @@ export function quotedPattern(text: string): string {
 }
 
 /** Splits at separators outside quotes; each field is the list of texts around its wildcards. */
-function split(
+function splitOutsideQuotes(
   text: string,
   separator: string,
 ): { readonly fields: readonly (readonly string[])[]; readonly problem?: string } {

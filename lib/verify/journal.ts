@@ -79,7 +79,7 @@ export class VerifyJournal {
 
   /** The results for a table, unless its definition has changed. */
   find(database: string, comparison: Comparison): KnownTable | undefined {
-    const known = this.#known.get(keyOf(database, comparison));
+    const known = this.#known.get(comparisonKey(database, comparison));
     if (known === undefined || known.line.shape !== shapeOf(comparison)) return undefined;
     return {
       since: known.line.since ?? undefined,
@@ -108,7 +108,7 @@ export class VerifyJournal {
   ): void {
     this.#append({
       kind: "table",
-      table: keyOf(database, comparison),
+      table: comparisonKey(database, comparison),
       shape: shapeOf(comparison),
       since: since ?? null,
       chunks: chunks.map(({ lower, upper, thresholds, slices }) => ({
@@ -132,7 +132,7 @@ export class VerifyJournal {
     if (!isEqual(outcome)) return;
     this.#append({
       kind: "chunk",
-      table: keyOf(database, comparison),
+      table: comparisonKey(database, comparison),
       chunk,
       rows: outcome.source.rows,
       sum: String(outcome.source.sum),
@@ -161,7 +161,7 @@ function isEqual({ differences, more, unsettled, repaired }: ChunkOutcome): bool
   return differences.length === 0 && !more && unsettled === 0 && repaired === 0;
 }
 
-function keyOf(database: string, comparison: Comparison): string {
+function comparisonKey(database: string, comparison: Comparison): string {
   return JSON.stringify([database, tableKey(comparison)]);
 }
 

@@ -20,7 +20,9 @@ export function nameSetAside(
     ...section,
     differences: section.differences.map((difference) => {
       const object = objects.find((each) => isOf(each, difference));
-      return object === undefined ? difference : { ...difference, ...wordsOf(object, difference) };
+      return object === undefined
+        ? difference
+        : { ...difference, ...reasonWords(object, difference) };
     }),
   }));
 }
@@ -42,7 +44,7 @@ export function nameUnfilled(
   });
 }
 
-function wordsOf(
+function reasonWords(
   object: SetAsideObject,
   { message }: StructureDifference,
 ): Pick<StructureDifference, "message" | "remedy" | "setAside"> {

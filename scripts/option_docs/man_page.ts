@@ -6,7 +6,7 @@ import {
   optionsOf,
   usageOf,
 } from "../../lib/config/internal.ts";
-import { commands } from "../../lib/cli/grammar/commands.ts";
+import { commandDescriptions } from "../../lib/cli/grammar/commands.ts";
 import { exitCodesHelp } from "../../lib/cli/grammar/help.ts";
 import { programName } from "../../lib/cli/grammar/program.ts";
 import { toolVersion } from "../../lib/core/internal.ts";
@@ -32,7 +32,7 @@ export function manPage(): string {
 }
 
 function commandLines(name: CommandName): string[] {
-  const { description, commandArguments } = commands[name];
+  const { description, commandArguments } = commandDescriptions[name];
   const usage = [name, ...commandArguments.map((each) => each.usage)].join(" ");
   return [
     `.SS ${escape(usage)}`,

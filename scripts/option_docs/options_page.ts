@@ -8,7 +8,7 @@ import {
   optionsOf,
   usageOf,
 } from "../../lib/config/internal.ts";
-import { commands } from "../../lib/cli/grammar/commands.ts";
+import { commandDescriptions } from "../../lib/cli/grammar/commands.ts";
 import { programName } from "../../lib/cli/grammar/program.ts";
 
 const intro = `# Commands and options
@@ -26,7 +26,7 @@ export function optionsPage(): string {
 }
 
 function commandSection(name: CommandName): string {
-  const { description, commandArguments } = commands[name];
+  const { description, commandArguments } = commandDescriptions[name];
   const usage = ["", ...commandArguments.map((each) => each.usage)].join(" ");
   const groups = optionGroups.map(([group]) => groupSection(name, group));
   return `## ${name}\n\n\`${programName} ${name}${usage} [options]\`\n\n${

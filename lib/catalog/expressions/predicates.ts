@@ -59,7 +59,7 @@ export async function checkPredicate(
     };
   } catch (error) {
     if (!(error instanceof ServerError)) throw error;
-    return { problem: error.serverMessage.message, remedy: remedyFor(error) };
+    return { problem: error.serverMessage.message, remedy: predicateRemedy(error) };
   } finally {
     // if ROLLBACK fails, the connection is lost
     await session.execute("ROLLBACK").catch(() => {});
@@ -116,7 +116,7 @@ const unqualified: ReadonlySet<string> = new Set([
   SqlState.undefinedObject,
 ]);
 
-function remedyFor({ sqlState, serverMessage: { hint } }: ServerError): string | undefined {
+function predicateRemedy({ sqlState, serverMessage: { hint } }: ServerError): string | undefined {
   if (!unqualified.has(sqlState)) return hint;
   return "qualify all names except the table's own columns with their schema, such as public.users" +
     (hint === undefined ? "" : `; hint from the server: ${hint}`);

@@ -80,17 +80,17 @@ interface Word {
 export function findNames(body: string, names: UserNames): BodyNames {
   const unqualified = new Map<string, UnqualifiedName>();
   const calls: QualifiedCall[] = [];
-  scan(body, { names, unqualified, calls });
+  scanBody(body, { names, unqualified, calls });
   return { unqualified: [...unqualified.values()], calls };
 }
 
-interface Found {
+interface FoundNames {
   readonly names: UserNames;
   readonly unqualified: Map<string, UnqualifiedName>;
   readonly calls: QualifiedCall[];
 }
 
-function scan(body: string, found: Found): void {
+function scanBody(body: string, found: FoundNames): void {
   const words = readWords(body);
   const temporary = commonTableNames(words);
   words.forEach((word, at) => {
@@ -188,10 +188,10 @@ function scanLiteral(
     readonly after: readonly Word[];
     readonly opened: boolean;
   },
-  found: Found,
+  found: FoundNames,
 ): void {
   if (/^\s*(?:select|with|insert|update|delete|table|values|execute|call|do)\b/i.test(text)) {
-    return scan(text, found);
+    return scanBody(text, found);
   }
   const asRelation = after[0]?.text === "::" && after[1]?.text === "regclass" ||
     opened && before !== undefined && takesRelation.has(before.text);
@@ -204,7 +204,7 @@ function scanLiteral(
 function note(
   name: string,
   known: ReadonlyMap<string, readonly string[]>,
-  { unqualified }: Found,
+  { unqualified }: FoundNames,
 ): void {
   const schemas = known.get(name);
   if (schemas !== undefined) unqualified.set(name, { name, schemas });

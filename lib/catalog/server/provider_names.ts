@@ -19,7 +19,7 @@ const providerDatabases: ReadonlySet<string> = new Set([
 ]);
 
 /** Roles reserved for providers. Objects that they own in a new database are not user objects. */
-const providerRoles: readonly string[] = [
+const providerRoleNames: readonly string[] = [
   "rdsadmin",
   "rds_superuser",
   "cloudsqladmin",
@@ -54,5 +54,5 @@ export function isProviderDatabase(name: string): boolean {
 
 /** Names of the roles that belong to providers. */
 export function listProviderRoles(): readonly string[] {
-  return providerRoles;
+  return providerRoleNames;
 }

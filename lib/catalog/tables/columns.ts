@@ -82,7 +82,7 @@ export async function readColumns(
 ): Promise<ReadonlyMap<number, readonly TableColumn[]>> {
   const oids = textArray(tableOids.map(String));
   const [types, rows] = await Promise.all([
-    readTypes(session, oids),
+    readTypeFacts(session, oids),
     session.query<ColumnRow>(columnStatement, [oids], { resultBytes: catalogResultBytes }),
   ]);
   const byTable = new Map<number, TableColumn[]>();
@@ -99,7 +99,10 @@ export async function readColumns(
   return byTable;
 }
 
-async function readTypes(session: Session, oids: string): Promise<ReadonlyMap<number, TypeFacts>> {
+async function readTypeFacts(
+  session: Session,
+  oids: string,
+): Promise<ReadonlyMap<number, TypeFacts>> {
   const rows = await session.query<TypeRow>(typeStatement, [oids]);
   return new Map(rows.map((row) => [row.oid, {
     name: row.name,

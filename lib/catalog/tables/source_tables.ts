@@ -183,7 +183,7 @@ const dependentsStatement = `
     JOIN relation AS other ON other.oid = edge.relation
    ORDER BY edge.kind, edge.schema, edge.name, edge.detail, other_schema, other_name`;
 
-type TableRow = {
+type SourceTableRow = {
   readonly schema: string;
   readonly name: string;
   readonly oid: number;
@@ -225,7 +225,7 @@ export async function readSourceTables(session: Session): Promise<SourceDatabase
   // sent together, the queries cost one round trip
   const [{ name }, tables, parentRows, needRows, columnRows, keys, dependents] = await Promise.all([
     session.queryOne<{ name: string }>("SELECT pg_catalog.current_database() AS name"),
-    session.query<TableRow>(tablesStatement, [], { resultBytes: catalogResultBytes }),
+    session.query<SourceTableRow>(tablesStatement, [], { resultBytes: catalogResultBytes }),
     session.query<NamedRow>(parentsStatement),
     session.query<NamedRow>(needsStatement),
     session.query<ColumnsRow>(columnsStatement, [], { resultBytes: catalogResultBytes }),

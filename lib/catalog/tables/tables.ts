@@ -95,7 +95,7 @@ const statement = `
           OR ${notOfExtension("pg_class", "c.oid")})
    ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;
 
-type TableRow = {
+type CatalogTableRow = {
   readonly schema: string;
   readonly name: string;
   readonly oid: number;
@@ -123,7 +123,9 @@ type TableRow = {
  * Inside a transaction the result is as of its snapshot, except sizes.
  */
 export async function listTables(session: Session): Promise<readonly Table[]> {
-  const rows = await session.query<TableRow>(statement, [], { resultBytes: catalogResultBytes });
+  const rows = await session.query<CatalogTableRow>(statement, [], {
+    resultBytes: catalogResultBytes,
+  });
   const columns = await readColumns(session, rows.map(({ oid }) => oid));
   const hazards = await readPlanningHazards(session, { trusting: true });
   return rows.map((row) => ({

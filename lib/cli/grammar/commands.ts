@@ -52,7 +52,7 @@ export interface CommandArgument {
 }
 
 /** Every command, in the order of the overview. */
-export const commands: Readonly<Record<CommandName, CommandDescription>> = {
+export const commandDescriptions: Readonly<Record<CommandName, CommandDescription>> = {
   validate: {
     summary: "check everything that could fail later; read-only",
     description:

@@ -5,7 +5,7 @@ import {
   type NamedOption,
   optionsOf,
 } from "../../config/internal.ts";
-import { commands, type Shell } from "./commands.ts";
+import { commandDescriptions, type Shell } from "./commands.ts";
 import { programName } from "./program.ts";
 
 interface CompletionOption {
@@ -42,8 +42,8 @@ export function completionScript(shell: Shell): string {
 function describeCommands(): readonly CompletionCommand[] {
   const described = commandNames.map((name): CompletionCommand => ({
     name,
-    description: commands[name].summary,
-    words: commands[name].commandArguments[0]?.words ?? [],
+    description: commandDescriptions[name].summary,
+    words: commandDescriptions[name].commandArguments[0]?.words ?? [],
     options: optionsOf(name).map((each) =>
       completionOption(each, describeOption(each.option, name))
     ),

@@ -9,7 +9,7 @@ import {
   usageOf,
 } from "../../config/internal.ts";
 import { toolVersion } from "../../core/internal.ts";
-import { commands } from "./commands.ts";
+import { commandDescriptions } from "./commands.ts";
 import { overviewHelp } from "./help.ts";
 import { programName } from "./program.ts";
 
@@ -48,7 +48,7 @@ function addCommand(
   program: AnyCommand,
   { name, onCommand }: { readonly name: CommandName; readonly onCommand: OnCommand },
 ): void {
-  const { summary, description, notes, commandArguments } = commands[name];
+  const { summary, description, notes, commandArguments } = commandDescriptions[name];
   const command: AnyCommand = program.command(name)
     .summary(summary)
     .description(description)

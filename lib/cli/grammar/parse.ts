@@ -144,7 +144,7 @@ function checkCommand(program: Grammar, args: readonly string[]): readonly Probl
   }
   if (["-h", "--help", "-V", "--version"].includes(first)) return undefined;
   const later = args.find((each) => names.includes(each));
-  const flag = flagOf(first);
+  const flag = flagPart(first);
   return [{
     path: flag,
     message: `options come after the command: ${later ?? "init"} ${flag} …`,
@@ -186,7 +186,7 @@ function withoutUnknownOptions(
       kept.push(...args.slice(at));
       break;
     }
-    const flag = flagOf(arg);
+    const flag = flagPart(arg);
     const takesValue = flags.get(flag);
     const isShortGroup = /^-\w.+/.test(arg) && flags.has(arg.slice(0, 2));
     if (!arg.startsWith("-") || arg === "-" || takesValue !== undefined || isShortGroup) {
@@ -211,11 +211,11 @@ function withoutUnknownOptions(
   return { kept, unknown };
 
   function isFlag(text: string): boolean {
-    return flags.has(flagOf(text));
+    return flags.has(flagPart(text));
   }
 }
 
 /** `--jobs=4` → `--jobs`: the value may be a secret. */
-function flagOf(arg: string): string {
+function flagPart(arg: string): string {
   return /^(--?[^=]*)/.exec(arg)?.[1] ?? arg;
 }

@@ -1,4 +1,5 @@
 import {
+  megabyte,
   parseBytes,
   parseDuration,
   type Problem,
@@ -17,8 +18,6 @@ import {
 import type { RawOptions } from "../grammar/grammar.ts";
 import { splitNames } from "./split_names.ts";
 
-/** A megabyte. */
-export const megabyte: number = 1 << 20;
 /** Below this per second a copy would never finish. */
 const minRate = 64 * 1024;
 const minDurationMs = 100;

@@ -16,7 +16,7 @@ export async function reportFileProblem(path: string): Promise<string | undefine
     await Deno.remove(await newFileBeside(place.path, ""));
     return undefined;
   } catch (error) {
-    return `"${path}" cannot be written: ${reasonOf(error, dirname(resolve(path)))}`;
+    return `"${path}" cannot be written: ${folderProblem(error, dirname(resolve(path)))}`;
   }
 }
 
@@ -67,7 +67,7 @@ async function newFileBeside(path: string, text: string): Promise<string> {
   return name;
 }
 
-function reasonOf(error: unknown, folder: string): string {
+function folderProblem(error: unknown, folder: string): string {
   if (error instanceof Deno.errors.NotFound) return `directory "${folder}" does not exist`;
   if (error instanceof Deno.errors.NotADirectory) return `"${folder}" is not a directory`;
   if (error instanceof Deno.errors.NotCapable) {

@@ -32,12 +32,12 @@ const maxSequences = 5;
 export function statusLines(report: StatusReport, options: TableOptions): string[] {
   const style = makeStyle(options.color);
   return [
-    serverLine("source", report.source, style) +
+    serverStatusLine("source", report.source, style) +
     (report.wal === null ? "" : `, WAL at ${report.wal.lsn}` +
       (report.wal.bytesPerSecond === null
         ? ""
         : ` and ${formatBytes(report.wal.bytesPerSecond)}/s`)),
-    serverLine("target", report.target, style),
+    serverStatusLine("target", report.target, style),
     ...report.databases.flatMap((database) => databaseLines(database, { style, options })),
     ...findingLines(report.findings, style),
     "",
@@ -65,7 +65,7 @@ export function watchLine({ at, databases, findings }: StatusReport): string[] {
   return [...lines, ...problems];
 }
 
-function serverLine(side: string, server: ServerStatus, style: Style): string {
+function serverStatusLine(side: string, server: ServerStatus, style: Style): string {
   const url = printable(server.url);
   return server.reachable
     ? `${side}  ${url}  PostgreSQL ${server.version}`

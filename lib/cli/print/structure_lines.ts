@@ -37,11 +37,14 @@ function sectionLines(section: VerifiedSection, style: Style): string[] {
     `  ${words} ${style.bold(section.section)}: ${
       verdict === "different" ? `${formatCount(differences.length)} of ` : ""
     }${formatCount(compared)} compared${reason === undefined ? "" : `; ${printable(reason)}`}`,
-    ...differences.flatMap((difference) => differenceLines(difference, style)),
+    ...differences.flatMap((difference) => objectDifferenceLines(difference, style)),
   ];
 }
 
-function differenceLines({ object, message, remedy }: ObjectDifference, style: Style): string[] {
+function objectDifferenceLines(
+  { object, message, remedy }: ObjectDifference,
+  style: Style,
+): string[] {
   return [
     `    ${style.red("✗")} ${printable(`${object}: ${message}`)}`,
     ...(remedy === undefined ? [] : [style.dim(`        → ${printable(remedy)}`)]),

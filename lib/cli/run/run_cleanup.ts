@@ -68,7 +68,7 @@ function itemRow({ kind, side, database, name, state, detail }: CleanupItem): st
   ];
 }
 
-const columns = [
+const tableColumns = [
   { title: "Side" },
   { title: "Database", narrow: "cut" },
   { title: "What" },
@@ -82,7 +82,7 @@ export function cleanupPlanLines(plan: CleanupPlan, options: TableOptions): stri
   return [
     ...(plan.items.length === 0
       ? ["Nothing of this tool exists between these servers."]
-      : renderTable(columns, plan.items.map(itemRow), options)),
+      : renderTable(tableColumns, plan.items.map(itemRow), options)),
     ...sideLines(plan, options),
     ...(plan.items.length === 0 ? [] : [
       "",

@@ -86,7 +86,7 @@ function printInitResult(
       const { plan } = result;
       if (output.json) printJson(terminal, plan);
       else {
-        const decisions = asksNothing(rules) ? [] : decisionLines(decisionsOf(plan), size);
+        const decisions = asksNothing(rules) ? [] : decisionLines(databaseDecisions(plan), size);
         printResult(terminal, [...initPlanLines(plan, size), ...decisions]);
       }
       return ExitCode.success;
@@ -141,14 +141,14 @@ async function confirmPlan(
     const size = tableOptions(terminal.stderr);
     const lines = [
       ...initPlanLines(plan, size),
-      ...(asksNothing(rules) ? [] : exceptionLines(decisionsOf(plan), size)),
+      ...(asksNothing(rules) ? [] : exceptionLines(databaseDecisions(plan), size)),
     ];
     printLines(terminal.stderr, [...lines, ""]);
   }
   return yes || await askYesNo("Start?", { terminal, signal: run.signal });
 }
 
-function decisionsOf({ databases }: InitPlan): readonly DatabaseDecisions[] {
+function databaseDecisions({ databases }: InitPlan): readonly DatabaseDecisions[] {
   return databases.map(({ source, decisions, notes }) => ({
     database: source,
     tables: decisions,

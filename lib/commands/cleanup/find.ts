@@ -110,7 +110,7 @@ export async function findOnTarget(
       }
     }
     full.set(database, new Set((await listFullTables(inside)).map((table) => tableKey(table))));
-    const ledger = await readLedger(inside, database);
+    const ledger = await findLedger(inside, database);
     if (ledger !== undefined) ledgers.push(ledger);
     const cutover = await findCutover(inside, { database, side: "target" });
     if (cutover !== undefined) cutovers.push(cutover);
@@ -141,7 +141,7 @@ const ledgerStatement = `
 
 const runStatement = `SELECT document FROM ${ledgerSchema}.run`;
 
-async function readLedger(session: Session, database: string): Promise<FoundLedger | undefined> {
+async function findLedger(session: Session, database: string): Promise<FoundLedger | undefined> {
   const [ledger] = await session.query<{ has_run: boolean }>(ledgerStatement);
   if (ledger === undefined) return undefined;
   // a view of another role in its place would run that role's code when a superuser reads it

@@ -58,7 +58,7 @@ export class SourceAtSnapshot implements AsyncDisposable {
     const [sourceKinds, targetKinds, tables] = await Promise.all([
       countKinds(this.#session),
       countKinds(targetSession),
-      listTables(this.#session),
+      listTableNames(this.#session),
     ]);
     const compared: ComparedTable[] = [];
     for (const table of tables) {
@@ -108,7 +108,7 @@ interface Name {
 const userSchemas = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
 
 /** Logged tables that store rows themselves, which excludes partitioned parents. */
-async function listTables(session: Session): Promise<readonly Name[]> {
+async function listTableNames(session: Session): Promise<readonly Name[]> {
   return await session.query<Name & Record<string, unknown>>(`
     SELECT n.nspname AS schema, c.relname AS name
     FROM pg_catalog.pg_class c

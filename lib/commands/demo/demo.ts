@@ -9,6 +9,7 @@ import {
   ExitCode,
   formatBytes,
   lsnDistance,
+  megabyte,
   plural,
   ReplicatorError,
 } from "../../core/internal.ts";
@@ -86,7 +87,6 @@ export interface DemoReport {
 }
 
 const database = "shop";
-const megabyte = 1 << 20;
 
 /**
  * Starts two servers, fills one, copies it to the other under write load, compares both and removes

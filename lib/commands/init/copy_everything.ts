@@ -83,7 +83,7 @@ export async function copyEverything(
       } catch (error) {
         if (signal.aborted || endsRun(error)) throw error;
         failures.push({ database, error });
-        reportFailure(work, failures);
+        reportFailures(work, failures);
       }
     }
     for (const stream of streams) await stream.catchUp();
@@ -100,7 +100,7 @@ export async function copyEverything(
 }
 
 /** Reports a failed database immediately if other databases are still to be copied. */
-function reportFailure(
+function reportFailures(
   { planning, recorder }: InitWork,
   failures: readonly DatabaseFailure[],
 ): void {

@@ -12,7 +12,7 @@ import type { ServerPair } from "../shared/server_pair.ts";
 import type { DatabasePlanning } from "../shared/database_plan.ts";
 import { accessTo } from "../shared/replication_setup.ts";
 import type { InitOptions, RunContext } from "../shared/run.ts";
-import { type Examination, examine } from "../validate/validate.ts";
+import { type Examination, examineServers } from "../validate/validate.ts";
 
 /** Runs `validate`, and throws one error with all failures. */
 export async function requirePrerequisites(
@@ -20,7 +20,7 @@ export async function requirePrerequisites(
   place: { readonly sides: ServerPair; readonly run: RunContext },
 ): Promise<Examination> {
   const { sides: { target }, run: { signal } } = place;
-  const examination = await examine({
+  const examination = await examineServers({
     ...options,
     jobs: options.copy.jobs,
     resume: options.resume ? "yes" : "no",

@@ -68,7 +68,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
 
   const syncSettings = (
     { options, rules, sourceFromTarget }: Pick<RunnableJob, "rules" | "sourceFromTarget"> & {
-      readonly options: ReplicationOptions;
+      readonly options: ReplicationJobOptions;
     },
   ): SyncSettings => ({
     identity: options.replica_identity ?? optionDefaults.replicaIdentity,
@@ -197,7 +197,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
 
 type OptionsOf<Command extends JobCommand> = Extract<JobSpec, { command: Command }>["options"];
 
-type ReplicationOptions = Pick<
+type ReplicationJobOptions = Pick<
   OptionsOf<"init">,
   "replica_identity" | "slot_timeout_seconds" | "subscription_passfile"
 >;

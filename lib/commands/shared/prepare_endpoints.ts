@@ -56,11 +56,11 @@ function lockWaitEvents(events: EventSink): LockWaitSink {
     }
     reported.set(key, (known ?? new Set()).add(wait.processId));
     if (known !== undefined) return;
-    events({ kind: "info", message: `${where}: ${describeLockWait(wait)} (${remedyFor(wait)})` });
+    events({ kind: "info", message: `${where}: ${describeLockWait(wait)} (${lockRemedy(wait)})` });
   };
 }
 
-function remedyFor({ side, blockers }: LockWait): string {
+function lockRemedy({ side, blockers }: LockWait): string {
   const pids = blockers.map(({ processId }) => processId).filter((pid) => pid !== 0);
   if (pids.length === 0) return "commit or roll back the prepared transaction";
   const statements = pids.map((pid) => `SELECT pg_catalog.pg_terminate_backend(${pid});`);

@@ -8,7 +8,7 @@ import { streamStates } from "../../replication/internal.ts";
 import type { StatusReport, StreamStatus } from "./report.ts";
 
 /** A sample whose value is null if it is unknown. */
-type Reading = Pick<MetricSample, "labels"> & { readonly value: number | null };
+type MetricReading = Pick<MetricSample, "labels"> & { readonly value: number | null };
 
 /** The report in the Prometheus text format, without the values that are unknown. */
 export function prometheusMetrics(report: StatusReport): string {
@@ -176,14 +176,14 @@ function databaseMetrics({ databases }: StatusReport): Metric[] {
   ];
 }
 
-function gauge(name: string, help: string, readings: readonly Reading[]): Metric {
+function gauge(name: string, help: string, readings: readonly MetricReading[]): Metric {
   return { name, type: "gauge", help, samples: known(readings) };
 }
 
-function counter(name: string, help: string, readings: readonly Reading[]): Metric {
+function counter(name: string, help: string, readings: readonly MetricReading[]): Metric {
   return { name, type: "counter", help, samples: known(readings) };
 }
 
-function known(readings: readonly Reading[]): readonly MetricSample[] {
+function known(readings: readonly MetricReading[]): readonly MetricSample[] {
   return readings.flatMap(({ labels, value }) => value === null ? [] : [{ labels, value }]);
 }

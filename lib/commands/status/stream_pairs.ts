@@ -58,7 +58,7 @@ export function pairDatabases(
     const scopeComment = findScopeComment(targetFacts, name) ??
       facts?.publications.find((each) => each.name === name)?.scopeComment;
     if (parts === undefined || isForeign(scopeComment, readings)) continue;
-    if (!isSelected(places.source ?? places.target, selection)) continue;
+    if (!isSelectedDatabase(places.source ?? places.target, selection)) continue;
     // a slot without a subscription belongs to the database that its publication names
     const onTarget = places.target ?? scopeComment?.target.database;
     const key = JSON.stringify([places.source, onTarget]);
@@ -74,7 +74,7 @@ export function pairDatabases(
   return [...pairs.values()].sort((a, b) => (a.source ?? "") < (b.source ?? "") ? -1 : 1);
 }
 
-function isSelected(
+function isSelectedDatabase(
   database: string | undefined,
   { include, exclude }: Pick<DatabaseSelection, "include" | "exclude">,
 ): boolean {

@@ -46,14 +46,14 @@ export async function removeFromStreams(
       ...scopeComment?.changedIdentities.filter((table) => leavingKeys.has(tableKey(table))) ?? [],
     );
     if (leaving.length === listed.length) {
-      await removeStream(stream, { from, to, signal });
+      await removeReplicationStream(stream, { from, to, signal });
       recorder.events({ kind: "info", message: `removed ${name}, which has no tables left` });
     } else await shrinkStream(stream, { leaving, from, to, signal });
   }
   return remembered;
 }
 
-async function removeStream(
+async function removeReplicationStream(
   { name, subscription, slot }: ReplicationStream,
   { from, to, signal }: {
     readonly from: Session;

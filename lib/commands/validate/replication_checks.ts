@@ -6,7 +6,7 @@ import { failIf, listNames, pass, warn } from "./check.ts";
 import type { ServerFacts, SourceDatabaseFacts } from "./facts.ts";
 import { replicationGrant, settingRemedy, walLevelRemedy } from "./remedies.ts";
 
-interface ReplicationOptions {
+interface ReplicationNeeds {
   /** Slots that sync needs. */
   readonly databases: number;
   readonly forSync: boolean;
@@ -15,7 +15,7 @@ interface ReplicationOptions {
 /** Can the source be replicated? Missing prerequisites are failures only for sync. */
 export function checkSourceReplication(
   { activity, provider, role }: Pick<ServerFacts, "activity" | "provider" | "role">,
-  { databases, forSync }: ReplicationOptions,
+  { databases, forSync }: ReplicationNeeds,
 ): readonly Check[] {
   const { settings } = activity;
   const checks: Check[] = [];
@@ -102,7 +102,7 @@ function checkSlotLimits(settings: ServerFacts["activity"]["settings"]): readonl
 /** Can the target subscribe? */
 export function checkTargetReplication(
   { activity, provider, role }: Pick<ServerFacts, "activity" | "provider" | "role">,
-  { databases, forSync }: ReplicationOptions,
+  { databases, forSync }: ReplicationNeeds,
 ): readonly Check[] {
   const checks: Check[] = [];
   for (

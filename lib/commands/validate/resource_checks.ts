@@ -86,7 +86,7 @@ export function checkTransactions(
       // younger ones are still active: creating a slot waits for them
       : failIf(forSync && firstPrepared.ageSeconds > forgottenAfterSeconds, prepared, {
         finding: `prepared and not committed: ${
-          listNames(preparedTransactions.map(describeTransaction))
+          listNames(preparedTransactions.map(describeOpenTransaction))
         }; they hold their locks, and a slot cannot be created before they end`,
         fix:
           `COMMIT PREPARED '${firstPrepared.gid}'; or ROLLBACK PREPARED '${firstPrepared.gid}'; in database ${firstPrepared.database}`,
@@ -98,7 +98,7 @@ export function checkTransactions(
     checks.push(warn(
       long,
       `long-running: ${
-        listNames(longTransactions.map(describeTransaction))
+        listNames(longTransactions.map(describeOpenTransaction))
       }; creating a slot waits for them, and their locks may block pg_dump`,
       `let them end, or SELECT pg_catalog.pg_terminate_backend(${firstLong.pid});`,
     ));
@@ -110,7 +110,7 @@ export function checkTransactions(
   return checks;
 }
 
-function describeTransaction(
+function describeOpenTransaction(
   { pid, gid, database, role, ageSeconds }: OpenTransaction,
 ): string {
   const name = pid === undefined || pid === null ? `'${gid}'` : `pid ${pid}`;

@@ -116,7 +116,7 @@ export async function executeValidate(
 ): Promise<ValidationReport> {
   const options = prepareEndpoints(given, run.events);
   await using sides = await connect(options, run);
-  return (await examine(options, { sides, run })).report;
+  return (await examineServers(options, { sides, run })).report;
 }
 
 /** Opens both servers as a step of the run. */
@@ -143,7 +143,7 @@ export interface Examination {
 }
 
 /** {@linkcode executeValidate} with open sessions. */
-export async function examine(
+export async function examineServers(
   options: ValidateOptions,
   { sides, run }: { readonly sides: ServerPair; readonly run: RunContext },
 ): Promise<Examination> {
@@ -205,7 +205,7 @@ async function checkEverything(
   { sides, run, search }: {
     readonly sides: ServerPair;
     readonly run: RunContext;
-    readonly search: Promise<ToolSearch>;
+    readonly search: Promise<FoundTool>;
   },
 ): Promise<Findings> {
   const { forSync, identity, restoreSearchPath, jobs, rules } = options;
@@ -311,11 +311,11 @@ async function checkIntermediaries(
 }
 
 /** The program that reads the schema, or why there is none. */
-type ToolSearch =
+type FoundTool =
   | { readonly tool: DumpTool }
   | { readonly tool: undefined; readonly reason: ReplicatorError };
 
-async function searchTool({ tools }: ValidateOptions, sides: ServerPair): Promise<ToolSearch> {
+async function searchTool({ tools }: ValidateOptions, sides: ServerPair): Promise<FoundTool> {
   try {
     return {
       tool: await findDumpTool({
@@ -330,7 +330,7 @@ async function searchTool({ tools }: ValidateOptions, sides: ServerPair): Promis
   }
 }
 
-function checkTool(found: ToolSearch): Check {
+function checkTool(found: FoundTool): Check {
   const subject = { id: "dump-tool", side: "both" } as const;
   if (found.tool !== undefined) return pass(subject, found.tool.description);
   const { message, remedy = "install PostgreSQL's client programs" } = found.reason;
@@ -430,7 +430,7 @@ async function checkSource(
   await using session = await openSession(withDatabase(sides.source.endpoint, database), {
     signal,
   });
-  const facts = withinScope(await readSourceDatabase(session), scope);
+  const facts = factsWithinScope(await readSourceDatabase(session), scope);
   const { role, majorVersion } = source;
   // other policies are decided, and reported, when the tables are published
   const strict = forSync && identity === "fail";
@@ -529,7 +529,7 @@ async function assessFollowing(
 }
 
 /** Excluded tables need not be readable or publishable. */
-function withinScope(
+function factsWithinScope(
   facts: SourceDatabaseFacts,
   scope: DatabaseScope | undefined,
 ): SourceDatabaseFacts {

@@ -167,12 +167,15 @@ async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
   const target = withDatabase(options.target, planned.target);
   await checkReachable(target, signal);
   const scope = await withStoredWindows(work, { source, target });
-  const structure = await recorder.step(() => structureOf({ source, target }, { ...work, scope }), {
-    step: "structure",
-    database: planned.source.name,
-    summarise: ({ sections }) =>
-      plural(sections.reduce((sum, { compared }) => sum + compared, 0), "object"),
-  });
+  const structure = await recorder.step(
+    () => compareDatabaseStructure({ source, target }, { ...work, scope }),
+    {
+      step: "structure",
+      database: planned.source.name,
+      summarise: ({ sections }) =>
+        plural(sections.reduce((sum, { compared }) => sum + compared, 0), "object"),
+    },
+  );
   const rows = await recorder.step(
     () =>
       compareRows({
@@ -212,7 +215,7 @@ async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
   };
 }
 
-async function structureOf(
+async function compareDatabaseStructure(
   endpoints: { readonly source: Endpoint; readonly target: Endpoint },
   { scope, signal }: DatabaseWork,
 ): Promise<StructureComparison & { readonly setAside: readonly SetAsideObject[] }> {

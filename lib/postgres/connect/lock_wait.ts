@@ -56,10 +56,12 @@ export type LockWaitSink = (wait: LockWait | LockWaitOver) => void;
  * psql, 10.0.0.7), idle in transaction for 14.0 s`.
  */
 export function describeLockWait({ object, mode, blockers }: LockWait): string {
-  return `waiting for ${mode} on ${object}, held by ${blockers.map(describeBlocker).join("; ")}`;
+  return `waiting for ${mode} on ${object}, held by ${
+    blockers.map(describeLockBlocker).join("; ")
+  }`;
 }
 
-function describeBlocker(
+function describeLockBlocker(
   { processId, role, application, client, state, transactionMs }: LockBlocker,
 ): string {
   if (processId === 0) return "a prepared transaction (see pg_prepared_xacts)";

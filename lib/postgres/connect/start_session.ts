@@ -99,7 +99,7 @@ function startupPacket(parameters: Readonly<Record<string, string>>): Uint8Array
   return packet;
 }
 
-interface Message {
+interface ReceivedMessage {
   readonly type: number;
   readonly body: Uint8Array;
 }
@@ -108,7 +108,7 @@ interface Message {
 class MessageReader {
   readonly #transport: Transport;
   readonly #buffer = new Uint8Array(16 * 1024);
-  readonly #received: Message[] = [];
+  readonly #received: ReceivedMessage[] = [];
   #bytes = 0;
   readonly #scanner = new FrameScanner({
     message: (type, body) => void this.#received.push({ type, body: body.slice() }),
@@ -118,7 +118,7 @@ class MessageReader {
     this.#transport = transport;
   }
 
-  async next(): Promise<Message> {
+  async next(): Promise<ReceivedMessage> {
     while (true) {
       const message = this.#received.shift();
       if (message !== undefined) return message;

@@ -35,13 +35,13 @@ type KnownAnswer = { readonly accepted: boolean; readonly atMs: number };
  */
 const answers = new Map<string, KnownAnswer>();
 
-function keyOf({ host, port }: HostPort, user: string): string {
+function serverKey({ host, port }: HostPort, user: string): string {
   return JSON.stringify([host, port, user]);
 }
 
 /** Whether to ask a host: unless it rejected the parameter recently. */
 export function asksWithoutEventTriggers({ user }: Endpoint, place: HostPort): boolean {
-  const answer = answers.get(keyOf(place, user));
+  const answer = answers.get(serverKey(place, user));
   return answer === undefined || answer.accepted ||
     performance.now() - answer.atMs > refusalHoldsMs;
 }
@@ -51,7 +51,7 @@ export function noteEventTriggers(
   { user }: Endpoint,
   { place, accepted }: { readonly place: HostPort; readonly accepted: boolean },
 ): void {
-  answers.set(keyOf(place, user), { accepted, atMs: performance.now() });
+  answers.set(serverKey(place, user), { accepted, atMs: performance.now() });
 }
 
 /**
@@ -59,7 +59,7 @@ export function noteEventTriggers(
  * none was rejected.
  */
 export function acceptsStartupOption({ hosts, user }: Endpoint): boolean {
-  const known = hosts.flatMap((place) => answers.get(keyOf(place, user)) ?? []);
+  const known = hosts.flatMap((place) => answers.get(serverKey(place, user)) ?? []);
   return known.length > 0 && known.every(({ accepted }) => accepted);
 }
 

@@ -91,11 +91,11 @@ export async function resolveTls(
   };
 }
 
-type ResolveContext = Pick<ResolveTlsOptions, "resolveEnvironment" | "problem">;
+type TlsContext = Pick<ResolveTlsOptions, "resolveEnvironment" | "problem">;
 
 function resolveMode(
   parameters: ConnectionParameters,
-  { resolveEnvironment, problem }: ResolveContext,
+  { resolveEnvironment, problem }: TlsContext,
 ): SslMode {
   const given = parameters.given("sslmode");
   const system = parameters.value("sslrootcert") === "system";
@@ -111,7 +111,7 @@ function resolveMode(
 
 function resolveNegotiation(
   parameters: ConnectionParameters,
-  { mode, problem }: ResolveContext & { readonly mode: SslMode },
+  { mode, problem }: TlsContext & { readonly mode: SslMode },
 ): TlsNegotiation {
   const given = parameters.given("sslnegotiation");
   const negotiation = given?.value ?? "postgres";
@@ -127,7 +127,7 @@ function resolveNegotiation(
 
 const versions = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 
-function resolveVersions(parameters: ConnectionParameters, { problem }: ResolveContext) {
+function resolveVersions(parameters: ConnectionParameters, { problem }: TlsContext) {
   const read = (keyword: string) => {
     const given = parameters.given(keyword);
     // libpq takes them in any case
@@ -154,7 +154,7 @@ function resolveVersions(parameters: ConnectionParameters, { problem }: ResolveC
 
 async function resolveRoots(
   parameters: ConnectionParameters,
-  { mode, sockets, inHome, resolveEnvironment: { readFile }, problem }: ResolveContext & {
+  { mode, sockets, inHome, resolveEnvironment: { readFile }, problem }: TlsContext & {
     readonly mode: SslMode;
     readonly sockets: boolean;
     readonly inHome: (name: string) => string | undefined;
@@ -186,7 +186,7 @@ async function resolveRoots(
 
 async function resolveClient(
   parameters: ConnectionParameters,
-  { usesTls, inHome, resolveEnvironment: { readFile }, problem }: ResolveContext & {
+  { usesTls, inHome, resolveEnvironment: { readFile }, problem }: TlsContext & {
     readonly usesTls: boolean;
     readonly inHome: (name: string) => string | undefined;
   },

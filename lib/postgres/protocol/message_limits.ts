@@ -7,6 +7,8 @@
  * @module
  */
 
+import { megabyte } from "../../core/internal.ts";
+
 /**
  * The server violated the protocol or sent more than fits in memory. The session is closed; a retry
  * cannot succeed.
@@ -16,7 +18,6 @@ export class ProtocolError extends Error {
 }
 
 const kilobyte = 1024;
-const megabyte = 1024 * kilobyte;
 
 /** Longest message that PostgreSQL can build: `MaxAllocSize` and the length word. */
 const maxAllocated = 0x3fff_ffff + 4;

@@ -111,7 +111,7 @@ export class LockWatch {
         side,
         database,
         processId,
-        object: describeObject(first),
+        object: describeLockedObject(first),
         mode: first.mode,
         waitedMs: first.waited_ms ?? 0,
         blockers: rows.map(toBlocker),
@@ -195,7 +195,7 @@ const relationKinds: Readonly<Record<string, string>> = {
   t: "TOAST table",
 };
 
-function describeObject({ locktype, relation, relkind, transaction }: WaitRow): string {
+function describeLockedObject({ locktype, relation, relkind, transaction }: WaitRow): string {
   if (relation !== null) return `${relationKinds[relkind ?? ""] ?? "relation"} ${relation}`;
   return transaction === null ? `a lock of type ${locktype}` : `transaction ${transaction}`;
 }

@@ -48,7 +48,7 @@ export async function openSession(
       const failure = connectionFailure(error, endpoint, place);
       failures.push(failure);
       // like libpq, continues with the next host only when this one could not be reached
-      if (isRefusal(error) && !retriesWithOtherEncryption(endpoint, error)) throw failure;
+      if (isServerRefusal(error) && !retriesWithOtherEncryption(endpoint, error)) throw failure;
     }
   }
   const [first] = failures;
@@ -83,7 +83,7 @@ async function refuseHeldLock(
 }
 
 /** Whether the server answered, and would give the same answer again. */
-function isRefusal(error: unknown): boolean {
+function isServerRefusal(error: unknown): boolean {
   return serverMessageOf(error) !== undefined || error instanceof LoginError ||
     error instanceof ProtocolError;
 }

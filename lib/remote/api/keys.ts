@@ -14,12 +14,12 @@ import {
 } from "../store/mod.ts";
 import { limitsSchema } from "./views.ts";
 
-const name = z.string().min(1).max(128).regex(/^[^\p{Cc}]*$/u, "contains a control character");
+const keyName = z.string().min(1).max(128).regex(/^[^\p{Cc}]*$/u, "contains a control character");
 
 /** The body of `POST /v1/keys`. */
 export const newKeySchema = z.strictObject({
-  owner: name.meta({ description: "The user who owns the key and its jobs" }),
-  name,
+  owner: keyName.meta({ description: "The user who owns the key and its jobs" }),
+  name: keyName,
   scopes: z.array(z.enum(keyScopes)).min(1),
   expires_in_days: z.number().positive().max(3650).optional(),
   limits: limitsSchema.partial().optional(),

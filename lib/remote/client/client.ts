@@ -259,7 +259,7 @@ export class RemoteClient {
       });
     } catch (cause) {
       signal.throwIfAborted();
-      throw new RemoteError(`the service at ${url} cannot be reached: ${reasonOf(cause)}`, {
+      throw new RemoteError(`the service at ${url} cannot be reached: ${causeMessage(cause)}`, {
         remedy: "check the address, and that the service is running: /healthz responds if it is",
         cause,
       });
@@ -283,7 +283,7 @@ function isBrokenBody(error: unknown): boolean {
       error.name === "TimeoutError" || error.name === "Interrupted");
 }
 
-function reasonOf(error: unknown): string {
+function causeMessage(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   return errorMessage(cause);
 }

@@ -298,7 +298,7 @@ class SharedCopy<Job extends CopyWorkerJob> {
     for (const part of own) {
       const job = this.#job(part.number);
       if (job.isRecorded === undefined) continue;
-      if (!await isRecorded(session, job.isRecorded)) continue;
+      if (!await hasRows(session, job.isRecorded)) continue;
       finished.push(part.number);
       // the ledger says that the part is complete, but the number of rows is unknown
       this.#finish(job, { rows: 0, bytes: part.moved }, this.#work.workerCount * number + 1);
@@ -347,7 +347,7 @@ export function helperApplication(copyId: string, participant: string): string {
   }`;
 }
 
-async function isRecorded(session: Session, query: string): Promise<boolean> {
+async function hasRows(session: Session, query: string): Promise<boolean> {
   return (await session.query(query)).length > 0;
 }
 

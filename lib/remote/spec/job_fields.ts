@@ -6,8 +6,8 @@ import {
   optionsOf,
   type OptionTable,
 } from "../../config/internal.ts";
+import { megabyte } from "../../core/internal.ts";
 
-const megabyte = 1 << 20;
 const maxDurationSeconds = 86_400;
 const minBytesPerSecond = 1024;
 const maxTextLength = 1024;

@@ -1,10 +1,10 @@
 import { ExitCode, ReplicatorError } from "../../core/internal.ts";
 import type { SessionPool } from "../../postgres/internal.ts";
-import { type Migration, migrations as allMigrations, schema } from "./migrations.ts";
+import { type Migration, migrations as allMigrations, serviceSchema } from "./migrations.ts";
 import { refuseForeignSchemas } from "./own_schemas.ts";
 
 /** The service's own schema and that of pg-boss. */
-const schemas = [schema, `${schema}_queue`];
+const schemas = [serviceSchema, `${serviceSchema}_queue`];
 
 /** The key of an advisory lock; a fixed random constant. */
 const migrationLock = "7237101459133720042";

@@ -5,7 +5,7 @@ export interface Migration {
 }
 
 /** The schema of the service's tables. */
-export const schema = "seren_remote";
+export const serviceSchema = "seren_remote";
 
 /** The migrations of the service's tables. The tables of pg-boss are in a separate schema. */
 export const migrations: readonly Migration[] = [{

@@ -106,7 +106,7 @@ function added({ schema, name }: TableName): Drift {
     message: `${
       displayName({ schema, name })
     } is new on the source; neither the table nor its rows are replicated`,
-    remedy: `sync --add-tables ${quotedPattern({ schema, name })}, or exclude it`,
+    remedy: `sync --add-tables ${exactPattern({ schema, name })}, or exclude it`,
   };
 }
 
@@ -120,7 +120,7 @@ function notPublished({ schema, name }: TableName, isSkipped: boolean): Drift {
       `its changes are not replicated${isSkipped ? " (--replica-identity skip)" : ""}`,
     remedy: isSkipped
       ? "copy it again at the cutover, or give it a primary key and run sync --resnapshot"
-      : `sync --resnapshot ${quotedPattern({ schema, name })} copies it again and replicates it; ` +
+      : `sync --resnapshot ${exactPattern({ schema, name })} copies it again and replicates it; ` +
         "sync --add-tables if an interrupted run has left it; or exclude it",
   };
 }
@@ -157,7 +157,7 @@ function comparePlaces(source: TableShape, target: TableShape): readonly Drift[]
 }
 
 /** The name as `--add-tables` accepts it. */
-function quotedPattern({ schema, name }: TableName): string {
+function exactPattern({ schema, name }: TableName): string {
   const part = (text: string) =>
     /^[\p{Ll}_][\p{Ll}\p{Nd}_$]*$/u.test(text) ? text : quoteIdentifier(text);
   return `${part(schema)}.${part(name)}`;

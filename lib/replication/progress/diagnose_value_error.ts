@@ -104,7 +104,7 @@ function refusedByTypes(
       next[column] ?? []
     );
     if (values.length === 0) return [];
-    const words = new Set(values.flatMap(wordsOf));
+    const words = new Set(values.flatMap(valueWords));
     const differences = type.kind === "enum"
       ? compareLabels(type, other).filter(({ label }) => words.has(label))
       : type.kind === "composite"
@@ -117,6 +117,6 @@ function refusedByTypes(
 const isSame = (a: TableName, b: TableName) => a.schema === b.schema && a.name === b.name;
 
 /** The text itself, and its elements if it is an array, range or row. */
-function wordsOf(text: string): readonly string[] {
+function valueWords(text: string): readonly string[] {
   return [text, ...text.replace(/\\(.)/gs, "$1").split(/[{}()\[\],"]+/)];
 }

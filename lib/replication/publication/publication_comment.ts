@@ -163,10 +163,10 @@ export function commentOnSubscription(name: string, scopeComment: ScopeComment):
 
 /** Whether two comments describe the same two databases, whatever their rules. */
 export function sameDatabaseRefs(a: ScopeComment, b: ScopeComment): boolean {
-  return sameDatabase(a.source, b.source) && sameDatabase(a.target, b.target);
+  return isSameRef(a.source, b.source) && isSameRef(a.target, b.target);
 }
 
-function sameDatabase(a: DatabaseRef, b: DatabaseRef): boolean {
+function isSameRef(a: DatabaseRef, b: DatabaseRef): boolean {
   return a.system === b.system && a.database === b.database;
 }
 
@@ -175,7 +175,7 @@ export function scopeDifferences(
   { wanted, there }: { readonly wanted: ScopeComment; readonly there: ScopeComment },
 ): readonly string[] {
   const place = (what: string, a: DatabaseRef, b: DatabaseRef) =>
-    sameDatabase(a, b) ? [] : [
+    isSameRef(a, b) ? [] : [
       a.database === b.database
         ? `${what}: database ${a.database} on another server`
         : `${what}: database ${b.database}, not ${a.database}`,

@@ -52,7 +52,7 @@ const wantedClause = `
     UNION SELECT a.relid::pg_catalog.oid FROM wanted AS w, pg_catalog.pg_partition_ancestors(w.oid::pg_catalog.regclass) AS a
   )`;
 
-type TableState = TableName & {
+type IdentityState = TableName & {
   readonly has_index: boolean;
   readonly is_writers: boolean;
   readonly publications: readonly string[];
@@ -94,7 +94,7 @@ export async function restoreIdentities(
   const statement = wantedClause + stateStatement(session.majorVersion >= 15);
   for (const identity of changed) {
     const { schema, name, index } = identity;
-    const [table] = await session.query<TableState>(statement, [
+    const [table] = await session.query<IdentityState>(statement, [
       side === "source" ? identity.oid ?? null : null,
       quoteQualified(schema, name),
       index ?? "",
@@ -114,7 +114,7 @@ export async function restoreIdentities(
   return left;
 }
 
-function leftBecause({ is_writers, publications, ...table }: TableState): string | undefined {
+function leftBecause({ is_writers, publications, ...table }: IdentityState): string | undefined {
   if (publications.length > 0) {
     const names = publications.map((name) => displayName({ schema: "public", name })).join(", ");
     return `stays FULL: it is published by ${names}, and with another identity its UPDATE and DELETE could fail`;

@@ -32,11 +32,11 @@ export interface SubscriptionState {
   readonly applyErrors: number | undefined;
 }
 
-const ownDatabase =
+const currentDatabaseOid =
   "(SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())";
 
 const identifiersStatement = `
-  SELECT s.oid, s.subname::pg_catalog.text AS name FROM pg_catalog.pg_subscription AS s WHERE s.subdbid = ${ownDatabase}`;
+  SELECT s.oid, s.subname::pg_catalog.text AS name FROM pg_catalog.pg_subscription AS s WHERE s.subdbid = ${currentDatabaseOid}`;
 
 // before 14 only superusers may read the column oid; subscriptions of the same name in two
 // databases cannot be distinguished then
@@ -44,7 +44,7 @@ const identifiersByNameStatement = `
   SELECT DISTINCT w.subid AS oid, w.subname::pg_catalog.text AS name
     FROM pg_catalog.pg_stat_subscription AS w
     JOIN pg_catalog.pg_subscription AS s ON s.subname = w.subname
-   WHERE s.subdbid = ${ownDatabase}`;
+   WHERE s.subdbid = ${currentDatabaseOid}`;
 
 /**
  * A subquery of the subscriptions (`oid`, `name`) of the session's database, using what the role
@@ -70,7 +70,7 @@ const subscriptionStatement = (identifiers: string) => `
     LEFT JOIN pg_catalog.pg_stat_subscription AS w
            ON w.subid = i.oid AND w.relid IS NULL AND w.pid IS NOT NULL
           AND pg_catalog.to_jsonb(w) ->> 'leader_pid' IS NULL                        -- 16+
-   WHERE s.subdbid = ${ownDatabase}
+   WHERE s.subdbid = ${currentDatabaseOid}
      AND ($1::pg_catalog.text[] IS NULL OR s.subname::pg_catalog.text = ANY ($1::pg_catalog.text[]))
    ORDER BY s.subname::pg_catalog.text COLLATE pg_catalog."C"`;
 

@@ -117,12 +117,12 @@ type ObjectRow = SchemaObject & { readonly class: number; readonly oid: number }
 const listObjects = (session: Session): Promise<readonly ObjectRow[]> =>
   session.query<ObjectRow>(objectsStatement);
 
-function objectKey({ type, schema, name }: SchemaObject): string {
-  return JSON.stringify([type, schema ?? null, unquoted(name)]);
+function schemaObjectKey({ type, schema, name }: SchemaObject): string {
+  return JSON.stringify([type, schema ?? null, withoutQuotes(name)]);
 }
 
 /** Whether argument types are quoted depends on the session's settings. */
-function unquoted(name: string): string {
+function withoutQuotes(name: string): string {
   return name.replaceAll('"', "");
 }
 
@@ -140,9 +140,9 @@ export async function findMissingObjects(
       `{${relations.join(",")}}`,
     ])).map((each) => `${each.class}/${each.oid}`),
   );
-  const existing = new Set((await listObjects(target)).map(objectKey));
+  const existing = new Set((await listObjects(target)).map(schemaObjectKey));
   return (await listObjects(source)).filter((object) =>
-    needed.has(`${object.class}/${object.oid}`) && !existing.has(objectKey(object))
+    needed.has(`${object.class}/${object.oid}`) && !existing.has(schemaObjectKey(object))
   );
 }
 
@@ -160,12 +160,12 @@ export function selectStatements(
   },
 ): readonly DumpStatement[] {
   const ofTables = new Set(own.map(({ sql }) => sql));
-  const selected = new Set(objects.map(objectKey));
+  const selected = new Set(objects.map(schemaObjectKey));
   const isSelected = ({ sql, type, schema, name }: DumpStatement): boolean => {
     if (type === undefined || name === undefined) return true; // settings
     if (ofTables.has(sql)) return true;
     const objectType = type === "SHELL TYPE" ? "TYPE" : type.replace(/ OWNED BY$/, "");
-    if (selected.has(objectKey({ type: objectType, schema, name }))) return true;
+    if (selected.has(schemaObjectKey({ type: objectType, schema, name }))) return true;
     // a NOT VALID constraint of a domain: "pos positive"
     if (type === "CHECK CONSTRAINT" && sql.startsWith("ALTER DOMAIN ")) {
       return objects.some((object) =>
@@ -174,7 +174,7 @@ export function selectStatements(
     }
     // "TYPE mood", "FUNCTION f(integer)", "COLUMN pair.a"
     return objects.some((object) =>
-      unquoted(name) === unquoted(`${object.type} ${object.name}`) &&
+      withoutQuotes(name) === withoutQuotes(`${object.type} ${object.name}`) &&
         (object.schema ?? schema) === schema ||
       object.type === "TYPE" && object.schema === schema &&
         name.startsWith(`COLUMN ${object.name}.`)

@@ -58,7 +58,7 @@ export async function keepKnownOptions(
 }
 
 /** Whether a statement is accepted; undefined means that nothing is left of it. */
-type Attempt = (sql: string | undefined) => Promise<boolean>;
+type TryStatement = (sql: string | undefined) => Promise<boolean>;
 
 const buildsIndex = /^(?:CREATE (?:UNIQUE )?INDEX|ALTER TABLE .* ADD CONSTRAINT)\s/s;
 
@@ -66,7 +66,7 @@ const buildsIndex = /^(?:CREATE (?:UNIQUE )?INDEX|ALTER TABLE .* ADD CONSTRAINT)
 async function oneByOne(
   sql: string,
   droppable: readonly StatementOption[],
-  isAccepted: Attempt,
+  isAccepted: TryStatement,
 ): Promise<KnownOptions | undefined> {
   if (!await isAccepted(withoutOptions(sql, droppable))) return undefined;
   const dropped = [...droppable];
@@ -86,7 +86,7 @@ async function oneByOne(
 async function smallestDrop(
   sql: string,
   droppable: readonly StatementOption[],
-  isAccepted: Attempt,
+  isAccepted: TryStatement,
 ): Promise<KnownOptions | undefined> {
   for (let count = 1; count <= droppable.length; count++) {
     for (const dropped of subsets(droppable, count)) {

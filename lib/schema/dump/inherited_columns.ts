@@ -7,7 +7,7 @@ import { quoteLiteral, tableKey } from "../../core/internal.ts";
 import { type Endpoint, openSession } from "../../postgres/internal.ts";
 import type { InheritedColumn } from "../parse/column_order.ts";
 
-interface Row extends InheritedColumn {
+interface InheritedColumnRow extends InheritedColumn {
   readonly schema: string;
   readonly table: string;
 }
@@ -40,7 +40,7 @@ export async function readInheritedColumns(
     if (snapshot !== undefined) {
       await session.execute(`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot)}`);
     }
-    return await session.query<Row & Record<string, unknown>>(
+    return await session.query<InheritedColumnRow & Record<string, unknown>>(
       statement.replace("NOT_NULL_CONSTRAINT", session.majorVersion >= 18 ? since18 : "NULL"),
     );
   }, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");

@@ -28,7 +28,7 @@ interface OptionList {
 }
 
 /** Statements whose lists set options of an object; what follows AS belongs to a query. */
-const relations =
+const relationStatement =
   /^(?:CREATE|ALTER)\s+(?:UNLOGGED\s+)?(?:TABLE|FOREIGN\s+TABLE|(?:UNIQUE\s+)?INDEX|(?:MATERIALIZED\s+)?VIEW|SERVER|FOREIGN\s+DATA\s+WRAPPER|USER\s+MAPPING)\s/;
 
 /**
@@ -59,7 +59,7 @@ export function withoutOptions(
 }
 
 function readLists(sql: string): readonly OptionList[] {
-  if (!relations.test(sql)) return [];
+  if (!relationStatement.test(sql)) return [];
   const tokens = [...tokenize(sql)].filter(({ kind }) =>
     kind !== "space" && kind !== "line-comment" && kind !== "block-comment"
   );

@@ -44,7 +44,7 @@ type Place =
   | { readonly kind: "table"; readonly table: TableName; readonly shell: boolean }
   | { readonly kind: "attach" | "foreign-key" | "rest" | "event-trigger" };
 
-interface Group {
+interface TableGroup {
   readonly table: TableName;
   readonly statements: DumpStatement[];
   /** The `default_tablespace` in effect after the last statement. */
@@ -58,7 +58,7 @@ const noTablespace = "SET default_tablespace = '';";
 export function classifyPostData(statements: readonly DumpStatement[]): ClassifiedPostData {
   const classifier = new Classifier(statements);
   const settings: DumpStatement[] = [];
-  const groups = new Map<string, Group>();
+  const groups = new Map<string, TableGroup>();
   const attach: DumpStatement[] = [];
   const foreignKeys: DumpStatement[] = [];
   const rest: DumpStatement[] = [];
@@ -77,7 +77,7 @@ export function classifyPostData(statements: readonly DumpStatement[]): Classifi
     switch (place.kind) {
       case "table": {
         const key = tableKey(place.table);
-        const group: Group = groups.get(key) ??
+        const group: TableGroup = groups.get(key) ??
           { table: place.table, statements: [], tablespace: noTablespace, shell: false };
         groups.set(key, group);
         if (group.tablespace !== tablespace) group.statements.push({ sql: tablespace });

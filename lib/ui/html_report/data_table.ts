@@ -55,12 +55,12 @@ function classOf(align: DataColumn["align"]): Markup | undefined {
 export function cellBar(fraction: number, mark?: number): Markup {
   const tick = mark === undefined
     ? undefined
-    : markup`<line x1="${percent(mark)}" x2="${percent(mark)}" y1="0" y2="100%"/>`;
+    : markup`<line x1="${percentLength(mark)}" x2="${percentLength(mark)}" y1="0" y2="100%"/>`;
   return markup`<svg class="bar" aria-hidden="true"><rect width="${
-    percent(fraction)
+    percentLength(fraction)
   }" height="100%"/>${tick}</svg>`;
 }
 
-function percent(fraction: number): string {
+function percentLength(fraction: number): string {
   return `${Number((Math.min(1, Math.max(0, fraction)) * 100).toFixed(1))}%`;
 }

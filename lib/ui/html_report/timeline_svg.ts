@@ -68,7 +68,7 @@ function rowsOf(groups: readonly LaneGroup[]): readonly LaneRow[] {
 }
 
 function drawTick({ at, label }: Tick, height: number): Markup {
-  const x = percent(at);
+  const x = percentLength(at);
   const anchor = at > 0.96 ? "end" : at > 0 ? "middle" : "start";
   return markup`<line class="tick" x1="${x}" x2="${x}" y1="0" y2="${height + 4}"/>
 <text class="tick" x="${x}" y="${height + 17}" text-anchor="${anchor}">${label}</text>
@@ -87,9 +87,9 @@ function drawBlock(
   { work, y }: { readonly work: LaneGroup["work"]; readonly y: number },
 ): Markup {
   const gathered = block.pieces > 1 ? " gathered" : "";
-  const width = percent(Math.max(minWidth, block.width));
+  const width = percentLength(Math.max(minWidth, block.width));
   const place = markup`x="${
-    percent(block.start)
+    percentLength(block.start)
   }" y="${y}" width="${width}" height="${laneHeight}"`;
   const label = labelOf(block);
   return markup`<rect class="${work}${gathered}" ${place}><title>${
@@ -118,6 +118,6 @@ function tooltip({ first, last, pieces, busyMs, bytes }: Block, work: LaneGroup[
   return `${what} (${formatDuration(busyMs)}${size})`;
 }
 
-function percent(fraction: number): string {
+function percentLength(fraction: number): string {
   return `${Number((fraction * 100).toFixed(3))}%`;
 }

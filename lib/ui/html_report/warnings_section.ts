@@ -28,7 +28,7 @@ function warningItem(group: readonly WarningView[]): Markup {
   const objects = group.flatMap(({ object }) => object === undefined ? [] : [redact(object)]);
   const where = side === undefined ? undefined : markup` <small>(${side})</small>`;
   return markup`<li>${lines(redact(message))}${where}${objectList(objects)}${
-    remedy === undefined ? undefined : remedyOf(remedy)
+    remedy === undefined ? undefined : remedyMarkup(remedy)
   }</li>\n`;
 }
 
@@ -50,6 +50,6 @@ function listed(objects: readonly string[]): Content {
   return objects.map((object, index) => [index === 0 ? "" : ", ", name(object)]);
 }
 
-function remedyOf(remedy: string): Markup {
+function remedyMarkup(remedy: string): Markup {
   return markup`<div class="remedy"><b>What to do:</b> ${lines(redact(remedy))}</div>`;
 }

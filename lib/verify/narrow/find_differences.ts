@@ -178,7 +178,7 @@ async function readBothSides(
     readImages(pair[side], { comparison, side, method, selection });
   if (follower === undefined) return differing(...await both(read));
   const onSource = await read("source");
-  await catchUp(pair, follower);
+  await waitForTarget(pair, follower);
   const onTarget = await read("target");
   const gone = "ids" in selection
     ? selection.ids.filter((id) => !onSource.has(id) && !onTarget.has(id)).length
@@ -187,7 +187,7 @@ async function readBothSides(
   return differing(onSource, onTarget);
 }
 
-async function catchUp(pair: SessionPair, follower: Follower): Promise<void> {
+async function waitForTarget(pair: SessionPair, follower: Follower): Promise<void> {
   // must follow the reading of the rows: whatever it saw was committed before this position
   const lsn = await readInsertPosition(pair.source);
   if (lsn !== undefined) await follower.reach(lsn);

@@ -87,12 +87,12 @@ function isName(node: Node | undefined): boolean {
 }
 
 /** Servers print keywords in upper case, and names in lower case or quoted. */
-function isKeyword(node: Node | undefined): boolean {
+function isKeywordNode(node: Node | undefined): boolean {
   return typeof node === "string" && /^[A-Z]+$/.test(node);
 }
 
 function isIdentifier(node: Node | undefined): boolean {
-  return isName(node) && !isKeyword(node);
+  return isName(node) && !isKeywordNode(node);
 }
 
 function isGroup(node: Node | undefined, open: "(" | "[" = "("): node is Group {
@@ -140,7 +140,8 @@ function withoutNames(content: readonly Node[]): readonly Node[] {
   return content.filter((node, at) => {
     if (node === "SELECT") isList = true;
     else if (
-      isKeyword(node) && ["FROM", "WHERE", "UNION", "INTERSECT", "EXCEPT"].includes(node as string)
+      isKeywordNode(node) &&
+      ["FROM", "WHERE", "UNION", "INTERSECT", "EXCEPT"].includes(node as string)
     ) isList = false;
     const isNaming = (as: Node | undefined, name: Node | undefined) =>
       as === "AS" && isIdentifier(name);
@@ -215,7 +216,7 @@ function arrayTypeAt(
 }
 
 function castElements(array: readonly Node[], type: readonly Node[]): readonly Node[] {
-  const elements = split((array[1] as Group).content, ",").map((element) => {
+  const elements = splitNodes((array[1] as Group).content, ",").map((element) => {
     if (isArray(element)) return castElements(element, type);
     const value: readonly Node[] = element.length === 1
       ? element
@@ -226,7 +227,7 @@ function castElements(array: readonly Node[], type: readonly Node[]): readonly N
   return ["ARRAY", { open: "[", content }];
 }
 
-function split(nodes: readonly Node[], separator: string): readonly (readonly Node[])[] {
+function splitNodes(nodes: readonly Node[], separator: string): readonly (readonly Node[])[] {
   const parts: Node[][] = [[]];
   for (const node of nodes) {
     if (node === separator) parts.push([]);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { displayName, quoteIdentifier, quoteQualified } from "../../../core/internal.ts";
+import { displayName, megabyte, quoteIdentifier, quoteQualified } from "../../../core/internal.ts";
 import {
   type CopyJob,
   type Endpoint,
@@ -41,7 +41,6 @@ export interface ProbeSample {
   readonly format: "text" | "binary";
 }
 
-const megabyte = 1024 * 1024;
 /** Maximum number of table bytes copied for the measurement. */
 const maxSampledBytes = 8 * megabyte;
 /** Maximum fraction of the database copied for the measurement. */
