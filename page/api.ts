@@ -30,7 +30,7 @@ export class Refusal extends Error {
 }
 
 /** The service or its database is unavailable. */
-export class Unreachable extends Error {}
+class Unreachable extends Error {}
 
 /** Settings of {@linkcode Api}. */
 export interface ApiOptions {

@@ -64,7 +64,7 @@ export function moment(iso: string): HTMLElement {
 }
 
 /** `14:03:12` today, `Mar 4, 14:03` on other days. */
-export function formatMoment(iso: string): string {
+function formatMoment(iso: string): string {
   const at = new Date(iso);
   const today = new Date().toDateString() === at.toDateString();
   return today ? clock.format(at) : new Intl.DateTimeFormat("en", {

@@ -49,7 +49,7 @@ export class Progress {
   finishedBytes = 0;
   finishedPlannedBytes = 0;
   warnings = 0;
-  readonly #governor = new Map<string, string>();
+  readonly #throttle = new Map<string, string>();
   attempt = 0;
 
   take(message: Extract<EventMessage, { readonly kind: "state" | "run" }>): void {
@@ -62,7 +62,7 @@ export class Progress {
    * Why the copy is throttled, and which sessions wait for it; undefined if neither is the case.
    */
   get heldBack(): string | undefined {
-    return this.#governor.size === 0 ? undefined : [...this.#governor.values()].join("; ");
+    return this.#throttle.size === 0 ? undefined : [...this.#throttle.values()].join("; ");
   }
 
   /** Bytes per second over the duration of the job. */
@@ -141,8 +141,8 @@ export class Progress {
         this.warnings++;
         break;
       case "governor":
-        if (event.over) this.#governor.delete(event.about);
-        else this.#governor.set(event.about, event.message);
+        if (event.over) this.#throttle.delete(event.about);
+        else this.#throttle.set(event.about, event.message);
         break;
     }
   }

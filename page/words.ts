@@ -29,7 +29,7 @@ export function shortId(id: string): string {
 }
 
 /** `db.example.com:5432/shop` of `postgresql://u@db.example.com:5432/shop`. */
-export function endpointName(url: string): string {
+function endpointName(url: string): string {
   const place = url.replace(/^[a-z]+:\/\//i, "").replace(/^[^@/]*@/, "");
   try {
     return decodeURIComponent(place);

@@ -9,7 +9,7 @@ import type { LedgerState, SnapshotGeneration, SourcePoint, TableRecord } from "
 
 /** Input of the decision. */
 export interface ResumeFacts {
-  readonly ledger: Pick<LedgerState, "epochs" | "tables">;
+  readonly ledger: Pick<LedgerState, "generations" | "tables">;
   /** Tables whose rows are to be copied, as of the current snapshot. */
   readonly tables: readonly TableName[];
   /** The source point of the current snapshot; undefined if it is unknown. */
@@ -26,7 +26,7 @@ export type ResumeDecision =
   | {
     readonly kind: "go-on";
     /** The snapshot generation for the remaining rows. */
-    readonly epoch: number;
+    readonly generation: number;
     /** Whether that generation begins with the current snapshot. */
     readonly begins: boolean;
     /** Completely copied tables. */
@@ -61,7 +61,7 @@ export type ResumeDecision =
 export function decideResume(facts: ResumeFacts): ResumeDecision {
   const { ledger, tables, point, largeObjectsLeft } = facts;
   const records = new Map(ledger.tables.map((record) => [tableKey(record), record]));
-  const last = ledger.epochs.at(-1);
+  const last = ledger.generations.at(-1);
   const same = last !== undefined && isSamePoint(last.point, point);
   const kept: TableRecord[] = [];
   const continued: TableRecord[] = [];
@@ -71,19 +71,29 @@ export function decideResume(facts: ResumeFacts): ResumeDecision {
     const record = records.get(tableKey({ schema, name }));
     if (record === undefined) fresh.push({ schema, name });
     else if (isComplete(record)) kept.push(record);
-    else if (same && record.epoch === last.epoch) continued.push(record);
+    else if (same && record.generation === last.number) continued.push(record);
     else emptied.push({ schema, name });
   }
   const nothingLeft = continued.length + emptied.length + fresh.length === 0 && !largeObjectsLeft;
   const begins = last === undefined || !same && !nothingLeft;
-  const epoch = begins ? (last?.epoch ?? 0) + 1 : last.epoch;
+  const generation = begins ? (last?.number ?? 0) + 1 : last.number;
   const mixes = begins && kept.length > 0;
   if (mixes && !facts.allowMixedSnapshots && !facts.sync) return refusal(facts, kept, emptied);
   const moments = [
-    ...new Set([...kept.map((record) => record.epoch), ...(nothingLeft ? [] : [epoch])]),
+    ...new Set([...kept.map((record) => record.generation), ...(nothingLeft ? [] : [generation])]),
   ].sort((a, b) => a - b);
-  const asOfSnapshot = (begins || same) && moments.every((moment) => moment === epoch);
-  return { kind: "go-on", epoch, begins, kept, continued, emptied, fresh, asOfSnapshot, moments };
+  const asOfSnapshot = (begins || same) && moments.every((moment) => moment === generation);
+  return {
+    kind: "go-on",
+    generation,
+    begins,
+    kept,
+    continued,
+    emptied,
+    fresh,
+    asOfSnapshot,
+    moments,
+  };
 }
 
 /** Whether a table is completely copied. */
@@ -103,7 +113,7 @@ function refusal(
   kept: readonly TableRecord[],
   emptied: readonly TableName[],
 ): ResumeDecision {
-  const since = ledger.epochs.at(-1) as SnapshotGeneration;
+  const since = ledger.generations.at(-1) as SnapshotGeneration;
   const names = (some: readonly TableName[]) =>
     some.slice(0, 5).map(displayName).join(", ") + (some.length > 5 ? ", …" : "");
   const keptNames = new Set(kept.map((record) => tableKey(record)));

@@ -158,10 +158,10 @@ export class Ledger implements AsyncDisposable {
   }
 
   /** For `copyTables`: records parts of a snapshot generation. */
-  partRecord(epoch: number): PartAccount {
+  partRecord(generation: number): PartAccount {
     const holder = this.#holder;
     return {
-      statement: (part: RecordedPart): string => recordPartStatement(part, { epoch, holder }),
+      statement: (part: RecordedPart): string => recordPartStatement(part, { generation, holder }),
       isRecorded: (part: RecordedPart): string => isPartRecordedQuery(part),
       constraint: partConstraint,
     };
@@ -224,8 +224,8 @@ export class Ledger implements AsyncDisposable {
    * Begins a snapshot generation, and empties tables that an earlier one left partly copied, in one
    * transaction.
    */
-  async beginEpoch(
-    { epoch, startedAt: _, ...document }: SnapshotGeneration,
+  async beginGeneration(
+    { number, startedAt: _, ...document }: SnapshotGeneration,
     toBeEmptied: readonly TableName[],
   ): Promise<void> {
     await this.#inTurn((session) =>
@@ -233,7 +233,7 @@ export class Ledger implements AsyncDisposable {
         await session.query(
           `INSERT INTO ${ledgerSchema}.epoch (epoch, document) VALUES ($1, $2)
                ON CONFLICT (epoch) DO UPDATE SET document = excluded.document`,
-          [epoch, asciiJson(document)],
+          [number, asciiJson(document)],
         );
         if (toBeEmptied.length === 0) return;
         const names = toBeEmptied.map(({ schema, name }) => `ONLY ${quoteQualified(schema, name)}`);
@@ -260,8 +260,8 @@ export class Ledger implements AsyncDisposable {
    * later attempt.
    */
   async recordPlan(tables: readonly TableRecord[]): Promise<void> {
-    const parts = tables.flatMap(({ schema, name, epoch, parts }) =>
-      parts.map((part) => ({ schema, name, epoch, ...part }))
+    const parts = tables.flatMap(({ schema, name, generation, parts }) =>
+      parts.map((part) => ({ schema, name, generation, ...part }))
     );
     const numbers = (values: readonly (number | undefined)[]) =>
       `{${values.map((value) => value ?? "NULL").join(",")}}`;
@@ -289,7 +289,7 @@ export class Ledger implements AsyncDisposable {
               textArray(some.map(({ name }) => name)),
               numbers(some.map(({ part }) => part)),
               numbers(some.map(({ parts }) => parts)),
-              numbers(some.map(({ epoch }) => epoch)),
+              numbers(some.map(({ generation }) => generation)),
               numbers(some.map(({ from }) => from)),
               numbers(some.map(({ to }) => to)),
               texts(some.map(({ key }) => key?.column)),
@@ -550,7 +550,7 @@ function emptyState(run: LedgerRun): LedgerState {
   return {
     ...run,
     startedAt: "",
-    epochs: [],
+    generations: [],
     tables: [],
     statements: new Set(),
     structure: new Map(),

@@ -81,11 +81,11 @@ export interface RecordedPart {
 /** Records that a part is copied. */
 export function recordPartStatement(
   { table: { schema, name }, part, parts }: RecordedPart,
-  { epoch, holder }: { readonly epoch: number; readonly holder: string },
+  { generation, holder }: { readonly generation: number; readonly holder: string },
 ): string {
   return `INSERT INTO ${ledgerSchema}.part_done (schema_name, table_name, part, parts, epoch, ${holderColumn}) VALUES (${
     quoteLiteral(schema)
-  }, ${quoteLiteral(name)}, ${part}, ${parts}, ${epoch}, ${holderOrNull(holder)})`;
+  }, ${quoteLiteral(name)}, ${part}, ${parts}, ${generation}, ${holderOrNull(holder)})`;
 }
 
 /** Returns a row if the part is recorded. */

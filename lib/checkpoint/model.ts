@@ -49,7 +49,7 @@ export interface SourcePoint {
 /** One snapshot of a source database that tables are copied from. */
 export interface SnapshotGeneration {
   /** From 1. */
-  readonly epoch: number;
+  readonly number: number;
   /** The source's WAL position as text; undefined if the role may not read it. */
   readonly lsn?: string;
   /** Name of the exported snapshot; importable only while its exporting session is open. */
@@ -96,7 +96,7 @@ export interface PlannedPart {
 
 /** The progress of a table. All parts belong to one generation. */
 export interface TableRecord extends TableName {
-  readonly epoch: number;
+  readonly generation: number;
   readonly parts: readonly PlannedPart[];
 }
 
@@ -121,7 +121,7 @@ export interface LedgerRun {
 export interface LedgerState extends LedgerRun {
   /** By the target's clock, ISO 8601. */
   readonly startedAt: string;
-  readonly epochs: readonly SnapshotGeneration[];
+  readonly generations: readonly SnapshotGeneration[];
   readonly tables: readonly TableRecord[];
   /** Digests of committed statements, see `statementDigest`. */
   readonly statements: ReadonlySet<string>;

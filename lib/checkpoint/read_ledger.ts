@@ -117,8 +117,10 @@ async function readSetAside(session: Session): Promise<readonly SetAsideObject[]
 export async function readLedger(session: Session): Promise<LedgerState> {
   const head = await readLedgerRun(session);
   if (head === undefined) throw new Error("there is no ledger");
-  const epochs = await session.query<{ epoch: number; document: string; started_at: string }>(
-    `SELECT epoch, document, ${isoTime("started_at")} FROM ${ledgerSchema}.epoch ORDER BY epoch`,
+  const generations = await session.query<{ number: number; document: string; started_at: string }>(
+    `SELECT epoch AS number, document, ${
+      isoTime("started_at")
+    } FROM ${ledgerSchema}.epoch ORDER BY epoch`,
   );
   const statements = await session.query<{ digest: string }>(
     `SELECT digest FROM ${ledgerSchema}.statement_done`,
@@ -128,9 +130,9 @@ export async function readLedger(session: Session): Promise<LedgerState> {
   );
   return {
     ...head,
-    epochs: epochs.map(({ epoch, document, started_at }) => ({
-      ...JSON.parse(document) as Omit<SnapshotGeneration, "epoch" | "startedAt">,
-      epoch,
+    generations: generations.map(({ number, document, started_at }) => ({
+      ...JSON.parse(document) as Omit<SnapshotGeneration, "number" | "startedAt">,
+      number,
       startedAt: started_at,
     })),
     tables: await readTables(session),
@@ -146,7 +148,7 @@ interface PartRow {
   readonly name: string;
   readonly part: number;
   readonly parts: number;
-  readonly epoch: number;
+  readonly generation: number;
   readonly from: number | null;
   readonly to: number | null;
   readonly key_column: string | null;
@@ -161,7 +163,7 @@ interface PartRow {
 // a table copied in one part has no planned part
 const partsStatement = `
   SELECT schema_name AS schema, table_name AS name, part,
-         coalesce(p.parts, d.parts) AS parts, coalesce(p.epoch, d.epoch) AS epoch,
+         coalesce(p.parts, d.parts) AS parts, coalesce(p.epoch, d.epoch) AS generation,
          p.from_block::pg_catalog.float8 AS from, p.to_block::pg_catalog.float8 AS to,
          p.key_column, p.key_type, p.from_key, p.to_key, d.holder IS NOT NULL AS done,
          d.rows::pg_catalog.float8 AS rows, d.bytes::pg_catalog.float8 AS bytes
@@ -174,8 +176,8 @@ async function readTables(session: Session): Promise<readonly TableRecord[]> {
     partsStatement,
   );
   return [...Map.groupBy(rows, (row) => tableKey(row)).values()].map((parts): TableRecord => {
-    const { schema, name, epoch } = parts[0]!;
-    return { schema, name, epoch, parts: parts.map(toPart) };
+    const { schema, name, generation } = parts[0]!;
+    return { schema, name, generation, parts: parts.map(toPart) };
   });
 }
 

@@ -54,8 +54,8 @@ export async function takeRunLock(
   const left = before ?? ownEarlier;
   if (left !== undefined) await session.query(endOneStatement, [...runLock, left]);
   const { database } = session.endpoint;
-  const patience = { intervalMs: pollMs, timeoutMs: graceMs, signal };
-  if (!await poll(() => tryLock(session, runLock), patience)) {
+  const polling = { intervalMs: pollMs, timeoutMs: graceMs, signal };
+  if (!await poll(() => tryLock(session, runLock), polling)) {
     throw heldBy(database, await holders(session, runLock));
   }
   if (before !== undefined) return;
@@ -73,7 +73,7 @@ export async function takeRunLock(
     // sessions of other roles may not be terminable: then wait for them to end
     await session.query(endStatement, [...workLock]).catch(() => {});
     return undefined;
-  }, patience);
+  }, polling);
   if (!isAlone) throw heldBy(database, await holders(session, workLock));
 }
 

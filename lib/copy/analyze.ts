@@ -73,13 +73,21 @@ async function analyzeRest(
     );
   let finished = 0;
   let analyzed = 0;
-  await withSessions(analyzeBatches(tables), async (batch, session, lane) => {
+  await withSessions(analyzeBatches(tables), async (batch, session, worker) => {
     const startedAtMs = performance.now();
     analyzed += await analyzeTogether(session, batch, { signal, events });
     finished += batch.length;
     const label = describeBatch(batch);
     const ms = performance.now() - startedAtMs;
-    events({ kind: "work-finished", database, work: "analyze", lane, label, startedAtMs, ms });
+    events({
+      kind: "work-finished",
+      database,
+      work: "analyze",
+      lane: worker,
+      label,
+      startedAtMs,
+      ms,
+    });
     events({
       kind: "step-progress",
       step: "analyze",

@@ -264,7 +264,7 @@ export class IndexBuilder {
         else {
           session = await this.#build(session, together.flatMap(({ statements }) => statements));
         }
-        this.#reportFinished(together, { lane: builder, startedAtMs });
+        this.#reportFinished(together, { worker: builder, startedAtMs });
         for (const finished of together) this.#next(finished);
       }
     } finally {
@@ -348,7 +348,7 @@ export class IndexBuilder {
 
   #reportFinished(
     items: readonly BuildItem[],
-    { lane, startedAtMs }: { readonly lane: number; readonly startedAtMs: number },
+    { worker, startedAtMs }: { readonly worker: number; readonly startedAtMs: number },
   ): void {
     const { events, database } = this.#options;
     this.#built += items.reduce((sum, { statements }) => sum + statements.length, 0);
@@ -357,7 +357,7 @@ export class IndexBuilder {
       kind: "work-finished",
       database,
       work: items[0]?.kind === "analyze" ? "analyze" : "index",
-      lane,
+      lane: worker,
       label,
       startedAtMs,
       ms: performance.now() - startedAtMs,

@@ -98,7 +98,7 @@ export async function validateForeignKeys(
   // two keys of one table would wait for each other's lock and occupy a session
   const byTable = Map.groupBy(keys, ({ table }) => tableKey(table));
   const queue = [...byTable.values()].sort((a, b) => (b[0]?.bytes ?? 0) - (a[0]?.bytes ?? 0));
-  await withSessions(queue, async (group, session, lane) => {
+  await withSessions(queue, async (group, session, worker) => {
     for (const { table, name } of group) {
       const startedAtMs = performance.now();
       try {
@@ -125,7 +125,7 @@ export async function validateForeignKeys(
         kind: "work-finished",
         database,
         work: "foreign-key",
-        lane,
+        lane: worker,
         label: `${displayName(table)} ${name}`,
         startedAtMs,
         ms: performance.now() - startedAtMs,
@@ -186,7 +186,7 @@ const orphansStatement = `
    GROUP BY con.oid, con.conrelid, con.confrelid, con.confmatchtype, child.relkind, parent.relkind`;
 
 /** Counts the rows of a table without a parent; undefined if they cannot be counted. */
-export async function countOrphans(
+async function countOrphans(
   session: Session,
   { table, name }: Pick<UnvalidatedKey, "table" | "name">,
 ): Promise<number | undefined> {

@@ -195,7 +195,7 @@ export async function readPlanBounds(
  * ranges contain type OIDs, which differ between servers. It also requires UTF8: COPY's ENCODING
  * option does not apply to binary fields.
  */
-export function formatOf(
+function formatOf(
   table: Table,
   options: Pick<CopyPlanOptions, "settings" | "encoding">,
 ): CopyFormat {

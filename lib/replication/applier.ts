@@ -1,6 +1,6 @@
 /**
- * What applies the changes of a slot on the target: the seam between replication and whoever
- * performs it. At present that is a subscription of the target's server.
+ * What applies the changes of a slot on the target: the boundary between replication and the
+ * program that applies changes. At present that is a subscription of the target's server.
  *
  * @module
  */

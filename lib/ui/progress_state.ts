@@ -49,7 +49,7 @@ export interface ProgressState {
   readonly warnings: number;
   readonly retries: number;
   /** Load on the source: why the copy is throttled, who waits for it, how old its snapshot is. */
-  readonly governor: Readonly<Partial<Record<ThrottleSubject, string>>>;
+  readonly throttle: Readonly<Partial<Record<ThrottleSubject, string>>>;
   readonly samples: readonly Sample[];
 }
 
@@ -68,7 +68,7 @@ export function initialProgress(nowMs: number): ProgressState {
     finishedPlannedBytes: 0,
     warnings: 0,
     retries: 0,
-    governor: {},
+    throttle: {},
     samples: [],
   };
 }
@@ -142,7 +142,7 @@ export function reduce(state: ProgressState, event: RunEvent, nowMs: number): Pr
     case "retry":
       return { ...state, retries: state.retries + 1 };
     case "governor":
-      return { ...state, governor: governorAfter(state.governor, event) };
+      return { ...state, throttle: throttleAfter(state.throttle, event) };
     case "info":
     case "replication-lag":
     case "cutover-pause": // has a view of its own
@@ -151,10 +151,10 @@ export function reduce(state: ProgressState, event: RunEvent, nowMs: number): Pr
   }
 }
 
-function governorAfter(
-  before: ProgressState["governor"],
+function throttleAfter(
+  before: ProgressState["throttle"],
   { about, message, over }: Extract<RunEvent, { readonly kind: "governor" }>,
-): ProgressState["governor"] {
+): ProgressState["throttle"] {
   const { [about]: _, ...others } = before;
   return over ? others : { ...others, [about]: message };
 }

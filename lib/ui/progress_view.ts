@@ -125,7 +125,7 @@ function overallLines({ state, style, columns, nowMs }: View): string[] {
   const barColumns = barWidth(columns, displayWidth(line) + 1);
   const source = fraction >= 1
     ? []
-    : Object.values(state.governor).map((message) => style.yellow(printable(message)));
+    : Object.values(state.throttle).map((message) => style.yellow(printable(message)));
   if (barColumns > 0) return ["", ...source, `${style.green(bar(fraction, barColumns))} ${line}`];
   return ["", ...source, ...wrap(line.trimStart(), columns)];
 }

@@ -11,7 +11,7 @@ import {
   sameDatabase,
   setvalStatements,
   sharesBackends,
-  summariseLargeObjects,
+  summarizeLargeObjects,
   tryLocale,
 } from "../../lib/catalog/internal.ts";
 import type { Cluster, PgMajor } from "../../lib/cluster/mod.ts";
@@ -206,10 +206,10 @@ for (const major of majors) {
       equal(pages[0]![1]!.comment, "it's");
       equal(pages[0]![1]!.acl, undefined);
       equal(pages[1]![0]!.acl?.length, 2);
-      const summary = await summariseLargeObjects(session);
+      const summary = await summarizeLargeObjects(session);
       equal([summary.count, summary.unreadable], [5, 0]);
       await using reader = await openSession({ ...session.endpoint, user: "lo_reader" });
-      equal((await summariseLargeObjects(reader)).unreadable, 4);
+      equal((await summarizeLargeObjects(reader)).unreadable, 4);
     });
   });
 

@@ -11,20 +11,20 @@ const point = (transactions: string): SourcePoint => ({
   databaseOid: 5,
   transactions,
 });
-const epoch = (number: number, transactions: string): SnapshotGeneration => ({
-  epoch: number,
+const generation = (number: number, transactions: string): SnapshotGeneration => ({
+  number,
   snapshot: "s",
   startedAt: "2026-01-01T00:00:00.000Z",
   point: point(transactions),
 });
 const name = (table: string) => ({ schema: "public", name: table });
-const record = (table: string, inEpoch: number, done: readonly boolean[]): TableRecord => ({
+const record = (table: string, inGeneration: number, done: readonly boolean[]): TableRecord => ({
   ...name(table),
-  epoch: inEpoch,
+  generation: inGeneration,
   parts: done.map((each, part) => ({ part, parts: done.length, done: each })),
 });
 const facts: ResumeFacts = {
-  ledger: { epochs: [epoch(1, "1:1:")], tables: [] },
+  ledger: { generations: [generation(1, "1:1:")], tables: [] },
   tables: ["kept", "half", "fresh"].map(name),
   point: point("1:1:"),
   largeObjectsLeft: false,
@@ -36,8 +36,8 @@ const tables = [record("kept", 1, [true, true]), record("half", 1, [true, false]
 Deno.test("decideResume() resumes part by part from the same source point", () => {
   const decision = decideResume({ ...facts, ledger: { ...facts.ledger, tables } });
   ok(decision.kind === "go-on");
-  const { begins, epoch, kept, continued, emptied, fresh, moments } = decision;
-  deepStrictEqual([begins, epoch, moments], [false, 1, [1]]);
+  const { begins, generation, kept, continued, emptied, fresh, moments } = decision;
+  deepStrictEqual([begins, generation, moments], [false, 1, [1]]);
   deepStrictEqual([kept.length, continued.length, emptied.length, fresh.length], [1, 1, 0, 1]);
 });
 
@@ -49,7 +49,7 @@ Deno.test("decideResume() refuses to mix snapshots unless allowed or replication
   for (const allowed of [{ allowMixedSnapshots: true }, { sync: true }]) {
     const decision = decideResume({ ...later, ...allowed });
     ok(decision.kind === "go-on");
-    deepStrictEqual([decision.begins, decision.epoch, decision.moments], [true, 2, [1, 2]]);
+    deepStrictEqual([decision.begins, decision.generation, decision.moments], [true, 2, [1, 2]]);
     deepStrictEqual(decision.emptied, [name("half")]);
     deepStrictEqual(decision.continued, []);
   }
@@ -81,7 +81,7 @@ Deno.test("decideResume() mixes nothing when nothing is kept or nothing is left"
 
 Deno.test("decideResume() copies every table once, and no table from two snapshots", () => {
   const someTable = fc.record({
-    epoch: fc.integer({ min: 1, max: 3 }),
+    generation: fc.integer({ min: 1, max: 3 }),
     done: fc.array(fc.boolean(), { minLength: 1, maxLength: 4 }),
     recorded: fc.boolean(),
   });
@@ -90,17 +90,20 @@ Deno.test("decideResume() copies every table once, and no table from two snapsho
     fc.integer({ min: 0, max: 3 }),
     fc.boolean(),
     fc.boolean(),
-    (some, epochs, same, allowMixedSnapshots) => {
-      const all = Array.from({ length: epochs }, (_, index) => epoch(index + 1, `${index}`));
-      const records = some.flatMap(({ epoch, done, recorded }, index) =>
-        recorded && epoch <= epochs ? [record(`t${index}`, epoch, done)] : []
+    (some, generations, same, allowMixedSnapshots) => {
+      const all = Array.from(
+        { length: generations },
+        (_, index) => generation(index + 1, `${index}`),
+      );
+      const records = some.flatMap(({ generation, done, recorded }, index) =>
+        recorded && generation <= generations ? [record(`t${index}`, generation, done)] : []
       );
       const expected = some.map((_, index) => name(`t${index}`));
       const decision = decideResume({
         ...facts,
         tables: expected,
-        ledger: { epochs: all, tables: records },
-        point: point(same && epochs > 0 ? `${epochs - 1}` : "other"),
+        ledger: { generations: all, tables: records },
+        point: point(same && generations > 0 ? `${generations - 1}` : "other"),
         allowMixedSnapshots,
       });
       if (decision.kind === "refuse") {
@@ -112,7 +115,9 @@ Deno.test("decideResume() copies every table once, and no table from two snapsho
       deepStrictEqual(places.toSorted(), expected.map(tableKey).toSorted());
       ok(kept.every(isComplete));
       // parts of a table are from one snapshot
-      for (const table of continued) ok(!begins && same && table.epoch === decision.epoch);
+      for (const table of continued) {
+        ok(!begins && same && table.generation === decision.generation);
+      }
     },
   ));
 });

@@ -49,7 +49,7 @@ Deno.test("a ledger in the target is read, with the finished and the unfinished 
     strictEqual(ledger.complete, false);
     strictEqual(ledger.dumpTool, "embedded pg_dump 18 (chosen by --dump-tool)");
     strictEqual(ledger.decisions["public.people"], "copied");
-    deepStrictEqual(ledger.epochs.map(({ epoch, lsn }) => [epoch, lsn]), [[1, "0/1F08358"]]);
+    deepStrictEqual(ledger.generations.map(({ number, lsn }) => [number, lsn]), [[1, "0/1F08358"]]);
     const [table, ...others] = ledger.tables;
     deepStrictEqual([table?.schema, table?.name, others], ["public", "orders", []]);
   });

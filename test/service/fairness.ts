@@ -14,18 +14,18 @@ export interface Fairness {
   readonly waits: readonly {
     readonly owner: string;
     readonly middle: number;
-    readonly most: number;
+    readonly max: number;
   }[];
   /**
    * The maximum lead in turns of one user over another who had jobs waiting the whole time. It
    * stays near 1 if users take turns; first come, first served would let it grow with the queue.
    */
-  readonly mostAhead: number;
+  readonly maxAhead: number;
   /**
    * How many jobs of others started between the submission and the start of a user's first job; the
    * maximum over all users.
    */
-  readonly mostBefore: number;
+  readonly maxBefore: number;
 }
 
 /** Computes fairness from the times of jobs. Pure. */
@@ -33,9 +33,9 @@ export function fairnessOf(turns: readonly Turn[]): Fairness {
   const byOwner = Map.groupBy(turns, ({ owner }) => owner);
   const waits = [...byOwner].map(([owner, own]) => {
     const all = own.map(({ created, begun }) => begun[0]! - created);
-    return { owner, middle: quantile(all, 0.5), most: Math.max(...all) };
+    return { owner, middle: quantile(all, 0.5), max: Math.max(...all) };
   });
-  const mostBefore = Math.max(
+  const maxBefore = Math.max(
     ...[...byOwner].map(([owner, own]) => {
       const from = Math.min(...own.map(({ created }) => created));
       const until = Math.min(...own.flatMap(({ begun }) => begun));
@@ -43,19 +43,19 @@ export function fairnessOf(turns: readonly Turn[]): Fairness {
         .filter((at) => at > from && at < until).length;
     }),
   );
-  return { waits, mostAhead: mostAhead(byOwner), mostBefore };
+  return { waits, maxAhead: maxAhead(byOwner), maxBefore };
 }
 
 /**
  * Compares users while both have jobs waiting: from the later submission until one of them has no
  * more.
  */
-function mostAhead(byOwner: ReadonlyMap<string, readonly Turn[]>): number {
+function maxAhead(byOwner: ReadonlyMap<string, readonly Turn[]>): number {
   const users = [...byOwner.values()].map((own) => ({
     from: Math.min(...own.map(({ created }) => created)),
     starts: own.flatMap(({ begun }) => begun).toSorted((a, b) => a - b),
   }));
-  let most = 0;
+  let max = 0;
   for (const a of users) {
     for (const b of users) {
       const from = Math.max(a.from, b.from);
@@ -64,9 +64,9 @@ function mostAhead(byOwner: ReadonlyMap<string, readonly Turn[]>): number {
         starts.filter((start) => start >= from && start <= at).length;
       for (const at of a.starts) {
         if (at < from || at >= until) continue;
-        most = Math.max(most, count(a.starts, at) - count(b.starts, at));
+        max = Math.max(max, count(a.starts, at) - count(b.starts, at));
       }
     }
   }
-  return most;
+  return max;
 }

@@ -124,7 +124,7 @@ function checkFairness(
   const working = (at: number) =>
     pieces.reduce((sum, { from, until }) => sum + Math.max(0, Math.min(at, until) - from), 0) /
     1000;
-  const { waits, mostAhead, mostBefore } = fairnessOf(
+  const { waits, maxAhead, maxBefore } = fairnessOf(
     jobs.filter(({ begun }) => begun.length > 0).map(({ owner, created, begun }) => ({
       owner,
       created: working(created),
@@ -138,17 +138,17 @@ function checkFairness(
   const lateWait = waits.find(({ owner }) => owner === late)?.middle ?? NaN;
   console.log(
     `median wait of a key: minimum ${least} s, median ${middle} s, maximum ${most} s; longest wait of a key: ${
-      Math.min(...others.map((each) => each.most)).toFixed(1)
-    } to ${Math.max(...others.map((each) => each.most)).toFixed(1)} s; ` +
+      Math.min(...others.map((each) => each.max)).toFixed(1)
+    } to ${Math.max(...others.map((each) => each.max)).toFixed(1)} s; ` +
       `median of the late key ${lateWait.toFixed(1)} s`,
   );
   console.log(
-    `maximum lead of a key over another with jobs waiting: ${mostAhead} turns; ` +
-      `at most ${mostBefore} jobs of others started before a key's first`,
+    `maximum lead of a key over another with jobs waiting: ${maxAhead} turns; ` +
+      `at most ${maxBefore} jobs of others started before a key's first`,
   );
   check(Number(most) < 1.5 * Number(middle) + 5, "a key waited disproportionately long");
-  check(mostBefore < 2 * options.keys, "a key had to wait longer than one turn");
-  check(mostAhead <= 4, "keys did not take turns");
+  check(maxBefore < 2 * options.keys, "a key had to wait longer than one turn");
+  check(maxAhead <= 4, "keys did not take turns");
 }
 
 async function reportProcesses(

@@ -16,12 +16,7 @@ import {
   type QueueSettings,
 } from "../../lib/remote/queue/mod.ts";
 import { type KeyProvider, LocalKeyProvider } from "../../lib/remote/secrets/mod.ts";
-import {
-  defaultRetention,
-  type JobRunners,
-  Worker,
-  type WorkerOptions,
-} from "../../lib/remote/worker/mod.ts";
+import { type JobRunners, Worker, type WorkerOptions } from "../../lib/remote/worker/mod.ts";
 import { resolveEndpoint, SessionPool } from "../../lib/postgres/internal.ts";
 import type { RequestLine } from "../../lib/remote/api/service.ts";
 
@@ -172,7 +167,7 @@ export async function startTestWorker(
     maxRunning: 1000,
     pollMs: 50,
     drainMs: 0,
-    retention: defaultRetention,
+    retention: { jobDays: 90, logDays: 30 },
     maintenanceEveryMs: 10_000,
     notice: ({ message }) => void notices.push(message),
     ...options,

@@ -37,7 +37,7 @@ const summaryStatement = `
     FROM pg_catalog.pg_largeobject_metadata AS lo`;
 
 /** Counts the large objects of the database. */
-export async function summariseLargeObjects(session: Session): Promise<LargeObjectSummary> {
+export async function summarizeLargeObjects(session: Session): Promise<LargeObjectSummary> {
   return await session.queryOne<LargeObjectSummary>(summaryStatement);
 }
 

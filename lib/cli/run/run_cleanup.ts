@@ -77,7 +77,7 @@ const tableColumns = [
 ] as const;
 
 /** What will be removed, what stays, and which side is unreachable. */
-export function cleanupPlanLines(plan: CleanupPlan, options: TableOptions): string[] {
+function cleanupPlanLines(plan: CleanupPlan, options: TableOptions): string[] {
   const style = makeStyle(options.color);
   return [
     ...(plan.items.length === 0

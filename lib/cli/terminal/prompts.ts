@@ -51,6 +51,6 @@ export async function openPrompts(
       ),
     confirm: async (message) =>
       answered(await clack.confirm({ ...streams, message, initialValue: false })),
-    tell: (title, lines) => clack.note(lines.map(printable).join("\n"), title, streams),
+    show: (title, lines) => clack.note(lines.map(printable).join("\n"), title, streams),
   };
 }

@@ -42,7 +42,7 @@ export interface Prompts {
     readonly problemOf: (text: string) => string | undefined;
   }) => Promise<string | undefined>;
   readonly confirm: (message: string) => Promise<boolean | undefined>;
-  readonly tell: (title: string, lines: readonly string[]) => void;
+  readonly show: (title: string, lines: readonly string[]) => void;
 }
 
 /** What to ask about. */
@@ -82,7 +82,7 @@ export async function askSelection(input: SelectionInput): Promise<Selection | u
     excluded.set(database, leftOut);
     kept.set(database, tables.filter((table) => !leftOut.includes(table)));
   }
-  prompts.tell("Your selection", summaryLines({ databases, excluded }, kept));
+  prompts.show("Your selection", summaryLines({ databases, excluded }, kept));
   const saveAs = await prompts.enterText({
     message: "Save this selection? File name, or leave empty",
     placeholder: "move.toml",
@@ -90,7 +90,7 @@ export async function askSelection(input: SelectionInput): Promise<Selection | u
   });
   if (saveAs === undefined) return undefined;
   const problem = saveAs === "" ? undefined : await input.problemOfFile(saveAs);
-  if (problem !== undefined) prompts.tell("Not saved", [problem]);
+  if (problem !== undefined) prompts.show("Not saved", [problem]);
   if (!await prompts.confirm("Continue with this selection?")) return undefined;
   return {
     databases,
@@ -151,7 +151,7 @@ function sumBytes(tables: readonly OfferedTable[]): number {
 }
 
 /** `orders`, `analytics.orders`: the names as in the catalog. */
-export function tableLabel({ schema, name }: TableName): string {
+function tableLabel({ schema, name }: TableName): string {
   return schema === "public" ? name : `${schema}.${name}`;
 }
 
@@ -162,7 +162,7 @@ function tableHint({ bytes, rowEstimate }: OfferedTable): string {
 }
 
 /** The selection in a few lines. */
-export function summaryLines(
+function summaryLines(
   { databases, excluded }: Pick<Selection, "databases" | "excluded">,
   kept: ReadonlyMap<string, readonly OfferedTable[]>,
 ): readonly string[] {

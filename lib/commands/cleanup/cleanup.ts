@@ -99,8 +99,8 @@ export async function executeCleanup(
   await using from = new ReconnectingSession(source, signal);
   await using to = new ReconnectingSession(target, signal);
   const [onSource, onTarget] = await Promise.all([
-    from.ask(undefined, (session) => findOnSource(source, session, signal)),
-    to.ask(undefined, (session) => findOnTarget(target, session, signal)),
+    from.query(undefined, (session) => findOnSource(source, session, signal)),
+    to.query(undefined, (session) => findOnTarget(target, session, signal)),
   ]);
   if (!onSource.reached && !onTarget.reached) throw onSource.error;
   const planned = planCleanup({

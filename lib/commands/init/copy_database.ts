@@ -186,7 +186,7 @@ class DatabaseCopy {
       }, {
         step: "schema",
         database: this.#database,
-        summarise: () => plural(parts.preData.length, "statement"),
+        summarize: () => plural(parts.preData.length, "statement"),
       });
       await this.#checkRowTypes(snapshot.session, target);
       const { tables, analyzed } = await fillDatabase({
@@ -293,7 +293,7 @@ class DatabaseCopy {
       if (preData.status === "rejected") throw preData.reason;
       if (postData.status === "rejected") throw postData.reason;
       return { preData: preData.value, postData: classifyPostData(postData.value) };
-    }, { step: "dump", database: this.#database, summarise: () => tool.description });
+    }, { step: "dump", database: this.#database, summarize: () => tool.description });
   }
 
   #reportExclusions(scope: ReadScope | undefined): void {
@@ -332,7 +332,7 @@ class DatabaseCopy {
           });
         reportAdaptations(adaptations, this.#events);
       }
-    }, { step: "database", database: this.#database, summarise: () => describeAction(planned) });
+    }, { step: "database", database: this.#database, summarize: () => describeAction(planned) });
   }
 
   /**

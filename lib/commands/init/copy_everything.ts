@@ -68,7 +68,7 @@ export async function copyEverything(
     () => again(work, "roles and settings", () => copyGlobals(work)),
     {
       step: "globals",
-      summarise: ({ applied }) => plural(applied, "statement"),
+      summarize: ({ applied }) => plural(applied, "statement"),
     },
   );
   await checkpoint.addMemberships(globals.temporaryMemberships);

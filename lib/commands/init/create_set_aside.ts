@@ -50,7 +50,7 @@ export async function createSetAside(options: CreateSetAsideOptions): Promise<vo
   const only = new Set(changedTables(postData).map(tableKey));
   await recorder.step(
     () => analyzeTables({ target, jobs, signal, events, database, done: new Set(), only }),
-    { step: "analyze", database, summarise: (count) => plural(count, "table") },
+    { step: "analyze", database, summarize: (count) => plural(count, "table") },
   );
 }
 

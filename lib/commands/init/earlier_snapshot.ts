@@ -24,7 +24,7 @@ import {
  *
  * Identifiers are reused after a server restart, so the position that it sees is compared too.
  */
-export async function takeOverEarlierSnapshot(
+export async function importEarlierSnapshot(
   source: Endpoint,
   { snapshot: identifier, lsn, point }: SnapshotGeneration,
   { signal, select }: LockOptions,

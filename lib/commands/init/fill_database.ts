@@ -10,7 +10,7 @@ import {
   openSessionWithRetry,
   type SnapshotHolder,
 } from "../../postgres/internal.ts";
-import { summariseLargeObjects, type Table } from "../../catalog/internal.ts";
+import { summarizeLargeObjects, type Table } from "../../catalog/internal.ts";
 import { tablesWithStatistics } from "../../schema/internal.ts";
 import {
   copyLargeObjects,
@@ -119,13 +119,13 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
         signal,
         events,
         pace: throttle.pace,
-        record: ledger.partRecord(progress.epoch),
+        record: ledger.partRecord(progress.generation),
         progress: {
           onPart: (part, outcome) => ledger.notePart(part, outcome),
           onCopied: ({ table }) => indexes.ready(table, table.bytes),
           onIdle: () => indexes.grow(1),
         },
-      }), { step: "data", database, summarise: (all) => plural(all.length, "table") });
+      }), { step: "data", database, summarize: (all) => plural(all.length, "table") });
     await fillLargeObjects(options, { snapshot, signal });
     await ledger.settle();
     await recorder.step(async () => {
@@ -136,7 +136,7 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
     }, {
       step: "indexes",
       database,
-      summarise: (built) => plural(built, "index or key", "indexes and keys"),
+      summarize: (built) => plural(built, "index or key", "indexes and keys"),
     });
     const tables = [
       ...earlierTables([...progress.kept.values()]),
@@ -184,7 +184,7 @@ async function fillLargeObjects(
 ): Promise<void> {
   const { events } = recorder;
   // counted under the snapshot: objects created since the plan belong to the copy
-  const { count } = await summariseLargeObjects(snapshot.session);
+  const { count } = await summarizeLargeObjects(snapshot.session);
   if (count === 0 || ledger.isDone(largeObjectsMark)) return;
   await recorder.step(() =>
     copyLargeObjects({
@@ -199,6 +199,6 @@ async function fillLargeObjects(
     }), {
     step: "large-objects",
     database: planned.source.name,
-    summarise: (done) => plural(done, "large object"),
+    summarize: (done) => plural(done, "large object"),
   });
 }

@@ -43,11 +43,11 @@ export async function finishDatabase(options: FinishDatabaseOptions): Promise<vo
   await recorder.step(() => finishForeignKeys(options, postData.foreignKeys), {
     step: "foreign-keys",
     database,
-    summarise: (count) => plural(count, "foreign key"),
+    summarize: (count) => plural(count, "foreign key"),
   });
   await recorder.step(
     () => copySequences({ source: options.source, target, signal, events }),
-    { step: "sequences", database, summarise: (count) => plural(count, "sequence") },
+    { step: "sequences", database, summarize: (count) => plural(count, "sequence") },
   );
   await recorder.step(async () => {
     await schema.apply([...postData.settings, ...postData.rest]);
@@ -61,7 +61,7 @@ export async function finishDatabase(options: FinishDatabaseOptions): Promise<vo
     {
       step: "analyze",
       database,
-      summarise: (count) =>
+      summarize: (count) =>
         plural(count, "table") +
         (analyzed.size === 0 ? "" : `, ${formatCount(analyzed.size)} before`),
     },

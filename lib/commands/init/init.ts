@@ -6,7 +6,7 @@
 import { describeError, redact } from "../../core/internal.ts";
 import { measureRoundTrip, minLibpqMajor } from "../../postgres/internal.ts";
 import { type DumpTool, findDumpTool, toolForDistance } from "../../schema/internal.ts";
-import { type ServerPair, summarise } from "../shared/server_pair.ts";
+import { type ServerPair, summarize } from "../shared/server_pair.ts";
 import { checkScope } from "./check_scope.ts";
 import { copyEverything } from "./copy_everything.ts";
 import { buildPlan } from "./plan.ts";
@@ -169,8 +169,8 @@ async function reportNothingLeft(
     message: "an earlier attempt has copied everything; its ledgers were removed",
   });
   const plan: InitPlan = {
-    source: await summarise(sides.source),
-    target: await summarise(sides.target),
+    source: await summarize(sides.source),
+    target: await summarize(sides.target),
     databases: [],
     jobs: options.copy.jobs,
     indexJobs: options.indexJobs,

@@ -14,7 +14,7 @@ import {
   type TableName,
 } from "../../core/internal.ts";
 import type { SnapshotHolder } from "../../postgres/internal.ts";
-import { summariseLargeObjects, type Table } from "../../catalog/internal.ts";
+import { summarizeLargeObjects, type Table } from "../../catalog/internal.ts";
 import type { ClassifiedPostData, DumpStatement } from "../../schema/internal.ts";
 import {
   type CopyPart,
@@ -41,7 +41,7 @@ export const largeObjectsMark: DumpStatement = { sql: "large objects", type: "BL
 /** The tables of a database by progress. */
 export interface TableWork {
   /** The snapshot generation in which the rest is copied. */
-  readonly epoch: number;
+  readonly generation: number;
   /** Tables that are copied, by `tableKey`. */
   readonly kept: ReadonlyMap<string, TableRecord>;
   /** Tables with copied parts, by `tableKey`. */
@@ -135,7 +135,7 @@ export class LedgerWork {
       tables,
       point,
       largeObjectsLeft: !this.ledger.isDone(largeObjectsMark) &&
-        (await summariseLargeObjects(snapshot.session)).count > 0,
+        (await summarizeLargeObjects(snapshot.session)).count > 0,
       allowMixedSnapshots,
       sync,
     });
@@ -149,20 +149,20 @@ export class LedgerWork {
         exitCode: ExitCode.prerequisite,
       });
     }
-    const { epoch, begins, kept, continued, emptied, asOfSnapshot, moments } = decision;
+    const { generation, begins, kept, continued, emptied, asOfSnapshot, moments } = decision;
     if (begins) {
-      await this.ledger.beginEpoch({
-        epoch,
+      await this.ledger.beginGeneration({
+        number: generation,
         ...(snapshot.lsn === undefined ? {} : { lsn: formatLsn(snapshot.lsn) }),
         snapshot: snapshot.identifier,
         startedAt: "",
         point,
       }, emptied);
     } else if (emptied.length > 0) {
-      const last = state.epochs.at(-1);
-      if (last !== undefined) await this.ledger.beginEpoch(last, emptied);
+      const last = state.generations.at(-1);
+      if (last !== undefined) await this.ledger.beginGeneration(last, emptied);
     }
-    if (state.epochs.length > 0) {
+    if (state.generations.length > 0) {
       events({
         kind: "info",
         message: `${database}: ${plural(kept.length, "table")} of ${tables.length} ` +
@@ -185,7 +185,7 @@ export class LedgerWork {
       });
     }
     return {
-      epoch,
+      generation,
       kept: byKey(kept),
       continued: byKey(continued),
       asOfSnapshot,
@@ -210,18 +210,18 @@ export class LedgerWork {
       tables.filter((table) => !progress.continued.has(tableKey(table))),
       planning,
     );
-    await this.ledger.recordPlan(planned(fresh, progress.epoch));
+    await this.ledger.recordPlan(planned(fresh, progress.generation));
     return [...earlier, ...fresh].sort((a, b) => b.bytes - a.bytes);
   }
 }
 
 /** Tables of several parts, for the ledger. */
-function planned(parts: readonly CopyPart[], epoch: number): readonly TableRecord[] {
+function planned(parts: readonly CopyPart[], generation: number): readonly TableRecord[] {
   const divided = parts.filter(({ range }) => range !== undefined);
   return [...Map.groupBy(divided, ({ table }) => table)].map(([{ schema, name }, own]) => ({
     schema,
     name,
-    epoch,
+    generation,
     parts: own.map(({ part, parts, range }): PlannedPart => ({
       part,
       parts,

@@ -13,7 +13,7 @@ import { isComplete, type Ledger } from "../../checkpoint/internal.ts";
 import type { TableRules } from "../../rules/internal.ts";
 import type { ReplicationSetup } from "../shared/replication_setup.ts";
 import { type ReadScope, readScope } from "../shared/table_scope.ts";
-import { takeOverEarlierSnapshot } from "./earlier_snapshot.ts";
+import { importEarlierSnapshot } from "./earlier_snapshot.ts";
 
 /** A snapshot, its locked tables, and what the rules decide about them. */
 export interface ScopedSnapshot extends LockedSnapshot {
@@ -57,7 +57,7 @@ async function lockSnapshot(
   if (stream !== undefined) {
     return await stream.begin(lock, ledger?.state.tables.filter(isComplete));
   }
-  const last = ledger?.state.epochs.at(-1);
-  const held = last === undefined ? undefined : await takeOverEarlierSnapshot(source, last, lock);
+  const last = ledger?.state.generations.at(-1);
+  const held = last === undefined ? undefined : await importEarlierSnapshot(source, last, lock);
   return held ?? await exportLockedSnapshot(source, lock);
 }

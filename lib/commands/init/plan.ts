@@ -17,11 +17,11 @@ import { type Endpoint, openSession, withDatabase } from "../../postgres/interna
 import {
   listTables,
   readWorkFacts,
-  summariseLargeObjects,
+  summarizeLargeObjects,
   type Table,
 } from "../../catalog/internal.ts";
 import type { DumpTool } from "../../schema/internal.ts";
-import { type ServerPair, summarise } from "../shared/server_pair.ts";
+import { type ServerPair, summarize } from "../shared/server_pair.ts";
 import type { DatabasePlanning, PlannedDatabase } from "../shared/database_plan.ts";
 import type { DatabasePlan, InitPlan, TablePlan, ValidationReport } from "../shared/report.ts";
 import type { InitOptions } from "../shared/run.ts";
@@ -62,8 +62,8 @@ export async function buildPlan(input: PlanInput): Promise<InitPlan> {
     signal,
   });
   return {
-    source: await summarise(sides.source),
-    target: await summarise(sides.target),
+    source: await summarize(sides.source),
+    target: await summarize(sides.target),
     databases: surveys.map(({ plan }) => plan),
     jobs: options.copy.jobs,
     indexJobs: options.indexJobs,
@@ -127,7 +127,7 @@ async function survey(
       ...(why === undefined ? {} : { whyText: why }),
     };
   });
-  const { count } = await summariseLargeObjects(session);
+  const { count } = await summarizeLargeObjects(session);
   const plan: DatabasePlan = {
     source: planned.source.name,
     target: planned.target,

@@ -13,10 +13,10 @@ export function reportOf(
     & Pick<InitReport, "plan" | "databases" | "ms" | "failure">
     & { readonly recorder: Recorder },
 ): InitReport {
-  const { steps, warnings, timeline, governor, retries } = recorder;
+  const { steps, warnings, timeline, throttle, retries } = recorder;
   const tables = databases.flatMap((database) => database.tables);
   return {
-    ...{ plan, databases, steps, warnings, timeline, governor, retries, ms },
+    ...{ plan, databases, steps, warnings, timeline, governor: throttle, retries, ms },
     rows: tables.reduce((sum, { rows }) => sum + rows, 0),
     bytes: tables.reduce((sum, { bytes }) => sum + bytes, 0),
     ...(failure === undefined ? {} : { failure }),

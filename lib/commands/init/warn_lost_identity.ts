@@ -44,7 +44,7 @@ export async function warnLostIdentities(
 }
 
 /** Compares the replica identities of both servers. Pure. */
-export function findLostIdentities(
+function findLostIdentities(
   { source, target, tables }: {
     readonly source: ReadonlyMap<number, PublishableIdentity>;
     readonly target: ReadonlyMap<number, PublishableIdentity>;

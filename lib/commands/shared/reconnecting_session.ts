@@ -39,12 +39,12 @@ export class ReconnectingSession implements AsyncDisposable {
   }
 
   /** Queries a database of the server, by default the one that the URL names. */
-  async ask<Value>(
+  async query<Value>(
     database: string | undefined,
-    question: (session: Session) => Promise<Value>,
+    work: (session: Session) => Promise<Value>,
   ): Promise<Reachable<Value>> {
     try {
-      return { reached: true, value: await question(await this.session(database)) };
+      return { reached: true, value: await work(await this.session(database)) };
     } catch (error) {
       this.#signal.throwIfAborted();
       const gone = error instanceof ConnectionError ||

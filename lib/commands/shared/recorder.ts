@@ -18,7 +18,7 @@ export interface StepOptions<Result> {
   readonly step: StepName;
   readonly database?: string;
   /** A few words about the outcome. */
-  readonly summarise?: (result: Result) => string | undefined;
+  readonly summarize?: (result: Result) => string | undefined;
 }
 
 /** A copied table, as its event reported it. */
@@ -29,7 +29,7 @@ export class Recorder {
   readonly steps: StepReport[] = [];
   readonly warnings: Warning[] = [];
   readonly timeline: TimelineEntry[] = [];
-  readonly governor: ThrottleReport[] = [];
+  readonly throttle: ThrottleReport[] = [];
   readonly retries: RetryReport[] = [];
   readonly tables: FinishedTable[] = [];
   /** Predicted durations of steps, set once they are known. */
@@ -56,7 +56,7 @@ export class Recorder {
       }
       case "governor": {
         const { kind: _, ...change } = event;
-        this.governor.push({ ...change, startMs: this.#now() });
+        this.throttle.push({ ...change, startMs: this.#now() });
         break;
       }
       case "retry": {
@@ -79,7 +79,7 @@ export class Recorder {
 
   /** Runs a step, reports its start and end, and keeps its duration. */
   async step<Result>(work: () => Promise<Result>, options: StepOptions<Result>): Promise<Result> {
-    const { step, database, summarise } = options;
+    const { step, database, summarize } = options;
     const place = database === undefined ? {} : { database };
     this.#sink({ kind: "step-started", step, ...place });
     const startMs = this.#now();
@@ -97,7 +97,7 @@ export class Recorder {
       this.steps.push({ ...end(), failed: true });
       throw error;
     }
-    const summary = summarise?.(result);
+    const summary = summarize?.(result);
     const outcome = { ...end(), ...(summary === undefined ? {} : { summary }) };
     this.steps.push(outcome);
     const { startMs: _, ...reported } = outcome;

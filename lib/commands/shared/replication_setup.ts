@@ -138,7 +138,7 @@ export class ReplicationSetup {
       }), {
       step: "slot",
       database: this.#database,
-      summarise: ({ published, consistentPoint }) =>
+      summarize: ({ published, consistentPoint }) =>
         `${plural(published.length, "table")} published, from ${formatLsn(consistentPoint)}`,
     });
     return this.#start;
@@ -193,7 +193,7 @@ export class ReplicationSetup {
    * Keeps copied tables in their streams, and removes the rest of earlier streams: slots of a
    * killed run would retain WAL for no consumer. Refuses slots that are in use.
    *
-   * @returns all streams that existed, including removed ones: their epochs are not used again
+   * @returns all streams that existed, including removed ones: their numbers are not used again
    */
   async #keep(hash: string, finished: readonly TableName[]): Promise<{
     readonly streams: readonly ReplicationStream[];
@@ -332,7 +332,7 @@ export class ReplicationSetup {
     }, {
       step: "subscription",
       database: this.#database,
-      summarise: () => this.#names.join(", "),
+      summarize: () => this.#names.join(", "),
     });
   }
 
@@ -353,7 +353,7 @@ export class ReplicationSetup {
       {
         step: "catch-up",
         database: this.#database,
-        summarise: (lsn) => `streaming, applied up to ${lsn}`,
+        summarize: (lsn) => `streaming, applied up to ${lsn}`,
       },
     );
   }

@@ -106,7 +106,7 @@ function bothFailed(source: Endpoint, onSource: unknown, onTarget: unknown): unk
 }
 
 /** A short description of the session's server. */
-export async function summarise(session: Session): Promise<ServerSummary> {
+export async function summarize(session: Session): Promise<ServerSummary> {
   const provider = await readProvider(session);
   return {
     url: describeEndpoint(session.endpoint),

@@ -109,8 +109,8 @@ export class StatusMonitor implements AsyncDisposable {
   async read(): Promise<StatusReport> {
     if (this.#before === undefined) await this.#readFirst();
     const [source, target] = await Promise.all([
-      this.#source.ask(undefined, (session) => readSourceServer(session, performance.now())),
-      this.#target.ask(undefined, readTargetServer),
+      this.#source.query(undefined, (session) => readSourceServer(session, performance.now())),
+      this.#target.query(undefined, readTargetServer),
     ]);
     const readings: StatusReadings = {
       source,
@@ -141,8 +141,8 @@ export class StatusMonitor implements AsyncDisposable {
   /** Takes the first reading, which rates need. */
   async #readFirst(): Promise<void> {
     const [first, workers] = await Promise.all([
-      this.#source.ask(undefined, (session) => readSourceServer(session, performance.now())),
-      this.#target.ask(undefined, readApplierWorkers),
+      this.#source.query(undefined, (session) => readSourceServer(session, performance.now())),
+      this.#target.query(undefined, readApplierWorkers),
     ]);
     if (workers.reached) this.#workersBefore = workers.value;
     if (!first.reached || first.value.reading.slots.length === 0) return;
@@ -190,7 +190,7 @@ export class StatusMonitor implements AsyncDisposable {
       for (const { name, database } of target.value.appliers) {
         streams.set(name, { ...streams.get(name), target: database });
         if (!targets.has(database)) {
-          const answer = await this.#target.ask(database, readTargetStatus);
+          const answer = await this.#target.query(database, readTargetStatus);
           targets.set(database, answer.reached ? answer.value : undefined);
         }
       }
@@ -201,7 +201,7 @@ export class StatusMonitor implements AsyncDisposable {
       places.source ??= findScopeComment(factsOf(places.target), name)?.source.database;
       const database = places.source;
       if (database !== undefined && source.reached && !sources.has(database)) {
-        const answer = await this.#source.ask(database, readSourceStatus);
+        const answer = await this.#source.query(database, readSourceStatus);
         sources.set(database, answer.reached ? answer.value : undefined);
       }
     }
@@ -283,11 +283,11 @@ export class StatusMonitor implements AsyncDisposable {
     const atMs = performance.now();
     if (known !== undefined && atMs - known.atMs < contentsEveryMs) return known;
     const rules = rulesOf(pair);
-    const onSource = await this.#source.ask(source, async (session) => ({
+    const onSource = await this.#source.query(source, async (session) => ({
       contents: await readStatusContents(session),
       scope: (await readScope(session, rules))?.scope,
     }));
-    const onTarget = await this.#target.ask(target, readStatusContents);
+    const onTarget = await this.#target.query(target, readStatusContents);
     if (!onSource.reached || !onTarget.reached) return undefined;
     const { contents, scope } = onSource.value;
     const compared = {

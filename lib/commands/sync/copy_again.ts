@@ -154,7 +154,7 @@ function startCopyStream(
     }), {
     step: "slot",
     database: source.database,
-    summarise: ({ published, names }) =>
+    summarize: ({ published, names }) =>
       `${plural(published.length, "table")} ${
         tool === undefined ? "again" : "added"
       }: ${names.slot}`,
@@ -207,7 +207,7 @@ async function copyRows(
     }), {
     step: "data",
     database: source.database,
-    summarise: (copied) => plural(copied.length, "table"),
+    summarize: (copied) => plural(copied.length, "table"),
   });
 }
 

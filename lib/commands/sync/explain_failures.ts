@@ -88,7 +88,7 @@ function explainNoStream({ wanted, others, target }: ReplicationStatus): string[
   }
   return others.flatMap((other) => [
     `a stream between these databases exists with other rules (created ${other.createdAt}):`,
-    ...scopeDifferences({ wanted, there: other }).map((line) => `  ${line}`),
+    ...scopeDifferences({ wanted, existing: other }).map((line) => `  ${line}`),
     "  → use the rules that it was created with, or remove it with cleanup",
   ]);
 }
@@ -125,7 +125,7 @@ async function diagnoseStream(
 ): Promise<ApplyErrorDiagnosis> {
   if (
     subscription === undefined || slot === undefined || publication === undefined || slot.active
-  ) return { transaction: undefined, obstacles: [], lines: [] };
+  ) return { transaction: undefined, conflicts: [], lines: [] };
   return await withSession(
     source,
     signal,
@@ -155,8 +155,8 @@ async function explainHidden(
   const isIdle = (action === "wait" || action === "enable") &&
     stream.subscription?.workerPid === undefined;
   if (!isIdle) return [];
-  const { obstacles, lines } = await diagnoseStream({ status, stream }, signal);
-  if (obstacles.length === 0) return [];
+  const { conflicts, lines } = await diagnoseStream({ status, stream }, signal);
+  if (conflicts.length === 0) return [];
   return [
     `the subscription ${stream.name} ${
       action === "enable" ? "is disabled, and" : "has no worker:"

@@ -76,7 +76,7 @@ export async function follow(
       const change = await start(verdict, { status, from, to, options, signal });
       if (change !== undefined) done.push(change);
     }
-  }, { step: "subscription", database, summarise: () => done.join("; ") || "already enabled" });
+  }, { step: "subscription", database, summarize: () => done.join("; ") || "already enabled" });
   await recorder.step(() =>
     catchUp({
       source,
@@ -87,7 +87,7 @@ export async function follow(
     }), {
     step: "catch-up",
     database,
-    summarise: () =>
+    summarize: () =>
       plural(
         verdicts.reduce((sum, { stream }) => sum + (stream.publication?.tables.length ?? 0), 0),
         "table streams",

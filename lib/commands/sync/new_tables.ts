@@ -95,7 +95,7 @@ export async function makeTables(options: NewTablesOptions): Promise<NewStructur
     {
       step: "schema",
       database: status.source.database,
-      summarise: () => plural(relations.length, "table"),
+      summarize: () => plural(relations.length, "table"),
     },
   );
   return {

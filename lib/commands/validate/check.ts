@@ -62,7 +62,7 @@ export async function checkOr(
 }
 
 /** The finding for a refused query. */
-export function couldNotCheck(error: ReplicatorError): {
+function couldNotCheck(error: ReplicatorError): {
   readonly finding: string;
   readonly fix: string;
 } {

@@ -23,7 +23,7 @@ import {
   type Sequence,
   type ServerActivity,
   type SpecialObjects,
-  summariseLargeObjects,
+  summarizeLargeObjects,
   type Table,
   type TableAccess,
 } from "../../catalog/internal.ts";
@@ -42,7 +42,7 @@ export interface ServerFacts {
 }
 
 /** Transactions of this age are reported. */
-export const longTransactionSeconds = 300;
+const longTransactionSeconds = 300;
 
 /** Reads the facts that both servers have. */
 export async function readServer(session: Session): Promise<ServerFacts> {
@@ -96,7 +96,7 @@ export async function readSourceDatabase(session: Session): Promise<SourceDataba
     listTables(session),
     listTableAccess(session),
     listSequences(session),
-    summariseLargeObjects(session),
+    summarizeLargeObjects(session),
     listExtensions(session),
     readSpecialObjects(session),
   ]);

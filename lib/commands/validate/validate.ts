@@ -40,7 +40,7 @@ import {
   type EndpointPair,
   openServerPair,
   type ServerPair,
-  summarise,
+  summarize,
 } from "../shared/server_pair.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import {
@@ -149,8 +149,8 @@ export async function examineServers(
 ): Promise<Examination> {
   const validated = startStep("validate", run);
   const [source, target, { checks, ...found }] = await joinAll([
-    summarise(sides.source),
-    summarise(sides.target),
+    summarize(sides.source),
+    summarize(sides.target),
     runChecks(options, { sides, run }),
   ]);
   const count = (status: Check["status"]) => checks.filter((each) => each.status === status).length;

@@ -38,7 +38,7 @@ import {
 import { consequencesOf, decideTables, noTableRules } from "../../rules/internal.ts";
 import { readOutstanding } from "../../checkpoint/internal.ts";
 import type { SetAsideObject } from "../../schema/internal.ts";
-import { openServerPair, summarise } from "../shared/server_pair.ts";
+import { openServerPair, summarize } from "../shared/server_pair.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import { planDatabases, type PlannedDatabase, readOnlyPlanning } from "../shared/database_plan.ts";
 import { Recorder } from "../shared/recorder.ts";
@@ -115,8 +115,8 @@ export async function executeVerify(given: VerifyOptions, run: RunContext): Prom
   }
   const tables = databases.flatMap((database) => database.tables);
   return {
-    source: await summarise(sides.source),
-    target: await summarise(sides.target),
+    source: await summarize(sides.source),
+    target: await summarize(sides.target),
     verdict: worst([
       ...tables.map(({ verdict }) => verdict),
       ...databases.flatMap(({ sections }) => sections.map(({ verdict }) => verdict)),
@@ -172,7 +172,7 @@ async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
     {
       step: "structure",
       database: planned.source.name,
-      summarise: ({ sections }) =>
+      summarize: ({ sections }) =>
         plural(sections.reduce((sum, { compared }) => sum + compared, 0), "object"),
     },
   );
@@ -194,7 +194,7 @@ async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
     {
       step: "compare-rows",
       database: planned.source.name,
-      summarise: ({ tables }) => plural(tables.length, "table"),
+      summarize: ({ tables }) => plural(tables.length, "table"),
     },
   );
   return {

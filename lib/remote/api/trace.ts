@@ -21,11 +21,6 @@ export function traceparentOf({ traceId, spanId }: Trace): string {
   return `00-${traceId}-${spanId}-01`;
 }
 
-/** A new trace. */
-export function newTrace(): Trace {
-  return readTrace(undefined);
-}
-
 function randomHex(bytes: number): string {
   return crypto.getRandomValues(new Uint8Array(bytes)).toHex();
 }

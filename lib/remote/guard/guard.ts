@@ -14,7 +14,7 @@ import {
 export type Resolver = (host: string) => Promise<readonly string[]>;
 
 /** The system's resolver: the hosts file, then DNS. Requires `--allow-net` for the name. */
-export const systemResolver: Resolver = async (host) =>
+const systemResolver: Resolver = async (host) =>
   (await lookup(host, { all: true })).map(({ address }) => address);
 
 /** A host of a URL resolves to an address that the service does not connect to. */

@@ -210,13 +210,13 @@ class SharedCopy<Job extends CopyWorkerJob> {
     return parts.map(({ number }) => this.#job(number));
   }
 
-  #finish(job: Job, outcome: CopyOutcome, lane: number): void {
+  #finish(job: Job, outcome: CopyOutcome, worker: number): void {
     const number = this.#numbers.get(job);
     if (number === undefined || this.#finished.has(number)) return;
     this.#finished.add(number);
     this.#finishedToDelete.push(number);
     this.#moved.delete(number);
-    this.#work.onFinished(job, outcome, lane);
+    this.#work.onFinished(job, outcome, worker);
   }
 
   /** Reports that the coordinator is alive, and reads the helpers' progress. */
@@ -246,14 +246,14 @@ class SharedCopy<Job extends CopyWorkerJob> {
   }
 
   #takeProgress(
-    { number, participant, lane, moved, done, rows }: ClaimedPart,
+    { number, participant, lane: worker, moved, done, rows }: ClaimedPart,
     { helpers }: CopyStatus,
   ): void {
     if (this.#finished.has(number)) return;
     const job = this.#job(number);
     let known = this.#moved.get(number);
     if (known?.participant !== participant) {
-      if (lane === null) return; // claimed but not started
+      if (worker === null) return; // claimed but not started
       known = { participant, bytes: 0 };
       this.#moved.set(number, known);
       this.#work.onStarted(job);
@@ -265,7 +265,7 @@ class SharedCopy<Job extends CopyWorkerJob> {
     this.#finish(
       job,
       { rows: rows ?? 0, bytes: moved },
-      this.#work.workerCount * helper + (lane ?? 1),
+      this.#work.workerCount * helper + (worker ?? 1),
     );
   }
 

@@ -66,7 +66,7 @@ export function offerPurpose(copyId: string): string {
 }
 
 /** The purpose that a part is sealed for, so that one part cannot replace another. */
-export function partPurpose(copyId: string, number: number): string {
+function partPurpose(copyId: string, number: number): string {
   return `copy ${copyId} part ${number}`;
 }
 

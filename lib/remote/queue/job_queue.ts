@@ -5,7 +5,7 @@ import { type QueueName, queueNames } from "./resource_class.ts";
 import { defaultQueueSettings, type QueueSettings } from "./settings.ts";
 
 /** The schema of pg-boss's tables. */
-export const queueSchema = "seren_remote_queue";
+const queueSchema = "seren_remote_queue";
 
 /** The dead letter queue: messages whose workers were lost too many times. */
 const deadLetters = "dead";

@@ -4,7 +4,7 @@ const gigabyte = 1024 ** 3;
  * Queues by amount of data. Operators map them to machines: `worker --queues large,huge` on large
  * ones.
  */
-export const resourceClasses = [
+const resourceClasses = [
   { queue: "small", belowBytes: 10 * gigabyte },
   { queue: "medium", belowBytes: 100 * gigabyte },
   { queue: "large", belowBytes: 1024 * gigabyte },

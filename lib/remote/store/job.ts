@@ -54,9 +54,8 @@ export interface JobRow {
   readonly progress: JobProgress | null;
   readonly exitCode: number | null;
   readonly error: JobError | null;
-  /** For a helper: the job, and its attempt, whose rows it copies. */
+  /** For a helper: the job whose rows it copies. */
   readonly parentId: string | null;
-  readonly parentAttempt: number | null;
   /** For a helper: the copy it takes part in. */
   readonly copyId: string | null;
 }

@@ -9,7 +9,7 @@ const columns = `
   timeout_seconds AS "timeoutSeconds", trace_id AS "traceId", created_at AS "createdAt",
   started_at AS "startedAt", finished_at AS "finishedAt", attempt, moves, worker,
   cancel_requested_at AS "cancelRequestedAt", progress, exit_code AS "exitCode", error,
-  parent_id AS "parentId", parent_attempt AS "parentAttempt", copy_id AS "copyId"`;
+  parent_id AS "parentId", copy_id AS "copyId"`;
 
 /** A job to store. */
 export interface JobToInsert {

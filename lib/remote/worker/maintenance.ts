@@ -11,9 +11,6 @@ export interface Retention {
   readonly logDays: number;
 }
 
-/** The default retention. */
-export const defaultRetention: Retention = { jobDays: 90, logDays: 30 };
-
 /**
  * Fails jobs whose workers were lost too many times, and deletes expired data. Any number of
  * instances may do this concurrently.

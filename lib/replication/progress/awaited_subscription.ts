@@ -121,7 +121,7 @@ async function diagnoseAwaited(
 ): Promise<ApplyErrorDiagnosis> {
   const [publication] = subscription?.publications ?? [];
   if (subscription === undefined || slot === undefined || publication === undefined) {
-    return { transaction: undefined, obstacles: [], lines: [] };
+    return { transaction: undefined, conflicts: [], lines: [] };
   }
   return await diagnoseApplyError({ source, target, subscription, slot, publication });
 }
@@ -132,14 +132,14 @@ async function diagnoseAwaited(
  *
  * @throws ReplicatorError with the conflicts
  */
-export async function refuseObstacles(
+export async function refuseConflicts(
   name: string,
   each: AwaitedSubscription,
   { source, target }: ServerSessions,
 ): Promise<void> {
   if (target.majorVersion >= 15) return;
-  const { obstacles, lines } = await diagnoseAwaited(each, { source, target });
-  if (obstacles.length === 0) return;
+  const { conflicts, lines } = await diagnoseAwaited(each, { source, target });
+  if (conflicts.length === 0) return;
   throw new ReplicatorError("the apply worker keeps failing", {
     side: "target",
     object: `subscription ${quoteIdentifier(name)}`,

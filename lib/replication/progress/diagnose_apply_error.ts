@@ -30,7 +30,7 @@ export interface ApplyErrorDiagnosis {
   /** The next transaction to apply; undefined if none is pending. */
   readonly transaction: PendingTransaction | undefined;
   /** Conflicts found on the target: with any, the transaction cannot be applied as things stand. */
-  readonly obstacles: readonly string[];
+  readonly conflicts: readonly string[];
   /** A description of all of it. */
   readonly lines: readonly string[];
 }
@@ -60,10 +60,10 @@ export async function diagnoseApplyError(options: DiagnoseOptions): Promise<Appl
     const { target, subscription } = options;
     const applied = await readOriginPosition(target, subscription.oid);
     const transaction = await readNext(options, applied.lsn);
-    if (transaction === undefined) return { transaction, obstacles: [], lines: [] };
+    if (transaction === undefined) return { transaction, conflicts: [], lines: [] };
     // the slot's position lags behind what was applied: without the origin's position, a
     // transaction that was already applied would conflict with its own rows
-    const obstacles = applied.known
+    const conflicts = applied.known
       ? [
         ...await findConflictingRows(target, { transaction, subscription }),
         ...await findValueErrors({ source: options.source, target, transaction }),
@@ -71,16 +71,16 @@ export async function diagnoseApplyError(options: DiagnoseOptions): Promise<Appl
       : [];
     return {
       transaction,
-      obstacles,
+      conflicts,
       lines: [
         ...describeTransaction(transaction),
-        ...obstacles.map((obstacle) => `cause: ${obstacle}`),
+        ...conflicts.map((conflict) => `cause: ${conflict}`),
       ],
     };
   } catch (error) {
     if (!(error instanceof ServerError)) throw error;
     const lines = [`the transaction cannot be read from the slot: ${error.message}`];
-    return { transaction: undefined, obstacles: [], lines };
+    return { transaction: undefined, conflicts: [], lines };
   }
 }
 

@@ -20,7 +20,7 @@ import {
   bytesBehind,
   describeLag,
   hasReachedLsn,
-  refuseObstacles,
+  refuseConflicts,
   terminalFailure,
   withCause,
 } from "./awaited_subscription.ts";
@@ -100,7 +100,7 @@ export async function waitForLsn(options: WaitForLsnOptions): Promise<void> {
     if (late.length === 0) return;
     if (watch.elapsedMs > timeoutMs) throw notInTime(late, { lsn, timeoutMs, source });
     watch.report(late);
-    for (const [name, each] of watch.suspects(late)) await refuseObstacles(name, each, options);
+    for (const [name, each] of watch.suspects(late)) await refuseConflicts(name, each, options);
     if (watch.stuckMs > stuckMs && needsNudge(late, { wal, lsn })) await watch.nudge();
     await pause(Math.min(pauseMs, Math.max(0, timeoutMs - watch.elapsedMs) + 1), signal);
   }

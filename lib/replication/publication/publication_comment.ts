@@ -172,7 +172,7 @@ function isSameRef(a: DatabaseRef, b: DatabaseRef): boolean {
 
 /** How an existing scope differs from the requested one, one line each. */
 export function scopeDifferences(
-  { wanted, there }: { readonly wanted: ScopeComment; readonly there: ScopeComment },
+  { wanted, existing }: { readonly wanted: ScopeComment; readonly existing: ScopeComment },
 ): readonly string[] {
   const place = (what: string, a: DatabaseRef, b: DatabaseRef) =>
     isSameRef(a, b) ? [] : [
@@ -180,18 +180,18 @@ export function scopeDifferences(
         ? `${what}: database ${a.database} on another server`
         : `${what}: database ${b.database}, not ${a.database}`,
     ];
-  const rules = wanted.rules === there.rules ? [] : [
-    ...wanted.words.filter((line) => !there.words.includes(line)).map((line) =>
+  const rules = wanted.rules === existing.rules ? [] : [
+    ...wanted.words.filter((line) => !existing.words.includes(line)).map((line) =>
       `rule of this command only: ${line}`
     ),
-    ...there.words.filter((line) => !wanted.words.includes(line)).map((line) =>
+    ...existing.words.filter((line) => !wanted.words.includes(line)).map((line) =>
       `rule of the existing stream only: ${line}`
     ),
   ];
   return [
-    ...place("source", wanted.source, there.source),
-    ...place("target", wanted.target, there.target),
-    ...(rules.length === 0 && wanted.rules !== there.rules
+    ...place("source", wanted.source, existing.source),
+    ...place("target", wanted.target, existing.target),
+    ...(rules.length === 0 && wanted.rules !== existing.rules
       ? ["its rules have the same text but a different origin"]
       : rules),
   ];

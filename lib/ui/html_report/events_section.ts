@@ -13,7 +13,7 @@ export function eventsSection(report: ReportView): Markup | undefined {
   if (retries.length === 0 && governor.length === 0) return undefined;
   return section("events", "Retries and throttling", [
     retriesTable(report),
-    governorTable(report),
+    throttleTable(report),
   ]);
 }
 
@@ -43,7 +43,7 @@ function retriesTable({ retries }: ReportView): Markup | undefined {
   });
 }
 
-function governorTable({ governor, databases }: ReportView): Markup | undefined {
+function throttleTable({ governor, databases }: ReportView): Markup | undefined {
   if (governor.length === 0) return undefined;
   const several = databases.length > 1;
   return dataTable({

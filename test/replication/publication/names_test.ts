@@ -91,8 +91,8 @@ Deno.test("a scope comment survives in the catalog and contains no predicate", a
     assertEquals(parseComment(other), undefined, String(other));
   }
   const bare = await describeScope(plain, { ...scopeComment, epoch: 1 });
-  assertEquals(scopeDifferences({ wanted: bare, there: bare }), []);
-  const found = scopeDifferences({ wanted: bare, there: scopeComment });
+  assertEquals(scopeDifferences({ wanted: bare, existing: bare }), []);
+  const found = scopeDifferences({ wanted: bare, existing: scopeComment });
   assertEquals(found.length, 2);
   assertMatch(found.join("\n"), /audit: structure only/);
 });
