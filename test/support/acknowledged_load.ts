@@ -46,10 +46,16 @@ export class AcknowledgedLoad implements AsyncDisposable {
   #isStopped = false;
   #first: number;
 
-  constructor(urls: readonly string[], { writers = 6, pauseMs = 1, first = 0 } = {}) {
+  constructor(
+    urls: readonly string[],
+    { writers = 6, pauseMs = 1, first = 0, reconnects = false } = {},
+  ) {
     this.#urls = urls;
     this.#first = first;
-    this.#writers = Array.from({ length: writers }, (_, at) => this.#write(at, pauseMs));
+    this.#writers = Array.from(
+      { length: writers },
+      (_, at) => this.#write(at, { pauseMs, reconnects }),
+    );
   }
 
   /** Number of acknowledged transactions so far. */
@@ -85,7 +91,10 @@ export class AcknowledgedLoad implements AsyncDisposable {
     await this.stop();
   }
 
-  async #write(writer: number, pauseMs: number): Promise<void> {
+  async #write(
+    writer: number,
+    { pauseMs, reconnects }: { readonly pauseMs: number; readonly reconnects: boolean },
+  ): Promise<void> {
     let place = 0;
     let n = this.#first;
     while (!this.#isStopped) {
@@ -104,6 +113,7 @@ export class AcknowledgedLoad implements AsyncDisposable {
           this.#longestMs = Math.max(this.#longestMs, performance.now() - start);
           this.#acknowledged.push({ writer, n });
           if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+          if (reconnects) break;
         }
       } catch (error) {
         this.#note(error, { writer, n });
@@ -111,7 +121,7 @@ export class AcknowledgedLoad implements AsyncDisposable {
       } finally {
         await sql.end({ timeout: 1 });
       }
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      if (!reconnects) await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 
