@@ -21,7 +21,7 @@ import { resolveOptions, resolveRun } from "./resolve_options.ts";
  * @throws ReplicatorError when a prerequisite is missing or a step failed; its `exitCode` says
  * which, and its `remedy` what to do
  *
- * @example Copy a database, and show how far it is
+ * @example Copy a database, and show its progress
  * ```ts
  * import { init } from "@seren/postgres-replicator";
  *

@@ -69,7 +69,7 @@ export interface CopyInput extends ScopeInput {
    */
   readonly tools?: Partial<ToolSelection> | undefined;
   /**
-   * Tables that are copied at the same time: two sessions each, one per server.
+   * Tables copied in parallel: two sessions each, one per server.
    *
    * @default {4}
    */
@@ -137,7 +137,7 @@ export interface ReplicationInput {
 /** What `init` copies, and how. */
 export interface InitInput extends CopyInput {
   /**
-   * Indexes and keys that are built at the same time.
+   * Indexes and keys built in parallel.
    *
    * @default {jobs}
    */
@@ -163,12 +163,12 @@ export interface InitInput extends CopyInput {
    */
   readonly copyThreads?: number | undefined;
   /**
-   * Tables larger than this, in bytes, are copied in parts, several at the same time.
+   * Tables larger than this, in bytes, are copied in parts, several in parallel.
    *
    * @default {268_435_456}
    */
   readonly splitBytes?: number | undefined;
-  /** Bytes per second that are read from the source at most, by all sessions. Default: no limit. */
+  /** Maximum bytes per second read from the source, by all sessions. Default: no limit. */
   readonly maxBytesPerSecond?: number | undefined;
   /**
    * Whether target databases that are not empty are dropped. The plan shows what will be lost.
@@ -225,7 +225,7 @@ export interface InitInput extends CopyInput {
 /** What `sync` does before it waits for the target to catch up. */
 export interface SyncInput extends CopyInput, ReplicationInput {
   /**
-   * Tables larger than this, in bytes, are copied in parts, several at the same time.
+   * Tables larger than this, in bytes, are copied in parts, several in parallel.
    *
    * @default {268_435_456}
    */
@@ -258,13 +258,13 @@ export interface StatusInput extends ServersInput {
 /** What `verify` compares, and what it does about differences. */
 export interface VerifyInput extends ScopeInput {
   /**
-   * Sessions that read on each server at the same time.
+   * Sessions that read in parallel on each server.
    *
    * @default {4}
    */
   readonly jobs?: number | undefined;
   /**
-   * Differing rows that are listed for each table at most.
+   * Maximum number of differing rows listed per table.
    *
    * @default {20}
    */

@@ -54,11 +54,11 @@ export interface VerbInputs {
   readonly init: InitInput;
   /** Input of `sync`: how replication continues. */
   readonly sync: SyncInput;
-  /** Input of `status`: whose streams are read. */
+  /** Input of `status`: streams to read. */
   readonly status: StatusInput;
   /** Input of `verify`: what is compared, and whether it is repaired. */
   readonly verify: VerifyInput;
-  /** Input of `cleanup`: whose objects are removed. */
+  /** Input of `cleanup`: objects to remove. */
   readonly cleanup: CleanupInput;
 }
 

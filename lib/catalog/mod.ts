@@ -1,7 +1,7 @@
 /**
- * Read-only questions to a server: databases, tables, sequences, privileges, extensions, provider.
+ * Read-only queries about a server: databases, tables, sequences, privileges, extensions, provider.
  *
- * Needs no permission besides those of the session.
+ * Requires no permissions besides those of the session.
  *
  * @example List the largest tables of a database
  * ```ts

@@ -1,7 +1,7 @@
 /**
  * Configuration files: TOML with everything that flags can say about a migration.
  *
- * Needs no permission: the caller reads the file and the environment.
+ * Requires no permissions: the caller reads the file and the environment.
  *
  * @example Read a configuration file
  * ```ts

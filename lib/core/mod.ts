@@ -2,7 +2,7 @@
  * The vocabulary of all modules: errors, exit codes, events, positions in the WAL, identifiers,
  * quantities, secrets.
  *
- * Needs no permission.
+ * Requires no permissions.
  *
  * @example Print an error as the command line does
  * ```ts

@@ -37,6 +37,7 @@ export * from "./session/row.ts";
 export * from "./session/session.ts";
 export * from "./connect/libpq_parameters.ts";
 export * from "./connect/login_rules.ts";
+export { decodeErrorFields, encodeFrame, frame, FrameScanner } from "./protocol/frames.ts";
 export * from "./protocol/message_limits.ts";
 export {
   durableSettings,

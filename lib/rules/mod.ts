@@ -2,7 +2,7 @@
  * Which tables are copied, and which of their rows: filters and table rules as one pure model that
  * every phase asks.
  *
- * Needs no permission.
+ * Requires no permissions.
  *
  * @example Explain what happens to each table of a database
  * ```ts

@@ -1,6 +1,6 @@
 /**
  * Presentation: live progress, tables, plain and JSON log lines, HTML reports. Pure apart from the
- * writer it is given. Independent of commands; needs no permissions.
+ * writer it is given. Independent of commands; requires no permissions.
  *
  * @module
  */

@@ -29,7 +29,7 @@ export interface CompareRowsOptions {
   readonly consequences: Consequences;
   /** How many run at the same time. */
   readonly jobs: number;
-  /** Differing rows that are listed for each table at most. */
+  /** Maximum number of differing rows listed per table. */
   readonly maxDiffs: number;
   /** Whether the report may contain values. */
   readonly showValues: boolean;

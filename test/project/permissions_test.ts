@@ -50,7 +50,7 @@ async function withDatabases(use: (urls: string[]) => Promise<void>): Promise<vo
   });
 }
 
-Deno.test("core needs no permission", async () => {
+Deno.test("core requires no permissions", async () => {
   const { code, stdout, stderr } = await runUnder(
     [],
     `import { formatBytes, redact, suggest } from "/core";

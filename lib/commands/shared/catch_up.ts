@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type EventSink, formatLsn, type Lsn, retryEvent } from "../../core/internal.ts";
+import { type EventSink, type Lsn, retryEvent } from "../../core/internal.ts";
 import { type Endpoint, openSession, retry } from "../../postgres/internal.ts";
 import { readWalPosition, waitForLsn } from "../../replication/internal.ts";
 
@@ -29,13 +29,13 @@ const resetAfterMs = 30_000;
  * @returns the position of the source that was awaited
  * @throws ReplicatorError if the position cannot be reached, or a server stays unavailable
  */
-export async function catchUp(options: CatchUpOptions): Promise<string> {
+export async function catchUp(options: CatchUpOptions): Promise<Lsn> {
   const { signal, events } = options;
   let lsn: Lsn | undefined;
   return await retry(async () => {
     lsn ??= await readEnd(options);
     await wait(options, lsn);
-    return formatLsn(lsn);
+    return lsn;
   }, {
     delaysMs,
     resetAfterMs,

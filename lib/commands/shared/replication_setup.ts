@@ -353,7 +353,7 @@ export class ReplicationSetup {
       {
         step: "catch-up",
         database: this.#database,
-        summarize: (lsn) => `streaming, applied up to ${lsn}`,
+        summarize: (lsn) => `streaming, applied up to ${formatLsn(lsn)}`,
       },
     );
   }

@@ -232,7 +232,7 @@ export class RemoteClient {
       minDelayMs: (error) => error instanceof RemoteError && error.status === 429 ? 1_000 : 0,
       isRetryable: isTransientFailure,
       signal,
-      onRetry: (_, attempt, delayMs) => onRetry?.(`asking ${url}`, attempt, delayMs),
+      onRetry: (_, attempt, delayMs) => onRetry?.(`request to ${url}`, attempt, delayMs),
     });
   }
 

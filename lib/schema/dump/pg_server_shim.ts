@@ -7,16 +7,14 @@
  * @module
  */
 import {
-  type ServerMessage,
-  serverMessageFromFields,
-  type Session,
-} from "../../postgres/internal.ts";
-import {
   decodeErrorFields,
   encodeFrame,
   frame,
   FrameScanner,
-} from "../../postgres/protocol/frames.ts";
+  type ServerMessage,
+  serverMessageFromFields,
+  type Session,
+} from "../../postgres/internal.ts";
 
 /**
  * Parameters that a server reports at login; libpq uses the version, the encodings and
