@@ -146,8 +146,10 @@ function planSequence(
       : {
         schema,
         name,
-        value: isWithin(from.lastValue, min, max) ? from.lastValue : end,
-        isCalled: true,
+        // a value that was not given out yet is not skipped: it may be the last one
+        ...(isWithin(from.lastValue, min, max)
+          ? { value: from.lastValue, isCalled }
+          : { value: end, isCalled: true }),
         note: "fewer values are left than the margin: it was set without a margin",
       };
   }

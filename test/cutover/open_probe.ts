@@ -36,7 +36,7 @@ export function startOpenProbe(
         problems.push(`both sides are open: ${write}`);
         return;
       }
-      await new Promise((resolve) => setTimeout(resolve, 30));
+      await new Promise((resolve) => setTimeout(resolve, 100));
     }
   })();
   return {
