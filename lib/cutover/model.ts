@@ -73,6 +73,8 @@ export interface SideDetails {
   readonly back: string | null;
   /** Tables with a fence. */
   readonly tables: readonly TableName[];
+  /** Tables of this side whose changes no stream carried when it was prepared. */
+  readonly leftOut: readonly TableName[];
   /** Whether `prepare` has completed. */
   readonly isPrepared: boolean;
   /** Whether `finish` has removed the way back. */

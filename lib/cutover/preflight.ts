@@ -82,6 +82,8 @@ export interface PreflightFacts {
   readonly unmappedSequences: readonly TableName[];
   /** Tables of the side in use whose changes no stream carries. */
   readonly notCarried: readonly TableName[];
+  /** Those of them that `prepare` has reported; empty before it. */
+  readonly leftOut: readonly TableName[];
   /** Whether a way back is wanted or exists. */
   readonly wayBack: boolean;
 }
@@ -126,7 +128,18 @@ export function preflight(
       "create them with the definition of the other side",
     );
   }
-  if (facts.notCarried.length > 0) {
+  const known = new Set(facts.leftOut.map((table) => tableKey(table)));
+  const created = facts.notCarried.filter((table) => !known.has(tableKey(table)));
+  if (stage === "switch" && facts.from.side === "source" && created.length > 0) {
+    add(
+      "problem",
+      facts.from.side,
+      `tables were created since cutover prepare, and no stream carries their rows: ${
+        some(created)
+      }`,
+      "sync --add-tables, then cutover prepare again; without the former they are left out",
+    );
+  } else if (facts.notCarried.length > 0) {
     add(
       "warning",
       facts.from.side,

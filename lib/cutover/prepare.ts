@@ -30,6 +30,7 @@ import {
   readPublications,
   type SubscriptionAccess,
 } from "../replication/internal.ts";
+import { listTables } from "../catalog/internal.ts";
 import { backStreamName, prepareBackStream, publishTokens } from "./back_stream.ts";
 import { createFence, enableFence, readFence } from "./fence.ts";
 import { lockCutover } from "./lock.ts";
@@ -135,6 +136,11 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
   const existing = records.source ?? records.target;
   const id = existing?.id ?? options.id;
   const backName = await backStreamName({ from: target, to: source });
+  const carried = new Set(forward.tables.map((table) => tableKey(table)));
+  const leftOutOf = async (session: Session) =>
+    (await listTables(session)).filter((table) => !carried.has(tableKey(table)))
+      .map(({ schema, name }) => ({ schema, name }));
+  const leftOut = { source: await leftOutOf(source), target: await leftOutOf(target) };
   const refs = { source: await readDatabaseRef(source), target: await readDatabaseRef(target) };
   const detailsOf = (side: "source" | "target"): SideDetails => ({
     version: 1,
@@ -145,6 +151,7 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
     // recorded before it exists, so that cleanup finds it after a crash
     back: wayBack === undefined ? null : backName,
     tables: forward.tables,
+    leftOut: leftOut[side],
     isPrepared: false,
     isFinished: false,
     isTurning: false,

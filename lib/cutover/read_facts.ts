@@ -33,6 +33,8 @@ export interface FactsInput {
   readonly streams: readonly string[] | undefined;
   /** Tables with a fence; undefined before `prepare`. */
   readonly tables: readonly TableName[] | undefined;
+  /** Tables that `prepare` has reported as not carried; empty before it. */
+  readonly leftOut: readonly TableName[];
   /** Whether a way back is wanted or exists. */
   readonly wayBack: boolean;
   /** From which age on a transaction is worth a warning, in milliseconds. */
@@ -64,6 +66,7 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
     drift,
     unmappedSequences: sequences,
     notCarried,
+    leftOut: input.leftOut,
     wayBack,
   };
 }

@@ -33,7 +33,7 @@ let done = 0;
 for (const [at, pair] of (values.pair ?? ["15:18", "15:15"]).entries()) {
   const [from, to] = pair.split(":").map(Number) as PgMajor[];
   // a killed server must not lose what it has acknowledged
-  const settings = { synchronous_commit: "on", wal_writer_delay: "10s" };
+  const settings = { synchronous_commit: "on", wal_writer_delay: "2s" };
   await using source = await startCluster({ major: from!, settings });
   await using other = from === to ? undefined : await startCluster({ major: to!, settings });
   const start = () =>

@@ -161,6 +161,7 @@ async function readAll(
         to,
         streams: undefined,
         tables: undefined,
+        leftOut: [],
         wayBack,
         oldTransactionMs,
       }),

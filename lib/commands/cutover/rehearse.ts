@@ -89,6 +89,7 @@ async function examine(
     to,
     streams: route.out,
     tables: route.tables,
+    leftOut: route.fromRecord.details.leftOut,
     wayBack: route.back.length > 0,
     oldTransactionMs: 1_000,
   });

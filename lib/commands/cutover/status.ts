@@ -93,6 +93,7 @@ async function findingsOf(
     to,
     streams: route.out,
     tables: route.tables,
+    leftOut: route.fromRecord.details.leftOut,
     wayBack: route.back.length > 0,
     oldTransactionMs: 30_000,
   });

@@ -123,6 +123,7 @@ async function examine(
     to,
     streams: route.out,
     tables: route.tables,
+    leftOut: route.fromRecord.details.leftOut,
     wayBack: route.back.length > 0,
     oldTransactionMs: options.maxPauseMs,
   });
