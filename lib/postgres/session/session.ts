@@ -291,6 +291,11 @@ export class Session implements AsyncDisposable {
 
   /** Counts a statement as unanswered until it completes. */
   async #answer<Answer>(statement: () => PromiseLike<Answer>, count = 1): Promise<Answer> {
+    // the driver rejects only the first statement after the connection has ended, and would let
+    // others wait forever for a connection that it cannot open
+    if (!this.#connection.isOpen) {
+      throw this.#connection.failure ?? new Error("the connection is closed");
+    }
     this.#unanswered += count;
     const unwatch = count === 0 ? undefined : this.#lockWatch?.watch();
     try {
