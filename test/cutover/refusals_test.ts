@@ -42,7 +42,8 @@ Deno.test("a stopped stream, a new table and new partitions are listed together,
     );
     const [row] = await query<{ name: string }>(
       pair.targetUrl,
-      "SELECT subname AS name FROM pg_subscription WHERE subname LIKE 'seren%'",
+      `SELECT subname AS name FROM pg_subscription
+        WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())`,
     );
     await exec(pair.targetUrl, `ALTER SUBSCRIPTION "${row!.name}" DISABLE`);
     await until(
