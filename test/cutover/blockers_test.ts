@@ -1,0 +1,66 @@
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { ReplicatorError } from "../../lib/core/internal.ts";
+import { startAcknowledgedLoad } from "../support/acknowledged_load.ts";
+import { sharedCluster } from "../support/clusters.ts";
+import {
+  type CutoverPair,
+  prepareCutover,
+  switchCutover,
+  withCutoverPair,
+} from "../support/cutover_pair.ts";
+import { query, withSession } from "../support/sql.ts";
+import { pidOf, run } from "./_facts.ts";
+import { accepts } from "./open_probe.ts";
+
+const source = await sharedCluster(15);
+const target = await sharedCluster(18);
+
+Deno.test("a transaction that wrote is reported with pid and remedy, writers continue and see no deadlock", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    await using load = startAcknowledgedLoad([pair.url, pair.targetUrl], { writers: 3 });
+    await load.more(20);
+    await withSession(pair.url, async (holder) => {
+      await run(holder, "BEGIN; INSERT INTO ack (writer, n) VALUES (99, 99)");
+      const pid = await pidOf(holder);
+      const error = await blocked(pair);
+      match(error.details.join("\n"), new RegExp(`pid ${pid} .*idle in transaction`));
+      match(error.details.join("\n"), new RegExp(`pg_terminate_backend\\(${pid}\\)`));
+      await load.more(50);
+      await run(holder, "COMMIT");
+    });
+    deepStrictEqual(
+      await query(pair.url, "SELECT FROM pg_locks WHERE mode = 'ShareRowExclusiveLock'"),
+      [],
+    );
+    await switchCutover("run", pair);
+    await load.more(20);
+    const { errors } = await load.stop();
+    strictEqual(errors["40P01"], undefined);
+    ok((await query(pair.targetUrl, "SELECT FROM ack WHERE writer = 99")).length === 1);
+  });
+});
+
+Deno.test("--on-blocker terminate ends an idle transaction, whose work is on neither side", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    await withSession(pair.url, async (holder) => {
+      await run(holder, "BEGIN; INSERT INTO ack (writer, n) VALUES (99, 99)");
+      await switchCutover("run", pair, { onBlocker: "terminate", endSessions: false });
+    });
+    strictEqual(await accepts(pair.targetUrl, "DELETE FROM ack"), true);
+    for (const url of [pair.url, pair.targetUrl]) {
+      strictEqual((await query(url, "SELECT FROM ack WHERE writer = 99")).length, 0);
+    }
+  });
+});
+
+async function blocked(pair: CutoverPair): Promise<ReplicatorError> {
+  try {
+    await switchCutover("run", pair, { barrierAttempts: 2 });
+  } catch (error) {
+    if (error instanceof ReplicatorError && error.exitCode === 3) return error;
+    throw error;
+  }
+  throw new Error("it was not blocked");
+}
