@@ -7,7 +7,6 @@
 import {
   type EventSink,
   ExitCode,
-  ignoreEvents,
   InterruptedError,
   ledgerSchema,
   plural,
@@ -53,16 +52,16 @@ export interface OpenLedgerOptions {
   /** The head of a new ledger. */
   readonly run: LedgerRun;
   /**
-   * What the plan found. If another run has changed that since, nothing is written. Default: accept
-   * both.
+   * What the plan found. If another run has changed that since, nothing is written. Undefined
+   * accepts both.
    */
-  readonly expects?: "none" | "unfinished" | undefined;
+  readonly expects: "none" | "unfinished" | undefined;
   /**
    * Receives notices: terminated sessions of an earlier run, retried connections.
    */
-  readonly events?: EventSink;
+  readonly events: EventSink;
   /** The closed ledger of an earlier attempt of this process. */
-  readonly earlier?: Ledger | undefined;
+  readonly earlier: Ledger | undefined;
 }
 
 /** SQL that records parts of a snapshot generation together with their rows. */
@@ -410,7 +409,7 @@ export class Ledger implements AsyncDisposable {
     await takeRunLock(this.#session, {
       signal,
       ownEarlier: earlier?.processId,
-      ...(events === undefined ? {} : { onEnded: (message) => events({ kind: "info", message }) }),
+      onEnded: (message) => events({ kind: "info", message }),
     });
     const existing = await readLedgerRun(this.#session);
     const { expects } = this.#options;
@@ -559,7 +558,7 @@ function emptyState(run: LedgerRun): LedgerState {
   };
 }
 
-function reportRetries(events: EventSink = ignoreEvents): NonNullable<RetryOptions["onRetry"]> {
+function reportRetries(events: EventSink): NonNullable<RetryOptions["onRetry"]> {
   return (error, attempt, delayMs) =>
     events(retryEvent({ what: "the session of the ledger", error, attempt, delayMs }));
 }

@@ -32,11 +32,15 @@ export interface RunLockOptions {
    * connection was lost.
    */
   readonly ownEarlier?: number | undefined;
-  /** How long to wait for a run that holds the lock. */
-  readonly graceMs?: number;
 }
 
 const pollMs = 100;
+
+/** How long to wait for a run that holds the lock. */
+const lockGraceMs = 10_000;
+
+/** How long to wait for a run that is ending and has claimed a database. */
+const claimGraceMs = 5_000;
 
 /**
  * Takes the run lock in this session, and terminates sessions of an earlier run.
@@ -48,13 +52,13 @@ const pollMs = 100;
  */
 export async function takeRunLock(
   session: Session,
-  { signal, onEnded = () => {}, before, ownEarlier, graceMs = 10_000 }: RunLockOptions,
+  { signal, onEnded = () => {}, before, ownEarlier }: RunLockOptions,
 ): Promise<void> {
   // a connection lost without notice leaves its session and the lock behind
   const left = before ?? ownEarlier;
   if (left !== undefined) await session.query(endOneStatement, [...runLock, left]);
   const { database } = session.endpoint;
-  const polling = { intervalMs: pollMs, timeoutMs: graceMs, signal };
+  const polling = { intervalMs: pollMs, timeoutMs: lockGraceMs, signal };
   if (!await poll(() => tryLock(session, runLock), polling)) {
     throw heldBy(database, await holders(session, runLock));
   }
@@ -90,18 +94,14 @@ const claimClassId = classId + 1;
 export async function claimDatabases(
   session: Session,
   names: readonly string[],
-  { signal, graceMs = 5_000 }: {
-    readonly signal: AbortSignal;
-    /** How long to wait for a run that is ending. */
-    readonly graceMs?: number;
-  },
+  { signal }: { readonly signal: AbortSignal },
 ): Promise<void> {
   // always in the same order, to prevent deadlocks between runs
   for (const name of [...names].sort()) {
     const lock: AdvisoryLock = [claimClassId, await nameKey(name)];
     const isClaimed = await poll(() => tryLock(session, lock), {
       intervalMs: pollMs,
-      timeoutMs: graceMs,
+      timeoutMs: claimGraceMs,
       signal,
     });
     if (!isClaimed) throw heldBy(name, await holders(session, lock));

@@ -52,7 +52,6 @@ export {
   prometheusMetrics,
   type PublicationStatus,
   type RepairReport,
-  type ResumeMode,
   type RetryReport,
   type RunContext,
   type SequenceStatus,

@@ -12,7 +12,7 @@ import {
 } from "../../lib/checkpoint/internal.ts";
 import { createLedgerStatements } from "../../lib/checkpoint/ledger_sql.ts";
 import { executeCleanup } from "../../lib/commands/cleanup/cleanup.ts";
-import { ReplicatorError } from "../../lib/core/internal.ts";
+import { ignoreEvents, ReplicatorError } from "../../lib/core/internal.ts";
 import { ConnectionError, openSession } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../support/databases.ts";
@@ -221,6 +221,9 @@ Deno.test("another session that holds the run lock is reported with pid, role an
       );
       const opening = Ledger.open(await endpointOf(url, "target"), {
         signal: new AbortController().signal,
+        expects: undefined,
+        events: ignoreEvents,
+        earlier: undefined,
         run: {} as never,
       });
       await rejects(opening, (error) => {

@@ -5,7 +5,7 @@ import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/st
 import { Ledger } from "../../lib/checkpoint/internal.ts";
 import { type Cluster, startCluster } from "../../lib/cluster/mod.ts";
 import { jobRunners } from "../../lib/commands/job_runners/job_runners.ts";
-import { ExitCode, ReplicatorError } from "../../lib/core/internal.ts";
+import { ExitCode, ignoreEvents, ReplicatorError } from "../../lib/core/internal.ts";
 import { resolveEndpoint } from "../../lib/postgres/internal.ts";
 import { LocalKeyProvider } from "../../lib/remote/secrets/mod.ts";
 import type { JobRunners } from "../../lib/remote/worker/mod.ts";
@@ -248,6 +248,9 @@ Deno.test("parts read under a coordinator that has been replaced are rejected wi
     const open = () =>
       Ledger.open(endpoint, {
         signal: new AbortController().signal,
+        expects: undefined,
+        events: ignoreEvents,
+        earlier: undefined,
         run: {
           run: "r",
           tool: "test",

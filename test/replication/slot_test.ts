@@ -15,6 +15,7 @@ let count = 0;
 function slotOptions(events: RunEvent[] = []) {
   return {
     slot: `test_slot_${Deno.pid}_${++count}`,
+    failover: true,
     slotTimeoutMs: 60_000,
     signal: new AbortController().signal,
     events: (event: RunEvent) => void events.push(event),

@@ -23,7 +23,7 @@ export async function requirePrerequisites(
   const examination = await examineServers({
     ...options,
     jobs: options.copy.jobs,
-    resume: options.resume ? "yes" : "no",
+    resume: options.resume,
     claim: async (names) => {
       // a plan changes nothing, and need not keep other runs from copying
       if (!options.dryRun) await claimDatabases(target, names, { signal });

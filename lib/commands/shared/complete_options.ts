@@ -125,7 +125,7 @@ export function completeValidateOptions(
     identity = optionDefaults.replicaIdentity,
     restoreSearchPath = optionDefaults.restoreSearchPath,
     dropExisting = false,
-    resume = "yes",
+    resume = true,
     claim = () => Promise.resolve(),
     jobs = optionDefaults.jobs,
   }: ValidateChoices,

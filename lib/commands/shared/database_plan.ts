@@ -30,7 +30,7 @@ import {
   SqlState,
   withDatabase,
 } from "../../postgres/internal.ts";
-import type { DatabaseSelection, ResumeMode } from "./run.ts";
+import type { DatabaseSelection } from "./run.ts";
 
 /** One database of the source and its place on the target. */
 export interface PlannedDatabase {
@@ -43,7 +43,7 @@ export interface PlannedDatabase {
   readonly contents: DatabaseContents | undefined;
   readonly action: DatabaseAction;
   /** The unfinished copy of an earlier run. */
-  readonly unfinished?: LedgerHead | undefined;
+  readonly unfinished: LedgerHead | undefined;
   /** Why the action is `refuse`. */
   readonly refusal: string | undefined;
   /** What dropping it destroys, in words; only for `drop-and-create`. */
@@ -70,7 +70,7 @@ export interface DatabasePlanning {
 /** Plans for a command that changes no database: nothing to claim, and copies are left alone. */
 export const readOnlyPlanning = {
   dropExisting: false,
-  resume: "yes",
+  resume: true,
   claim: () => Promise.resolve(),
 } as const satisfies Partial<PlanningInput>;
 
@@ -80,7 +80,8 @@ export interface PlanningInput {
   readonly target: Session;
   readonly selection: DatabaseSelection;
   readonly dropExisting: boolean;
-  readonly resume: ResumeMode;
+  /** Whether an unfinished copy is resumed; false drops it and starts over. */
+  readonly resume: boolean;
   /** The database that the target's URL names, if any. The session may be in another one. */
   readonly targetUrlDatabase: string | undefined;
   /**
@@ -114,7 +115,7 @@ export async function planDatabases(input: PlanningInput): Promise<DatabasePlann
     const existing = onTarget.find(({ name }) => name === selected.target);
     const inside = existing === undefined || !canOpen(existing)
       ? undefined
-      : await inspectSide(existing.name, target, { signal, unknownLedgers: input.resume === "no" });
+      : await inspectSide(existing.name, target, { signal, unknownLedgers: !input.resume });
     const { contents, ledger: unfinished } = inside ?? {};
     databases.push({
       ...selected,
@@ -125,7 +126,7 @@ export async function planDatabases(input: PlanningInput): Promise<DatabasePlann
         unfinished,
         isOfSource: unfinished !== undefined &&
           isOfSource(unfinished.source, selected.source, systemIdentifier),
-        resume: input.resume === "yes",
+        resume: input.resume,
         source: selected.source,
         target: selected.target,
         existing,
@@ -152,13 +153,13 @@ export interface ActionFacts {
   readonly existing: Database | undefined;
   readonly contents: DatabaseContents | undefined;
   /** The unfinished copy of an earlier run. */
-  readonly unfinished?: LedgerHead | undefined;
+  readonly unfinished: LedgerHead | undefined;
   /** Whether that is a copy of this database. */
-  readonly isOfSource?: boolean;
-  readonly resume?: boolean | undefined;
+  readonly isOfSource: boolean;
+  readonly resume: boolean;
   readonly dropExisting: boolean;
   /** Whether the run has no other database. */
-  readonly alone?: boolean;
+  readonly alone: boolean;
   /** Whether the target database is one of those that are copied. */
   readonly overwritesSource: boolean;
 }
@@ -191,7 +192,7 @@ export function decideAction(
     // a complete copy may be in use already, while others of its run failed: it is kept, and those
     // are started over
     const kept = complete && !dropExisting && !(facts.alone && setAside.length > 0);
-    if (facts.isOfSource && (kept || (facts.resume ?? true))) {
+    if (facts.isOfSource && (kept || facts.resume)) {
       return { action: "resume", refusal: undefined, willBeLost: undefined };
     }
     if (setAside.length > 0 && !dropExisting) {

@@ -60,19 +60,16 @@ export interface ValidateOptions {
   readonly restoreSearchPath: "empty" | "own";
   /** Whether non-empty databases of the target will be dropped. */
   readonly dropExisting: boolean;
-  /** What happens to an unfinished copy on the target; see `planDatabases`. */
-  readonly resume: ResumeMode;
+  /**
+   * Whether an unfinished copy of the same source is resumed; false drops it and starts over. A
+   * copy that is complete except for the end of its run is dropped only with `dropExisting`.
+   */
+  readonly resume: boolean;
   /** See `planDatabases`. */
   readonly claim: (targets: readonly string[]) => Promise<void>;
   /** Sessions that `init` would open on each side at once. */
   readonly jobs: number;
 }
-
-/**
- * What happens to an unfinished copy of the same source: it is resumed, or dropped and started
- * over. A copy that is complete except for the end of its run is dropped only with `dropExisting`.
- */
-export type ResumeMode = "yes" | "no";
 
 /** A copied database whose snapshot can still be imported on the source. */
 export interface HeldSnapshot {

@@ -73,7 +73,7 @@ export async function follow(
   const done: string[] = [];
   await recorder.step(async () => {
     for (const verdict of verdicts) {
-      const change = await start(verdict, { status, from, to, options, signal });
+      const change = await start(verdict, { status, from, to, options, recorder, signal });
       if (change !== undefined) done.push(change);
     }
   }, { step: "subscription", database, summarize: () => done.join("; ") || "already enabled" });
@@ -99,11 +99,12 @@ export async function follow(
 
 async function start(
   { stream, action }: StreamVerdict,
-  { status, from, to, options, signal }: {
+  { status, from, to, options, recorder, signal }: {
     readonly status: ReplicationStatus;
     readonly from: Session;
     readonly to: Session;
     readonly options: SyncOptions;
+    readonly recorder: Recorder;
     readonly signal: AbortSignal;
   },
 ): Promise<string | undefined> {
@@ -125,6 +126,7 @@ async function start(
     access: accessTo(status.source, options.sync),
     copiedAt: options.sync.now,
     signal,
+    events: recorder.events,
   });
   return `${applier.name} adopted`;
 }

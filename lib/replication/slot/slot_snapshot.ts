@@ -56,7 +56,7 @@ export interface SlotSnapshotOptions {
    */
   readonly isCopied?: (table: TableName) => boolean;
   /** Whether the slot is synchronized to the source's standbys (17+). */
-  readonly failover?: boolean;
+  readonly failover: boolean;
   /** How long to wait for other transactions. */
   readonly slotTimeoutMs: number;
   readonly signal: AbortSignal;
@@ -112,7 +112,7 @@ async function attemptSnapshot(
   source: Endpoint,
   options: SlotSnapshotOptions & { readonly observer: Session },
 ): Promise<SlotSnapshot | { readonly again: string }> {
-  const { slot, signal, events, observer, slotTimeoutMs, failover = false } = options;
+  const { slot, signal, events, observer, slotTimeoutMs, failover } = options;
   const selectTables = async (session: Session) => {
     const tables = await listTables(session);
     return await (options.select?.(session, tables) ?? Promise.resolve(tables));

@@ -263,7 +263,7 @@ export interface HandOverOptions extends AppliedStream {
   /** ISO timestamp. */
   readonly copiedAt: string;
   readonly signal: AbortSignal;
-  readonly events?: EventSink;
+  readonly events: EventSink;
 }
 
 /**
@@ -284,7 +284,7 @@ export async function handOver(options: HandOverOptions): Promise<Applier> {
   if (await applier.state() === "absent") {
     const overridden = await applier.create({ ...options, scopeComment });
     for (const { name, value, needed } of overridden) {
-      options.events?.({
+      options.events({
         kind: "info",
         message:
           `${name} is ${value} in ${target.endpoint.database} on the target; apply workers use ${needed} until cleanup`,

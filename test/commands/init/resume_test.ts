@@ -5,7 +5,12 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import denoJson from "../../../deno.json" with { type: "json" };
 import { FileCheckpointStore, Ledger, type LedgerRun } from "../../../lib/checkpoint/internal.ts";
-import { InterruptedError, ReplicatorError, type RunEvent } from "../../../lib/core/internal.ts";
+import {
+  ignoreEvents,
+  InterruptedError,
+  ReplicatorError,
+  type RunEvent,
+} from "../../../lib/core/internal.ts";
 import { readRuleFlags } from "../../../lib/rules/internal.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { compareDatabases } from "../../support/compare.ts";
@@ -228,7 +233,9 @@ Deno.test("a ledger whose session was lost reports only commits that were actual
     await using ledger = await Ledger.open(endpoint, {
       signal,
       run,
+      expects: undefined,
       events: (event) => events.push(event),
+      earlier: undefined,
     });
     await query(target.url(), "SELECT pg_terminate_backend($1)", [ledger.processId]);
     const settled = ledger.settle();
@@ -258,7 +265,13 @@ Deno.test("two runs into one database exclude each other, and the lock of a kill
       onEvent: (event) => {
         if (event.kind !== "step-finished" || event.step !== "schema") return;
         second = rejects(
-          Ledger.open(endpoint, { signal: new AbortController().signal, run: {} as LedgerRun }),
+          Ledger.open(endpoint, {
+            signal: new AbortController().signal,
+            run: {} as LedgerRun,
+            expects: undefined,
+            events: ignoreEvents,
+            earlier: undefined,
+          }),
           (error) =>
             error instanceof ReplicatorError &&
             /another run is copying.*session \d+/.test(error.message),
