@@ -2,7 +2,8 @@
  * Moves live PostgreSQL databases from one server to another.
  *
  * One function for each phase of a migration: {@linkcode validate}, {@linkcode init}, {@linkcode
- * sync}, {@linkcode status}, {@linkcode verify}, {@linkcode cleanup}. Each takes two connection
+ * sync}, {@linkcode status}, {@linkcode verify}, {@linkcode cutoverPrepare} and the other cutover
+ * verbs, {@linkcode cleanup}. Each takes two connection
  * URLs and defaults for the rest, sends progress to an event sink, obeys an `AbortSignal`, and
  * returns a plain report or throws a {@linkcode ReplicatorError}, which says what failed and what
  * to do next. The library reads no environment, prints nothing and never exits.
@@ -27,6 +28,20 @@
  * @module
  */
 export { cleanup } from "./lib/api/cleanup.ts";
+export {
+  cutoverFinish,
+  cutoverPrepare,
+  cutoverRehearse,
+  cutoverRollback,
+  cutoverRun,
+  cutoverStatus,
+} from "./lib/api/cutover.ts";
+export type {
+  CutoverFinishInput,
+  CutoverPrepareInput,
+  CutoverRehearseInput,
+  CutoverSwitchInput,
+} from "./lib/api/cutover_inputs.ts";
 export { init } from "./lib/api/init.ts";
 export type {
   CleanupInput,
@@ -51,6 +66,14 @@ export {
   checkStatus,
   type CleanupPlan,
   type CleanupReport,
+  type CutoverFinishPlan,
+  type CutoverFinishReport,
+  type CutoverPreparePlan,
+  type CutoverPrepareReport,
+  type CutoverRehearsal,
+  type CutoverStatusReport,
+  type CutoverSwitchPlan,
+  type CutoverSwitchReport,
   type DatabaseSelection,
   type InitPlan,
   type InitReport,

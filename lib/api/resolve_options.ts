@@ -163,19 +163,20 @@ export function resolveRun(
 }
 
 /** Servers whose URLs have been parsed; undefined if that failed. */
-interface ServersReading {
+export interface ServersReading {
   readonly source: Endpoint | undefined;
   readonly target: Endpoint | undefined;
   readonly databases: DatabaseSelection;
 }
 
 /** The same without a problem. */
-type Complete<Servers extends ServersReading> = Servers & {
+export type Complete<Servers extends ServersReading> = Servers & {
   readonly source: Endpoint;
   readonly target: Endpoint;
 };
 
-function complete<Servers extends ServersReading>(
+/** The same, complete. @throws UsageError with every problem */
+export function complete<Servers extends ServersReading>(
   servers: Servers,
   problems: readonly Problem[],
 ): Complete<Servers> {
@@ -215,7 +216,11 @@ async function resolveScope(
   return { ...await resolveServers(input, problems), rules: readRules(input, problems) };
 }
 
-async function resolveServers(input: ServersInput, problems: Problem[]): Promise<ServersReading> {
+/** Parses the URLs and the selection of databases. */
+export async function resolveServers(
+  input: ServersInput,
+  problems: Problem[],
+): Promise<ServersReading> {
   const { environment } = input;
   const { include = [], exclude = [], map = {} } = input.databases ?? {};
   if (include.length > 0 && exclude.length > 0) {
@@ -284,18 +289,30 @@ async function readReplication(
   return completeSyncSettings({
     identity: input.identity,
     slotTimeoutMs: input.slotTimeoutMs,
-    sourceFromTarget: sourceFromTarget === undefined
-      ? undefined
-      : await resolveInputEndpoint(sourceFromTarget, {
-        side: "source",
-        path: "sourceFromTarget",
-        environment: credentialsOf(input.environment),
-        problems,
-      }),
+    sourceFromTarget: await resolveEndpointFrom(sourceFromTarget, {
+      side: "source",
+      path: "sourceFromTarget",
+      environment: input.environment,
+      problems,
+    }),
     passfile,
     failover: input.failover,
     now,
   });
+}
+
+/** A server as the other server sees it; undefined if it was not given. */
+export async function resolveEndpointFrom(
+  url: string | Endpoint | undefined,
+  { environment, ...options }: {
+    readonly side: Side;
+    readonly path: string;
+    readonly environment: ResolveEnvironment | undefined;
+    readonly problems: Problem[];
+  },
+): Promise<Endpoint | undefined> {
+  if (url === undefined) return undefined;
+  return await resolveInputEndpoint(url, { ...options, environment: credentialsOf(environment) });
 }
 
 /** PGHOST, PGSSLROOTCERT and so on describe this machine, not the target's. */
@@ -304,12 +321,14 @@ function credentialsOf(environment: ResolveEnvironment = emptyEnvironment): Reso
   return { ...environment, environment: { PGPASSWORD, PGPASSFILE, PGUSER, HOME, USER } };
 }
 
-function answer<Plan>(
+/** The caller's answer to a plan; yes by default. */
+export function answer<Plan>(
   confirm: Confirm<Plan> = () => true,
 ): (plan: Plan) => Promise<boolean> {
   return async (plan) => await confirm(plan);
 }
 
-function systemClock(): Date {
+/** The system's clock. */
+export function systemClock(): Date {
   return new Date();
 }

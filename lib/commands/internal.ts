@@ -6,6 +6,7 @@
  */
 export * from "./shared/server_pair.ts";
 export * from "./cleanup/cleanup.ts";
+export * from "./cutover/report.ts";
 export * from "./shared/database_plan.ts";
 export * from "./init/init.ts";
 export * from "./shared/report.ts";

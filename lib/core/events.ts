@@ -169,6 +169,10 @@ export type RunEvent =
     readonly waiting: number;
     /** The longest of their waits. */
     readonly longestWaitMs: number;
+    /** WAL that the side to be opened has not confirmed, in bytes. */
+    readonly lagBytes: number;
+    /** Whether it has ended: the other side is open, or writers continue on their own. */
+    readonly isOver: boolean;
   }
   | { readonly kind: "info"; readonly message: string };
 

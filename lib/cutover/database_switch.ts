@@ -20,6 +20,7 @@ import {
   type Session,
   silenceEventTriggers,
   SqlState,
+  textArray,
   withDatabase,
 } from "../postgres/internal.ts";
 import { openApplier } from "../replication/internal.ts";
@@ -172,6 +173,17 @@ export class DatabaseSwitch implements AsyncDisposable {
   /** How the barrier is felt. */
   waiters(): Promise<BarrierWaiters> {
     return readBarrierWaiters(this.#monitor, this.#barrier.processId);
+  }
+
+  /** WAL that the streams to the other side have not confirmed, in bytes. */
+  async lagBytes(): Promise<number> {
+    const { lag } = await this.#monitor.queryOne<{ readonly lag: number }>(
+      `SELECT coalesce(pg_catalog.max(pg_catalog.pg_wal_lsn_diff(
+                pg_catalog.pg_current_wal_insert_lsn(), confirmed_flush_lsn)), 0)::pg_catalog.float8 AS lag
+         FROM pg_catalog.pg_replication_slots WHERE slot_name = ANY ($1::pg_catalog.name[])`,
+      [textArray(this.route.out)],
+    );
+    return Math.max(0, lag);
   }
 
   /** Acts on what holds up the barrier, see {@linkcode removeBlockers}. */

@@ -17,6 +17,7 @@ export * from "./prepare.ts";
 export * from "./read_facts.ts";
 export * from "./rehearse.ts";
 export * from "./sequences.ts";
+export * from "./statements.ts";
 export * from "./switch_over.ts";
 export * from "./token.ts";
 export * from "./tripwire.ts";

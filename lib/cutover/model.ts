@@ -49,7 +49,9 @@ export interface CloseEvidence {
 
 /** The journey of one token. */
 export interface TokenEvidence {
+  /** Its name. */
   readonly stream: string;
+  /** A random UUID. */
   readonly id: string;
   /** End of the WAL once the token was inserted, `16/B374D848`. */
   readonly lsn: string;

@@ -90,9 +90,13 @@ export interface PreflightFacts {
 
 /** One reason not to switch, or something to know about it. */
 export interface PreflightFinding {
+  /** A problem prevents the step; a warning does not. */
   readonly severity: "problem" | "warning";
+  /** Its name on the source. */
   readonly database: string;
+  /** The server concerned; undefined for both. */
   readonly side: Side | undefined;
+  /** What was found, in one sentence. */
   readonly message: string;
   /** What to do about it. */
   readonly remedy: string | undefined;

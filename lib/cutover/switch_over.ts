@@ -88,12 +88,15 @@ export interface SwitchContext {
 
 /** One step, for the timeline. */
 export interface SwitchStep {
+  /** Which step. */
   readonly step: StepName;
   /** Since the start of the switch, in milliseconds. */
   readonly atMs: number;
+  /** Duration in milliseconds. */
   readonly ms: number;
   /** Whether writers were waiting. */
   readonly isPause: boolean;
+  /** Its outcome in a few words; empty if there is nothing to say. */
   readonly summary: string;
 }
 
@@ -101,6 +104,7 @@ export interface SwitchStep {
 export interface SwitchedDatabase {
   /** Its name on the source. */
   readonly database: string;
+  /** What closing proved; null if it is not known. */
   readonly evidence: CloseEvidence | null;
   /** Sessions that waited for the barrier at most, and the longest of their waits. */
   readonly waiting: { readonly sessions: number; readonly longestMs: number };
@@ -380,6 +384,7 @@ class SwitchRun {
   async #acquireBarrier(switches: readonly DatabaseSwitch[]): Promise<number> {
     const { barrierAttempts, maxPauseMs, onBlocker } = this.#settings;
     const { events } = this.#context;
+    events({ kind: "step-started", step: "barrier" });
     for (let attempt = 1;; attempt++) {
       this.#abort.signal.throwIfAborted();
       const start = performance.now();
@@ -575,24 +580,26 @@ async function advanceSlotIfIdle(
   if (row?.active === false) await advanceSlot(session, slot);
 }
 
+interface MonitorOptions {
+  readonly events: EventSink;
+  /** When the barrier was granted, on the clock of `performance.now()`. */
+  readonly startedMs: number;
+  readonly maxPauseMs: number;
+}
+
 /** Reports, while writers wait, how they feel it. */
 class PauseMonitor {
   readonly #switches: readonly DatabaseSwitch[];
+  readonly #options: MonitorOptions;
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
   readonly #waiting: { sessions: number; longestMs: number }[];
 
-  constructor(
-    switches: readonly DatabaseSwitch[],
-    options: {
-      readonly events: EventSink;
-      readonly startedMs: number;
-      readonly maxPauseMs: number;
-    },
-  ) {
+  constructor(switches: readonly DatabaseSwitch[], options: MonitorOptions) {
     this.#switches = switches;
+    this.#options = options;
     this.#waiting = switches.map(() => ({ sessions: 0, longestMs: 0 }));
-    this.#running = this.#run(options);
+    this.#running = this.#run();
   }
 
   /** The most sessions of a database that waited at once, and the longest wait. */
@@ -603,18 +610,24 @@ class PauseMonitor {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#running;
+    const { events, startedMs, maxPauseMs } = this.#options;
+    events({
+      kind: "cutover-pause",
+      pauseMs: performance.now() - startedMs,
+      maxPauseMs,
+      waiting: 0,
+      longestWaitMs: 0,
+      lagBytes: 0,
+      isOver: true,
+    });
   }
 
-  async #run(
-    { events, startedMs, maxPauseMs }: {
-      readonly events: EventSink;
-      readonly startedMs: number;
-      readonly maxPauseMs: number;
-    },
-  ): Promise<void> {
+  async #run(): Promise<void> {
+    const { events, startedMs, maxPauseMs } = this.#options;
     try {
       for (;;) {
         const now = await Promise.all(this.#switches.map((each) => each.waiters()));
+        const lags = await Promise.all(this.#switches.map((each) => each.lagBytes()));
         now.forEach(({ sessions, longestMs }, index) => {
           const known = this.#waiting[index]!;
           known.sessions = Math.max(known.sessions, sessions);
@@ -626,6 +639,8 @@ class PauseMonitor {
           maxPauseMs,
           waiting: sum(now.map(({ sessions }) => sessions)),
           longestWaitMs: Math.max(0, ...now.map(({ longestMs }) => longestMs)),
+          lagBytes: Math.max(0, ...lags),
+          isOver: false,
         });
         await pause(monitorMs, this.#stop.signal);
       }

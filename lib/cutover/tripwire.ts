@@ -10,6 +10,7 @@ import { poll, type Session } from "../postgres/internal.ts";
 
 /** A change on the closed side that replication did not bring. */
 export interface TripwireFinding extends TableName {
+  /** The statement's kind. */
   readonly change: "INSERT" | "UPDATE" | "DELETE" | "TRUNCATE";
   /** Where its transaction ends, `16/B374D848`. */
   readonly lsn: string;

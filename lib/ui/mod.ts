@@ -9,6 +9,7 @@ export * from "./html_report.ts";
 export * from "./json_lines.ts";
 export * from "./live_progress.ts";
 export * from "./live_region.ts";
+export * from "./pause_panel.ts";
 export * from "./plain_lines.ts";
 export * from "./progress_state.ts";
 export * from "./progress_view.ts";

@@ -1,3 +1,4 @@
+import { nextPause, type PauseState } from "./pause_panel.ts";
 import type { RunEvent, StepName, ThrottleSubject } from "../core/internal.ts";
 
 /** A table being copied. */
@@ -51,6 +52,8 @@ export interface ProgressState {
   /** Load on the source: why the copy is throttled, who waits for it, how old its snapshot is. */
   readonly throttle: Readonly<Partial<Record<ThrottleSubject, string>>>;
   readonly samples: readonly Sample[];
+  /** How a cutover is felt; undefined while no one waits for it. */
+  readonly pause: PauseState | undefined;
 }
 
 /** The state before the first event. */
@@ -70,6 +73,7 @@ export function initialProgress(nowMs: number): ProgressState {
     retries: 0,
     throttle: {},
     samples: [],
+    pause: undefined,
   };
 }
 
@@ -143,9 +147,10 @@ export function reduce(state: ProgressState, event: RunEvent, nowMs: number): Pr
       return { ...state, retries: state.retries + 1 };
     case "governor":
       return { ...state, throttle: throttleAfter(state.throttle, event) };
+    case "cutover-pause":
+      return { ...state, pause: nextPause(state.pause, event, nowMs) };
     case "info":
     case "replication-lag":
-    case "cutover-pause": // has a view of its own
     case "work-finished": // already covered by tables and steps
       return state;
   }

@@ -1,5 +1,6 @@
 import { formatBytes, formatCount, formatDuration, plural, stepTitle } from "../core/internal.ts";
 import { bar, percent } from "./bar.ts";
+import { pausePanel } from "./pause_panel.ts";
 import {
   copiedBytes,
   copiedFraction,
@@ -105,6 +106,9 @@ function tableName({ database, table }: RunningTable, { databases }: ProgressSta
 }
 
 function overallLines({ state, style, columns, nowMs }: View): string[] {
+  if (state.pause !== undefined) {
+    return ["", ...pausePanel(state.pause, { columns, style, nowMs })];
+  }
   if (state.plannedTables === 0) return [];
   const fraction = copiedFraction(state);
   const rate = pace(state, nowMs);

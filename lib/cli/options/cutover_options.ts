@@ -12,7 +12,7 @@ import { type CutoverAction, cutoverActions } from "../grammar/commands.ts";
 import type { ResolveContext } from "./copy_options.ts";
 import { type Environment, resolveEnvironmentOf } from "./environment.ts";
 import { notOneOf, type OptionReader } from "./option_reader.ts";
-import { readServers, type ReplicationOptions } from "./replication_options.ts";
+import { readServerOptions, type ReplicationOptions } from "./replication_options.ts";
 import { readReportFile } from "./report_file.ts";
 
 /** Commands of hooks, and how long each may run. */
@@ -74,7 +74,7 @@ export async function resolveCutoverOptions(
 ): Promise<CutoverCommandOptions> {
   const action = readAction(reader);
   if (action !== undefined) refuseOthers(reader, action);
-  const { source, target, databases } = await readServers(reader, context);
+  const { source, target, databases } = await readServerOptions(reader, context);
   const [yes, dryRun] = [reader.flag("yes"), reader.flag("dryRun")];
   if (
     action !== undefined && changing.includes(action) && !yes && !dryRun && !context.canAsk

@@ -31,7 +31,7 @@ export async function resolveStatusOptions(
   reader: OptionReader,
   context: ResolveContext,
 ): Promise<StatusCommandOptions> {
-  const servers = await readServers(reader, context);
+  const servers = await readServerOptions(reader, context);
   const watch = reader.flag("watch");
   const check = reader.flag("check");
   const prometheus = reader.flag("prometheus");
@@ -68,7 +68,7 @@ export async function resolveCleanupOptions(
   reader: OptionReader,
   context: ResolveContext,
 ): Promise<CleanupCommandOptions> {
-  const servers = await readServers(reader, context);
+  const servers = await readServerOptions(reader, context);
   const yes = reader.flag("yes");
   const dryRun = reader.flag("dryRun");
   if (!yes && !dryRun && !context.canAsk) {
@@ -89,7 +89,7 @@ export interface PartialReplicationOptions {
 }
 
 /** Both servers and the databases; problems are collected in the reader. */
-export async function readServers(
+export async function readServerOptions(
   reader: OptionReader,
   { environment }: ResolveContext,
 ): Promise<PartialReplicationOptions> {

@@ -1,5 +1,6 @@
 import { formatDuration, plural, stepTitle } from "../../core/internal.ts";
 import type {
+  CutoverFinishPlan,
   CutoverFinishReport,
   CutoverPhase,
   CutoverPreparePlan,
@@ -9,6 +10,7 @@ import type {
   CutoverSwitchPlan,
   CutoverSwitchReport,
   PreflightFinding,
+  SideStatements,
   SwitchStep,
 } from "../../commands/cutover/report.ts";
 import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
@@ -23,10 +25,10 @@ const inUse: Readonly<Record<CutoverPhase, string>> = {
   finished: "target",
 };
 
-/** `cutover status`: every database, alarms, what prevents the next step, and the next command. */
+/** `cutover status`: every database, alarms and what prevents the next step. */
 export function cutoverStatusLines(
-  { databases }: CutoverStatusReport,
-  { next, ...options }: TableOptions & { readonly next: readonly string[] },
+  { databases, next }: CutoverStatusReport,
+  options: TableOptions,
 ): string[] {
   const style = makeStyle(options.color);
   return [
@@ -51,7 +53,6 @@ export function cutoverStatusLines(
       ]),
       options,
     ),
-    "",
     ...databases.flatMap(({ source, tripwire }) =>
       tripwire.map(({ schema, name, change, lsn, committedAt }) =>
         style.red(
@@ -64,9 +65,7 @@ export function cutoverStatusLines(
       )
     ),
     ...databases.flatMap(({ findings }) => findingLines(findings, style)),
-    ...(next.length === 0
-      ? [`${style.green("✓")} the cutover is finished`]
-      : next.map((command, index) => `${index === 0 ? "Next:" : "then:"} ${style.bold(command)}`)),
+    ...(next.length === 0 ? [`${style.green("✓")} the cutover is finished`] : []),
   ];
 }
 
@@ -261,18 +260,45 @@ export function timelineLines(
 
 /** What `cutover finish` will do. */
 export function finishPlanLines(
-  databases: readonly string[],
-  { openOldSide, color }: TableOptions & { readonly openOldSide: boolean },
+  { databases, openOldSide }: CutoverFinishPlan,
+  { color }: TableOptions,
 ): string[] {
   const style = makeStyle(color);
   return [
-    `${style.bold(databases.map(printable).join(", "))}: ${
+    `${style.bold(databases.map(({ source, target }) => titleOf(source, target)).join(", "))}: ${
       style.yellow("the way back will be removed: rollback is impossible afterwards")
     }`,
     openOldSide
       ? style.yellow("The source will accept writes again; they go nowhere.")
       : "The source stays closed (--open-old-side opens it).",
   ];
+}
+
+/** Every statement of a plan, for both sides of every database. */
+export function statementLines(
+  databases: readonly {
+    readonly source: string;
+    readonly target: string;
+    readonly statements: SideStatements;
+  }[],
+  { color }: TableOptions,
+): string[] {
+  const style = makeStyle(color);
+  return databases.flatMap(({ source, target, statements }) =>
+    (["source", "target"] as const).flatMap((side) => [
+      "",
+      style.bold(`-- ${side}, database ${printable(side === "source" ? source : target)}`),
+      ...statements[side].flatMap((statement) => {
+        const ended = statement.startsWith("--") ? statement : withSemicolon(statement);
+        return ended.split("\n").map((line) => printable(line));
+      }),
+    ])
+  );
+}
+
+/** The semicolon stands before a comment at the end. */
+function withSemicolon(statement: string): string {
+  return statement.replace(/( -- .*)?$/, (comment) => `;${comment}`);
 }
 
 /** What `cutover finish` removed. */

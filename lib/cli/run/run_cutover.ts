@@ -4,7 +4,7 @@ import { executeRehearse } from "../../commands/cutover/rehearse.ts";
 import { executeCutoverStatus } from "../../commands/cutover/status.ts";
 import { executeSwitch } from "../../commands/cutover/switch.ts";
 import { ExitCode } from "../../core/internal.ts";
-import type { TableOptions } from "../../ui/mod.ts";
+import { fitLines, makeStyle, type TableOptions } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { type CutoverCommandOptions, resolveCutoverOptions } from "../options/cutover_options.ts";
 import {
@@ -15,6 +15,7 @@ import {
   finishPlanLines,
   preparePlanLines,
   rehearsalLines,
+  statementLines,
   switchPlanLines,
 } from "../print/cutover_lines.ts";
 import { nextCommandLine } from "../print/next_command.ts";
@@ -44,11 +45,8 @@ const actions: Readonly<Record<CutoverCommandOptions["action"], Action>> = {
     const report = await executeCutoverStatus(servers, context.run);
     print(report, {
       context,
-      lines: (size) =>
-        cutoverStatusLines(report, {
-          ...size,
-          next: report.next.map((next) => nextCommandLine(next, context.args)),
-        }),
+      lines: (size) => cutoverStatusLines(report, size),
+      next: report.next,
     });
     return ExitCode.success;
   },
@@ -62,10 +60,8 @@ const actions: Readonly<Record<CutoverCommandOptions["action"], Action>> = {
     if (report === undefined) return asked.declined();
     print(report, {
       context,
-      lines: (size) => [
-        ...cutoverPreparedLines(report, size),
-        ...nextLines("cutover rehearse", context),
-      ],
+      lines: (size) => cutoverPreparedLines(report, size),
+      next: ["cutover rehearse"],
     });
     return ExitCode.success;
   },
@@ -80,8 +76,7 @@ const actions: Readonly<Record<CutoverCommandOptions["action"], Action>> = {
     const asked = confirmation(options, {
       context,
       question: "Remove the way back?",
-      lines: (plan: readonly string[], size) =>
-        finishPlanLines(plan, { ...size, openOldSide: options.finish.openOldSide }),
+      lines: finishPlanLines,
     });
     const report = await executeFinish({
       ...options.servers,
@@ -115,16 +110,14 @@ async function switchDatabases(
   if (report === undefined) return asked.declined();
   print(report, {
     context,
-    lines: (size) => [
-      ...cutoverSwitchedLines(report, size),
-      ...nextLines(direction === "run" ? "cutover status" : "cutover rehearse", context),
-    ],
+    lines: (size) => cutoverSwitchedLines(report, size),
+    next: [direction === "run" ? "cutover status" : "cutover rehearse"],
   });
   return ExitCode.success;
 }
 
 /** Shows the plan and asks. With `--dry-run` the plan is the result, and nothing is asked. */
-function confirmation<Plan>(
+function confirmation<Plan extends { readonly databases: Parameters<typeof statementLines>[0] }>(
   { yes, dryRun }: CutoverCommandOptions,
   { context, question, lines }: {
     readonly context: CommandContext;
@@ -141,7 +134,16 @@ function confirmation<Plan>(
       progress.pause();
       if (dryRun) {
         if (output.json) printJson(terminal, plan);
-        else printResult(terminal, lines(plan, tableOptions(terminal.stdout)));
+        else {
+          const size = tableOptions(terminal.stdout);
+          terminal.stdout.write(
+            `${
+              [...fitLines(lines(plan, size), size), ...statementLines(plan.databases, size)].join(
+                "\n",
+              )
+            }\n`,
+          );
+        }
         return false;
       }
       if (!yes || !output.json) {
@@ -161,16 +163,22 @@ function confirmation<Plan>(
 
 function print<Report>(
   report: Report,
-  { context: { terminal, output, progress }, lines }: {
+  { context: { terminal, output, progress, args }, lines, next = [] }: {
     readonly context: CommandContext;
     readonly lines: (size: TableOptions) => readonly string[];
+    /** The commands that lead on. */
+    readonly next?: readonly string[];
   },
 ): void {
   progress.pause();
-  if (output.json) printJson(terminal, report);
-  else printResult(terminal, lines(tableOptions(terminal.stdout)));
-}
-
-function nextLines(next: string, { args }: CommandContext): readonly string[] {
-  return ["", `Next: ${nextCommandLine(next, args)}`];
+  if (output.json) return printJson(terminal, report);
+  const size = tableOptions(terminal.stdout);
+  printResult(terminal, lines(size));
+  if (next.length === 0) return;
+  // not wrapped: each is run as it is printed
+  const style = makeStyle(size.color);
+  const commands = next.map((command, index) =>
+    `${index === 0 ? "Next:" : "then:"} ${style.bold(nextCommandLine(command, args))}`
+  );
+  terminal.stdout.write(`\n${commands.join("\n")}\n`);
 }

@@ -6,6 +6,7 @@
 import { durableSettings, openSession, retry } from "../../postgres/internal.ts";
 import { plural } from "../../core/internal.ts";
 import {
+  describeFinish,
   dismantleSide,
   readSide,
   recordSideStatement,
@@ -16,7 +17,7 @@ import type { RunContext } from "../shared/run.ts";
 import type { CutoverFinishOptions } from "./options.ts";
 import { type CutoverDatabase, readCutover } from "./read_cutover.ts";
 import { refusePhases } from "./refuse.ts";
-import type { CutoverFinishReport } from "./report.ts";
+import type { CutoverFinishPlan, CutoverFinishReport } from "./report.ts";
 
 /**
  * Removes the streams of both directions with their slots, and the tool's objects from the target.
@@ -34,10 +35,24 @@ export async function executeFinish(
   const options = prepareEndpoints(given, run.events);
   const databases = (await readCutover(options, run)).filter(({ phase }) => phase !== "none");
   refusePhases(databases, ["switched", "finished"], "cutover finish");
-  if (!await options.confirm(databases.map(({ source }) => source.database))) return undefined;
+  const { openOldSide } = options;
+  const plan: CutoverFinishPlan = {
+    databases: databases.map(({ source, target, records }) => {
+      const { forward = [], back = null, tables = [] } =
+        (records.source ?? records.target)?.details ?? {};
+      return {
+        source: source.database,
+        target: target.database,
+        tables: tables.length,
+        statements: describeFinish({ source, target, forward, back, tables, openOldSide }),
+      };
+    }),
+    openOldSide,
+  };
+  if (!await options.confirm(plan)) return undefined;
   const done: CutoverFinishReport["databases"][number][] = [];
   for (const database of databases) {
-    done.push(await finishOne(database, { openOldSide: options.openOldSide, run }));
+    done.push(await finishOne(database, { openOldSide, run }));
   }
   return { databases: done };
 }

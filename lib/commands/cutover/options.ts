@@ -6,7 +6,7 @@
 import type { BlockerPolicy, HookRunner } from "../../cutover/internal.ts";
 import type { Endpoint } from "../../postgres/internal.ts";
 import type { CutoverServers } from "./read_cutover.ts";
-import type { CutoverPreparePlan, CutoverSwitchPlan } from "./report.ts";
+import type { CutoverFinishPlan, CutoverPreparePlan, CutoverSwitchPlan } from "./report.ts";
 
 /** What `cutover prepare` takes. */
 export interface CutoverPrepareOptions extends CutoverServers {
@@ -54,6 +54,6 @@ export interface CutoverSwitchOptions extends CutoverServers {
 export interface CutoverFinishOptions extends CutoverServers {
   /** Whether the old side accepts writes again. */
   readonly openOldSide: boolean;
-  /** Receives the names of the databases; false leaves everything unchanged. */
-  readonly confirm: (databases: readonly string[]) => Promise<boolean>;
+  /** Receives the plan; false leaves everything unchanged. */
+  readonly confirm: (plan: CutoverFinishPlan) => Promise<boolean>;
 }

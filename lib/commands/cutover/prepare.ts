@@ -6,6 +6,8 @@
 import { displayName, type EventSink, ExitCode, ReplicatorError } from "../../core/internal.ts";
 import { openSession, retry, withDatabase } from "../../postgres/internal.ts";
 import {
+  backStreamName,
+  describePreparation,
   preflight,
   type PreflightFacts,
   prepareDatabase,
@@ -54,6 +56,13 @@ export async function executeCutoverPrepare(
       streams: facts[index]!.streams.map(({ name }) => name),
       wayBack,
       notCarried: facts[index]!.notCarried.map((table) => displayName(table)),
+      statements: describePreparation({
+        source,
+        target,
+        streams: facts[index]!.streams.map(({ name }) => name),
+        back: facts[index]!.back,
+        tables: facts[index]!.tables,
+      }),
     })),
     warnings,
   };
@@ -150,13 +159,13 @@ function refusePhases(databases: readonly CutoverDatabase[]): void {
 async function readAll(
   databases: readonly CutoverDatabase[],
   { wayBack, signal }: { readonly wayBack: boolean; readonly signal: AbortSignal },
-): Promise<readonly PreflightFacts[]> {
-  const facts: PreflightFacts[] = [];
+): Promise<readonly (PreflightFacts & { readonly back: string | undefined })[]> {
+  const facts: (PreflightFacts & { readonly back: string | undefined })[] = [];
   for (const database of databases) {
     await using from = await retry(() => openSession(database.source, { signal }), { signal });
     await using to = await retry(() => openSession(database.target, { signal }), { signal });
-    facts.push(
-      await readPreflightFacts({
+    facts.push({
+      ...await readPreflightFacts({
         from,
         to,
         streams: undefined,
@@ -165,7 +174,8 @@ async function readAll(
         wayBack,
         oldTransactionMs,
       }),
-    );
+      back: wayBack ? await backStreamName({ from: to, to: from }) : undefined,
+    });
   }
   return facts;
 }

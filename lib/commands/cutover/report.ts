@@ -6,21 +6,25 @@
 import type {
   CutoverPhase,
   PreflightFinding,
+  SideStatements,
   SwitchedDatabase,
   SwitchStep,
   TripwireFinding,
 } from "../../cutover/internal.ts";
 
 export type {
+  BlockerPolicy,
   CloseEvidence,
+  CutoverHook,
   CutoverPhase,
   PreflightFinding,
+  SideStatements,
   SwitchedDatabase,
   SwitchStep,
   TokenEvidence,
   TripwireFinding,
 } from "../../cutover/internal.ts";
-export { cutoverPhases } from "../../cutover/internal.ts";
+export { blockerPolicies, cutoverHooks, cutoverPhases } from "../../cutover/internal.ts";
 
 /** The state of one database. */
 export interface CutoverDatabaseStatus {
@@ -28,6 +32,7 @@ export interface CutoverDatabaseStatus {
   readonly source: string;
   /** Its name on the target. */
   readonly target: string;
+  /** See {@linkcode CutoverPhase}. */
   readonly phase: CutoverPhase;
   /** ISO timestamp of the last change of phase; null in the phase `none`. */
   readonly since: string | null;
@@ -43,6 +48,7 @@ export interface CutoverDatabaseStatus {
 
 /** What `cutover status` returns. */
 export interface CutoverStatusReport {
+  /** In the order of their names on the source. */
   readonly databases: readonly CutoverDatabaseStatus[];
   /**
    * The commands that lead on, in their order: `cutover rehearse`, `cutover run`; empty if there is
@@ -53,6 +59,7 @@ export interface CutoverStatusReport {
 
 /** What `cutover prepare` will do. */
 export interface CutoverPreparePlan {
+  /** In the order of their names on the source. */
   readonly databases: readonly {
     readonly source: string;
     readonly target: string;
@@ -62,12 +69,15 @@ export interface CutoverPreparePlan {
     readonly wayBack: boolean;
     /** Tables whose changes are not replicated, `schema.table`. */
     readonly notCarried: readonly string[];
+    readonly statements: SideStatements;
   }[];
+  /** What to know beforehand, or what went wrong without stopping it. */
   readonly warnings: readonly PreflightFinding[];
 }
 
 /** What `cutover prepare` returns. */
 export interface CutoverPrepareReport {
+  /** In the order of their names on the source. */
   readonly databases: readonly {
     readonly source: string;
     readonly target: string;
@@ -76,21 +86,28 @@ export interface CutoverPrepareReport {
     /** The stream of the way back; null without one. */
     readonly wayBack: string | null;
   }[];
+  /** What to know beforehand, or what went wrong without stopping it. */
   readonly warnings: readonly PreflightFinding[];
+  /** Duration in milliseconds. */
   readonly ms: number;
 }
 
 /** What `cutover run` or `cutover rollback` will do. */
 export interface CutoverSwitchPlan {
+  /** `run`: from the source to the target; `rollback`: back. */
   readonly direction: "run" | "rollback";
+  /** In the order of their names on the source. */
   readonly databases: readonly {
     readonly source: string;
     readonly target: string;
     readonly phase: CutoverPhase;
     readonly tables: number;
     readonly wayBack: boolean;
+    readonly statements: SideStatements;
   }[];
+  /** How long writers may wait, in milliseconds. */
   readonly maxPauseMs: number;
+  /** What to know beforehand, or what went wrong without stopping it. */
   readonly warnings: readonly PreflightFinding[];
   /** What the switch cannot stop or does not check. */
   readonly unchecked: readonly string[];
@@ -98,21 +115,29 @@ export interface CutoverSwitchPlan {
 
 /** What `cutover run` and `cutover rollback` return. */
 export interface CutoverSwitchReport {
+  /** `run`: from the source to the target; `rollback`: back. */
   readonly direction: "run" | "rollback";
   /** From the barrier until the other side was open, in milliseconds. */
   readonly pauseMs: number;
+  /** How long writers may wait, in milliseconds. */
   readonly maxPauseMs: number;
   /** Attempts at the barrier that gave way. */
   readonly failedAttempts: number;
+  /** In the order of their names on the source. */
   readonly databases: readonly SwitchedDatabase[];
+  /** The timeline. */
   readonly steps: readonly SwitchStep[];
+  /** What to know beforehand, or what went wrong without stopping it. */
   readonly warnings: readonly string[];
+  /** What the switch cannot stop or did not check. */
   readonly unchecked: readonly string[];
+  /** Duration in milliseconds. */
   readonly ms: number;
 }
 
 /** What `cutover rehearse` returns. */
 export interface CutoverRehearsal {
+  /** In the order of their names on the source. */
   readonly databases: readonly {
     readonly source: string;
     /** Milliseconds that a token takes to arrive. */
@@ -129,13 +154,28 @@ export interface CutoverRehearsal {
   }[];
   /** The expected pause, in milliseconds. */
   readonly predictedPauseMs: number;
+  /** How long writers may wait, in milliseconds. */
   readonly maxPauseMs: number;
   /** Whether `cutover run` would be refused. */
   readonly isRefused: boolean;
 }
 
+/** What `cutover finish` will do. */
+export interface CutoverFinishPlan {
+  /** In the order of their names on the source. */
+  readonly databases: readonly {
+    readonly source: string;
+    readonly target: string;
+    readonly tables: number;
+    readonly statements: SideStatements;
+  }[];
+  /** Whether the source will accept writes again. */
+  readonly openOldSide: boolean;
+}
+
 /** What `cutover finish` returns. */
 export interface CutoverFinishReport {
+  /** In the order of their names on the source. */
   readonly databases: readonly {
     readonly source: string;
     readonly target: string;

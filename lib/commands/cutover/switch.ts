@@ -15,6 +15,7 @@ import { openSession, pause, retry, type Session } from "../../postgres/internal
 import {
   type CutoverPhase,
   type DatabaseRoute,
+  describeSwitch,
   preflight,
   type PreflightFinding,
   readPreflightFacts,
@@ -87,12 +88,13 @@ export async function executeSwitch(
   refuseProblems(warnings);
   const plan: CutoverSwitchPlan = {
     direction,
-    databases: involved.map(({ source, target, phase, records }) => ({
-      source: source.database,
-      target: target.database,
-      phase,
-      tables: records.source?.details.tables.length ?? 0,
-      wayBack: records.source?.details.back != null,
+    databases: involved.map((database) => ({
+      source: database.source.database,
+      target: database.target.database,
+      phase: database.phase,
+      tables: database.records.source?.details.tables.length ?? 0,
+      wayBack: database.records.source?.details.back != null,
+      statements: describeSwitch(routeOf(database, direction), { readOnly: options.endSessions }),
     })),
     maxPauseMs: options.maxPauseMs,
     warnings,

@@ -1,0 +1,273 @@
+import { executeFinish } from "../commands/cutover/finish.ts";
+import { executeCutoverPrepare } from "../commands/cutover/prepare.ts";
+import { executeRehearse } from "../commands/cutover/rehearse.ts";
+import type {
+  CutoverFinishReport,
+  CutoverPrepareReport,
+  CutoverRehearsal,
+  CutoverStatusReport,
+  CutoverSwitchReport,
+} from "../commands/cutover/report.ts";
+import { executeCutoverStatus } from "../commands/cutover/status.ts";
+import { executeSwitch } from "../commands/cutover/switch.ts";
+import type { CutoverSwitchOptions } from "../commands/cutover/options.ts";
+import { optionDefaults } from "../config/internal.ts";
+import type { Problem } from "../core/internal.ts";
+import type {
+  CutoverFinishInput,
+  CutoverPrepareInput,
+  CutoverRehearseInput,
+  CutoverSwitchInput,
+} from "./cutover_inputs.ts";
+import type { RunInput, ServersInput } from "./inputs.ts";
+import {
+  answer,
+  complete,
+  resolveEndpointFrom,
+  resolveRun,
+  resolveServers,
+  systemClock,
+} from "./resolve_options.ts";
+
+/**
+ * Prepares databases for a cutover, days ahead and without an outage: the fence, tokens, and the
+ * way back. The target refuses writes from then on. Can be repeated; {@linkcode cleanup} undoes it.
+ *
+ * Requires `--allow-net` for both servers. On the servers: ownership of the tables, CREATE on the
+ * databases; on the source the right to create subscriptions.
+ *
+ * @param input two URLs; everything else has a default
+ * @returns undefined when `confirm` declined
+ * @throws UsageError with every problem of the input
+ * @throws ReplicatorError with every reason against it, of all databases at once
+ *
+ * @example Prepare, and see what a switch would take
+ * ```ts
+ * import { cutoverPrepare, cutoverRehearse } from "@seren/postgres-replicator";
+ *
+ * const servers = {
+ *   source: Deno.env.get("SOURCE_URL")!,
+ *   target: Deno.env.get("TARGET_URL")!,
+ *   databases: { include: ["app"] },
+ * };
+ * await cutoverPrepare(servers);
+ * const { predictedPauseMs } = await cutoverRehearse({ ...servers, tokens: 10 });
+ * console.log(`writers would wait about ${Math.round(predictedPauseMs)} ms`);
+ * ```
+ */
+export async function cutoverPrepare(
+  input: CutoverPrepareInput,
+  run?: RunInput,
+): Promise<CutoverPrepareReport | undefined> {
+  const problems: Problem[] = [];
+  const servers = await resolveServers(input, problems);
+  const { passfile } = input;
+  if (passfile !== undefined && !/^(\/|[A-Za-z]:[\\/])/.test(passfile)) {
+    problems.push({
+      path: "passfile",
+      message: `"${passfile}" must be a full path: the file is on the source's server`,
+    });
+  }
+  const targetFromSource = await resolveEndpointFrom(input.targetFromSource, {
+    side: "target",
+    path: "targetFromSource",
+    environment: input.environment,
+    problems,
+  });
+  return await executeCutoverPrepare({
+    ...complete(servers, problems),
+    wayBack: input.wayBack ?? optionDefaults.wayBack,
+    targetFromSource,
+    passfile,
+    now: systemClock().toISOString(),
+    confirm: answer(input.confirm),
+  }, resolveRun(run));
+}
+
+/**
+ * Measures everything of a switch that can be measured without stopping anyone, and predicts the
+ * pause. With `brownoutMs`, writers are really held for at most that long.
+ *
+ * Requires `--allow-net` for both servers.
+ *
+ * @param input two URLs; everything else has a default
+ * @throws UsageError with every problem of the input
+ * @throws ReplicatorError if no database is prepared, or with every reason against the switch
+ *
+ * @example Hold writers for half a second at most
+ * ```ts
+ * import { cutoverRehearse } from "@seren/postgres-replicator";
+ *
+ * const { databases, isRefused } = await cutoverRehearse({
+ *   source: Deno.env.get("SOURCE_URL")!,
+ *   target: Deno.env.get("TARGET_URL")!,
+ *   brownoutMs: 500,
+ * });
+ * for (const { source, blockers } of databases) console.log(source, blockers);
+ * if (isRefused) throw new Error("the pause would be too long");
+ * ```
+ */
+export async function cutoverRehearse(
+  input: CutoverRehearseInput,
+  run?: RunInput,
+): Promise<CutoverRehearsal> {
+  const problems: Problem[] = [];
+  const servers = await resolveServers(input, problems);
+  return await executeRehearse({
+    ...complete(servers, problems),
+    maxPauseMs: input.maxPauseMs ?? optionDefaults.maxPauseMs,
+    tokens: input.tokens ?? optionDefaults.rehearseTokens,
+    brownoutMs: input.brownoutMs,
+    sequenceMargin: input.sequenceMargin ?? optionDefaults.sequenceMargin,
+  }, resolveRun(run));
+}
+
+/**
+ * Switches over: closes the source and opens the target, all databases together, in one pause in
+ * which writers wait and none fails. Until the last commit, aborting changes nothing; if the
+ * process dies after it, the same call continues, from any machine.
+ *
+ * Requires `--allow-net` for both servers.
+ *
+ * @param input two URLs; everything else has a default
+ * @returns undefined when `confirm` declined
+ * @throws UsageError with every problem of the input
+ * @throws ReplicatorError with every reason not to begin, or if the pause would have been too long
+ *
+ * @example Switch over within five seconds, or not at all
+ * ```ts
+ * import { cutoverRun } from "@seren/postgres-replicator";
+ *
+ * const report = await cutoverRun({
+ *   source: Deno.env.get("SOURCE_URL")!,
+ *   target: Deno.env.get("TARGET_URL")!,
+ *   maxPauseMs: 5_000,
+ *   hook: (hook) => hook === "switch" ? pointClientsToTarget() : undefined,
+ * });
+ * console.log(`writers waited ${report?.pauseMs} ms`);
+ *
+ * async function pointClientsToTarget(): Promise<void> {
+ *   await fetch("http://pooler.example.com/switch", { method: "POST" });
+ * }
+ * ```
+ */
+export async function cutoverRun(
+  input: CutoverSwitchInput,
+  run?: RunInput,
+): Promise<CutoverSwitchReport | undefined> {
+  return await executeSwitch("run", await resolveSwitch(input), resolveRun(run));
+}
+
+/**
+ * Switches back: closes the target and opens the source, which has everything that was written to
+ * the target. The same machine as {@linkcode cutoverRun}, with the sides exchanged; afterwards
+ * {@linkcode cutoverRun} can be called again.
+ *
+ * Requires `--allow-net` for both servers.
+ *
+ * @param input two URLs; everything else has a default
+ * @returns undefined when `confirm` declined
+ * @throws UsageError with every problem of the input
+ * @throws ReplicatorError with every reason not to begin, or if the pause would have been too long
+ *
+ * @example Return to the source
+ * ```ts
+ * import { cutoverRollback } from "@seren/postgres-replicator";
+ *
+ * await cutoverRollback({
+ *   source: Deno.env.get("SOURCE_URL")!,
+ *   target: Deno.env.get("TARGET_URL")!,
+ * });
+ * ```
+ */
+export async function cutoverRollback(
+  input: CutoverSwitchInput,
+  run?: RunInput,
+): Promise<CutoverSwitchReport | undefined> {
+  return await executeSwitch("rollback", await resolveSwitch(input), resolveRun(run));
+}
+
+/**
+ * Removes the way back once the target has proven itself. The source stays closed unless
+ * `openOldSide` is set. An interrupted call is completed by another.
+ *
+ * Requires `--allow-net` for both servers.
+ *
+ * @param input two URLs; everything else has a default
+ * @returns undefined when `confirm` declined
+ * @throws UsageError with every problem of the input
+ * @throws ReplicatorError unless all databases are switched
+ *
+ * @example Finish, and list what was removed
+ * ```ts
+ * import { cutoverFinish } from "@seren/postgres-replicator";
+ *
+ * const report = await cutoverFinish({
+ *   source: Deno.env.get("SOURCE_URL")!,
+ *   target: Deno.env.get("TARGET_URL")!,
+ * });
+ * for (const { source, removed } of report?.databases ?? []) console.log(source, removed);
+ * ```
+ */
+export async function cutoverFinish(
+  input: CutoverFinishInput,
+  run?: RunInput,
+): Promise<CutoverFinishReport | undefined> {
+  const problems: Problem[] = [];
+  const servers = await resolveServers(input, problems);
+  return await executeFinish({
+    ...complete(servers, problems),
+    openOldSide: input.openOldSide ?? false,
+    confirm: answer(input.confirm),
+  }, resolveRun(run));
+}
+
+/**
+ * Reports the phase of every database, writes that reached a closed side, what prevents the next
+ * step, and the next command. Only reads.
+ *
+ * Requires `--allow-net` for both servers.
+ *
+ * @param input two URLs; everything else has a default
+ * @throws UsageError with every problem of the input
+ *
+ * @example Alarm if a closed side was written to
+ * ```ts
+ * import { cutoverStatus } from "@seren/postgres-replicator";
+ *
+ * const { databases } = await cutoverStatus({
+ *   source: Deno.env.get("SOURCE_URL")!,
+ *   target: Deno.env.get("TARGET_URL")!,
+ * });
+ * for (const { source, phase, tripwire } of databases) {
+ *   console.log(source, phase);
+ *   if (tripwire.length > 0) throw new Error(`${source} was written to after the cutover`);
+ * }
+ * ```
+ */
+export async function cutoverStatus(
+  input: ServersInput,
+  run?: RunInput,
+): Promise<CutoverStatusReport> {
+  const problems: Problem[] = [];
+  const servers = await resolveServers(input, problems);
+  return await executeCutoverStatus(complete(servers, problems), resolveRun(run));
+}
+
+async function resolveSwitch(input: CutoverSwitchInput): Promise<CutoverSwitchOptions> {
+  const problems: Problem[] = [];
+  const servers = await resolveServers(input, problems);
+  return {
+    ...complete(servers, problems),
+    maxPauseMs: input.maxPauseMs ?? optionDefaults.maxPauseMs,
+    onBlocker: input.onBlocker ?? optionDefaults.onBlocker,
+    barrierAttempts: input.barrierAttempts ?? optionDefaults.barrierAttempts,
+    sequenceMargin: input.sequenceMargin ?? optionDefaults.sequenceMargin,
+    endSessions: input.endSessions ?? true,
+    slotTimeoutMs: input.slotTimeoutMs ?? optionDefaults.slotTimeoutMs,
+    finalCheck: input.finalCheck ?? optionDefaults.finalCheck,
+    hook: input.hook ?? (() => undefined),
+    now: input.now ?? systemClock,
+    confirm: answer(input.confirm),
+  };
+}

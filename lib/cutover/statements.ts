@@ -1,0 +1,142 @@
+/**
+ * Every statement that a step of the cutover runs, for both sides: what `--dry-run` prints. Pure.
+ * Lines that begin with `--` stand for statements whose values are known only at that time.
+ *
+ * @module
+ */
+import { cutoverSchema, quoteIdentifier, type Side, type TableName } from "../core/internal.ts";
+import type { Endpoint } from "../postgres/internal.ts";
+import { barrierStatement } from "./barrier.ts";
+import type { DatabaseRoute } from "./database_switch.ts";
+import { createFence, disableFence, dropFence, enableFence } from "./fence.ts";
+import {
+  createTokenTable,
+  describePlace,
+  schemaStatements,
+  sideTable,
+  tokenTable,
+} from "./own_schema.ts";
+
+/** Statements by side, in the order in which they run there. */
+export type SideStatements = Readonly<Record<Side, readonly string[]>>;
+
+/** What {@linkcode describePreparation} takes. */
+export interface PreparationStatements {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly streams: readonly string[];
+  /** The stream of the way back; undefined without one. */
+  readonly back: string | undefined;
+  readonly tables: readonly TableName[];
+}
+
+/** What `cutover prepare` runs. Existing objects are kept. */
+export function describePreparation(
+  { source, target, streams, back, tables }: PreparationStatements,
+): SideStatements {
+  const own = (elsewhere: Endpoint) => [
+    ...schemaStatements(describePlace(elsewhere)),
+    ...[...streams, ...(back === undefined ? [] : [back])].map(createTokenTable),
+    `-- INSERT INTO ${sideTable}: the record of this side`,
+    ...tables.flatMap(createFence),
+  ];
+  return {
+    source: [
+      ...own(target),
+      ...streams.map(publishTokenTable),
+      ...(back === undefined ? [] : [
+        `-- CREATE SUBSCRIPTION ${quoteIdentifier(back)} PUBLICATION ${
+          quoteIdentifier(back)
+        } WITH (create_slot = false, copy_data = false, enabled = false, …)`,
+      ]),
+    ],
+    target: [
+      ...own(source),
+      ...streams.map((stream) =>
+        `ALTER SUBSCRIPTION ${quoteIdentifier(stream)} REFRESH PUBLICATION WITH (copy_data = false)`
+      ),
+      ...(back === undefined ? [] : [
+        `-- CREATE PUBLICATION ${
+          quoteIdentifier(back)
+        } FOR TABLE: the same tables; REPLICA IDENTITY FULL where there is none`,
+        publishTokenTable(back),
+      ]),
+      ...tables.map(enableFence),
+    ],
+  };
+}
+
+function publishTokenTable(stream: string): string {
+  return `ALTER PUBLICATION ${quoteIdentifier(stream)} ADD TABLE ONLY ${tokenTable(stream)}`;
+}
+
+/** What `cutover run` and `cutover rollback` run on the two sides of a route. */
+export function describeSwitch(
+  { from, to, out, back, tables }: DatabaseRoute,
+  { readOnly }: { readonly readOnly: boolean },
+): SideStatements {
+  const closing = [
+    "BEGIN",
+    barrierStatement(tables),
+    ...out.map((stream) => `-- INSERT INTO ${tokenTable(stream)}: a token, in another session`),
+    ...tables.map(enableFence),
+    ...back.map((stream) => `ALTER SUBSCRIPTION ${quoteIdentifier(stream)} ENABLE`),
+    `-- INSERT INTO ${sideTable}: this side is closed, with the evidence`,
+    ...(readOnly
+      ? [`ALTER DATABASE ${quoteIdentifier(from.database)} SET default_transaction_read_only = on`]
+      : []),
+    "COMMIT -- the point of no return",
+  ];
+  const opening = [
+    "-- SELECT setval(…) for each sequence: the value of the other side, with the margin",
+    ...out.map((stream) => `ALTER SUBSCRIPTION ${quoteIdentifier(stream)} DISABLE`),
+    ...back.map((slot) =>
+      `-- SELECT pg_replication_slot_advance('${slot}', …): past everything that arrived`
+    ),
+    "BEGIN",
+    ...tables.map(disableFence),
+    `-- INSERT INTO ${sideTable}: this side is open`,
+    `ALTER DATABASE ${quoteIdentifier(to.database)} RESET default_transaction_read_only`,
+    "COMMIT",
+  ];
+  return from.side === "source"
+    ? { source: closing, target: opening }
+    : { source: opening, target: closing };
+}
+
+/** What `cutover finish` runs. */
+export function describeFinish(
+  { source, target, forward, back, tables, openOldSide }: {
+    readonly source: Endpoint;
+    readonly target: Endpoint;
+    readonly forward: readonly string[];
+    readonly back: string | null;
+    readonly tables: readonly TableName[];
+    readonly openOldSide: boolean;
+  },
+): SideStatements {
+  const leaving = (stream: string) => [
+    `SELECT pg_catalog.pg_drop_replication_slot('${stream}')`,
+    `DROP PUBLICATION ${quoteIdentifier(stream)}`,
+  ];
+  const arriving = (stream: string) => `DROP SUBSCRIPTION ${quoteIdentifier(stream)}`;
+  const backward = back === null ? [] : [back];
+  const dismantled = ({ database }: Endpoint) => [
+    ...tables.flatMap(dropFence),
+    `ALTER DATABASE ${quoteIdentifier(database)} RESET default_transaction_read_only`,
+    `DROP SCHEMA IF EXISTS ${cutoverSchema} CASCADE`,
+  ];
+  return {
+    source: [
+      `-- INSERT INTO ${sideTable}: the cutover is finished`,
+      ...backward.map(arriving),
+      ...forward.flatMap(leaving),
+      ...(openOldSide ? dismantled(source) : []),
+    ],
+    target: [
+      ...forward.map(arriving),
+      ...backward.flatMap(leaving),
+      ...dismantled(target),
+    ],
+  };
+}
