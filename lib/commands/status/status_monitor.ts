@@ -270,7 +270,7 @@ export class StatusMonitor implements AsyncDisposable {
           ? null
           : sequenceDifferences(compared.source.sequences, compared.target.sequences),
         setAside: pair.targetFacts?.setAside ?? null,
-        cutover: cutoverStatus(pair.sourceFacts?.cutover, pair.targetFacts?.cutover),
+        cutover: readCutoverStatus(pair.sourceFacts?.cutover, pair.targetFacts?.cutover),
       },
     };
   }
@@ -306,7 +306,7 @@ export class StatusMonitor implements AsyncDisposable {
   }
 }
 
-function cutoverStatus(
+function readCutoverStatus(
   source: SideRecord | undefined,
   target: SideRecord | undefined,
 ): DatabaseStatus["cutover"] {
