@@ -23,7 +23,7 @@ Deno.test("the live view shows the step, the pause against its limit, who waits,
   deepStrictEqual(render(during, { columns: 60, rows: 20, color: false, nowMs: 1_100 }), [
     "⠙ Drain replication            1.1 s",
     "",
-    "Writers wait: 500 ms of 1.0 s  █████████████▌░░░░░░░░░░░░░░",
+    "Writers wait: 500 ms of 1.0 s  ██████████████▌░░░░░░░░░░░░░░",
     "6 sessions waiting · the longest for 380 ms · no lag",
   ]);
 });
