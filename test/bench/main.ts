@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { benchCutover } from "./cutover.ts";
 import { readOptions, usage } from "./options.ts";
 import { renderScenario, summaryOf, verdicts } from "./report.ts";
 import { runScenario, type ScenarioResult } from "./run_scenario.ts";
@@ -13,12 +14,16 @@ import { scenarios } from "./scenarios.ts";
 import { startServers } from "./servers.ts";
 import { benchVerify } from "./verify.ts";
 
+const cutoverScenario = {
+  name: "cutover",
+  what: "the pause of a cutover, against a switch by hand (--rounds 20)",
+};
 const verifyScenario = { name: "verify", what: "both sides compared, against a scan of one" };
 
 async function main(): Promise<void> {
-  const names = [...scenarios.map(({ name }) => name), verifyScenario.name];
+  const names = [...scenarios.map(({ name }) => name), verifyScenario.name, cutoverScenario.name];
   if (Deno.args.includes("--help")) {
-    const list = [...scenarios, verifyScenario].map(({ name, what }) =>
+    const list = [...scenarios, verifyScenario, cutoverScenario].map(({ name, what }) =>
       `  ${name.padEnd(28)}${what}`
     );
     return console.log([usage, "", "Scenarios:", ...list].join("\n"));
@@ -26,6 +31,12 @@ async function main(): Promise<void> {
   const options = readOptions(Deno.args, names);
   const stop = new AbortController();
   Deno.addSignalListener("SIGINT", () => stop.abort(new Error("interrupted")));
+  if (options.scenarios.includes(cutoverScenario.name)) {
+    console.error(cutoverScenario.name);
+    const report = (line: string) => console.error(line);
+    console.log((await benchCutover({ options, report })).join("\n") + "\n");
+    if (options.scenarios.length === 1) return;
+  }
   await using servers = await startServers(options);
   if (options.scenarios.includes(verifyScenario.name)) {
     console.error(verifyScenario.name);

@@ -25,7 +25,7 @@ export interface AcknowledgedOutcome {
   readonly unknown: readonly Acknowledged[];
   /** SQLSTATEs and codes of all errors, with their number. */
   readonly errors: Readonly<Record<string, number>>;
-  /** The longest wait for an acknowledged commit, in milliseconds. */
+  /** The longest time between two acknowledged commits of a writer, in milliseconds. */
   readonly longestMs: number;
 }
 
@@ -63,7 +63,7 @@ export class AcknowledgedLoad implements AsyncDisposable {
     return this.#acknowledged.length;
   }
 
-  /** The longest wait so far; starts over. */
+  /** The longest such time so far; starts over. */
   takeLongestMs(): number {
     const longest = this.#longestMs;
     this.#longestMs = 0;
@@ -97,6 +97,7 @@ export class AcknowledgedLoad implements AsyncDisposable {
   ): Promise<void> {
     let place = 0;
     let n = this.#first;
+    let acknowledgedAt = performance.now();
     while (!this.#isStopped) {
       const sql = postgres(this.#urls[place]!, {
         max: 1,
@@ -108,9 +109,10 @@ export class AcknowledgedLoad implements AsyncDisposable {
       try {
         while (!this.#isStopped) {
           n++;
-          const start = performance.now();
           await this.#transaction(sql, { writer, n });
-          this.#longestMs = Math.max(this.#longestMs, performance.now() - start);
+          const now = performance.now();
+          this.#longestMs = Math.max(this.#longestMs, now - acknowledgedAt);
+          acknowledgedAt = now;
           this.#acknowledged.push({ writer, n });
           if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
           if (reconnects) break;
