@@ -48,7 +48,9 @@ interface Round {
   readonly errors: Readonly<Record<string, number>>;
 }
 
-/** Runs, rolls back, and runs again, so often as `--rounds` says; returns lines for the terminal. */
+/**
+ * Runs, rolls back, and runs again, so often as `--rounds` says; returns lines for the terminal.
+ */
 export async function benchCutover(
   { options: { rounds, fsync }, report }: {
     readonly options: Pick<BenchOptions, "rounds" | "fsync">;
