@@ -200,8 +200,18 @@ export interface InitInput extends CopyInput {
    * @default {false}
    */
   readonly allowMixedSnapshots?: boolean | undefined;
-  /** Pauses between attempts after a transient failure, in milliseconds. */
-  readonly retryPausesMs?: readonly number[] | undefined;
+  /**
+   * Delays before a session is opened again after a transient failure, in milliseconds.
+   *
+   * @default {[200, 1_000, 2_000, 4_000, 8_000]}
+   */
+  readonly sessionRetryDelaysMs?: readonly number[] | undefined;
+  /**
+   * Delays before a database is attempted again after a transient failure, in milliseconds.
+   *
+   * @default {[1_000, 2_000, 4_000, 8_000, 15_000, 30_000]}
+   */
+  readonly databaseRetryDelaysMs?: readonly number[] | undefined;
   /**
    * Stop after the plan, which `confirm` receives.
    *

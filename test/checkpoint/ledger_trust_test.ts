@@ -131,7 +131,11 @@ for (const [what, sql] of Object.entries(ofMallory)) {
       await exec(target.url(), `CREATE DATABASE "${name}" TEMPLATE template0 OWNER mallory`);
       try {
         await exec(target.url({ database: name, user: "mallory" }), boom + sql);
-        const init = runInit(url, target.url(), { include: [name], retryPausesMs: [] });
+        const init = runInit(url, target.url(), {
+          include: [name],
+          sessionRetryDelaysMs: [],
+          databaseRetryDelaysMs: [],
+        });
         await rejects(init, refused(/schema seren_ledger belongs to role "mallory"/));
         await nothingHappened();
         const endpoint = await endpointOf(target.url({ database: name }), "target");

@@ -228,7 +228,8 @@ Deno.test("the report lists each retry with its time, pause and reason", async (
       include: [name],
       maxBytesPerSecond: 8 * 1024 ** 2,
       jobs: 1,
-      retryPausesMs: [50, 100, 200],
+      sessionRetryDelaysMs: [50, 100, 200],
+      databaseRetryDelaysMs: [50, 100, 200],
       onEvent: (event) => {
         if (event.kind !== "table-progress" || event.table !== "big" || cut) return;
         cut = true;

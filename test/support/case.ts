@@ -116,7 +116,8 @@ export class Case {
     return await runInit(this.sourceUrl, this.target.url(), {
       include: [this.name],
       jobs: 2,
-      retryPausesMs: [],
+      sessionRetryDelaysMs: [],
+      databaseRetryDelaysMs: [],
       ...options,
     });
   }

@@ -198,12 +198,12 @@ const resetAfterMs = 60_000;
 
 /** Retries what can be repeated; `work` gets the number of earlier attempts. */
 function again<Result>(
-  { options: { retryPausesMs }, recorder, signal }: InitWork,
+  { options: { databaseRetryDelaysMs }, recorder, signal }: InitWork,
   what: string,
   work: (retries: number) => Promise<Result>,
 ): Promise<Result> {
   return retry(({ retries }) => work(retries), {
-    delaysMs: retryPausesMs,
+    delaysMs: databaseRetryDelaysMs,
     resetAfterMs,
     signal,
     isRetryable: (error) => isTransient(error) || error instanceof SnapshotLostError,

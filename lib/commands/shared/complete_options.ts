@@ -38,8 +38,8 @@ export interface CopyChoices {
   readonly copyWorkers?: CopyWorkerRunner | undefined;
   readonly splitBytes?: number | undefined;
   readonly maxBytesPerSecond?: number | undefined;
-  /** Pauses before transient failures are retried, of sessions and of a whole database. */
-  readonly retryPausesMs?: readonly number[] | undefined;
+  /** Delays before a session is opened again after a transient failure. */
+  readonly sessionRetryDelaysMs?: readonly number[] | undefined;
 }
 
 type Required = "source" | "target" | "confirm";
@@ -49,7 +49,7 @@ export interface InitChoices
   extends
     CopyChoices,
     Pick<InitOptions, Required>,
-    Optional<Omit<InitOptions, Required | "copy" | "retryPausesMs">> {}
+    Optional<Omit<InitOptions, Required | "copy">> {}
 
 /** What {@linkcode completeValidateOptions} completes. */
 export interface ValidateChoices
@@ -81,7 +81,14 @@ const defaultTools: ToolSelection = {
 };
 
 /** A server that restarts or recovers from a crash is away for a while. */
-const databasePausesMs: readonly number[] = [1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
+const defaultDatabaseRetryDelaysMs: readonly number[] = [
+  1_000,
+  2_000,
+  4_000,
+  8_000,
+  15_000,
+  30_000,
+];
 
 /** Completes choices about copying. */
 export function completeCopySettings(
@@ -92,7 +99,7 @@ export function completeCopySettings(
     copyWorkers: workers = copyWorkersHere({ threads }),
     splitBytes = defaultCopySettings.splitBytes,
     maxBytesPerSecond = defaultCopySettings.maxBytesPerSecond,
-    retryPausesMs: retryDelaysMs = defaultCopySettings.retryDelaysMs,
+    sessionRetryDelaysMs: retryDelaysMs = defaultCopySettings.retryDelaysMs,
   }: CopyChoices,
 ): CopySettings {
   const { throttle } = defaultCopySettings;
@@ -151,6 +158,7 @@ export function completeInitOptions(
     checkpoint,
     resume = true,
     allowMixedSnapshots = false,
+    databaseRetryDelaysMs = defaultDatabaseRetryDelaysMs,
     dryRun = false,
     confirm,
     whileSnapshotHeld = () => Promise.resolve(),
@@ -159,11 +167,17 @@ export function completeInitOptions(
   }: InitChoices,
 ): InitOptions {
   const copy = completeCopySettings(choices);
-  const { retryPausesMs = databasePausesMs } = choices;
   return {
     ...{ source, target, databases, rules, tools, copy, indexJobs: indexJobs ?? copy.jobs },
     ...{ restoreSearchPath, dropExisting, sync, checkpoint, resume },
-    ...{ allowMixedSnapshots, retryPausesMs, dryRun, confirm, whileSnapshotHeld, onUnfinished },
+    ...{
+      allowMixedSnapshots,
+      databaseRetryDelaysMs,
+      dryRun,
+      confirm,
+      whileSnapshotHeld,
+      onUnfinished,
+    },
   };
 }
 

@@ -146,8 +146,8 @@ export interface InitOptions {
    * Whether a later attempt may copy tables from a later snapshot if the first one is gone.
    */
   readonly allowMixedSnapshots: boolean;
-  /** Pauses before a database is attempted again after a transient failure. */
-  readonly retryPausesMs: readonly number[];
+  /** Delays before a database is attempted again after a transient failure. */
+  readonly databaseRetryDelaysMs: readonly number[];
   /** Whether to stop after the plan. */
   readonly dryRun: boolean;
   /** Receives the plan before anything is changed; false ends the run. */

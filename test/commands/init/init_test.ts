@@ -469,7 +469,8 @@ Deno.test("a server killed during the copy ends the run, and no session is left 
       await rejects(
         runInit(from, to, {
           include: ["doomed"],
-          retryPausesMs: [], // the server is not restarted
+          sessionRetryDelaysMs: [],
+          databaseRetryDelaysMs: [], // the server is not restarted
           onEvent: (event) => {
             if (event.kind === "table-progress") killed ??= doomed.kill("SIGKILL");
           },

@@ -20,7 +20,7 @@ const unqualified = `
 Deno.test("a run that failed because of a function is resumed after the function is fixed on the source only", async () => {
   await withDatabase(source, undefined, async ({ name, url }) => {
     await exec(url, unqualified);
-    const options = { include: [name], retryPausesMs: [] };
+    const options = { include: [name], sessionRetryDelaysMs: [], databaseRetryDelaysMs: [] };
     const error = await runInit(url, target.url(), options).then(
       () => undefined,
       (reason) => reason,

@@ -58,7 +58,8 @@ async function withShops(
         include: names,
         jobs: 2,
         splitBytes: 128 * 1024,
-        retryPausesMs: [200, 500, 1_000, 2_000, 4_000],
+        sessionRetryDelaysMs: [200, 500, 1_000, 2_000, 4_000],
+        databaseRetryDelaysMs: [200, 500, 1_000, 2_000, 4_000],
         checkpoint: (operation) => new FileCheckpointStore(operation, folder),
       },
     });
