@@ -13,7 +13,6 @@ import type { ResolveContext } from "./copy_options.ts";
 import { type Environment, resolveEnvironmentOf } from "./environment.ts";
 import { notOneOf, type OptionReader } from "./option_reader.ts";
 import { readServerOptions, type ReplicationOptions } from "./replication_options.ts";
-import { readReportFile } from "./report_file.ts";
 
 /** Commands of hooks, and how long each may run. */
 export interface HookCommands {
@@ -35,8 +34,6 @@ export interface CutoverCommandOptions {
   readonly run: Omit<CutoverSwitchOptions, keyof ReplicationOptions | "hook" | "now" | "confirm">;
   readonly finish: Pick<CutoverFinishOptions, "openOldSide">;
   readonly hooks: HookCommands;
-  /** Where the evidence of `run` and `rollback` goes. */
-  readonly reportFile: string | undefined;
 }
 
 const changing: readonly CutoverAction[] = ["prepare", "run", "rollback", "finish"];
@@ -53,7 +50,6 @@ const actionsOf: Readonly<Partial<Record<OptionName, readonly CutoverAction[]>>>
   finalCheck: switching,
   keepSessions: switching,
   slotTimeout: switching,
-  report: switching,
   hookBefore: switching,
   hookSwitch: switching,
   hookAbort: switching,
@@ -117,7 +113,6 @@ export async function resolveCutoverOptions(
     },
     finish: { openOldSide: reader.flag("openOldSide") },
     hooks: readHooks(reader),
-    reportFile: await readReportFile(reader),
   };
   reader.done();
   if (action === undefined || source === undefined || target === undefined) {

@@ -33,11 +33,8 @@ export const outputOptions = {
     placeholder: "FILE",
     completes: "file",
     help: "write an HTML report with a timeline",
-    helpFor: {
-      verify: "write the evidence as .html or .json and print its SHA-256",
-      cutover: "run and rollback: write an HTML report with the evidence",
-    },
-    commands: ["init", "verify", "cutover"],
+    helpFor: { verify: "write the evidence as .html or .json and print its SHA-256" },
+    commands: ["init", "verify"],
   },
   prometheus: {
     kind: "flag",
