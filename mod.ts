@@ -55,9 +55,10 @@ export type {
   StatusInput,
   SyncInput,
   ValidateInput,
+  VerbInputs,
   VerifyInput,
 } from "./lib/api/inputs.ts";
-export { resolveOptions, type VerbInputs, type VerbOptions } from "./lib/api/resolve_options.ts";
+export { resolveOptions, type VerbOptions } from "./lib/api/resolve_options.ts";
 export { status } from "./lib/api/status.ts";
 export { sync } from "./lib/api/sync.ts";
 export { validate } from "./lib/api/validate.ts";

@@ -1,7 +1,8 @@
 import { executeCleanup } from "../commands/cleanup/cleanup.ts";
 import type { CleanupReport } from "../commands/cleanup/report.ts";
 import type { CleanupInput, RunInput } from "./inputs.ts";
-import { resolveOptions, resolveRun } from "./resolve_options.ts";
+import { withPropertyNames } from "./property_names.ts";
+import { resolveCall } from "./resolve_options.ts";
 
 /**
  * Removes what the tool created on both servers: subscriptions, slots, publications, replica
@@ -40,6 +41,9 @@ export async function cleanup(
   input: CleanupInput,
   run?: RunInput,
 ): Promise<CleanupReport | undefined> {
-  const result = await executeCleanup(await resolveOptions("cleanup", input), resolveRun(run));
-  return result.kind === "removed" ? result.report : undefined;
+  return await withPropertyNames(async () => {
+    const { options, context } = await resolveCall("cleanup", { input, run });
+    const result = await executeCleanup(options, context);
+    return result.kind === "removed" ? result.report : undefined;
+  });
 }

@@ -1,7 +1,8 @@
 import { executeInit } from "../commands/init/init.ts";
 import type { InitReport } from "../commands/shared/report.ts";
 import type { InitInput, RunInput } from "./inputs.ts";
-import { resolveOptions, resolveRun } from "./resolve_options.ts";
+import { withPropertyNames } from "./property_names.ts";
+import { resolveCall } from "./resolve_options.ts";
 
 /**
  * Copies whole databases: roles, schema, rows, large objects, indexes, foreign keys, sequences and
@@ -41,6 +42,9 @@ import { resolveOptions, resolveRun } from "./resolve_options.ts";
  * ```
  */
 export async function init(input: InitInput, run?: RunInput): Promise<InitReport | undefined> {
-  const result = await executeInit(await resolveOptions("init", input), resolveRun(run));
-  return result.kind === "copied" ? result.report : undefined;
+  return await withPropertyNames(async () => {
+    const { options, context } = await resolveCall("init", { input, run });
+    const result = await executeInit(options, context);
+    return result.kind === "copied" ? result.report : undefined;
+  });
 }

@@ -241,9 +241,8 @@ export interface SyncInput extends CopyInput, ReplicationInput {
    */
   readonly splitBytes?: number | undefined;
   /**
-   * Follow; or copy tables again, add tables, skip a transaction, retry after an error.
-   *
-   * @default {{ kind: "follow" }}
+   * Copy tables again, add tables, skip a transaction, or retry after an error. Default: only
+   * follow, as `{ kind: "follow" }` does.
    */
   readonly action?: SyncAction | undefined;
   /**
@@ -300,10 +299,26 @@ export interface VerifyInput extends ScopeInput {
 
 /** What `cleanup` removes. */
 export interface CleanupInput extends ServersInput {
-  /** Where runs keep their state files. Default: files are left alone. */
-  readonly checkpoints?: CheckpointStores | undefined;
+  /** Where runs record their state, as for `init`. Default: records outside the target stay. */
+  readonly checkpoint?: CheckpointStores | undefined;
   /** Receives the plan before anything is removed; false ends the run. Default: yes. */
   readonly confirm?: Confirm<CleanupPlan> | undefined;
+}
+
+/** The input of each verb. */
+export interface VerbInputs {
+  /** Input of `validate`: which servers and requirements to check. */
+  readonly validate: ValidateInput;
+  /** Input of `init`: what is copied, and whether replication follows. */
+  readonly init: InitInput;
+  /** Input of `sync`: how replication continues. */
+  readonly sync: SyncInput;
+  /** Input of `status`: streams to read. */
+  readonly status: StatusInput;
+  /** Input of `verify`: what is compared, and whether it is repaired. */
+  readonly verify: VerifyInput;
+  /** Input of `cleanup`: objects to remove. */
+  readonly cleanup: CleanupInput;
 }
 
 /** Answers a plan: whether to carry it out. */

@@ -31,38 +31,19 @@ import {
   type ResolveEnvironment,
 } from "../postgres/internal.ts";
 import { mergeRules, readRuleFlags, type TableRules } from "../rules/internal.ts";
+import { checkInput, checkRun } from "./check_input.ts";
 import type {
-  CleanupInput,
   Confirm,
   CopyInput,
-  InitInput,
   ReplicationInput,
   RunInput,
   ScopeInput,
   ServersInput,
-  StatusInput,
-  SyncInput,
-  ValidateInput,
-  VerifyInput,
+  VerbInputs,
 } from "./inputs.ts";
+import { inPropertyNames } from "./property_names.ts";
 
-/** The input of each verb. */
-export interface VerbInputs {
-  /** Input of `validate`: which servers and requirements to check. */
-  readonly validate: ValidateInput;
-  /** Input of `init`: what is copied, and whether replication follows. */
-  readonly init: InitInput;
-  /** Input of `sync`: how replication continues. */
-  readonly sync: SyncInput;
-  /** Input of `status`: streams to read. */
-  readonly status: StatusInput;
-  /** Input of `verify`: what is compared, and whether it is repaired. */
-  readonly verify: VerifyInput;
-  /** Input of `cleanup`: objects to remove. */
-  readonly cleanup: CleanupInput;
-}
-
-/** The same after {@linkcode resolveOptions}: complete. */
+/** The input of each verb after {@linkcode resolveOptions}: complete. */
 export interface VerbOptions {
   /** Resolved options of `validate`; no default remains. */
   readonly validate: ValidateOptions;
@@ -95,7 +76,10 @@ const resolvers: {
     const replication = sync === true ? {} : sync;
     const settings = replication === false
       ? undefined
-      : await readReplication({ ...input, ...replication }, { now: copy.rules.now, problems });
+      : await readReplication({ environment: input.environment, ...replication }, {
+        ...{ now: copy.rules.now, problems },
+        within: "sync.",
+      });
     return completeInitOptions({
       ...input,
       ...complete(copy, problems),
@@ -125,13 +109,13 @@ const resolvers: {
     }),
   cleanup: async (input, problems) => ({
     ...complete(await resolveServers(input, problems), problems),
-    checkpoints: input.checkpoints,
+    checkpoints: input.checkpoint,
     confirm: answer(input.confirm),
   }),
 };
 
 /**
- * Parses the URLs and filters of a verb's input and fills in its defaults. The verbs do this
+ * Checks a verb's input, parses its URLs and filters and fills in its defaults. The verbs do this
  * themselves; call it to report problems before anything connects.
  *
  * @throws UsageError with every problem at once
@@ -152,14 +136,27 @@ export async function resolveOptions<Verb extends keyof VerbInputs>(
   verb: Verb,
   input: VerbInputs[Verb],
 ): Promise<VerbOptions[Verb]> {
-  return await resolvers[verb](input, []);
+  return await resolve(verb, input, []);
 }
 
-/** The caller's options, with every default. */
-export function resolveRun(
-  { events = ignoreEvents, signal = new AbortController().signal }: RunInput = {},
-): RunContext {
-  return { events, signal };
+/** What a verb is called with, complete. Throws UsageError with every problem of both parameters. */
+export async function resolveCall<Verb extends keyof VerbInputs>(
+  verb: Verb,
+  { input, run = {} }: { readonly input: VerbInputs[Verb]; readonly run: RunInput | undefined },
+): Promise<{ readonly options: VerbOptions[Verb]; readonly context: RunContext }> {
+  const options = await resolve(verb, input, checkRun(run));
+  const { events = ignoreEvents, signal = new AbortController().signal } = run;
+  return { options, context: { events, signal } };
+}
+
+async function resolve<Verb extends keyof VerbInputs>(
+  verb: Verb,
+  input: VerbInputs[Verb],
+  problemsOfRun: readonly Problem[],
+): Promise<VerbOptions[Verb]> {
+  const { problems, sound } = checkInput(verb, input);
+  // the rest is read even so, to report its problems as well
+  return await resolvers[verb](sound as VerbInputs[Verb], [...problems, ...problemsOfRun]);
 }
 
 /** Servers whose URLs have been parsed; undefined if that failed. */
@@ -182,7 +179,7 @@ export function complete<Servers extends ServersReading>(
 ): Complete<Servers> {
   const { source, target } = servers;
   if (problems.length > 0 || source === undefined || target === undefined) {
-    throw new UsageError(problems);
+    throw new UsageError(problems.map(inPropertyNames));
   }
   return { ...servers, source, target };
 }
@@ -243,7 +240,7 @@ export async function resolveServers(
 }
 
 async function resolveInputEndpoint(
-  url: string | Endpoint,
+  url: string | Endpoint | undefined,
   { side, path = side, environment = emptyEnvironment, problems }: {
     readonly side: Side;
     readonly path?: string;
@@ -277,12 +274,17 @@ function readRules({ filters = {}, rules }: ScopeInput, problems: Problem[]): Ta
 
 async function readReplication(
   input: ReplicationInput & Pick<ServersInput, "environment">,
-  { now, problems }: { readonly now: string; readonly problems: Problem[] },
+  { now, problems, within = "" }: {
+    readonly now: string;
+    readonly problems: Problem[];
+    /** The property that the input is in, for messages. */
+    readonly within?: string;
+  },
 ): Promise<SyncSettings> {
   const { sourceFromTarget, passfile } = input;
   if (passfile !== undefined && !/^(\/|[A-Za-z]:[\\/])/.test(passfile)) {
     problems.push({
-      path: "passfile",
+      path: `${within}passfile`,
       message: `"${passfile}" must be a full path: the file is on the target's server`,
     });
   }
@@ -291,7 +293,7 @@ async function readReplication(
     slotTimeoutMs: input.slotTimeoutMs,
     sourceFromTarget: await resolveEndpointFrom(sourceFromTarget, {
       side: "source",
-      path: "sourceFromTarget",
+      path: `${within}sourceFromTarget`,
       environment: input.environment,
       problems,
     }),

@@ -1,7 +1,8 @@
 import type { StatusReport } from "../commands/status/report.ts";
 import { executeStatus } from "../commands/status/status.ts";
 import type { RunInput, StatusInput } from "./inputs.ts";
-import { resolveOptions, resolveRun } from "./resolve_options.ts";
+import { withPropertyNames } from "./property_names.ts";
+import { resolveCall } from "./resolve_options.ts";
 
 /**
  * Reads once where replication stands: lag, slots, errors, drift. For a series of readings use
@@ -26,5 +27,8 @@ import { resolveOptions, resolveRun } from "./resolve_options.ts";
  * ```
  */
 export async function status(input: StatusInput, run?: RunInput): Promise<StatusReport> {
-  return await executeStatus(await resolveOptions("status", input), resolveRun(run));
+  return await withPropertyNames(async () => {
+    const { options, context } = await resolveCall("status", { input, run });
+    return await executeStatus(options, context);
+  });
 }

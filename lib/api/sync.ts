@@ -1,7 +1,8 @@
 import type { SyncReport } from "../commands/shared/report.ts";
 import { executeSync } from "../commands/sync/sync.ts";
 import type { RunInput, SyncInput } from "./inputs.ts";
-import { resolveOptions, resolveRun } from "./resolve_options.ts";
+import { withPropertyNames } from "./property_names.ts";
+import { resolveCall } from "./resolve_options.ts";
 
 /**
  * Starts or resumes the replication that `init` prepared with `sync`, and returns when the target
@@ -34,5 +35,8 @@ import { resolveOptions, resolveRun } from "./resolve_options.ts";
  * ```
  */
 export async function sync(input: SyncInput, run?: RunInput): Promise<SyncReport | undefined> {
-  return await executeSync(await resolveOptions("sync", input), resolveRun(run));
+  return await withPropertyNames(async () => {
+    const { options, context } = await resolveCall("sync", { input, run });
+    return await executeSync(options, context);
+  });
 }

@@ -1,7 +1,8 @@
 import type { ValidationReport } from "../commands/shared/report.ts";
 import { executeValidate } from "../commands/validate/validate.ts";
 import type { RunInput, ValidateInput } from "./inputs.ts";
-import { resolveOptions, resolveRun } from "./resolve_options.ts";
+import { withPropertyNames } from "./property_names.ts";
+import { resolveCall } from "./resolve_options.ts";
 
 /**
  * Checks both servers for everything that could make a later step fail. Only reads.
@@ -33,5 +34,8 @@ export async function validate(
   input: ValidateInput,
   run?: RunInput,
 ): Promise<ValidationReport> {
-  return await executeValidate(await resolveOptions("validate", input), resolveRun(run));
+  return await withPropertyNames(async () => {
+    const { options, context } = await resolveCall("validate", { input, run });
+    return await executeValidate(options, context);
+  });
 }

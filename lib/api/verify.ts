@@ -1,7 +1,8 @@
 import type { VerifyReport } from "../commands/shared/report.ts";
 import { executeVerify } from "../commands/verify/verify.ts";
 import type { RunInput, VerifyInput } from "./inputs.ts";
-import { resolveOptions, resolveRun } from "./resolve_options.ts";
+import { withPropertyNames } from "./property_names.ts";
+import { resolveCall } from "./resolve_options.ts";
 
 /**
  * Compares databases row by row, by digests that both servers compute, and everything else by their
@@ -33,5 +34,8 @@ import { resolveOptions, resolveRun } from "./resolve_options.ts";
  * ```
  */
 export async function verify(input: VerifyInput, run?: RunInput): Promise<VerifyReport> {
-  return await executeVerify(await resolveOptions("verify", input), resolveRun(run));
+  return await withPropertyNames(async () => {
+    const { options, context } = await resolveCall("verify", { input, run });
+    return await executeVerify(options, context);
+  });
 }

@@ -8,5 +8,6 @@ export * from "./options/option.ts";
 export * from "./options/table.ts";
 export { logFormats } from "./options/output.ts";
 export * from "./read_config.ts";
+export * from "./schema_problems.ts";
 export * from "./variables.ts";
 export * from "./write_config.ts";

@@ -3,13 +3,11 @@
  *
  * @module
  */
-import type { z } from "zod";
 import {
   hasUnreadableName,
   type Problem,
   redact,
   Secret,
-  suggest,
   unreadableName,
 } from "../core/internal.ts";
 import {
@@ -25,6 +23,7 @@ import {
 import { keyOf } from "./options/option.ts";
 import { allOptions } from "./options/table.ts";
 import { type ConfigDocument, configSchema } from "./schema.ts";
+import { schemaProblems } from "./schema_problems.ts";
 import { type DocumentPath, readToml, type TomlSyntaxError } from "./toml_document.ts";
 import { expandVariables } from "./variables.ts";
 
@@ -76,7 +75,10 @@ export function readConfig(text: string, { name, lookUp }: ReadConfigOptions): C
   if (unreadable.length > 0) return { config: undefined, problems: unreadable };
   const parsed = configSchema.safeParse(value);
   if (!parsed.success) {
-    const problems = parsed.error.issues.flatMap((issue) => describeIssue(issue, { value, place }));
+    const problems = schemaProblems(parsed.error, {
+      ...{ schema: configSchema, value, place },
+      ...{ keyWord: "key", objectWord: "table" },
+    });
     return { config: undefined, problems: inOrder(problems, name) };
   }
   const reader = new DocumentReader(parsed.data, { place, lookUp });
@@ -219,93 +221,6 @@ function singleValues(document: ConfigDocument): Readonly<Record<string, string>
 
 function syntaxProblem({ message, line, column }: TomlSyntaxError, name: string): Problem {
   return { path: `${name}:${line}`, message: `is not valid TOML: ${message} (column ${column})` };
-}
-
-type SchemaIssue = z.core.$ZodIssue;
-
-function describeIssue(
-  issue: SchemaIssue,
-  { value, place }: { readonly value: unknown; readonly place: Place },
-): readonly Problem[] {
-  const path = issue.path.map((part) => typeof part === "number" ? part : String(part));
-  if (issue.code === "unrecognized_keys") {
-    const known = knownKeys(path);
-    return issue.keys.map((key) => {
-      const near = suggest(key, known);
-      return {
-        path: place([...path, key]),
-        message: "is not a known key" +
-          (near.length > 0
-            ? `; did you mean ${near.join(" or ")}?`
-            : `; must be one of ${known.join(", ")}`),
-      };
-    });
-  }
-  return [{ path: place(path), message: issueMessage(issue, valueAt(value, path)) }];
-}
-
-function issueMessage(issue: SchemaIssue, value: unknown): string {
-  if (issue.code === "invalid_type") {
-    if (value === undefined) return "is missing";
-    return `is ${describe(value)}, must be ${typeNames[issue.expected] ?? issue.expected}`;
-  }
-  if (issue.code === "invalid_value") {
-    const values = issue.values.map(String);
-    const [near] = typeof value === "string" ? suggest(value, values, 1) : [];
-    return `${describe(value)} is not one of ${values.join(", ")}` +
-      (near === undefined ? "" : `; did you mean ${near}?`);
-  }
-  if (issue.code === "too_small") return `is ${describe(value)}, must be at least ${issue.minimum}`;
-  if (issue.code === "too_big") return `is ${describe(value)}, must be at most ${issue.maximum}`;
-  return issue.message;
-}
-
-const typeNames: Readonly<Record<string, string>> = {
-  string: "a string",
-  number: "a number",
-  int: "a whole number",
-  array: "a list",
-  object: "a table",
-  record: "a table",
-};
-
-function describe(value: unknown): string {
-  if (typeof value === "string") return `the string "${redact(value)}"`;
-  if (typeof value === "number" || typeof value === "bigint") return `the number ${value}`;
-  if (typeof value === "boolean") return `${value}`;
-  if (value instanceof Date) return "a date";
-  return Array.isArray(value) ? "a list" : "a table";
-}
-
-function valueAt(value: unknown, path: DocumentPath): unknown {
-  return path.reduce<unknown>(
-    (inner, key) =>
-      typeof inner === "object" && inner !== null
-        ? (inner as Record<string, unknown>)[key]
-        : undefined,
-    value,
-  );
-}
-
-/** The keys allowed at the path. */
-function knownKeys(path: DocumentPath): readonly string[] {
-  let at: unknown = configSchema;
-  for (const part of path) at = inside(at, part);
-  const shape = (unwrapped(at) as { shape?: object }).shape;
-  return shape === undefined ? [] : Object.keys(shape);
-}
-
-function unwrapped(schema: unknown): unknown {
-  const inner = (schema as { def?: { innerType?: unknown } } | undefined)?.def?.innerType;
-  return inner === undefined ? schema : unwrapped(inner);
-}
-
-function inside(schema: unknown, part: string | number): unknown {
-  const { def, shape } = unwrapped(schema) as {
-    def?: { element?: unknown; valueType?: unknown };
-    shape?: Record<string, unknown>;
-  };
-  return shape?.[part] ?? def?.element ?? def?.valueType;
 }
 
 /** `databases.app.schema_only[1]`, with keys quoted where TOML requires it. */

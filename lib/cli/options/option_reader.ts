@@ -1,5 +1,4 @@
 import {
-  megabyte,
   parseBytes,
   parseDuration,
   type Problem,
@@ -9,6 +8,7 @@ import {
 import {
   type Config,
   flagOf,
+  minimums,
   type NameOfKind,
   type Option,
   type OptionName,
@@ -17,10 +17,6 @@ import {
 } from "../../config/internal.ts";
 import type { RawOptions } from "../grammar/grammar.ts";
 import { splitNames } from "./split_names.ts";
-
-/** Below this per second a copy would never finish. */
-const minRate = 64 * 1024;
-const minDurationMs = 100;
 
 /** The value of an option; undefined where it was not given and has no default. */
 type Value<Name extends OptionName, Given> = OptionTable[Name] extends { readonly word: string }
@@ -122,7 +118,7 @@ export class OptionReader {
   /** Bytes, a megabyte or more; a bare number means megabytes. */
   size<Name extends NameOfKind<"size">>(name: Name): Value<Name, number> {
     return this.#read(name, {
-      parse: (text) => atLeast(megabyte, parseMegabytes(text)),
+      parse: (text) => atLeast(minimums.size, parseMegabytes(text)),
       problem: (text) => `"${text}" is not a size of at least 1MB (like 500MB or 2GB)`,
     }) as Value<Name, number>;
   }
@@ -138,7 +134,7 @@ export class OptionReader {
   /** Bytes per second, from `50MB` or `50MB/s`. */
   rate(name: NameOfKind<"rate">): number | undefined {
     return this.#read(name, {
-      parse: (text) => atLeast(minRate, parseMegabytes(text.replace(/\s*\/\s*s$/i, ""))),
+      parse: (text) => atLeast(minimums.rate, parseMegabytes(text.replace(/\s*\/\s*s$/i, ""))),
       problem: (text) =>
         `"${text}" is not a rate of at least 64kB per second (like 50MB or 50MB/s)`,
     });
@@ -147,7 +143,7 @@ export class OptionReader {
   /** Milliseconds. */
   duration<Name extends NameOfKind<"duration">>(name: Name): Value<Name, number> {
     return this.#read(name, {
-      parse: (text) => atLeast(minDurationMs, parseDuration(text)),
+      parse: (text) => atLeast(minimums.duration, parseDuration(text)),
       problem: (text) =>
         `"${text}" is not a duration of at least 100ms (like 500ms, 30s, 10min or 2h)`,
     }) as Value<Name, number>;

@@ -1,3 +1,4 @@
+import { megabyte } from "../../core/internal.ts";
 import type { CommandName } from "./command_names.ts";
 
 /** An option of the command line. */
@@ -82,6 +83,16 @@ export type OptionKind =
   | { readonly kind: "list"; readonly placeholder: string }
   /** NAME=NAME; separated by commas, and repeatable. */
   | { readonly kind: "pairs"; readonly placeholder: string };
+
+/** The smallest value of a kind, in the unit of its values. */
+export const minimums = {
+  /** Bytes. */
+  size: megabyte,
+  /** Bytes per second: a slower copy would never finish. */
+  rate: 64 * 1024,
+  /** Milliseconds. */
+  duration: 100,
+} as const;
 
 /** Options by name. */
 export type Options = Readonly<Record<string, Option>>;

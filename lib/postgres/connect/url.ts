@@ -177,6 +177,9 @@ const otherSchemes: readonly string[] = [
   "sqlserver",
 ];
 
+/** What to do about a URL that is missing or empty. */
+export const urlHint = "use a URL like postgresql://user@host:5432/database";
+
 function schemeProblem(text: string): string {
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1];
   if (scheme !== undefined) {
@@ -185,7 +188,7 @@ function schemeProblem(text: string): string {
     return `begins with ${known}; a connection URL begins with "postgresql://"`;
   }
   return text === ""
-    ? "is empty; use a URL like postgresql://user@host:5432/database"
+    ? `is empty; ${urlHint}`
     : 'is not a connection URL; it must begin with "postgresql://"';
 }
 
