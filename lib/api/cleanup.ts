@@ -12,7 +12,7 @@ import { resolveCall } from "./resolve_options.ts";
  * An object that cannot be removed does not stop the others, and neither does a server that cannot
  * be reached: the report lists both. Calling it again removes what is left.
  *
- * Requires `--allow-net` for both servers; with `checkpoints` in files also `--allow-read` and
+ * Requires `--allow-net` for both servers; with `checkpoint` in files also `--allow-read` and
  * `--allow-write` of their folder. On the servers: a role that owns the objects, with REPLICATION
  * on the source.
  *
