@@ -6,7 +6,7 @@
  */
 import { z } from "zod";
 import {
-  describeValue,
+  describeInput,
   minimums,
   optionTable,
   schemaProblems,
@@ -92,7 +92,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 /** A value that zod has no type for. */
 function custom<Value>(isValid: (value: unknown) => boolean, what: string): z.ZodType<Value> {
   return z.custom<Value>(isValid, {
-    error: ({ input }) => `is ${describeValue(input, words)}, must be ${what}`,
+    error: ({ input }) => `is ${describeInput(input, words)}, must be ${what}`,
   });
 }
 
@@ -125,7 +125,7 @@ const url: z.ZodType<string | Endpoint> = z.custom<string | Endpoint>(
     error: ({ input }) =>
       input === undefined
         ? `is missing; ${urlHint}`
-        : `is ${describeValue(input, words)}, must be a URL or the result of resolveEndpoint()`,
+        : `is ${describeInput(input, words)}, must be a URL or the result of resolveEndpoint()`,
   },
 );
 

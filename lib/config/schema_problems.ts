@@ -77,7 +77,7 @@ function issueMessage(
   value: unknown,
   options: Pick<SchemaProblemsOptions, "objectWord">,
 ): string {
-  const described = describeValue(value, options);
+  const described = describeInput(value, options);
   switch (issue.code) {
     case "invalid_type":
       if (value === undefined) return "is missing";
@@ -115,7 +115,7 @@ const typeNames: Readonly<Record<string, string>> = {
 };
 
 /** A value in the words of a message, without secrets. */
-export function describeValue(
+export function describeInput(
   value: unknown,
   { objectWord }: Pick<SchemaProblemsOptions, "objectWord">,
 ): string {
