@@ -16,13 +16,15 @@
  * Requires `--allow-net` for both servers; see `docs/guides/permissions.md` for what else each part
  * needs.
  *
- * @example Copy every database of a server
+ * @example Copy a database
  * ```ts
  * import { init } from "@seren/postgres-replicator";
  *
  * const source = Deno.env.get("SOURCE_URL")!; // postgresql://me:secret@old.example.com/app
  * const target = Deno.env.get("TARGET_URL")!;
- * await init({ source, target, confirm: ({ databases }) => databases.length > 0 });
+ * const databases = { include: ["app"] };
+ * const report = await init({ source, target, databases, confirm: ({ bytes }) => bytes < 1e12 });
+ * console.log(report === undefined ? "declined" : `${report.rows} rows copied`);
  * ```
  *
  * @module
@@ -64,9 +66,11 @@ export { sync } from "./lib/api/sync.ts";
 export { validate } from "./lib/api/validate.ts";
 export { verify } from "./lib/api/verify.ts";
 export {
+  type Check,
   checkStatus,
   type CleanupPlan,
   type CleanupReport,
+  type CopyAction,
   type CutoverFinishPlan,
   type CutoverFinishReport,
   type CutoverPreparePlan,
@@ -79,7 +83,11 @@ export {
   type InitPlan,
   type InitReport,
   type RunContext,
+  type ServerSummary,
   setAsideObjects,
+  type SnapshotHook,
+  type StatusCheck,
+  type StatusLimits,
   StatusMonitor,
   type StatusReport,
   type SyncAction,
@@ -94,13 +102,18 @@ export {
   ExitCode,
   ignoreEvents,
   InterruptedError,
+  type Lsn,
   type Problem,
   ReplicatorError,
   type RunEvent,
   type Side,
   UsageError,
 } from "./lib/core/mod.ts";
-export { FileCheckpointStore } from "./lib/checkpoint/mod.ts";
+export {
+  type CheckpointStore,
+  type CheckpointStores,
+  FileCheckpointStore,
+} from "./lib/checkpoint/mod.ts";
 export {
   ConnectionError,
   emptyEnvironment,
@@ -109,4 +122,6 @@ export {
   type ResolveEnvironment,
   ServerError,
 } from "./lib/postgres/mod.ts";
+export type { IdentityPolicy } from "./lib/replication/mod.ts";
 export type { RuleFlags, TableRules } from "./lib/rules/mod.ts";
+export type { Verdict, VerifyJournal } from "./lib/verify/mod.ts";

@@ -139,14 +139,22 @@ export async function resolveOptions<Verb extends keyof VerbInputs>(
   return await resolve(verb, input, []);
 }
 
-/** What a verb is called with, complete. Throws UsageError with every problem of both parameters. */
+/**
+ * What a verb is called with, complete. Throws UsageError with every problem of both parameters.
+ */
 export async function resolveCall<Verb extends keyof VerbInputs>(
   verb: Verb,
   { input, run = {} }: { readonly input: VerbInputs[Verb]; readonly run: RunInput | undefined },
 ): Promise<{ readonly options: VerbOptions[Verb]; readonly context: RunContext }> {
   const options = await resolve(verb, input, checkRun(run));
-  const { events = ignoreEvents, signal = new AbortController().signal } = run;
-  return { options, context: { events, signal } };
+  return { options, context: resolveRun(run) };
+}
+
+/** The caller's options, with every default. */
+export function resolveRun(
+  { events = ignoreEvents, signal = new AbortController().signal }: RunInput = {},
+): RunContext {
+  return { events, signal };
 }
 
 async function resolve<Verb extends keyof VerbInputs>(

@@ -22,7 +22,7 @@ import { resolveCall } from "./resolve_options.ts";
  *   source: Deno.env.get("SOURCE_URL")!,
  *   target: Deno.env.get("TARGET_URL")!,
  * });
- * const { ok } = checkStatus(report, { maxLagBytes: undefined, maxLagSeconds: 60 });
+ * const { ok } = checkStatus(report, { maxLagSeconds: 60 });
  * if (!ok) console.log(report.findings);
  * ```
  */

@@ -337,9 +337,6 @@ function plainJob(
   return isRecorded === undefined ? plain : { ...plain, isRecorded };
 }
 
-// the driver reads them for every connection
-const driverVariables: readonly string[] = ["PGAPPNAME", "PGTARGETSESSIONATTRS"];
-
 /** Permissions of a thread: the two servers. */
 function permissionsFor(...endpoints: readonly Endpoint[]): Deno.PermissionOptionsObject {
   const places = endpoints.flatMap(({ hosts }) => hosts);
@@ -354,7 +351,7 @@ function permissionsFor(...endpoints: readonly Endpoint[]): Deno.PermissionOptio
     net,
     read: files,
     write: files,
-    env: driverVariables.filter((variable) => isGranted({ name: "env", variable })),
+    env: false,
     run: false,
     sys: false,
     ffi: false,

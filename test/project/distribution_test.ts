@@ -249,7 +249,6 @@ Deno.test("a program that imports the package from a JSR registry copies a table
           "--no-config",
           "--check",
           `--allow-net=127.0.0.1:${source.port},127.0.0.1:${target.port}`,
-          `--allow-env=PGAPPNAME,PGTARGETSESSIONATTRS`,
           "consumer.ts",
           from.url,
           to.url,

@@ -10,7 +10,6 @@ import { exec, query } from "../support/sql.ts";
 const source = await sharedCluster(15);
 const target = await sharedCluster(17);
 
-const driver = "--allow-env=PGAPPNAME,PGTARGETSESSIONATTRS";
 const net = `--allow-net=127.0.0.1:${source.port},127.0.0.1:${target.port}`;
 const sessions = `
   const [from, to] = Deno.args;
@@ -74,7 +73,7 @@ Deno.test("rules and config need no permission, since the caller reads the file"
   strictEqual(stdout, "0\nundefined move.toml:2: jobz\n");
 });
 
-Deno.test("verify needs net for both servers, and the driver's variables", async () => {
+Deno.test("verify needs net for both servers and nothing else", async () => {
   await withDatabases(async (urls) => {
     const program = `
       import { openSession, resolveEndpoint } from "/postgres";
@@ -90,13 +89,13 @@ Deno.test("verify needs net for both servers, and the driver's variables", async
         repair: "no", journal: undefined, signal: new AbortController().signal, events: () => {},
       });
       console.log(compared.map(({ name, verdict, reason }) => [name, verdict, reason].join()).join());`;
-    const { code, stdout, stderr } = await runUnder([net, driver], program, urls);
+    const { code, stdout, stderr } = await runUnder([net], program, urls);
     strictEqual(code, 0, stderr);
     strictEqual(stdout, "t,different,the target has no such table\n");
   });
 });
 
-Deno.test("postgres and catalog need net for the server, and the driver's variables", async () => {
+Deno.test("postgres and catalog need net for the server and nothing else", async () => {
   await withDatabases(async (urls) => {
     const program = `
       import { openSession, resolveEndpoint } from "/postgres";
@@ -104,20 +103,20 @@ Deno.test("postgres and catalog need net for the server, and the driver's variab
       ${sessions}
       await using session = await openSession(source);
       console.log((await listTables(session)).map(({ name }) => name).join());`;
-    const { code, stdout, stderr } = await runUnder([net, driver], program, urls);
+    const { code, stdout, stderr } = await runUnder([net], program, urls);
     strictEqual(code, 0, stderr);
     strictEqual(stdout, "t\n");
-    const refused = await runUnder([`--allow-net=127.0.0.1:1`, driver], program, urls);
+    const refused = await runUnder([`--allow-net=127.0.0.1:1`], program, urls);
     notStrictEqual(refused.code, 0);
     match(refused.stderr, /--allow-net/);
   });
 });
 
-Deno.test("copy needs net for both servers, and the driver's variables", async () => {
+Deno.test("copy needs net for both servers and nothing else", async () => {
   await withDatabases(async (urls) => {
     await exec(urls[1] ?? "", "CREATE TABLE t (i int)");
     const { code, stdout, stderr } = await runUnder(
-      [net, driver],
+      [net],
       `
       import { openSession, relayCopies, resolveEndpoint } from "/postgres";
       import { exportLockedSnapshot } from "/copy";
@@ -145,10 +144,10 @@ Deno.test("copy needs net for both servers, and the driver's variables", async (
   });
 });
 
-Deno.test("replication needs net for both servers, and the driver's variables", async () => {
+Deno.test("replication needs net for both servers and nothing else", async () => {
   await withDatabases(async (urls) => {
     const { code, stdout, stderr } = await runUnder(
-      [net, driver],
+      [net],
       `
       import { openSession, resolveEndpoint } from "/postgres";
       import { listOwnedSlots, readSubscriptions } from "/replication";
@@ -179,7 +178,7 @@ const dumping = (tool: string) => `
 Deno.test("schema with the embedded pg_dump also needs to read Deno's npm cache", async () => {
   await withDatabases(async (urls) => {
     const { code, stdout, stderr } = await runUnder(
-      [net, driver, `--allow-read=${await npmCache()}`],
+      [net, `--allow-read=${await npmCache()}`],
       dumping("embedded"),
       urls,
     );
@@ -199,7 +198,6 @@ Deno.test({
       const { code, stdout, stderr } = await runUnder(
         [
           net,
-          driver,
           "--allow-run=pg_dump,pg_dumpall",
           `--allow-read=${temporary}`,
           `--allow-write=${temporary}`,
@@ -211,4 +209,22 @@ Deno.test({
       strictEqual(stdout, "native true\n");
     });
   },
+});
+
+Deno.test("the verbs need net for both servers and no variable", async () => {
+  await withDatabases(async (urls) => {
+    const { code, stdout, stderr } = await runUnder(
+      [net],
+      `import { cleanup, status, verify } from "${repository}mod.ts";
+       const [source, target] = Deno.args as [string, string];
+       const { databases } = await status({ source, target, sampleMs: 0 });
+       const name = decodeURIComponent(new URL(source).pathname.slice(1));
+       const { verdict } = await verify({ source, target, databases: { include: [name] } });
+       await cleanup({ source, target });
+       console.log(databases.length, verdict);`,
+      urls,
+    );
+    strictEqual(code, 0, stderr);
+    strictEqual(stdout, "0 different\n");
+  });
 });

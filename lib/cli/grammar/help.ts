@@ -79,7 +79,7 @@ Examples:
   ${programName} verify --repair --dry-run
     # the SQL that would make the target equal
 
-Exits with 0 only if everything was compared and nothing differs. What was not
+Exits with 0 only if everything in scope that can be compared is equal. What was not
 compared is listed.
 ${urls}
 ${exitCodesHelp}`;

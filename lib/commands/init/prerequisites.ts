@@ -37,6 +37,7 @@ export async function requirePrerequisites(
     `${plural(failed.length, "prerequisite is", "prerequisites are")} not met; nothing was changed`,
     {
       exitCode: ExitCode.prerequisite,
+      remedy: "fix what is listed, then run again; validate checks again",
       details: failed.flatMap(({ side, finding, fix }) => [
         side === "both" ? finding : `${side}: ${finding}`,
         ...(fix === undefined ? [] : [`  → ${fix}`]),

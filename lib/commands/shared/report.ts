@@ -39,7 +39,7 @@ export interface ValidationReport {
   readonly scopes: readonly DatabaseDecisions[];
   /** How many checks passed. */
   readonly passed: number;
-  /** What was done differently or needs attention. */
+  /** How many checks warn. */
   readonly warnings: number;
   /** How many checks failed. */
   readonly failures: number;
@@ -89,7 +89,7 @@ export interface InitPlan {
   readonly target: ServerSummary;
   /** The databases. */
   readonly databases: readonly DatabasePlan[];
-  /** How many run at the same time. */
+  /** How many tables are copied at the same time. */
   readonly jobs: number;
   /** How many indexes are built at the same time. */
   readonly indexJobs: number;
@@ -347,7 +347,7 @@ export interface VerifyReport {
   readonly repair?: RepairReport;
   /** Rows compared, on the source. */
   readonly rows: number;
-  /** Size in bytes. */
+  /** Bytes of the source's tables that were compared. */
   readonly bytes: number;
   /** Duration in milliseconds. */
   readonly ms: number;

@@ -26,7 +26,10 @@ export interface DatabaseSelection {
   readonly include: readonly string[];
   /** Names or wildcards (`*`) to leave out. Mutually exclusive with `include`. */
   readonly exclude: readonly string[];
-  /** Source name → target name. */
+  /**
+   * Source name → target name. Without an entry the name stays, except that a single selected
+   * database gets the name in the target's URL, unless that is `postgres` or `template1`.
+   */
   readonly map: Readonly<Record<string, string>>;
 }
 

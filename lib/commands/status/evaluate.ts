@@ -306,7 +306,7 @@ export function sortFindings(findings: readonly StatusFinding[]): readonly Statu
 /** Whether no finding is a problem and lag is within the limits. Unknown lag is not. */
 export function checkStatus(
   { databases, findings }: StatusReport,
-  { maxLagBytes, maxLagSeconds }: StatusLimits,
+  { maxLagBytes, maxLagSeconds }: StatusLimits = {},
 ): StatusCheck {
   const reasons = findings.filter(({ severity }) => severity === "problem").map((finding) => {
     const where = [finding.database, finding.stream].filter((part) => part !== null).join(", ");

@@ -232,9 +232,9 @@ export interface StatusFinding {
 /** The limits of `--check`. */
 export interface StatusLimits {
   /** Largest acceptable lag in bytes; undefined for no limit. */
-  readonly maxLagBytes: number | undefined;
+  readonly maxLagBytes?: number | undefined;
   /** Largest acceptable lag in seconds; undefined for no limit. */
-  readonly maxLagSeconds: number | undefined;
+  readonly maxLagSeconds?: number | undefined;
 }
 
 /** The result of `--check`. */

@@ -77,7 +77,7 @@ export const selectionOptions = {
   map: {
     kind: "pairs",
     placeholder: "SOURCE=TARGET",
-    help: "rename a database on the target",
+    help: "rename a database on the target; a single one is named as in the target's URL otherwise",
     commands: [...tables, "cutover"],
     config: {
       description: "Names of databases on the target (`--map`): source name = target name.",
