@@ -188,8 +188,12 @@ function withoutUnknownOptions(
     }
     const flag = flagPart(arg);
     const takesValue = flags.get(flag);
+    const hasExcessValue = takesValue === false && arg.startsWith("--") && arg.includes("=");
     const isShortGroup = /^-\w.+/.test(arg) && flags.has(arg.slice(0, 2));
-    if (!arg.startsWith("-") || arg === "-" || takesValue !== undefined || isShortGroup) {
+    if (
+      !arg.startsWith("-") || arg === "-" || takesValue !== undefined && !hasExcessValue ||
+      isShortGroup
+    ) {
       kept.push(arg);
       // the next argument is its value, even if it looks like an option
       const next = args[at + 1];
@@ -200,6 +204,10 @@ function withoutUnknownOptions(
       continue;
     }
     const near = suggest(flag, [...flags.keys()].filter((each) => each.startsWith("--")), 1);
+    if (takesValue === false) {
+      unknown.push({ path: flag, message: "takes no value" });
+      continue;
+    }
     unknown.push({
       path: flag,
       message: `${command.name()} has no such option` +

@@ -34,6 +34,8 @@ type ValuesOf<Name extends OptionName> = OptionTable[Name] extends
 export class OptionReader {
   readonly problems: Problem[];
   readonly #raw: RawOptions;
+  /** Whether the grammar found a problem. */
+  readonly #isMisread: boolean;
   #config: Config | undefined;
 
   /** Arguments after the command that are not options. */
@@ -46,10 +48,13 @@ export class OptionReader {
   ) {
     this.#raw = raw;
     this.problems = [...problems];
+    this.#isMisread = problems.length > 0;
     this.words = words;
   }
 
   problem(path: string, message: string): void {
+    // an option that was misspelled may be the one that makes consent unnecessary
+    if (path === "--yes" && this.#isMisread) return;
     this.problems.push({ path, message });
   }
 

@@ -39,7 +39,7 @@ export const connectionOptions = {
     kind: "text",
     placeholder: "FILE",
     completes: "file",
-    help: "TOML file with these options; flags take precedence",
+    help: "TOML file with options, of those that have a key; flags take precedence",
     commands: twoServers,
   },
   pgBin: {
