@@ -182,7 +182,14 @@ const complete: { readonly [V in Verb]: Required<VerbInputs[V]> } = (() => {
     init: {
       ...{ ...copy, indexJobs: 1, copyFormat: "binary", restoreSearchPath: "own", copyThreads: 0 },
       ...{ splitBytes: 1 << 20, maxBytesPerSecond: 1 << 16, dropExisting: true, sync: replication },
-      ...{ checkpoint, resume: false, allowMixedSnapshots: true, sessionRetryDelaysMs: [], databaseRetryDelaysMs: [], dryRun: true },
+      ...{
+        checkpoint,
+        resume: false,
+        allowMixedSnapshots: true,
+        sessionRetryDelaysMs: [],
+        databaseRetryDelaysMs: [],
+        dryRun: true,
+      },
       ...{ confirm, whileSnapshotHeld: run, onUnfinished: run },
     },
     sync: {
