@@ -79,8 +79,8 @@ Examples:
   ${programName} verify --repair --dry-run
     # the SQL that would make the target equal
 
-Exits with 0 only if everything in scope that can be compared is equal. What was not
-compared is listed.
+Exits with 0 only if everything in scope that can be compared is equal. What was
+not compared is listed.
 ${urls}
 ${exitCodesHelp}`;
 
