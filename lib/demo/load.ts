@@ -7,6 +7,11 @@ export interface ShopLoadOptions {
   readonly sessions?: number;
   /** Pause between the transactions of a session, in milliseconds. Default: 0. */
   readonly pauseMs?: number;
+  /**
+   * Another server with the same database: a session that is refused, or loses its connection,
+   * continues there. Default: none.
+   */
+  readonly otherUrl?: string;
 }
 
 /** What a load has done so far. Rows are counted once their transaction has committed. */
@@ -70,13 +75,14 @@ export class ShopLoad implements AsyncDisposable {
     failed: 0,
     lastError: undefined,
   };
-  readonly #url: string;
+  readonly #urls: readonly string[];
   readonly #sessions: Promise<void>[];
   readonly #stopping = new AbortController();
+  #longestPauseMs = 0;
 
   /** Use {@linkcode startShopLoad}. */
   constructor(url: string, options: ShopLoadOptions) {
-    this.#url = url;
+    this.#urls = options.otherUrl === undefined ? [url] : [url, options.otherUrl];
     const sessions = options.sessions ?? 2;
     this.#sessions = Array.from({ length: sessions }, () => this.#run(options.pauseMs ?? 0));
   }
@@ -84,6 +90,13 @@ export class ShopLoad implements AsyncDisposable {
   /** What the load has done so far. */
   get counts(): ShopLoadCounts {
     return { ...this.#counters };
+  }
+
+  /** The longest time between two commits of a session since the last call, in milliseconds. */
+  takeLongestPauseMs(): number {
+    const longest = this.#longestPauseMs;
+    this.#longestPauseMs = 0;
+    return longest;
   }
 
   /** Stops the sessions after their current transactions and returns what was done. */
@@ -101,12 +114,18 @@ export class ShopLoad implements AsyncDisposable {
   /** One session; reconnects when the connection is lost. */
   async #run(pauseMs: number): Promise<void> {
     const signal = this.#stopping.signal;
-    while (!signal.aborted) {
-      const sql = openDemoSession(this.#url);
+    let committedAt = performance.now();
+    for (let place = 0; !signal.aborted; place++) {
+      const sql = openDemoSession(this.#urls[place % this.#urls.length]!);
       let connected = true;
       while (connected && !signal.aborted) {
         connected = await this.#transaction(sql);
-        await pauseUnlessAborted(connected ? pauseMs : 100, signal);
+        const now = performance.now();
+        if (connected) {
+          this.#longestPauseMs = Math.max(this.#longestPauseMs, now - committedAt);
+          committedAt = now;
+        }
+        await pauseUnlessAborted(connected ? pauseMs : reconnectMs, signal);
       }
       // after a broken connection, end() would always wait for its timeout
       await sql.end({ timeout: connected ? 5 : 0 });
@@ -138,10 +157,14 @@ export class ShopLoad implements AsyncDisposable {
       this.#counters.lastError = errorMessage(error);
       // an error raised by the server, such as a deadlock, ends the transaction but not the session
       if (!(error instanceof postgres.PostgresError) || /^(08|57P)/.test(error.code)) return false;
+      // refused by the fence of a cutover: the data is on the other server
+      if (error.code === "25006" && this.#urls.length > 1) return false;
       return await sql.unsafe("ROLLBACK").simple().then(() => true, () => false);
     }
   }
 }
+
+const reconnectMs = 50;
 
 function openDemoSession(url: string): DemoSession {
   return postgres(url, {

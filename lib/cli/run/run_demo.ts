@@ -1,4 +1,11 @@
-import { displayName, ExitCode, formatBytes, formatCount, plural } from "../../core/internal.ts";
+import {
+  displayName,
+  ExitCode,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  plural,
+} from "../../core/internal.ts";
 import { demo, type DemoNarrator, type DemoReport } from "../../commands/demo/demo.ts";
 import { makeStyle, printable, renderTable, wrap } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
@@ -55,6 +62,14 @@ function narrate({ terminal: { stderr }, output, progress }: CommandContext): De
           style.dim("▏".padEnd(1 + lagBar(bytes), "█"))
         }`,
       ]),
+    switched: ({ direction, pauseMs, feltMs }) =>
+      print([
+        `  ${style.green("✓")} ${
+          direction === "run" ? "to the new server" : "back to the old server"
+        }: writers waited ${
+          formatDuration(pauseMs)
+        }; the longest time between two commits of a user was ${formatDuration(feltMs)}`,
+      ]),
     cleaned: (report) =>
       print([
         ...report.removed.map(({ side, kind, name }) =>
@@ -84,6 +99,7 @@ const silent: DemoNarrator = {
   planned() {},
   copied() {},
   following() {},
+  switched() {},
   compared() {},
   cleaned() {},
 };

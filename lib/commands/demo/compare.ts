@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ExitCode, quoteQualified, ReplicatorError } from "../../core/internal.ts";
+import { ExitCode, ownSchemaList, quoteQualified, ReplicatorError } from "../../core/internal.ts";
 import { type Endpoint, openSession, type Session } from "../../postgres/internal.ts";
 
 /** One table on both sides. */
@@ -105,7 +105,8 @@ interface Name {
   readonly name: string;
 }
 
-const userSchemas = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
+const userSchemas =
+  `n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ${ownSchemaList})`;
 
 /** Logged tables that store rows themselves, which excludes partitioned parents. */
 async function listTableNames(session: Session): Promise<readonly Name[]> {
@@ -162,7 +163,7 @@ async function countKinds(session: Session): Promise<ReadonlyMap<string, number>
       FROM pg_catalog.pg_constraint o JOIN pg_catalog.pg_namespace n ON n.oid = o.connamespace
       WHERE ${userSchemas} AND o.contype <> 'n'
       UNION ALL
-      SELECT 'triggers' FROM pg_catalog.pg_trigger WHERE NOT tgisinternal
+      SELECT 'triggers' FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgname NOT LIKE 'seren\\_fence%'
       UNION ALL
       SELECT 'policies' FROM pg_catalog.pg_policy
     ) AS objects

@@ -13,7 +13,13 @@ import {
   plural,
   ReplicatorError,
 } from "../../core/internal.ts";
-import { SHOP_ROLES, type ShopLoadCounts, shopSql, startShopLoad } from "../../demo/mod.ts";
+import {
+  SHOP_ROLES,
+  type ShopLoad,
+  type ShopLoadCounts,
+  shopSql,
+  startShopLoad,
+} from "../../demo/mod.ts";
 import {
   type Endpoint,
   openSession,
@@ -29,6 +35,8 @@ import {
   completeSyncSettings,
   completeValidateOptions,
 } from "../shared/complete_options.ts";
+import { executeCutoverPrepare } from "../cutover/prepare.ts";
+import { executeSwitch } from "../cutover/switch.ts";
 import { executeInit } from "../init/init.ts";
 import type { InitPlan, InitReport, ValidationReport } from "../shared/report.ts";
 import type { RunContext, ToolSelection } from "../shared/run.ts";
@@ -61,6 +69,8 @@ export interface DemoNarrator {
   readonly copied: (report: InitReport) => void;
   /** Reports the replication lag repeatedly. */
   readonly following: (lag: DemoLag) => void;
+  /** Reports a switch to the other server. */
+  readonly switched: (done: DemoSwitch) => void;
   readonly compared: (comparison: DemoComparison) => void;
   readonly cleaned: (report: CleanupReport) => void;
 }
@@ -75,10 +85,22 @@ export interface DemoLag {
   readonly running: boolean;
 }
 
+/** A switch between the servers under load. */
+export interface DemoSwitch {
+  /** `run`: to the new server; `rollback`: back to the old one. */
+  readonly direction: "run" | "rollback";
+  /** From the barrier until the other server was open, in milliseconds. */
+  readonly pauseMs: number;
+  /** The longest time between two commits of a user, in milliseconds. */
+  readonly feltMs: number;
+}
+
 /** The result of {@linkcode demo}. */
 export interface DemoReport {
   readonly validation: ValidationReport;
   readonly init: InitReport;
+  /** The switch to the new server, and the one back. */
+  readonly switches: readonly DemoSwitch[];
   readonly comparison: DemoComparison;
   /** What was removed at the end; null if both servers were kept. */
   readonly cleanup: CleanupReport | null;
@@ -117,7 +139,11 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
   narrator.chapter("An online shop under load");
   narrator.say(`Loading about ${formatBytes(options.sizeBytes)} into the old server …`);
   await fillShop(source, shop, { options, signal });
-  await using load = startShopLoad(source.url({ database }), { sessions: 2, pauseMs: 10 });
+  await using load = startShopLoad(source.url({ database }), {
+    sessions: 2,
+    pauseMs: 10,
+    otherUrl: target.url({ database }),
+  });
   narrator.say(
     "Two sessions now order, pay, return and review, and keep writing throughout the migration.",
   );
@@ -173,6 +199,8 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
     },
   );
 
+  const switches = await switchAndReturn({ source: shop, target: copy, load }, { options, run });
+
   narrator.chapter("Comparing both servers");
   const writtenMeanwhile = difference(await load.stop(), before);
   await waitForAll({ source: shop, target: copy, run });
@@ -191,12 +219,74 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
   narrator.say(
     `Since the copy started, ${
       plural(writtenMeanwhile.committed, "transaction")
-    } committed on the old server; all of them have arrived on the new one. (The unlogged table of carts is not compared: ` +
+    } were committed, on one server or the other; all of them are on both. (The unlogged table of carts is not compared: ` +
       "changes to unlogged tables are not in the WAL, so the table is copied but not replicated.)",
   );
   const cleaned = options.keep ? null : await cleanUp(endpoints, { narrator, run });
   if (options.keep) await stay(source, target, { narrator, signal });
-  return { validation, init: copied.report, comparison, cleanup: cleaned, writtenMeanwhile };
+  return {
+    validation,
+    init: copied.report,
+    switches,
+    comparison,
+    cleanup: cleaned,
+    writtenMeanwhile,
+  };
+}
+
+/** How long users work on the other server between the switches. */
+const betweenSwitchesMs = 2_000;
+
+/** Switches to the new server while users write, and back. */
+async function switchAndReturn(
+  { source, target, load }: Omit<Ends, "signal"> & { readonly load: ShopLoad },
+  { options: { narrator, now }, run }: { readonly options: DemoOptions; readonly run: RunContext },
+): Promise<readonly DemoSwitch[]> {
+  const servers = {
+    source,
+    target,
+    databases: { include: [database], exclude: [], map: {} },
+  };
+  const confirm = () => Promise.resolve(true);
+  narrator.chapter("cutover: to the new server, and back");
+  narrator.say(
+    "The users keep writing while they are moved: for a moment their writes wait, then they are refused by the old server and continue on the new one. " +
+      "Then everything goes back the same way.",
+  );
+  await executeCutoverPrepare({
+    ...servers,
+    wayBack: "replicate",
+    targetFromSource: undefined,
+    passfile: undefined,
+    now,
+    confirm,
+  }, run);
+  const switches: DemoSwitch[] = [];
+  for (const direction of ["run", "rollback"] as const) {
+    load.takeLongestPauseMs();
+    const report = await executeSwitch(direction, {
+      ...servers,
+      maxPauseMs: 30_000,
+      onBlocker: "wait",
+      barrierAttempts: 50,
+      sequenceMargin: 1_000,
+      endSessions: false,
+      slotTimeoutMs: 60_000,
+      finalCheck: "structure",
+      hook: () => undefined,
+      now: () => new Date(now),
+      confirm,
+    }, run);
+    await pause(betweenSwitchesMs, run.signal);
+    const done = {
+      direction,
+      pauseMs: report?.pauseMs ?? 0,
+      feltMs: load.takeLongestPauseMs(),
+    };
+    narrator.switched(done);
+    switches.push(done);
+  }
+  return switches;
 }
 
 /** Removes everything that replication required. */

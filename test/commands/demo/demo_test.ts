@@ -42,7 +42,7 @@ async function runDemo(
   const stdout = new Response(child.stdout).text();
   let stderr = "";
   // if the demo hangs, fail with its output so far
-  const timer = setTimeout(() => child.kill("SIGKILL"), 120_000);
+  const timer = setTimeout(() => child.kill("SIGKILL"), 180_000);
   for await (const piece of child.stderr.pipeThrough(new TextDecoderStream())) {
     stderr += piece;
     onText(stderr, (name) => child.kill(name));
@@ -65,7 +65,10 @@ Deno.test("demo runs all phases, compares both sides and leaves nothing behind",
       "○ stopped",
       "Comparing both servers",
       "are equal, value by value",
-      "committed on the old server",
+      "cutover: to the new server, and back",
+      "to the new server: writers waited",
+      "back to the old server: writers waited",
+      "all of them are on both",
       "cleanup: removing replication",
       "subscription seren_",
       "publication seren_",
