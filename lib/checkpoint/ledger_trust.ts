@@ -47,6 +47,10 @@ const contentsStatement = `
     SELECT c.relname AS relation, 'belongs to role ' || pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(c.relowner)) AS problem
       FROM relation AS c WHERE NOT ${trusted("c.relowner")}
     UNION ALL
+    SELECT p.proname, 'belongs to role ' || pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(p.proowner))
+      FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+     WHERE n.nspname = $1 AND NOT ${trusted("p.proowner")}
+    UNION ALL
     SELECT c.relname, 'is not an ordinary table'
       FROM relation AS c
      WHERE c.relkind <> 'r' OR c.relpersistence <> 'p' OR c.relispartition OR c.reloftype <> 0

@@ -62,6 +62,8 @@ export interface SideFacts {
   /** Whether PL/pgSQL exists, in which the fence is written. */
   readonly hasPlpgsql: boolean;
   readonly isStandby: boolean;
+  /** Event triggers that fire for the commands of a switch: it cannot prevent them. */
+  readonly eventTriggers: readonly string[];
 }
 
 /** What a preflight is about. */
@@ -220,6 +222,14 @@ function checkSide(side: SideFacts, facts: PreflightFacts, stage: PreflightStage
   }
   if (!side.mayCreate && stage === "prepare") {
     add("problem", name, "the role may not create schemas", "GRANT CREATE ON DATABASE to the role");
+  }
+  if (side.eventTriggers.length > 0 && stage === "switch") {
+    add(
+      "warning",
+      name,
+      `event triggers fire for ALTER TABLE while writers wait: ${side.eventTriggers.join(", ")}`,
+      "disable them until the switch is complete: one that fails abandons it",
+    );
   }
   // each table, its indexes' share of the queue, and the triggers
   const locks = facts.tables.length * 2 + 64;

@@ -4,7 +4,7 @@
  * @module
  */
 import { formatBytes, lsnDistance, tableKey, type TableName } from "../core/internal.ts";
-import type { Session } from "../postgres/internal.ts";
+import { readUnsilencedEventTriggers, type Session } from "../postgres/internal.ts";
 import { listSequences, listTables } from "../catalog/internal.ts";
 import {
   compareShapes,
@@ -231,6 +231,7 @@ async function readSideFacts(
     freeSlots: row.free_slots,
     hasPlpgsql: row.has_plpgsql,
     isStandby: row.is_standby,
+    eventTriggers: (await readUnsilencedEventTriggers(session)).map(({ name }) => name),
     oldTransactions: transactions.map((each): OldTransaction => ({
       pid: each.pid,
       user: each.username ?? undefined,

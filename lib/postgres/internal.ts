@@ -20,6 +20,7 @@ export {
   besideEventTriggers,
   type EventTrigger,
   readEventTriggers,
+  readUnsilencedEventTriggers,
   silenceEventTriggers,
   withoutEventTriggers,
 } from "./session/event_triggers.ts";

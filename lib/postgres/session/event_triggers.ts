@@ -95,6 +95,19 @@ export async function besideEventTriggers<Result>(
 }
 
 /**
+ * The event triggers that fire after {@linkcode silenceEventTriggers} nevertheless. Changes nothing.
+ */
+export async function readUnsilencedEventTriggers(
+  session: Session,
+): Promise<readonly EventTrigger[]> {
+  if ((await readEventTriggers(session)).length === 0) return [];
+  return await session.transaction(async () => {
+    await actAsReplica(session, "LOCAL");
+    return await readEventTriggers(session);
+  });
+}
+
+/**
  * Prevents ordinary event triggers from firing in this session until it ends, if the role may: for
  * sessions that create temporary objects.
  *

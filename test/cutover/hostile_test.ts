@@ -1,0 +1,260 @@
+/** What a database's users can put in the way of a cutover, and what it does with their rights. */
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { executeFinish } from "../../lib/commands/cutover/finish.ts";
+import { startCluster } from "../../lib/cluster/mod.ts";
+import { acknowledgedSchema } from "../support/acknowledged_load.ts";
+import { sharedCluster } from "../support/clusters.ts";
+import {
+  type CutoverPair,
+  prepareCutover,
+  quietRun,
+  switchCutover,
+  withCutoverPair,
+} from "../support/cutover_pair.ts";
+import { endpointOf, runInit } from "../support/init.ts";
+import { compareRows, drain } from "../support/replicated.ts";
+import { exec, query } from "../support/sql.ts";
+import { syncSettings } from "../support/sync.ts";
+import { accepts } from "./open_probe.ts";
+
+const source = await sharedCluster(15);
+const target = await sharedCluster(18);
+
+const trap = `
+  CREATE FUNCTION public.trap() RETURNS trigger LANGUAGE plpgsql AS
+    $$BEGIN INSERT INTO public.sprung VALUES (TG_NAME, current_user); RETURN NULL; END$$;
+  CREATE FUNCTION public.trap_row() RETURNS boolean LANGUAGE plpgsql AS
+    $$BEGIN INSERT INTO public.sprung VALUES ('view', current_user); RETURN true; END$$;`;
+
+/** Schemas with the tool's name. Each runs code when it is read or written. */
+const forged: readonly (readonly [string, string, RegExp])[] = [
+  ["another role's schema", "", /belongs to role/],
+  [
+    "a view",
+    `CREATE VIEW seren_cutover.side AS SELECT public.trap_row() AS only_row;
+     ALTER VIEW seren_cutover.side OWNER TO postgres; ALTER SCHEMA seren_cutover OWNER TO postgres`,
+    /not an ordinary table/,
+  ],
+  [
+    "a table with a trigger",
+    `CREATE TABLE seren_cutover.side (only_row boolean PRIMARY KEY, id uuid, is_open boolean,
+       generation int, changed_at timestamptz, details jsonb);
+     CREATE TRIGGER trap AFTER INSERT OR UPDATE ON seren_cutover.side
+       FOR EACH STATEMENT EXECUTE FUNCTION public.trap();
+     ALTER TABLE seren_cutover.side OWNER TO postgres; ALTER SCHEMA seren_cutover OWNER TO postgres`,
+    /has the trigger trap/,
+  ],
+  [
+    "a function",
+    `CREATE FUNCTION seren_cutover.refuse_write() RETURNS trigger LANGUAGE plpgsql AS
+       $$BEGIN RETURN NULL; END$$;
+     ALTER FUNCTION seren_cutover.refuse_write() OWNER TO visitor;
+     ALTER SCHEMA seren_cutover OWNER TO postgres`,
+    /refuse_write.* belongs to role visitor/,
+  ],
+];
+
+Deno.test("a schema of the tool's name that another role has filled is refused, and runs nothing", async () => {
+  await withCutoverPair({ source, target, schema: ownedByVisitor }, async (pair) => {
+    for (const url of [pair.url, pair.targetUrl]) {
+      await exec(url, `CREATE TABLE sprung (what text, role text); ${trap}`);
+      for (const [what, script, reason] of forged) {
+        await exec(
+          url,
+          `CREATE SCHEMA seren_cutover AUTHORIZATION visitor; SET ROLE postgres; ${script}`,
+        );
+        const error = await prepareCutover(pair).then(() => undefined, (problem) => problem);
+        match(`${what}: ${error} ${error?.details}`, reason);
+        strictEqual(error.exitCode, 3);
+        await exec(url, "DROP SCHEMA seren_cutover CASCADE");
+      }
+      deepStrictEqual(await query(url, "SELECT * FROM sprung"), []);
+    }
+  });
+});
+
+const ownedByVisitor = `
+  DO $$ BEGIN CREATE ROLE visitor; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+  CREATE TABLE balance (id int PRIMARY KEY, amount int);`;
+
+const long = "ü".repeat(31) + "x"; // 63 bytes
+const names: readonly string[] = [
+  `"we""ird %s 'q' \\"."t%I""x'é \\"`,
+  `"we""ird %s 'q' \\"."${long}"`,
+  `"%L"."%1$s"`,
+  `"%L"."seren_fence"`,
+  `"%L"."select"`,
+];
+
+const oddSchema = `
+  CREATE SCHEMA "we""ird %s 'q' \\"; CREATE SCHEMA "%L";
+  ${names.map((name) => `CREATE TABLE ${name} ("id %" int PRIMARY KEY, "v'" text)`).join(";\n")};
+  CREATE SEQUENCE "%L"."s%s'""\\" INCREMENT -2;
+  CREATE TABLE balance (id int PRIMARY KEY, amount int);`;
+
+Deno.test("names with quotes, percent signs, backslashes and 63 bytes are closed, named and opened", async () => {
+  await withCutoverPair({ source, target, schema: oddSchema }, async (pair) => {
+    await prepareCutover(pair);
+    for (const direction of ["run", "rollback", "run"] as const) {
+      const [open, closed] = direction === "run"
+        ? [pair.targetUrl, pair.url]
+        : [pair.url, pair.targetUrl];
+      await switchCutover(direction, pair);
+      for (const name of names) {
+        const writing = (key: string) =>
+          `BEGIN READ WRITE; INSERT INTO ${name} VALUES (${key}, 'x'); COMMIT`;
+        await exec(open, writing(`(SELECT count(*) FROM ${name})`));
+        const [, schema, table] = /^("(?:[^"]|"")*")\.("(?:[^"]|"")*")$/.exec(name)!;
+        await rejects(exec(closed, writing("-1")), (error: Error) => {
+          const plain = (quoted: string) => /^"[a-z_]+"$/.test(quoted) && quoted !== '"select"';
+          const shown = [schema!, table!].map((part) => plain(part) ? part.slice(1, -1) : part);
+          ok(error.message.includes(`cannot write to ${shown.join(".")}: this`), error.message);
+          return true;
+        });
+        await rejects(
+          exec(closed, `BEGIN READ WRITE; TRUNCATE ${name}; COMMIT`),
+          /closed by a cutover/,
+        );
+      }
+    }
+    await drain(pair.targetUrl);
+    strictEqual(await compareRows(pair.url, pair.targetUrl), names.length * 3);
+  });
+});
+
+/** Event triggers that write, and that fail, for every kind of command; one fires in replicas. */
+const eventTriggers = `
+  CREATE UNLOGGED TABLE sprung (what text, role text);
+  CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql SECURITY INVOKER AS
+    $$BEGIN INSERT INTO public.sprung VALUES (TG_EVENT || ' ' || TG_TAG, current_user); END$$;
+  CREATE FUNCTION fail() RETURNS event_trigger LANGUAGE plpgsql AS
+    $$BEGIN RAISE EXCEPTION 'no % here', TG_TAG; END$$;
+  CREATE EVENT TRIGGER note_start ON ddl_command_start EXECUTE FUNCTION note();
+  CREATE EVENT TRIGGER note_end ON ddl_command_end EXECUTE FUNCTION note();
+  CREATE EVENT TRIGGER note_drop ON sql_drop EXECUTE FUNCTION note();
+  CREATE EVENT TRIGGER fail_start ON ddl_command_start EXECUTE FUNCTION fail();`;
+
+async function finish({ servers }: CutoverPair, openOldSide: boolean): Promise<void> {
+  await executeFinish(
+    { ...servers, openOldSide, confirm: () => Promise.resolve(true) },
+    quietRun,
+  );
+}
+
+Deno.test("event triggers of the users neither fire nor stop any part of a cutover", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    const sides = [pair.url, pair.targetUrl];
+    for (const url of sides) await exec(url, eventTriggers);
+    await prepareCutover(pair);
+    for (const direction of ["run", "rollback", "run"] as const) {
+      await switchCutover(direction, pair);
+    }
+    await finish(pair, true);
+    for (const url of sides) {
+      deepStrictEqual(await query(url, "SELECT * FROM sprung"), []);
+      await exec(url, noEventTriggers);
+    }
+  });
+});
+
+Deno.test("event triggers that also fire in replicas are announced; one that fails abandons the switch for free", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await exec(pair.url, eventTriggers);
+    await prepareCutover(pair);
+    await exec(pair.url, "ALTER EVENT TRIGGER fail_start ENABLE ALWAYS");
+    await rejects(switchCutover("run", pair), /no ALTER TABLE here/);
+    strictEqual(await accepts(pair.url, "INSERT INTO balance VALUES (-1, 0)"), true);
+    strictEqual(await accepts(pair.targetUrl, "INSERT INTO balance VALUES (-1, 0)"), false);
+    await exec(pair.url, "ALTER EVENT TRIGGER fail_start DISABLE");
+    await exec(pair.url, "ALTER EVENT TRIGGER note_end ENABLE ALWAYS");
+    const report = await switchCutover("run", pair);
+    match(
+      report!.warnings.join("\n"),
+      /event triggers fire for ALTER TABLE while writers wait: note_end/,
+    );
+    strictEqual(await accepts(pair.url, "INSERT INTO balance VALUES (-1, 0)"), false);
+    strictEqual(await accepts(pair.targetUrl, "INSERT INTO balance VALUES (-1, 0)"), true);
+    await exec(pair.url, noEventTriggers);
+  });
+});
+
+const noEventTriggers = `BEGIN READ WRITE; DO $$ DECLARE name text; BEGIN
+    FOR name IN SELECT evtname FROM pg_event_trigger LOOP
+      EXECUTE format('DROP EVENT TRIGGER %I', name);
+    END LOOP;
+  END $$; COMMIT`;
+
+Deno.test("statement triggers of the users fire for their writes only", async () => {
+  await withCutoverPair({
+    source,
+    target,
+    schema: `${acknowledgedSchema}
+      CREATE TABLE sprung (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, what text, role text);
+      CREATE FUNCTION trap() RETURNS trigger LANGUAGE plpgsql AS
+        $$BEGIN INSERT INTO public.sprung (what, role) VALUES (TG_NAME, current_user); RETURN NULL; END$$;
+      CREATE TRIGGER a_first BEFORE INSERT OR UPDATE OR DELETE ON balance EXECUTE FUNCTION trap();
+      CREATE TRIGGER z_last AFTER INSERT OR UPDATE OR DELETE ON balance EXECUTE FUNCTION trap();
+      ALTER TABLE balance ENABLE ALWAYS TRIGGER a_first;`,
+  }, async (pair) => {
+    await prepareCutover(pair);
+    const sprung = async (url: string) =>
+      (await query<{ n: number }>(url, "SELECT count(*)::int AS n FROM sprung"))[0]!.n;
+    strictEqual(await sprung(pair.url), 0);
+    await switchCutover("run", pair);
+    await exec(pair.targetUrl, "INSERT INTO balance VALUES (77, 0)");
+    await rejects(
+      exec(pair.url, "BEGIN READ WRITE; INSERT INTO balance VALUES (78, 0); COMMIT"),
+      /closed by a cutover/,
+    );
+    await switchCutover("rollback", pair);
+    for (const url of [pair.url, pair.targetUrl]) strictEqual(await sprung(url), 2);
+  });
+});
+
+Deno.test("a role that owns the database, without superuser, prepares, switches, goes back and finishes", async () => {
+  await using from = await startCluster({ major: 16, password: "secret" });
+  await using to = await startCluster({ major: 18, password: "secret" });
+  const name = "owned";
+  const role = { user: "mover", password: "moving" };
+  for (const cluster of [from, to]) {
+    await exec(
+      cluster.url(),
+      `CREATE ROLE mover LOGIN REPLICATION CREATEDB PASSWORD 'moving';
+       GRANT pg_create_subscription TO mover;
+       GRANT pg_signal_backend TO mover`,
+    );
+  }
+  await exec(from.url(role), `CREATE DATABASE ${name} TEMPLATE template0`);
+  const url = from.url({ ...role, database: name });
+  const targetUrl = to.url({ ...role, database: name });
+  await exec(url, acknowledgedSchema);
+  await runInit(url, targetUrl, { include: [name], sync: syncSettings });
+  const pair: CutoverPair = {
+    name,
+    url,
+    targetUrl,
+    servers: {
+      source: await endpointOf(url, "source"),
+      target: await endpointOf(targetUrl, "target"),
+      databases: { include: [name], exclude: [], map: {} },
+    },
+  };
+  const sides = [from.url({ database: name }), to.url({ database: name })];
+  await prepareCutover(pair);
+  const write = "INSERT INTO balance VALUES (-1, 0)";
+  for (const direction of ["run", "rollback", "run"] as const) {
+    await switchCutover(direction, pair);
+    strictEqual(await accepts(sides[0]!, write), direction === "rollback");
+    strictEqual(await accepts(sides[1]!, write), direction === "run");
+    const open = direction === "run" ? targetUrl : url;
+    await exec(open, "INSERT INTO ack (writer, n) SELECT 50, 1 + count(*) FROM ack");
+  }
+  await drain(sides[1]!);
+  strictEqual((await query(url, "SELECT FROM ack")).length, 3);
+  await finish(pair, true);
+  for (const side of sides) strictEqual(await accepts(side, write), true);
+  deepStrictEqual(
+    await query(sides[0]!, "SELECT rolsuper FROM pg_roles WHERE rolname = 'mover'"),
+    [{ rolsuper: false }],
+  );
+});
