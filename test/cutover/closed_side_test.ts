@@ -1,4 +1,6 @@
-/** Every way to write to the closed side, as its owner and as a superuser who tries to override it. */
+/**
+ * Every way to write to the closed side, as its owner and as a superuser who tries to override it.
+ */
 import { deepStrictEqual, ok } from "node:assert/strict";
 import type postgres from "postgres";
 import type { PgMajor } from "../../lib/cluster/mod.ts";

@@ -95,7 +95,8 @@ export async function besideEventTriggers<Result>(
 }
 
 /**
- * The event triggers that fire after {@linkcode silenceEventTriggers} nevertheless. Changes nothing.
+ * The event triggers that fire after {@linkcode silenceEventTriggers} nevertheless. Changes
+ * nothing.
  */
 export async function readUnsilencedEventTriggers(
   session: Session,
