@@ -285,10 +285,7 @@ export class DatabaseSwitch implements AsyncDisposable {
    * @throws CommitUnknownError if the server cannot be asked whether it was committed; any other
    * error means that it was not
    */
-  async close(
-    evidence: CloseEvidence,
-    { readOnly }: { readonly readOnly: boolean },
-  ): Promise<void> {
+  async close(evidence: CloseEvidence): Promise<void> {
     const generation = this.#nextGeneration;
     const { fromRecord, from } = this.route;
     await this.#barrier.execute(recordSideStatement({
@@ -297,9 +294,7 @@ export class DatabaseSwitch implements AsyncDisposable {
       generation,
       details: { ...fromRecord.details, evidence },
     }));
-    if (readOnly) {
-      await trySetReadOnly(this.#barrier, { database: from.database, timeoutMs: this.#timeoutMs });
-    }
+    await trySetReadOnly(this.#barrier, { database: from.database, timeoutMs: this.#timeoutMs });
     try {
       await this.#barrier.execute("COMMIT");
     } catch (error) {

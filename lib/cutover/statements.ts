@@ -73,7 +73,6 @@ function publishTokenTable(stream: string): string {
 /** What `cutover run` and `cutover rollback` run on the two sides of a route. */
 export function describeSwitch(
   { from, to, out, back, tables }: DatabaseRoute,
-  { readOnly }: { readonly readOnly: boolean },
 ): SideStatements {
   const closing = [
     "BEGIN",
@@ -82,9 +81,7 @@ export function describeSwitch(
     ...tables.map(enableFence),
     ...back.map((stream) => `ALTER SUBSCRIPTION ${quoteIdentifier(stream)} ENABLE`),
     `-- INSERT INTO ${sideTable}: this side is closed, with the evidence`,
-    ...(readOnly
-      ? [`ALTER DATABASE ${quoteIdentifier(from.database)} SET default_transaction_read_only = on`]
-      : []),
+    `ALTER DATABASE ${quoteIdentifier(from.database)} SET default_transaction_read_only = on`,
     "COMMIT -- the point of no return",
   ];
   const opening = [

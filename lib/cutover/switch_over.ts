@@ -307,7 +307,7 @@ class SwitchRun {
       readonly timer: ReturnType<typeof setTimeout>;
     },
   ): Promise<readonly SwitchedDatabase[]> {
-    const { sequenceMargin, finalCheck, endSessions } = this.#settings;
+    const { sequenceMargin, finalCheck } = this.#settings;
     const signal = this.#abort.signal;
     const [tokens] = await this.#step(
       "drain",
@@ -350,7 +350,7 @@ class SwitchRun {
     });
     signal.throwIfAborted();
     clearTimeout(timer);
-    await this.#step("fence", () => this.#commitAll(switches, databases, endSessions), {
+    await this.#step("fence", () => this.#commitAll(switches, databases), {
       summarise: () => `${plural(switches.length, "database")} closed`,
     });
     await this.#step("open", () => joinAll(switches.map((each) => each.openOther())), {
@@ -366,13 +366,12 @@ class SwitchRun {
   async #commitAll(
     switches: readonly DatabaseSwitch[],
     databases: readonly SwitchedDatabase[],
-    readOnly: boolean,
   ): Promise<void> {
     for (const [index, each] of switches.entries()) {
       const evidence = databases[index]!.evidence!;
       this.#isPastReturn = true;
       try {
-        await each.close(evidence, { readOnly });
+        await each.close(evidence);
       } catch (error) {
         if (index === 0 && !(error instanceof CommitUnknownError)) this.#isPastReturn = false;
         throw error;

@@ -28,7 +28,10 @@ export const runCutover: CommandRunner = async (reader, context) => {
   for (const name of ["hookBefore", "hookSwitch", "hookAbort", "hookAfter"] as const) {
     if (!reader.given(name) || mayRunHooks()) continue;
     const flag = `--${name.replace(/[A-Z]/, (letter) => `-${letter.toLowerCase()}`)}`;
-    reader.problem(flag, `Deno does not allow running ${hookShell}: --allow-run=${hookShell}`);
+    reader.problem(
+      flag,
+      `Deno does not allow running ${hookShell}: add --allow-run=${hookShell}, or in a clone use deno task cutover`,
+    );
   }
   const options = await resolveCutoverOptions(reader, context.resolve);
   return await actions[options.action](options, context);
@@ -48,7 +51,9 @@ const actions: Readonly<Record<CutoverCommandOptions["action"], Action>> = {
       lines: (size) => cutoverStatusLines(report, size),
       next: report.next,
     });
-    return ExitCode.success;
+    // a closed side that was written to is no longer a way back
+    const isAlarm = report.databases.some(({ tripwire }) => tripwire.length > 0);
+    return isAlarm ? ExitCode.unhealthy : ExitCode.success;
   },
   prepare: async (options, context) => {
     const asked = confirmation(options, { context, question: "Prepare?", lines: preparePlanLines });

@@ -94,7 +94,7 @@ export async function executeSwitch(
       phase: database.phase,
       tables: database.records.source?.details.tables.length ?? 0,
       wayBack: database.records.source?.details.back != null,
-      statements: describeSwitch(routeOf(database, direction), { readOnly: options.endSessions }),
+      statements: describeSwitch(routeOf(database, direction)),
     })),
     maxPauseMs: options.maxPauseMs,
     warnings,

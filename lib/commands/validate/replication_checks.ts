@@ -264,10 +264,10 @@ function identityFix(
   if (fullProblem !== undefined) {
     return `ALTER TABLE ${name} ADD PRIMARY KEY (…); or create a unique index on NOT NULL columns, then ` +
       `ALTER TABLE ${name} REPLICA IDENTITY USING INDEX …; REPLICA IDENTITY FULL is not an option: ${fullProblem}; ` +
-      "or copy these tables once, without their changes, with --replica-identity skip";
+      "or copy these tables once, without their changes, with --enable-sync --replica-identity skip";
   }
   return `ALTER TABLE ${name} ADD PRIMARY KEY (…); or, at the cost of larger WAL, ` +
-    `ALTER TABLE ${name} REPLICA IDENTITY FULL; or let init do that with --replica-identity full, ` +
+    `ALTER TABLE ${name} REPLICA IDENTITY FULL; or let init --enable-sync do that with --replica-identity full, ` +
     "or copy these tables once, without their changes, with --replica-identity skip";
 }
 
