@@ -9,7 +9,7 @@ import {
   withCutoverPair,
 } from "../support/cutover_pair.ts";
 import { query, withSession } from "../support/sql.ts";
-import { pidOf, run } from "./_facts.ts";
+import { outcome, pidOf, QUERY_CANCELED, run } from "./_facts.ts";
 import { accepts } from "./open_probe.ts";
 
 const source = await sharedCluster(15);
@@ -55,9 +55,30 @@ Deno.test("--on-blocker terminate ends an idle transaction, whose work is on nei
   });
 });
 
-async function blocked(pair: CutoverPair): Promise<ReplicatorError> {
+Deno.test("--on-blocker cancel ends a running statement, and leaves an idle transaction alone", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    await withSession(pair.url, async (holder) => {
+      await run(holder, "BEGIN; INSERT INTO ack (writer, n) VALUES (99, 99)");
+      const error = await blocked(pair, "cancel");
+      match(error.details.join("\n"), /idle in transaction/);
+      const ended = outcome(holder, "SELECT pg_sleep(120)");
+      await switchCutover("run", pair, { onBlocker: "cancel", endSessions: false });
+      strictEqual(await ended, QUERY_CANCELED);
+    });
+    strictEqual(await accepts(pair.targetUrl, "DELETE FROM ack"), true);
+    for (const url of [pair.url, pair.targetUrl]) {
+      strictEqual((await query(url, "SELECT FROM ack WHERE writer = 99")).length, 0);
+    }
+  });
+});
+
+async function blocked(
+  pair: CutoverPair,
+  onBlocker: "wait" | "cancel" = "wait",
+): Promise<ReplicatorError> {
   try {
-    await switchCutover("run", pair, { barrierAttempts: 2 });
+    await switchCutover("run", pair, { barrierAttempts: onBlocker === "wait" ? 2 : 5, onBlocker });
   } catch (error) {
     if (error instanceof ReplicatorError && error.exitCode === 3) return error;
     throw error;
