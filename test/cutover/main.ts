@@ -6,14 +6,18 @@
  * tool|random|source|target|both|cut|stop|backend|none] [--point "begin fence 1"] [--pair 15:18]
  * [--logs FILE]
  *
+ * With --matrix [name …]: switches between many versions, without faults; see matrix.ts.
+ *
  * @module
  */
 import { parseArgs } from "node:util";
 import { type PgMajor, startCluster } from "../../lib/cluster/mod.ts";
+import { matrixRounds, runMatrix } from "./matrix.ts";
 import { type CutoverFault, cutoverFaults, cutoverPoints, KillRounds } from "./kill_rounds.ts";
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
   args: Deno.args,
+  allowPositionals: true,
   options: {
     rounds: { type: "string", default: "25" },
     seed: { type: "string" },
@@ -21,8 +25,12 @@ const { values } = parseArgs({
     point: { type: "string", multiple: true },
     pair: { type: "string", multiple: true },
     logs: { type: "string" },
+    matrix: { type: "boolean", default: false },
   },
 });
+if (values.matrix) {
+  Deno.exit(await runMatrix(positionals.length > 0 ? positionals : matrixRounds) > 0 ? 1 : 0);
+}
 const kinds = (values.kind ?? cutoverFaults) as CutoverFault[];
 const points: readonly string[] = values.point ?? cutoverPoints;
 const seed = Number(values.seed ?? Math.floor(Math.random() * 1e9));
