@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { formatDuration, type Side } from "../core/internal.ts";
+import { formatDuration, quoteQualified, type Side, type TableName } from "../core/internal.ts";
 import { ServerError, type Session } from "../postgres/internal.ts";
 
 /** A session, or a prepared transaction, that holds up the barrier. */
@@ -26,18 +26,35 @@ export interface Blocker {
 
 // "autovacuum: VACUUM public.t (to prevent wraparound)" is visible to every role; statements of
 // other roles are not, and are not shown in any case: they may contain data
-const blockersStatement = `
+const sessionsStatement = (pids: string) => `
   SELECT a.pid, NULL::pg_catalog.text AS gid, a.usename::pg_catalog.text AS username,
          a.application_name AS application, coalesce(a.backend_type, 'client backend') AS backend_type,
          a.state, coalesce(a.query LIKE '%(to prevent wraparound)', false) AND a.backend_type = 'autovacuum worker' AS wraparound,
          (extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start) * 1000)::pg_catalog.float8 AS age_ms
-    FROM (SELECT DISTINCT b.pid FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids($1)) AS b (pid)) AS blocking
-    JOIN pg_catalog.pg_stat_activity AS a ON a.pid = blocking.pid
+    FROM (${pids}) AS blocking
+    JOIN pg_catalog.pg_stat_activity AS a ON a.pid = blocking.pid`;
+
+const blockersStatement = `${
+  sessionsStatement(
+    "SELECT DISTINCT b.pid FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids($1)) AS b (pid)",
+  )
+}
    UNION ALL
   SELECT NULL, p.gid, p.owner::pg_catalog.text, NULL, 'prepared transaction', 'prepared', false,
          (extract(epoch FROM pg_catalog.clock_timestamp() - p.prepared) * 1000)::pg_catalog.float8
     FROM pg_catalog.pg_prepared_xacts AS p
    WHERE p.database = pg_catalog.current_database() AND 0 = ANY (pg_catalog.pg_blocking_pids($1))
+   ORDER BY age_ms DESC NULLS LAST`;
+
+// every mode that conflicts with SHARE ROW EXCLUSIVE
+const holdersStatement = `${
+  sessionsStatement(
+    `SELECT DISTINCT l.pid FROM pg_catalog.pg_locks AS l
+      WHERE l.relation = pg_catalog.to_regclass($1)::pg_catalog.oid AND l.granted
+        AND l.pid <> pg_catalog.pg_backend_pid()
+        AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')`,
+  )
+}
    ORDER BY age_ms DESC NULLS LAST`;
 
 type BlockerRow = {
@@ -57,7 +74,20 @@ export async function readBarrierBlockers(
   waitingPid: number,
 ): Promise<readonly Blocker[]> {
   const rows = await observer.query<BlockerRow>(blockersStatement, [waitingPid]);
-  return rows.map((row) => ({
+  return rows.map(toBlocker);
+}
+
+/** Reads which sessions hold locks on a table that a fence or barrier has to wait for. */
+export async function readTableHolders(
+  session: Session,
+  { schema, name }: TableName,
+): Promise<readonly Blocker[]> {
+  const rows = await session.query<BlockerRow>(holdersStatement, [quoteQualified(schema, name)]);
+  return rows.map(toBlocker);
+}
+
+function toBlocker(row: BlockerRow): Blocker {
+  return {
     pid: row.pid ?? undefined,
     preparedAs: row.gid ?? undefined,
     user: row.username ?? undefined,
@@ -66,7 +96,7 @@ export async function readBarrierBlockers(
     state: row.state ?? undefined,
     preventsWraparound: row.wraparound,
     ageMs: row.age_ms ?? undefined,
-  }));
+  };
 }
 
 /** Describes one: `pid 4711 (app, report.py): idle in transaction, 2 h 05 min old`. */

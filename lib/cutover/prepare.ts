@@ -5,6 +5,7 @@
  */
 import {
   cutoverSchema,
+  displayName,
   ExitCode,
   quoteIdentifier,
   ReplicatorError,
@@ -32,6 +33,7 @@ import {
 } from "../replication/internal.ts";
 import { listTables } from "../catalog/internal.ts";
 import { backStreamName, prepareBackStream, publishTokens } from "./back_stream.ts";
+import { blockerRemedy, describeBlocker, readTableHolders } from "./blockers.ts";
 import { createFence, enableFence, readFence } from "./fence.ts";
 import { lockCutover } from "./lock.ts";
 import { type CutoverPhase, phaseOf, type SideDetails } from "./model.ts";
@@ -239,13 +241,31 @@ async function createFences(session: Session, tables: readonly TableName[]): Pro
           await session.execute("SET LOCAL lock_timeout = '400ms'");
           for (const statement of createFence(table)) await session.execute(statement);
         }),
-      {
-        delaysMs: fenceDelaysMs,
-        isRetryable: (error) =>
-          error instanceof ServerError && error.sqlState === SqlState.lockNotAvailable,
-      },
-    );
+      { delaysMs: fenceDelaysMs, isRetryable: isLocked },
+    ).catch(async (error) => {
+      throw isLocked(error) ? await tableIsHeld(session, table) : error;
+    });
   }
+}
+
+function isLocked(error: unknown): boolean {
+  return error instanceof ServerError && error.sqlState === SqlState.lockNotAvailable;
+}
+
+async function tableIsHeld(session: Session, table: TableName): Promise<ReplicatorError> {
+  const holders = await readTableHolders(session, table);
+  return new ReplicatorError(
+    `the fence of ${displayName(table)} cannot be created: the table is locked`,
+    {
+      side: session.side,
+      object: `database ${session.endpoint.database}`,
+      details: holders.map((each) =>
+        `${describeBlocker(each)}; ${blockerRemedy(each, session.side)}`
+      ),
+      remedy: "run cutover prepare again afterwards; it continues",
+      exitCode: ExitCode.prerequisite,
+    },
+  );
 }
 
 const tokenAttempts = 15;

@@ -1,5 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { ReplicatorError } from "../../lib/core/internal.ts";
+import { readTableHolders } from "../../lib/cutover/blockers.ts";
+import { openSession } from "../../lib/postgres/internal.ts";
 import { startAcknowledgedLoad } from "../support/acknowledged_load.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
@@ -8,6 +10,8 @@ import {
   switchCutover,
   withCutoverPair,
 } from "../support/cutover_pair.ts";
+import { withDatabase } from "../support/databases.ts";
+import { endpointOf } from "../support/init.ts";
 import { query, withSession } from "../support/sql.ts";
 import { outcome, pidOf, QUERY_CANCELED, run } from "./_facts.ts";
 import { accepts } from "./open_probe.ts";
@@ -70,6 +74,25 @@ Deno.test("--on-blocker cancel ends a running statement, and leaves an idle tran
     for (const url of [pair.url, pair.targetUrl]) {
       strictEqual((await query(url, "SELECT FROM ack WHERE writer = 99")).length, 0);
     }
+  });
+});
+
+Deno.test("a table that prepare cannot fence is reported with the sessions that write to it", async () => {
+  await withDatabase(source, undefined, async ({ url }) => {
+    await query(url, 'CREATE TABLE "a ""table" (id int)');
+    await withSession(url, async (holder) => {
+      await withSession(url, async (reader) => {
+        await run(reader, 'BEGIN; SELECT FROM "a ""table"');
+        await run(holder, 'BEGIN; INSERT INTO "a ""table" VALUES (1)');
+        const pid = await pidOf(holder);
+        await using session = await openSession(await endpointOf(url, "source"));
+        const found = await readTableHolders(session, { schema: "public", name: 'a "table' });
+        deepStrictEqual(
+          found.map((each) => [each.pid, each.state]),
+          [[pid, "idle in transaction"]],
+        );
+      });
+    });
   });
 });
 
