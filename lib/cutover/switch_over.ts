@@ -135,6 +135,9 @@ export interface SwitchInput {
 /** Pauses between attempts at the barrier. */
 const barrierDelaysMs: readonly number[] = [200, 500, 1_000, 2_000, 3_000, 5_000];
 
+/** After removing blockers: an autovacuum, for one, returns after `autovacuum_naptime`. */
+const removedDelayMs = 100;
+
 /** From which attempt on blockers are removed: short ones end by themselves. */
 const patientAttempts = 3;
 
@@ -411,17 +414,18 @@ class SwitchRun {
         }`,
       });
       if (attempt >= barrierAttempts) throw blocked(found);
+      let delayMs = barrierDelaysMs[Math.min(attempt, barrierDelaysMs.length) - 1]!;
       if (onBlocker !== "wait" && attempt >= patientAttempts) {
         for (const { each, blockers } of found) {
           for (
             const message of await removeBlockers(each.observer, { blockers, policy: onBlocker })
-          ) events({ kind: "info", message });
+          ) {
+            events({ kind: "info", message });
+            delayMs = removedDelayMs;
+          }
         }
       }
-      await pause(
-        barrierDelaysMs[Math.min(attempt, barrierDelaysMs.length) - 1]!,
-        this.#abort.signal,
-      );
+      await pause(delayMs, this.#abort.signal);
     }
   }
 

@@ -12,12 +12,14 @@ import {
 } from "../support/cutover_pair.ts";
 import { withDatabase } from "../support/databases.ts";
 import { endpointOf } from "../support/init.ts";
-import { query, withSession } from "../support/sql.ts";
+import { until } from "../support/replication.ts";
+import { exec, query, withSession } from "../support/sql.ts";
 import { outcome, pidOf, QUERY_CANCELED, run } from "./_facts.ts";
 import { accepts } from "./open_probe.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
+const vacuuming = await sharedCluster(15, { settings: { autovacuum_naptime: "1s" } });
 
 Deno.test("a transaction that wrote is reported with pid and remedy, writers continue and see no deadlock", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
@@ -93,6 +95,31 @@ Deno.test("a table that prepare cannot fence is reported with the sessions that 
         );
       });
     });
+  });
+});
+
+const slowTable = `
+  CREATE TABLE slow (id int PRIMARY KEY, filler text) WITH (autovacuum_vacuum_threshold = 1,
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 100,
+    autovacuum_vacuum_cost_limit = 1, autovacuum_analyze_threshold = 2000000000,
+    autovacuum_vacuum_insert_threshold = -1);
+  INSERT INTO slow SELECT n, repeat('x', 500) FROM generate_series(1, 20000) AS n;`;
+
+Deno.test("an ordinary autovacuum is waited for and reported, and canceled only with --on-blocker cancel", async () => {
+  await withCutoverPair({ source: vacuuming, target, schema: slowTable }, async (pair) => {
+    await prepareCutover(pair);
+    await exec(pair.url, "DELETE FROM slow WHERE id % 2 = 0");
+    await until(
+      pair.url,
+      `SELECT count(*) > 0 AS ok FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+        WHERE l.relation = 'slow'::regclass AND l.granted AND a.backend_type = 'autovacuum worker'`,
+    );
+    const error = await blocked(pair, "wait");
+    match(error.details.join("\n"), /pid \d+.*: autovacuum worker/);
+    match(error.details.join("\n"), /wait until it ends, or on the source: .*pg_cancel_backend/);
+    await exec(pair.url, "UPDATE slow SET filler = 'y' WHERE id = 1");
+    await switchCutover("run", pair, { onBlocker: "cancel", endSessions: false });
+    strictEqual(await accepts(pair.targetUrl, "DELETE FROM slow"), true);
   });
 });
 
