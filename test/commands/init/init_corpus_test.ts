@@ -29,19 +29,17 @@ async function equalAfter(
   deepStrictEqual(unexpected(copy.report.warnings), []);
 }
 
-const pairs: readonly (readonly [PgMajor, PgMajor])[] = [[12, 18], [18, 18], [15, 15]];
+/** Every other pair of versions is copied by `deno task test:matrix`. */
+const pairs: readonly (readonly [PgMajor, PgMajor])[] = [[12, 18], [18, 18]];
 const nativeMajor = await installedDumpMajor();
 
 for (const [from, to] of pairs) {
-  Deno.test(`the corpus is equal after init from ${from} to ${to}, in text and in binary`, async () => {
+  Deno.test(`the corpus is equal after init from ${from} to ${to}`, async () => {
     await using source = await startCluster({ major: from });
     await using target = await startCluster({ major: to });
     await loadCorpusFor(source, to);
-    await equalAfter(source, target, { copyFormat: "text" });
+    if (from !== to) await equalAfter(source, target, { copyFormat: "text" });
     await equalAfter(source, target, { copyFormat: "auto", splitBytes: 256 * 1024 });
-    if (nativeMajor >= Math.max(from, to)) {
-      await equalAfter(source, target, { tools: nativeTools(), jobs: 1 });
-    }
   });
 }
 
