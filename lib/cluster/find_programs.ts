@@ -1,4 +1,4 @@
-import { errorMessage } from "../core/internal.ts";
+import { errorMessage } from "../core/errors.ts";
 import { embeddedPrograms } from "./embedded_programs.ts";
 import { installedPrograms } from "./installed_programs.ts";
 import type { PgMajor } from "./major.ts";

@@ -97,7 +97,7 @@ Deno.test("finish removes the way back and leaves the source closed; cleanup the
     );
     const { databases, next } = await executeCutoverStatus(pair.servers, quietRun);
     strictEqual(databases[0]?.phase, "finished");
-    strictEqual(next, null);
+    deepStrictEqual(next, []);
     await clean(pair);
     deepStrictEqual(await remains(pair.url), []);
   });

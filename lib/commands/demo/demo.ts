@@ -207,8 +207,7 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
   narrator.say(
     "The sessions have stopped. Comparing every row on the old server with the new one …",
   );
-  await using moment = await SourceAtSnapshot.take(shop, signal);
-  const comparison = await moment.compare(copy, signal);
+  const comparison = await compareNow({ source: shop, target: copy, signal });
   narrator.compared(comparison);
   if (!comparison.equal) {
     throw new ReplicatorError("the copy differs from the source", {
@@ -232,6 +231,12 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
     cleanup: cleaned,
     writtenMeanwhile,
   };
+}
+
+/** Compares both servers; the snapshot's locks end with it. */
+async function compareNow({ source, target, signal }: Ends): Promise<DemoComparison> {
+  await using moment = await SourceAtSnapshot.take(source, signal);
+  return await moment.compare(target, signal);
 }
 
 /** How long users work on the other server between the switches. */
@@ -304,6 +309,13 @@ async function cleanUp(
   }, run);
   if (cleaned.kind !== "removed") throw new Error("cleanup was confirmed but did nothing");
   narrator.cleaned(cleaned.report);
+  const [failed] = cleaned.report.failed;
+  if (failed !== undefined) {
+    throw new ReplicatorError(`cleanup could not remove ${failed.item.name}: ${failed.problem}`, {
+      side: failed.item.side,
+      remedy: "this is a bug: please report it with the output above",
+    });
+  }
   return cleaned.report;
 }
 
