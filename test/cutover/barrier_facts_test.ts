@@ -8,6 +8,7 @@ import { exec, query, withSession } from "../support/sql.ts";
 import {
   closeTable,
   DEADLOCK,
+  factVersions,
   fenceFunction,
   fenceTriggers,
   outcome,
@@ -83,7 +84,7 @@ const writers: Readonly<Record<string, readonly [before: string, write: string]>
 };
 
 for (
-  const { label, major, options } of await testedServers(12, 15, 18)
+  const { label, major, options } of await testedServers(...factVersions)
 ) {
   const cluster = await sharedCluster(major, {
     ...options,

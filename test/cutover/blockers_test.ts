@@ -1,3 +1,4 @@
+import { isLong } from "../support/long.ts";
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { ReplicatorError } from "../../lib/core/internal.ts";
 import { readTableHolders } from "../../lib/cutover/blockers.ts";
@@ -105,23 +106,27 @@ const slowTable = `
     autovacuum_vacuum_insert_threshold = -1);
   INSERT INTO slow SELECT n, repeat('x', 500) FROM generate_series(1, 20000) AS n;`;
 
-Deno.test("an ordinary autovacuum is waited for and reported, and canceled only with --on-blocker cancel", async () => {
-  await withCutoverPair({ source: vacuuming, target, schema: slowTable }, async (pair) => {
-    await prepareCutover(pair);
-    await exec(pair.url, "DELETE FROM slow WHERE id % 2 = 0");
-    await until(
-      pair.url,
-      `SELECT count(*) > 0 AS ok FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+Deno.test(
+  "an ordinary autovacuum is waited for and reported, and canceled only with --on-blocker cancel",
+  { ignore: !isLong },
+  async () => {
+    await withCutoverPair({ source: vacuuming, target, schema: slowTable }, async (pair) => {
+      await prepareCutover(pair);
+      await exec(pair.url, "DELETE FROM slow WHERE id % 2 = 0");
+      await until(
+        pair.url,
+        `SELECT count(*) > 0 AS ok FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
         WHERE l.relation = 'slow'::regclass AND l.granted AND a.backend_type = 'autovacuum worker'`,
-    );
-    const error = await blocked(pair, "wait");
-    match(error.details.join("\n"), /pid \d+.*: autovacuum worker/);
-    match(error.details.join("\n"), /wait until it ends, or on the source: .*pg_cancel_backend/);
-    await exec(pair.url, "UPDATE slow SET filler = 'y' WHERE id = 1");
-    await switchCutover("run", pair, { onBlocker: "cancel", endSessions: false });
-    strictEqual(await accepts(pair.targetUrl, "DELETE FROM slow"), true);
-  });
-});
+      );
+      const error = await blocked(pair, "wait");
+      match(error.details.join("\n"), /pid \d+.*: autovacuum worker/);
+      match(error.details.join("\n"), /wait until it ends, or on the source: .*pg_cancel_backend/);
+      await exec(pair.url, "UPDATE slow SET filler = 'y' WHERE id = 1");
+      await switchCutover("run", pair, { onBlocker: "cancel", endSessions: false });
+      strictEqual(await accepts(pair.targetUrl, "DELETE FROM slow"), true);
+    });
+  },
+);
 
 async function blocked(
   pair: CutoverPair,

@@ -5,6 +5,7 @@ import { testedServers } from "../support/installed.ts";
 import { exec, query, withSession } from "../support/sql.ts";
 import {
   closeTable,
+  factVersions,
   fenceFunction,
   fenceTriggers,
   outcome,
@@ -54,7 +55,7 @@ const writes: readonly string[] = [
 const merge =
   "MERGE INTO t USING (SELECT 1 AS id) AS s ON t.id = s.id WHEN MATCHED THEN UPDATE SET note = 'm'";
 
-for (const { label, major, options } of await testedServers(12, 15, 18)) {
+for (const { label, major, options } of await testedServers(...factVersions)) {
   const cluster = await sharedCluster(major, options);
   const test = (name: string, use: (url: string, database: string) => Promise<void>) =>
     Deno.test(`PostgreSQL ${label}: ${name}`, async () => {

@@ -14,6 +14,7 @@ import {
 import { exec, query, withSession } from "../support/sql.ts";
 import {
   closeTable,
+  factVersions,
   fenceFunction,
   fenceTriggers,
   outcome,
@@ -82,7 +83,7 @@ async function withStream(
   });
 }
 
-for (const { label, major, options } of await testedServers(12, 15, 18)) {
+for (const { label, major, options } of await testedServers(...factVersions)) {
   const cluster = await sharedCluster(major, {
     ...options,
     // commits that are not synchronous stay unflushed
@@ -376,7 +377,7 @@ for (const { label, major, options } of await testedServers(12, 15, 18)) {
   });
 }
 
-for (const { label, major, options } of await testedServers(12, 15, 18)) {
+for (const { label, major, options } of await testedServers(...factVersions)) {
   Deno.test(`PostgreSQL ${label}: a synchronous commit after a token makes everything applied before it durable`, async () => {
     await using source = await startCluster({ ...options, major });
     await using target = await startCluster({ ...options, major });

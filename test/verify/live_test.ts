@@ -3,6 +3,7 @@
  * VERIFY_LIVE_SECONDS sets the duration, VERIFY_LIVE_PACE_MS the pause of each writer between
  * transactions.
  */
+import { isLong } from "../support/long.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { busySchema, BusyWriters } from "../support/busy.ts";
 import { sharedCluster } from "../support/clusters.ts";
@@ -15,7 +16,6 @@ import type { VerifyReport } from "../../lib/commands/shared/report.ts";
 
 const source = await sharedCluster(14);
 const target = await sharedCluster(17);
-const isLong = Deno.args.includes("--long");
 const seconds = Number(Deno.env.get("VERIFY_LIVE_SECONDS") ?? (isLong ? 600 : 4));
 const paceMs = Number(Deno.env.get("VERIFY_LIVE_PACE_MS") ?? 10);
 
