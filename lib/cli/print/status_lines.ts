@@ -94,7 +94,7 @@ const phaseTexts: Readonly<Record<CutoverPhase, string>> = {
 };
 
 function cutoverLines({ cutover }: DatabaseStatus): string[] {
-  if (cutover === null || cutover.phase === "none") return [];
+  if (cutover == null || cutover.phase === "none") return [];
   return [`Cutover: ${phaseTexts[cutover.phase]} (since ${printable(cutover.since)})`];
 }
 

@@ -226,7 +226,7 @@ export function setAsideFindings(
 
 /** Whether the streams to the target are stopped because the target is in use, by a cutover. */
 export function isKeptForReturn({ cutover }: Pick<DatabaseStatus, "cutover">): boolean {
-  return cutover !== null && ["closing", "switched", "returning"].includes(cutover.phase);
+  return cutover != null && ["closing", "switched", "returning"].includes(cutover.phase);
 }
 
 /** Reports a cutover that stands between two states. */

@@ -66,8 +66,11 @@ export interface DatabaseStatus {
   readonly sequences: readonly SequenceStatus[] | null;
   /** Objects that `init` set aside, still to be created; null if the target is unreachable. */
   readonly setAside: readonly string[] | null;
-  /** The cutover of the database; null before `cutover prepare`, or if a side is unreachable. */
-  readonly cutover: {
+  /**
+   * The cutover of the database; null before `cutover prepare`, or if a side is unreachable. Missing
+   * in reports of earlier versions.
+   */
+  readonly cutover?: {
     /** `prepared`, `switched`, …; see {@linkcode cutoverPhases}. */
     readonly phase: CutoverPhase;
     /** When either side was opened or closed last, ISO 8601. */

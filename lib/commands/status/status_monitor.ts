@@ -309,7 +309,7 @@ export class StatusMonitor implements AsyncDisposable {
 function readCutoverStatus(
   source: SideRecord | undefined,
   target: SideRecord | undefined,
-): DatabaseStatus["cutover"] {
+): NonNullable<DatabaseStatus["cutover"]> | null {
   const since = [source, target].flatMap((record) => record?.changedAt ?? []).sort().at(-1);
   return since === undefined ? null : { phase: phaseOf({ source, target }), since };
 }
