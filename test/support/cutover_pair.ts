@@ -10,7 +10,7 @@ import type { CutoverServers } from "../../lib/commands/cutover/read_cutover.ts"
 import { acknowledgedSchema } from "./acknowledged_load.ts";
 import { dropDatabase, withDatabase } from "./databases.ts";
 import { endpointOf, runInit } from "./init.ts";
-import { exec, query } from "./sql.ts";
+import { exec } from "./sql.ts";
 import { syncSettings } from "./sync.ts";
 
 /** A database that follows another. */
@@ -55,13 +55,6 @@ export async function withCutoverPair(
         },
       });
     } finally {
-      await exec(source.url(), `ALTER DATABASE "${name}" RESET ALL`);
-      const [copied] = await query(
-        target.url(),
-        "SELECT FROM pg_database WHERE datname = $1",
-        [mapped],
-      );
-      if (copied !== undefined) await exec(target.url(), `ALTER DATABASE "${mapped}" RESET ALL`);
       await dropDatabase(target, mapped);
     }
   });

@@ -77,6 +77,8 @@ export async function dropDatabase(cluster: Cluster, name: string): Promise<void
   const url = cluster.url();
   const [found] = await query(url, "SELECT FROM pg_database WHERE datname = $1", [name]);
   if (!found) return;
+  // a cutover leaves the closed side read-only
+  await exec(url, `ALTER DATABASE ${quote(name)} RESET default_transaction_read_only`);
   await dropSubscriptions(cluster, name);
   // block new connections, then terminate the existing ones
   await exec(url, `ALTER DATABASE ${quote(name)} WITH ALLOW_CONNECTIONS false IS_TEMPLATE false`);
