@@ -67,8 +67,8 @@ export interface DatabaseStatus {
   /** Objects that `init` set aside, still to be created; null if the target is unreachable. */
   readonly setAside: readonly string[] | null;
   /**
-   * The cutover of the database; null before `cutover prepare`, or if a side is unreachable. Missing
-   * in reports of earlier versions.
+   * The cutover of the database; null before `cutover prepare`, or if a side is unreachable.
+   * Missing in reports of earlier versions.
    */
   readonly cutover?: {
     /** `prepared`, `switched`, …; see {@linkcode cutoverPhases}. */
