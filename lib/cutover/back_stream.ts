@@ -99,6 +99,19 @@ export async function prepareBackStream(options: BackStreamOptions): Promise<str
 
 /** Adds a stream's token table to its publication, unless it is published already. */
 export async function publishTokens(session: Session, stream: string): Promise<boolean> {
+  if (await publishesTokens(session, stream)) return false;
+  await alterTokens(session, { stream, action: "ADD" });
+  return true;
+}
+
+/** Takes a stream's token table out of its publication, if it is in there. */
+export async function unpublishTokens(session: Session, stream: string): Promise<void> {
+  if (await publishesTokens(session, stream)) {
+    await alterTokens(session, { stream, action: "DROP" });
+  }
+}
+
+async function publishesTokens(session: Session, stream: string): Promise<boolean> {
   const { isPublished } = await session.queryOne<{ readonly isPublished: boolean }>(
     `SELECT EXISTS (SELECT FROM pg_catalog.pg_publication_rel AS r
                       JOIN pg_catalog.pg_publication AS p ON p.oid = r.prpubid
@@ -106,12 +119,17 @@ export async function publishTokens(session: Session, stream: string): Promise<b
             AS "isPublished"`,
     [stream, tokenTable(stream)],
   );
-  if (isPublished) return false;
+  return isPublished;
+}
+
+async function alterTokens(
+  session: Session,
+  { stream, action }: { readonly stream: string; readonly action: "ADD" | "DROP" },
+): Promise<void> {
   await withoutEventTriggers(session, () =>
     session.execute(
-      `ALTER PUBLICATION ${quoteIdentifier(stream)} ADD TABLE ONLY ${tokenTable(stream)}`,
+      `ALTER PUBLICATION ${quoteIdentifier(stream)} ${action} TABLE ONLY ${tokenTable(stream)}`,
     ));
-  return true;
 }
 
 /**

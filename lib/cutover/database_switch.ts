@@ -15,13 +15,13 @@ import {
   type Endpoint,
   openSession,
   pause,
+  poll,
   retry,
   ServerError,
   type Session,
   silenceEventTriggers,
   SqlState,
   textArray,
-  withDatabase,
 } from "../postgres/internal.ts";
 import { openApplier } from "../replication/internal.ts";
 import {
@@ -215,11 +215,6 @@ export class DatabaseSwitch implements AsyncDisposable {
     this.#isReversed = true;
     await this.#to.execute(recordSideStatement(withTurning(this.route.toRecord, true)));
     return evidence;
-  }
-
-  /** Like {@linkcode drain}, without writing anything. */
-  async drainOnly(deadlineMs: number): Promise<void> {
-    await this.measureDrain(deadlineMs);
   }
 
   /** How long opening the other side takes: it is rolled back. */
@@ -604,25 +599,23 @@ async function isClosedAt(
   return await retry(async () => {
     await using session = await openSession(endpoint);
     await session.query("SELECT pg_catalog.pg_terminate_backend($1)", [pid]).catch(() => []);
-    for (;;) {
+    await poll(async () => {
       const { alive } = await session.queryOne<{ readonly alive: boolean }>(
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE pid = $1) AS alive",
         [pid],
       );
-      if (!alive) break;
-      await pause(50);
-    }
+      return alive ? undefined : true;
+    }, { intervalMs: 50 });
     const record = await readSide(session);
     return record !== undefined && !record.isOpen && record.generation >= generation;
   }, { delaysMs: [200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 30_000] });
 }
 
-/** Ends the client sessions of a closed database, except those of the tool. */
+/** Ends the client sessions of a closed database. */
 export async function endClientSessions(
   endpoint: Endpoint,
-  own: readonly number[],
 ): Promise<{ readonly ended: number; readonly refused: number }> {
-  await using session = await retry(() => openSession(withDatabase(endpoint, endpoint.database)));
+  await using session = await retry(() => openSession(endpoint));
   const pids = await session.query<{ readonly pid: number }>(
     `SELECT pid FROM pg_catalog.pg_stat_activity
       WHERE datname = pg_catalog.current_database() AND backend_type = 'client backend'
@@ -631,7 +624,6 @@ export async function endClientSessions(
   let ended = 0;
   let refused = 0;
   for (const { pid } of pids) {
-    if (own.includes(pid)) continue;
     try {
       await session.query("SELECT pg_catalog.pg_terminate_backend($1)", [pid]);
       ended++;

@@ -15,8 +15,9 @@ import {
   withoutEventTriggers,
 } from "../postgres/internal.ts";
 import { dropPublication, dropSlot, openApplier } from "../replication/internal.ts";
+import { unpublishTokens } from "./back_stream.ts";
 import { dropFence, readFence } from "./fence.ts";
-import { readSide, tokenTable } from "./own_schema.ts";
+import { readSide } from "./own_schema.ts";
 
 const lockDelaysMs: readonly number[] = [200, 500, 1_000, 2_000, 5_000, 5_000];
 
@@ -35,22 +36,6 @@ export async function removeStream(
   await dropSlot(onDeparture, { name });
   await unpublishTokens(onDeparture, name);
   await dropPublication(onDeparture, name);
-}
-
-/** Takes a stream's token table out of its publication, if it is in there. */
-export async function unpublishTokens(session: Session, stream: string): Promise<void> {
-  const { isPublished } = await session.queryOne<{ readonly isPublished: boolean }>(
-    `SELECT EXISTS (SELECT FROM pg_catalog.pg_publication_rel AS r
-                      JOIN pg_catalog.pg_publication AS p ON p.oid = r.prpubid
-                     WHERE p.pubname = $1 AND r.prrelid = pg_catalog.to_regclass($2)::pg_catalog.oid)
-            AS "isPublished"`,
-    [stream, tokenTable(stream)],
-  );
-  if (!isPublished) return;
-  await withoutEventTriggers(session, () =>
-    session.execute(
-      `ALTER PUBLICATION ${quoteIdentifier(stream)} DROP TABLE ONLY ${tokenTable(stream)}`,
-    ));
 }
 
 /**

@@ -12,7 +12,7 @@ import {
   ReplicatorError,
   type Side,
 } from "../core/internal.ts";
-import { describeEndpoint, type Endpoint, type Session } from "../postgres/internal.ts";
+import type { Endpoint, Session } from "../postgres/internal.ts";
 import { examineOwnSchema } from "../checkpoint/internal.ts";
 import type { SideDetails, SideRecord } from "./model.ts";
 
@@ -117,9 +117,22 @@ type SideRow = {
   readonly details: string;
 };
 
-/** Reads the record of the session's side; undefined if there is none. */
+/**
+ * Reads the record of the session's side; undefined if there is none.
+ *
+ * @throws ReplicatorError if the schema was not created by the tool
+ */
 export async function readSide(session: Session): Promise<SideRecord | undefined> {
-  if (!await refuseForeignSchema(session)) return undefined;
+  return await refuseForeignSchema(session) ? await readRecord(session) : undefined;
+}
+
+/** The same; undefined also if the tool did not create the schema. */
+export async function findSide(session: Session): Promise<SideRecord | undefined> {
+  const { exists, problems } = await examineOwnSchema(session, cutoverSchema);
+  return exists && problems.length === 0 ? await readRecord(session) : undefined;
+}
+
+async function readRecord(session: Session): Promise<SideRecord | undefined> {
   const { exists } = await session.queryOne<{ readonly exists: boolean }>(
     "SELECT pg_catalog.to_regclass($1) IS NOT NULL AS exists",
     [sideTable],
@@ -164,8 +177,3 @@ export function recordSideStatement(record: Omit<SideRecord, "changedAt">): stri
 /** The statement that records that nothing is left to do after an opening. */
 export const settleStatement =
   `UPDATE ${sideTable} SET details = pg_catalog.jsonb_set(details, '{isSettled}', 'true') WHERE is_open`;
-
-/** A database for messages: `target, database app (host:5432)`. */
-export function describeSide(endpoint: Endpoint): string {
-  return `${endpoint.side}, database ${endpoint.database} (${describeEndpoint(endpoint)})`;
-}

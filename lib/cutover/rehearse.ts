@@ -88,7 +88,7 @@ async function brownout(
   try {
     events({ kind: "info", message: `the barrier of ${database.name} is held` });
     const deadline = start + brownoutMs;
-    const [drained] = await Promise.allSettled([database.drainOnly(deadline)]);
+    const [drained] = await Promise.allSettled([database.measureDrain(deadline)]);
     const left = deadline - performance.now();
     if (drained.status === "fulfilled" && left > 0) await pause(Math.min(left, 50));
   } finally {

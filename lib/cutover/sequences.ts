@@ -7,7 +7,7 @@
  */
 import { quoteLiteral, quoteQualified, tableKey, type TableName } from "../core/internal.ts";
 import type { Session } from "../postgres/internal.ts";
-import { notOfExtension } from "../catalog/internal.ts";
+import { notOfExtension, readSequenceValues } from "../catalog/internal.ts";
 
 /** A sequence with its value and limits. */
 export interface SequenceReading extends TableName {
@@ -55,40 +55,24 @@ type ListRow = {
   readonly cycles: boolean;
 };
 
-/** Sequences for each statement: more could exceed the server's stack depth. */
+/** Calls in one message. */
 const batchSize = 500;
 
 /** Reads the readable sequences of the session's database, with their values. */
 export async function readSequences(session: Session): Promise<readonly SequenceReading[]> {
   const rows = await session.query<ListRow>(listStatement);
-  const readings: SequenceReading[] = [];
-  for (let from = 0; from < rows.length; from += batchSize) {
-    const batch = rows.slice(from, from + batchSize);
-    const values = await session.query<
-      { readonly position: number; readonly last_value: string; readonly is_called: boolean }
-    >(
-      batch.map(({ schema, name }, position) =>
-        `SELECT ${position} AS position, last_value::pg_catalog.text AS last_value, is_called FROM ${
-          quoteQualified(schema, name)
-        }`
-      ).join(" UNION ALL "),
-    );
-    for (const { position, last_value, is_called } of values) {
-      const { schema, name, increment, min, max, cache, cycles } = batch[position]!;
-      readings.push({
-        schema,
-        name,
-        lastValue: BigInt(last_value),
-        isCalled: is_called,
-        increment: BigInt(increment),
-        min: BigInt(min),
-        max: BigInt(max),
-        cache: BigInt(cache),
-        cycles,
-      });
-    }
-  }
-  return readings;
+  const values = await readSequenceValues(session, rows);
+  return values.map((value, position) => {
+    const { increment, min, max, cache, cycles } = rows[position]!;
+    return {
+      ...value,
+      increment: BigInt(increment),
+      min: BigInt(min),
+      max: BigInt(max),
+      cache: BigInt(cache),
+      cycles,
+    };
+  });
 }
 
 /**

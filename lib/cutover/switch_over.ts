@@ -14,7 +14,7 @@ import {
   ReplicatorError,
   type StepName,
 } from "../core/internal.ts";
-import { durableSettings, openSession, pause, retry, withDatabase } from "../postgres/internal.ts";
+import { durableSettings, openSession, pause, retry } from "../postgres/internal.ts";
 import { advanceSlot, ensureSlot } from "./back_stream.ts";
 import {
   type Blocker,
@@ -469,10 +469,7 @@ class SwitchRun {
     if (this.#settings.endSessions) {
       for (const { from } of routes) {
         await this.#attempt("end-sessions", async () => {
-          const { ended, refused } = await endClientSessions(
-            withDatabase(from, from.database),
-            [],
-          );
+          const { ended, refused } = await endClientSessions(from);
           if (refused > 0) {
             this.#warnings.push(
               `${

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { cutoverSchema, ReplicatorError, type Side } from "../../core/internal.ts";
+import type { Side } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
-import { readFence, readSide, type SideRecord } from "../../cutover/internal.ts";
+import { findSide, readFence, type SideRecord } from "../../cutover/internal.ts";
 
 /** One side of a cutover. */
 export interface FoundCutover {
@@ -23,20 +23,8 @@ export async function findCutover(
   session: Session,
   { database, side }: { readonly database: string; readonly side: Side },
 ): Promise<FoundCutover | undefined> {
-  const [schema] = await session.query(
-    "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1",
-    [cutoverSchema],
-  );
-  if (schema === undefined) return undefined;
-  try {
-    const record = await readSide(session);
-    if (record === undefined || record.details.side !== side) return undefined;
-    return { database, record, tables: (await readFence(session)).length };
-  } catch (error) {
-    // a schema that the tool did not create is left alone
-    if (error instanceof ReplicatorError && error.object === `database ${database}`) {
-      return undefined;
-    }
-    throw error;
-  }
+  // a schema that the tool did not create is left alone
+  const record = await findSide(session);
+  if (record === undefined || record.details.side !== side) return undefined;
+  return { database, record, tables: (await readFence(session)).length };
 }

@@ -4,16 +4,14 @@
  *
  * @module
  */
-import { openSession, retry } from "../../postgres/internal.ts";
 import {
   percentile,
   predictPauseMs,
-  preflight,
   type PreflightFinding,
-  readPreflightFacts,
   type Rehearsal,
   rehearse,
 } from "../../cutover/internal.ts";
+import { examineRoute } from "./examine_route.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import type { RunContext } from "../shared/run.ts";
 import type { CutoverRehearseOptions } from "./options.ts";
@@ -38,7 +36,11 @@ export async function executeRehearse(
   const databases = (await readCutover(options, run)).filter(({ phase }) => phase !== "none");
   refusePhases(databases, ["prepared", "switched"], "cutover rehearse");
   const found: (readonly PreflightFinding[])[] = [];
-  for (const database of databases) found.push(await examine(database, run));
+  for (const database of databases) {
+    found.push(
+      await examineRoute(routeFor(database), { oldTransactionMs: 1_000, signal: run.signal }),
+    );
+  }
   refuseProblems(found.flat());
   const rehearsals: Rehearsal[] = [];
   for (const database of databases) {
@@ -75,23 +77,4 @@ export async function executeRehearse(
 
 function routeFor(database: CutoverDatabase) {
   return routeOf(database, database.phase === "switched" ? "rollback" : "run");
-}
-
-async function examine(
-  database: CutoverDatabase,
-  { signal }: RunContext,
-): Promise<readonly PreflightFinding[]> {
-  const route = routeFor(database);
-  await using from = await retry(() => openSession(route.from, { signal }), { signal });
-  await using to = await retry(() => openSession(route.to, { signal }), { signal });
-  const facts = await readPreflightFacts({
-    from,
-    to,
-    streams: route.out,
-    tables: route.tables,
-    leftOut: route.fromRecord.details.leftOut,
-    wayBack: route.back.length > 0,
-    oldTransactionMs: 1_000,
-  });
-  return preflight(facts, "switch");
 }

@@ -6,13 +6,12 @@
 import { openSession, retry } from "../../postgres/internal.ts";
 import {
   type CutoverPhase,
-  preflight,
   type PreflightFinding,
   readOrigins,
-  readPreflightFacts,
   readTripwire,
   type TripwireFinding,
 } from "../../cutover/internal.ts";
+import { examineRoute } from "./examine_route.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import type { RunContext } from "../shared/run.ts";
 import { type CutoverDatabase, type CutoverServers, readCutover, routeOf } from "./read_cutover.ts";
@@ -68,8 +67,7 @@ async function tripwireOf(
   signal: AbortSignal,
 ): Promise<readonly TripwireFinding[]> {
   if (database.phase !== "switched") return [];
-  const { from, out } = routeOf(database, "run");
-  const { back } = routeOf(database, "run");
+  const { from, out, back } = routeOf(database, "run");
   await using session = await retry(() => openSession(from, { signal }), { signal });
   const origins = await readOrigins(session, back);
   const found: TripwireFinding[] = [];
@@ -86,16 +84,5 @@ async function findingsOf(
   if (database.phase !== "prepared" && database.phase !== "switched") return [];
   const route = routeOf(database, database.phase === "prepared" ? "run" : "rollback");
   if (route.out.length === 0) return [];
-  await using from = await retry(() => openSession(route.from, { signal }), { signal });
-  await using to = await retry(() => openSession(route.to, { signal }), { signal });
-  const facts = await readPreflightFacts({
-    from,
-    to,
-    streams: route.out,
-    tables: route.tables,
-    leftOut: route.fromRecord.details.leftOut,
-    wayBack: route.back.length > 0,
-    oldTransactionMs: 30_000,
-  });
-  return preflight(facts, "switch");
+  return await examineRoute(route, { oldTransactionMs: 30_000, signal });
 }

@@ -11,18 +11,17 @@ import {
   ReplicatorError,
   type TableName,
 } from "../../core/internal.ts";
-import { openSession, pause, retry, type Session } from "../../postgres/internal.ts";
+import { openSession, pause, type Session } from "../../postgres/internal.ts";
 import {
   type CutoverPhase,
   type DatabaseRoute,
   describeSwitch,
-  preflight,
   type PreflightFinding,
-  readPreflightFacts,
   restoreIfTurning,
   switchOver,
   type SwitchReport,
 } from "../../cutover/internal.ts";
+import { examineRoute } from "./examine_route.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import type { RunContext } from "../shared/run.ts";
 import type { CutoverSwitchOptions } from "./options.ts";
@@ -116,20 +115,8 @@ async function examine(
   route: DatabaseRoute,
   { options, run }: { readonly options: CutoverSwitchOptions; readonly run: RunContext },
 ): Promise<readonly PreflightFinding[]> {
-  const { signal } = run;
   await restoreIfTurning(route);
-  await using from = await retry(() => openSession(route.from, { signal }), { signal });
-  await using to = await retry(() => openSession(route.to, { signal }), { signal });
-  const facts = await readPreflightFacts({
-    from,
-    to,
-    streams: route.out,
-    tables: route.tables,
-    leftOut: route.fromRecord.details.leftOut,
-    wayBack: route.back.length > 0,
-    oldTransactionMs: options.maxPauseMs,
-  });
-  return preflight(facts, "switch");
+  return await examineRoute(route, { oldTransactionMs: options.maxPauseMs, signal: run.signal });
 }
 
 /** After the point of no return, continues by itself as the same command would. */

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { examineOwnSchema, readOutstanding } from "../../checkpoint/internal.ts";
-import { cutoverSchema } from "../../core/internal.ts";
-import { readSide, type SideRecord } from "../../cutover/internal.ts";
+import { readOutstanding } from "../../checkpoint/internal.ts";
+import { findSide, type SideRecord } from "../../cutover/internal.ts";
 import {
   listSequences,
   readClusterFacts,
@@ -96,7 +95,7 @@ export async function readSourceStatus(session: Session): Promise<SourceStatusFa
   return {
     publications: await listOwnedPublications(session),
     published: await readPublished(session),
-    cutover: await readCutoverRecord(session),
+    cutover: await findSide(session),
   };
 }
 
@@ -106,19 +105,8 @@ export async function readTargetStatus(session: Session): Promise<TargetStatusFa
     appliers: await readAppliers(session),
     setAside: (await readOutstanding(session)).filter(({ attribute }) => attribute === undefined)
       .map(({ object }) => object),
-    cutover: await readCutoverRecord(session),
+    cutover: await findSide(session),
   };
-}
-
-/** The record of a cutover; undefined without one that the tool has created. */
-async function readCutoverRecord(session: Session): Promise<SideRecord | undefined> {
-  const [schema] = await session.query(
-    "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1",
-    [cutoverSchema],
-  );
-  if (schema === undefined) return undefined;
-  const { problems } = await examineOwnSchema(session, cutoverSchema);
-  return problems.length === 0 ? await readSide(session) : undefined;
 }
 
 /** Reads tables, types and sequences of a database of either side. */

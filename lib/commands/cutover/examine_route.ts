@@ -1,0 +1,38 @@
+/**
+ * The preflight of a switch along a route.
+ *
+ * @module
+ */
+import { openSession, retry } from "../../postgres/internal.ts";
+import {
+  type DatabaseRoute,
+  preflight,
+  type PreflightFinding,
+  readPreflightFacts,
+} from "../../cutover/internal.ts";
+
+/**
+ * Reads both sides of a prepared database and returns every finding about its switch.
+ *
+ * @param options `oldTransactionMs`: from which age on a transaction is worth a warning
+ */
+export async function examineRoute(
+  route: DatabaseRoute,
+  { oldTransactionMs, signal }: {
+    readonly oldTransactionMs: number;
+    readonly signal: AbortSignal;
+  },
+): Promise<readonly PreflightFinding[]> {
+  await using from = await retry(() => openSession(route.from, { signal }), { signal });
+  await using to = await retry(() => openSession(route.to, { signal }), { signal });
+  const facts = await readPreflightFacts({
+    from,
+    to,
+    streams: route.out,
+    tables: route.tables,
+    leftOut: route.fromRecord.details.leftOut,
+    wayBack: route.back.length > 0,
+    oldTransactionMs,
+  });
+  return preflight(facts, "switch");
+}
