@@ -100,14 +100,14 @@ for (
 
   for (const [name, [before, write]] of Object.entries(writers)) {
     test(`a writer that waits at the barrier is rejected once the fence is committed: ${name}`, async (url) => {
-      await withSessions([url, url], async (ours, application) => {
+      await withSessions([url, url], async (tool, application) => {
         if (before !== "") await run(application, before);
         const pid = await pidOf(application);
-        await run(ours, `BEGIN; ${barrier}`);
+        await run(tool, `BEGIN; ${barrier}`);
         const waiting = outcome(application, write);
         await untilWaiting(url, pid);
-        await run(ours, close);
-        await run(ours, "COMMIT");
+        await run(tool, close);
+        await run(tool, "COMMIT");
         strictEqual(await waiting, READ_ONLY);
       });
     });
@@ -115,18 +115,18 @@ for (
 
   test("writers wait at the barrier and continue without an error, however it ends", async (url) => {
     for (const end of ["ROLLBACK", "COMMIT", "terminate"]) {
-      await withSessions([url, url, url], async (ours, application, other) => {
-        const [ourPid, pid] = [await pidOf(ours), await pidOf(application)];
-        await run(ours, `BEGIN; ${barrier}; ${close}`);
-        if (end === "COMMIT") await run(ours, "ALTER TABLE t DISABLE TRIGGER fence");
+      await withSessions([url, url, url], async (tool, application, other) => {
+        const [toolPid, pid] = [await pidOf(tool), await pidOf(application)];
+        await run(tool, `BEGIN; ${barrier}; ${close}`);
+        if (end === "COMMIT") await run(tool, "ALTER TABLE t DISABLE TRIGGER fence");
         const waiting = outcome(application, "UPDATE t SET n = n + 1 WHERE id = 1");
         await untilWaiting(url, pid);
         // readers continue, row locks too
         strictEqual(await outcome(other, "SELECT * FROM t FOR SHARE"), "done");
         strictEqual(await outcome(other, "SELECT * FROM p"), "done");
         if (end === "terminate") {
-          await query(url, `SELECT pg_terminate_backend(${ourPid})`);
-        } else await run(ours, end);
+          await query(url, `SELECT pg_terminate_backend(${toolPid})`);
+        } else await run(tool, end);
         strictEqual(await waiting, "done");
       });
     }
@@ -134,58 +134,58 @@ for (
   });
 
   test("enabling, disabling and creating a trigger need no stronger lock than the barrier; dropping one does", async (url) => {
-    await withSessions([url, url], async (ours, reader) => {
+    await withSessions([url, url], async (tool, reader) => {
       await run(reader, "BEGIN; SELECT * FROM t; SELECT * FROM p");
       const limited = "SET LOCAL lock_timeout = '100ms';";
-      await run(ours, `BEGIN; ${barrier}; ${close}`);
-      await run(ours, "ALTER TABLE t DISABLE TRIGGER fence");
+      await run(tool, `BEGIN; ${barrier}; ${close}`);
+      await run(tool, "ALTER TABLE t DISABLE TRIGGER fence");
       await run(
-        ours,
+        tool,
         "CREATE TRIGGER more BEFORE UPDATE ON t FOR EACH STATEMENT EXECUTE FUNCTION fence.reject()",
       );
-      const [row] = await ours.unsafe(
+      const [row] = await tool.unsafe(
         `SELECT string_agg(DISTINCT mode, ',') AS modes FROM pg_locks
           WHERE pid = pg_backend_pid() AND relation = 't'::regclass`,
       ).simple() as unknown as { modes: string }[];
       strictEqual(row?.modes, "ShareRowExclusiveLock");
-      strictEqual(await outcome(ours, `${limited} DROP TRIGGER more ON t`), "55P03");
-      await run(ours, "ROLLBACK");
+      strictEqual(await outcome(tool, `${limited} DROP TRIGGER more ON t`), "55P03");
+      await run(tool, "ROLLBACK");
       // a partitioned table: triggers of the parent are enabled without waiting for readers too
-      await run(ours, `BEGIN; ${limited} ${closeTable("p")} ROLLBACK`);
+      await run(tool, `BEGIN; ${limited} ${closeTable("p")} ROLLBACK`);
     });
   });
 
   test("LOCK TABLE of a partitioned table locks its partitions, unless ONLY", async (url) => {
-    await withSession(url, async (ours) => {
+    await withSession(url, async (tool) => {
       const write = "SET lock_timeout = '100ms'; INSERT INTO p_low VALUES (1)";
-      await run(ours, "BEGIN; LOCK TABLE p IN SHARE ROW EXCLUSIVE MODE");
+      await run(tool, "BEGIN; LOCK TABLE p IN SHARE ROW EXCLUSIVE MODE");
       strictEqual(await outcomeOf(url, write), "55P03");
-      await run(ours, "ROLLBACK; BEGIN; LOCK TABLE ONLY p IN SHARE ROW EXCLUSIVE MODE");
+      await run(tool, "ROLLBACK; BEGIN; LOCK TABLE ONLY p IN SHARE ROW EXCLUSIVE MODE");
       strictEqual(await outcomeOf(url, `BEGIN; ${write}; ROLLBACK`), "done");
       strictEqual(
         await outcomeOf(url, "SET lock_timeout = '100ms'; INSERT INTO p VALUES (1)"),
         "55P03",
       );
-      await run(ours, "ROLLBACK");
+      await run(tool, "ROLLBACK");
     });
   });
 
   test("an application that holds t and wants t2 sees no deadlock, as our LOCK gives way first", async (url) => {
-    await withSessions([url, url], async (ours, application) => {
-      const [ourPid, pid] = [await pidOf(ours), await pidOf(application)];
+    await withSessions([url, url], async (tool, application) => {
+      const [toolPid, pid] = [await pidOf(tool), await pidOf(application)];
       for (let round = 0; round < 2; round++) {
         await run(application, "SET deadlock_timeout = '5s'");
         await run(application, "BEGIN; UPDATE t SET n = n + 1 WHERE id = 1");
         await run(
-          ours,
+          tool,
           "BEGIN; SET LOCAL deadlock_timeout = '5s'; SET LOCAL statement_timeout = '2s'",
         );
-        const locking = outcome(ours, "LOCK TABLE t2, t IN SHARE ROW EXCLUSIVE MODE");
-        await untilWaiting(url, ourPid);
+        const locking = outcome(tool, "LOCK TABLE t2, t IN SHARE ROW EXCLUSIVE MODE");
+        await untilWaiting(url, toolPid);
         const waiting = outcome(application, `INSERT INTO t2 VALUES (${round})`);
         await untilWaiting(url, pid);
         strictEqual(await locking, QUERY_CANCELED);
-        await run(ours, "ROLLBACK");
+        await run(tool, "ROLLBACK");
         strictEqual(await waiting, "done");
         await run(application, "COMMIT");
       }
@@ -193,26 +193,26 @@ for (
   });
 
   test("a LOCK that waits longer than deadlock_timeout gives an application its deadlock", async (url) => {
-    await withSessions([url, url], async (ours, application) => {
-      const ourPid = await pidOf(ours);
+    await withSessions([url, url], async (tool, application) => {
+      const toolPid = await pidOf(tool);
       await run(application, "BEGIN; UPDATE t SET n = n + 1 WHERE id = 1");
       // checks much later, so that the application is the one that detects the cycle
-      await run(ours, "BEGIN; SET LOCAL deadlock_timeout = '1min'");
-      const locking = outcome(ours, "LOCK TABLE t2, t IN SHARE ROW EXCLUSIVE MODE");
-      await untilWaiting(url, ourPid);
+      await run(tool, "BEGIN; SET LOCAL deadlock_timeout = '1min'");
+      const locking = outcome(tool, "LOCK TABLE t2, t IN SHARE ROW EXCLUSIVE MODE");
+      await untilWaiting(url, toolPid);
       strictEqual(await outcome(application, "INSERT INTO t2 VALUES (1)"), DEADLOCK);
       strictEqual(await locking, "done");
     });
   });
 
   test("a LOCK that waits for less can still complete a cycle of three, and an application sees the deadlock", async (url) => {
-    await withSessions([url, url, url], async (ours, first, second) => {
-      const [ourPid, firstPid] = [await pidOf(ours), await pidOf(first)];
+    await withSessions([url, url, url], async (tool, first, second) => {
+      const [toolPid, firstPid] = [await pidOf(tool), await pidOf(first)];
       await run(second, "SET deadlock_timeout = '1min'");
       await run(second, "BEGIN; SELECT pg_advisory_xact_lock(1)");
       await run(first, "SET deadlock_timeout = '4s'");
       await run(first, "BEGIN; UPDATE t SET n = n + 1 WHERE id = 1");
-      // waits since before our LOCK, so that its check comes during ours
+      // has been waiting since before the LOCK below, so that its deadlock check comes during it
       const early = outcome(first, "SELECT pg_advisory_xact_lock(1)");
       await until(
         url,
@@ -220,27 +220,27 @@ for (
            FROM pg_stat_activity WHERE pid = ${firstPid}`,
       );
       await run(
-        ours,
+        tool,
         "BEGIN; SET LOCAL deadlock_timeout = '4s'; SET LOCAL statement_timeout = '1600ms'",
       );
-      const locking = outcome(ours, "LOCK TABLE t2, t IN SHARE ROW EXCLUSIVE MODE");
-      await untilWaiting(url, ourPid);
+      const locking = outcome(tool, "LOCK TABLE t2, t IN SHARE ROW EXCLUSIVE MODE");
+      await untilWaiting(url, toolPid);
       const late = outcome(second, "INSERT INTO t2 VALUES (1)");
       strictEqual(await early, DEADLOCK);
       await locking;
-      await run(ours, "ROLLBACK");
+      await run(tool, "ROLLBACK");
       strictEqual(await late, "done");
     });
   });
 
   test("NOWAIT never takes part in a cycle, and needs every table to be free at once", async (url) => {
-    await withSessions([url, url], async (ours, application) => {
+    await withSessions([url, url], async (tool, application) => {
       await run(application, "BEGIN; UPDATE t SET n = n + 1 WHERE id = 1");
       strictEqual(
-        await outcome(ours, "BEGIN; LOCK TABLE t2, t IN SHARE ROW EXCLUSIVE MODE NOWAIT"),
+        await outcome(tool, "BEGIN; LOCK TABLE t2, t IN SHARE ROW EXCLUSIVE MODE NOWAIT"),
         "55P03",
       );
-      await run(ours, "ROLLBACK");
+      await run(tool, "ROLLBACK");
       strictEqual(await outcome(application, "INSERT INTO t2 VALUES (1)"), "done");
     });
   });
@@ -248,10 +248,10 @@ for (
   test("a prepared transaction blocks the barrier and has no process to show", async (url) => {
     await exec(url, "BEGIN; UPDATE t SET n = 5; PREPARE TRANSACTION 'facts'");
     try {
-      await withSession(url, async (ours) => {
-        const pid = await pidOf(ours);
-        await run(ours, "BEGIN; SET LOCAL statement_timeout = '2s'");
-        const locking = outcome(ours, barrier);
+      await withSession(url, async (tool) => {
+        const pid = await pidOf(tool);
+        await run(tool, "BEGIN; SET LOCAL statement_timeout = '2s'");
+        const locking = outcome(tool, barrier);
         await untilWaiting(url, pid);
         deepStrictEqual(await query(url, `SELECT pg_blocking_pids(${pid})::text AS pids`), [
           { pids: "{0}" },
@@ -297,18 +297,18 @@ for (
       try {
         const pid = await vacuumOf(url, "slow");
         const ownerUrl = cluster.url({ database, user: owner });
-        await withSession(ownerUrl, async (ours) => {
+        await withSession(ownerUrl, async (tool) => {
           const lock = "LOCK TABLE public.slow IN SHARE ROW EXCLUSIVE MODE";
           for (let attempt = 0; attempt < 4; attempt++) {
-            await run(ours, "BEGIN; SET LOCAL statement_timeout = '400ms'");
-            strictEqual(await outcome(ours, lock), QUERY_CANCELED);
-            await run(ours, "ROLLBACK");
+            await run(tool, "BEGIN; SET LOCAL statement_timeout = '400ms'");
+            strictEqual(await outcome(tool, lock), QUERY_CANCELED);
+            await run(tool, "ROLLBACK");
           }
           strictEqual(await vacuumOf(url, "slow"), pid, "it is still the same one");
           doesNotMatch(await logOf(cluster, database), /canceling autovacuum task/);
-          await run(ours, "BEGIN");
-          strictEqual(await outcome(ours, lock), "done");
-          await run(ours, "ROLLBACK");
+          await run(tool, "BEGIN");
+          strictEqual(await outcome(tool, lock), "done");
+          await run(tool, "ROLLBACK");
         });
         match(await logOf(cluster, database), /canceling autovacuum task/);
       } finally {
@@ -343,10 +343,10 @@ for (
     );
     const pid = await vacuumOf(url, "old");
     const lock = "LOCK TABLE old IN SHARE ROW EXCLUSIVE MODE";
-    await withSession(url, async (ours) => {
-      await run(ours, "BEGIN; SET LOCAL statement_timeout = '2500ms'");
-      strictEqual(await outcome(ours, lock), QUERY_CANCELED);
-      await run(ours, "ROLLBACK");
+    await withSession(url, async (tool) => {
+      await run(tool, "BEGIN; SET LOCAL statement_timeout = '2500ms'");
+      strictEqual(await outcome(tool, lock), QUERY_CANCELED);
+      await run(tool, "ROLLBACK");
     });
     strictEqual(await vacuumOf(url, "old"), pid, "it is still the same one");
     await query(url, `SELECT pg_terminate_backend(${pid})`);
