@@ -180,7 +180,7 @@ Deno.test({
           [["init", "succeeded", 0]],
         );
         const logs = await run(["jobs", "logs", jobs[0]!.id], client);
-        match(logs.stdout, /people: 20,000 rows[^]*succeeded, exit code 0/);
+        match(logs.stdout, /copied people, 20,000 rows[^]*succeeded, exit code 0/);
         const attached = await run(["jobs", "attach", jobs[0]!.id], client);
         strictEqual(attached.code, 0, attached.stderr);
         const keys = await run(["keys", "list", "--json"], own);
