@@ -4,9 +4,13 @@
  * @module
  */
 import { formatLsn, type Lsn, ReplicatorError, tableKey } from "../core/internal.ts";
-import { ProtocolError } from "../postgres/internal.ts";
 import { ChangeCollector } from "./collect.ts";
-import { type Message, MessageDecoder, type Relation } from "./pgoutput.ts";
+import {
+  ChangeDecoder,
+  type ChangeMessage,
+  ProtocolError,
+  type Relation,
+} from "../postgres/internal.ts";
 import { planTable, type TablePlan } from "./table_plan.ts";
 import type { TargetTable } from "./target_tables.ts";
 
@@ -57,7 +61,7 @@ interface OpenTransaction {
 /** Reads messages; whole batches are taken out in order. */
 export class BatchReader {
   readonly #options: BatchReaderOptions;
-  readonly #decoder = new MessageDecoder();
+  readonly #decoder = new ChangeDecoder();
   /** By the relation's OID. */
   readonly #plans = new Map<number, KnownPlan>();
   readonly #ready: Batch[] = [];
@@ -132,7 +136,7 @@ export class BatchReader {
     this.#current.endLsn = undefined;
   }
 
-  #commit({ commitLsn, endLsn }: Message & { readonly kind: "commit" }): void {
+  #commit({ commitLsn, endLsn }: ChangeMessage & { readonly kind: "commit" }): void {
     if (this.#transaction?.commitLsn !== commitLsn || endLsn <= commitLsn) {
       throw disordered("ended another transaction than it had begun");
     }
@@ -146,7 +150,7 @@ export class BatchReader {
   }
 
   #change(
-    message: Message & { readonly kind: "insert" | "update" | "delete" | "truncate" },
+    message: ChangeMessage & { readonly kind: "insert" | "update" | "delete" | "truncate" },
     bytes: number,
   ): void {
     const transaction = this.#transaction;

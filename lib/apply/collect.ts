@@ -9,7 +9,7 @@
  *
  * @module
  */
-import type { ColumnValue, Tuple } from "./pgoutput.ts";
+import type { ColumnValue, Tuple } from "../postgres/internal.ts";
 import type { TablePlan } from "./table_plan.ts";
 import type { TargetTable } from "./target_tables.ts";
 
@@ -132,7 +132,9 @@ export class ChangeCollector {
     const { plan, before, row } = change;
     if (sizeOf(row) > maxCopiedRowBytes) return this.#addSingle(change);
     const oldKey = keyOf(keyColumns, before);
-    const newKey = keyOf(keyColumns, row).map((value, at) => value === undefined ? oldKey[at] : value);
+    const newKey = keyOf(keyColumns, row).map((value, at) =>
+      value === undefined ? oldKey[at] : value
+    );
     const oldName = nameOf(oldKey);
     const newName = nameOf(newKey);
     if (oldName !== newName) {

@@ -5,9 +5,8 @@
  *
  * @module
  */
-import { copyDone, encodeQuery, frame } from "../postgres/internal.ts";
+import { copyDone, encodeQuery, frame, type Tuple } from "../postgres/internal.ts";
 import { ByteWriter } from "./byte_writer.ts";
-import type { Tuple } from "./pgoutput.ts";
 import type { Parameter, Step } from "./statements.ts";
 
 /** What a backslash is followed by in a line of COPY. */

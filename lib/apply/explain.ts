@@ -13,15 +13,16 @@ import {
   ReplicatorError,
 } from "../core/internal.ts";
 import {
+  type ColumnValue,
   isTransient,
   ServerError,
   type ServerMessage,
   type Session,
   SqlState,
+  type Tuple,
 } from "../postgres/internal.ts";
 import type { ApplyError } from "../replication/internal.ts";
 import type { RowChange } from "./collect.ts";
-import type { ColumnValue, Tuple } from "./pgoutput.ts";
 import type { Step } from "./statements.ts";
 import type { TablePlan } from "./table_plan.ts";
 
@@ -80,7 +81,9 @@ export async function explainFailure(
   if (change === undefined) {
     return new ChangeRefusedError({
       ...base,
-      message: `${step.object}: ${message === undefined ? `the server answered ${tag}` : redact(message.message)}`,
+      message: `${step.object}: ${
+        message === undefined ? `the server answered ${tag}` : redact(message.message)
+      }`,
       ...(message === undefined ? {} : { sqlState: message.sqlState }),
       details: detailsOf(message),
     }, undefined);
@@ -97,7 +100,9 @@ export async function explainFailure(
   return new ChangeRefusedError({
     ...base,
     message: message === undefined
-      ? `${kind}: ${tag === undefined ? "no answer" : rowsOf(tag)} on the target, but exactly one was expected`
+      ? `${kind}: ${
+        tag === undefined ? "no answer" : rowsOf(tag)
+      } on the target, but exactly one was expected`
       : `${kind}: ${redact(message.message)}`,
     ...(message === undefined ? {} : { sqlState: message.sqlState }),
     table: { schema, name },

@@ -27,7 +27,9 @@ export function advanceStatement(name: string, advance: Advance): string {
   return `UPDATE ${applyStreamTable}
     SET end_lsn = ${lsnLiteral(to)}, error = NULL, seen_at = pg_catalog.clock_timestamp(),
         pid = pg_catalog.pg_backend_pid(),
-        skip_lsn = CASE WHEN skip_lsn OPERATOR(pg_catalog.>=) ${lsnLiteral(to)} THEN skip_lsn END${applied}
+        skip_lsn = CASE WHEN skip_lsn OPERATOR(pg_catalog.>=) ${
+    lsnLiteral(to)
+  } THEN skip_lsn END${applied}
     WHERE name OPERATOR(pg_catalog.=) ${quoteLiteral(name)} AND enabled
       AND end_lsn OPERATOR(pg_catalog.=) ${lsnLiteral(from)}`;
 }

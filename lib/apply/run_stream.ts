@@ -392,10 +392,13 @@ class StreamRun {
   #errorOf({ message, step, tag }: StepFailure): Error {
     const { side, endpoint } = this.#session;
     return message === undefined
-      ? new ReplicatorError(`the server answered ${tag ?? "nothing"} to a statement of the applier`, {
-        side,
-        object: step.object,
-      })
+      ? new ReplicatorError(
+        `the server answered ${tag ?? "nothing"} to a statement of the applier`,
+        {
+          side,
+          object: step.object,
+        },
+      )
       : new ServerError(message, { side, object: endpoint.database });
   }
 }

@@ -9,7 +9,7 @@
  */
 import { displayName, quoteIdentifier, quoteQualified } from "../core/internal.ts";
 import type { Item, RowChange, RowState } from "./collect.ts";
-import type { ColumnValue, Tuple } from "./pgoutput.ts";
+import type { ColumnValue, Tuple } from "../postgres/internal.ts";
 import type { TablePlan } from "./table_plan.ts";
 import type { TargetColumn, TargetTable } from "./target_tables.ts";
 
@@ -148,9 +148,7 @@ function deleteSteps(plan: TablePlan, rows: readonly RowState[]): readonly Step[
   const { keyColumns = [] } = plan;
   const [first] = rows;
   if (first !== undefined && (rows.length === 1 || !haveArrays(plan, keyColumns))) {
-    return rows.map(({ key }) =>
-      singleStep({ kind: "delete", plan, before: spread(plan, key) })
-    );
+    return rows.map(({ key }) => singleStep({ kind: "delete", plan, before: spread(plan, key) }));
   }
   const arrays = new ColumnArrays();
   const conditions = keyConditions(plan, arrays, rows);
@@ -317,9 +315,10 @@ function identical(column: TargetColumn, value: ColumnValue, values: ValueParame
   const name = `o.${quoteIdentifier(column.name)}`;
   // unlike IS NULL, also right for composite values
   if (!value) return `pg_catalog.num_nulls(${name}) OPERATOR(pg_catalog.=) 1`;
-  const printed = `pg_catalog.num_nulls(${name}) OPERATOR(pg_catalog.=) 0 AND pg_catalog.format('%s', ${name}) OPERATOR(pg_catalog.=) ${
-    values.add({ type: textType }, value)
-  }`;
+  const printed =
+    `pg_catalog.num_nulls(${name}) OPERATOR(pg_catalog.=) 0 AND pg_catalog.format('%s', ${name}) OPERATOR(pg_catalog.=) ${
+      values.add({ type: textType }, value)
+    }`;
   return column.hasBuiltInEquality
     ? `${name} OPERATOR(pg_catalog.=) ${values.add(column, value)} AND ${printed}`
     : printed;

@@ -4,7 +4,7 @@
  * @module
  */
 import { displayName, ReplicatorError, tableKey } from "../core/internal.ts";
-import type { Relation } from "./pgoutput.ts";
+import type { Relation } from "../postgres/internal.ts";
 import type { TargetColumn, TargetTable } from "./target_tables.ts";
 
 /** A relation of the source and its table on the target. */

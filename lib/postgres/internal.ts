@@ -48,6 +48,7 @@ export {
   FrameScanner,
 } from "./protocol/frames.ts";
 export * from "./protocol/message_limits.ts";
+export * from "./protocol/pgoutput.ts";
 export {
   durableSettings,
   namesRole,

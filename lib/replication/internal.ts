@@ -7,6 +7,9 @@
 export { failingRemedy } from "./progress/awaited_subscription.ts";
 export * from "./progress/wait_for_lsn.ts";
 export * from "./applier.ts";
+export * from "./client/apply_lock.ts";
+export * from "./client/apply_record.ts";
+export * from "./client/apply_schema.ts";
 export * from "./read_appliers.ts";
 export * from "./subscription/subscription_conninfo.ts";
 export * from "./publication/publication_comment.ts";

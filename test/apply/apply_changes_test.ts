@@ -1,10 +1,6 @@
 import { deepStrictEqual, ok } from "node:assert/strict";
 import { sharedCluster } from "../support/clusters.ts";
-import {
-  createClientStream,
-  endClientStream,
-  RunningApplier,
-} from "../support/client_stream.ts";
+import { createClientStream, endClientStream, RunningApplier } from "../support/client_stream.ts";
 import { compareRows, drain, tablesOf } from "../support/replicated.ts";
 import { createDatabase } from "../support/databases.ts";
 import { loadSchema, startReplicationLoad } from "../support/replication_load.ts";

@@ -1,5 +1,5 @@
 import { applySchemaStatements } from "../../lib/replication/client/apply_schema.ts";
-import { type ApplyOptions, applyChanges } from "../../lib/apply/internal.ts";
+import { applyChanges, type ApplyOptions } from "../../lib/apply/internal.ts";
 import { replicationName } from "./replication.ts";
 import { endpointOf } from "./init.ts";
 import { exec, query } from "./sql.ts";

@@ -8,8 +8,8 @@
  *
  * @module
  */
-import type { Lsn, TableName } from "../core/internal.ts";
-import { ProtocolError } from "../postgres/internal.ts";
+import type { Lsn, TableName } from "../../core/internal.ts";
+import { ProtocolError } from "./message_limits.ts";
 
 /**
  * The value of a column as text: null for NULL, undefined for a TOASTed value that did not change
@@ -37,7 +37,7 @@ export interface RelationColumn {
 }
 
 /** A decoded message. */
-export type Message =
+export type ChangeMessage =
   | {
     readonly kind: "begin";
     /** Where the commit record is; `--skip-lsn` names a transaction by it. */
@@ -80,18 +80,23 @@ const maxColumns = 1_664;
 const decoder = new TextDecoder();
 
 /** Decodes messages, which refer to relations sent earlier. */
-export class MessageDecoder {
+export class ChangeDecoder {
   readonly #relations = new Map<number, Relation>();
 
+  /** The relation as it was described last; undefined if it was not. */
+  relation(oid: number): Relation | undefined {
+    return this.#relations.get(oid);
+  }
+
   /** @throws ProtocolError if it is not a message of protocol version 1 */
-  decode(payload: Uint8Array): Message {
+  decode(payload: Uint8Array): ChangeMessage {
     const reader = new Reader(payload);
     const message = this.#decode(reader);
     reader.expectEnd();
     return message;
   }
 
-  #decode(reader: Reader): Message {
+  #decode(reader: Reader): ChangeMessage {
     const letter = String.fromCharCode(reader.byte());
     switch (letter) {
       case "B": {
@@ -107,21 +112,21 @@ export class MessageDecoder {
         return { kind: "commit", commitLsn, endLsn };
       }
       case "R":
-        return { kind: "relation", relation: this.#readRelation(reader) };
+        return { kind: "relation", relation: this.#describe(reader) };
       case "I": {
-        const relation = this.#relation(reader);
+        const relation = this.#readRelation(reader);
         reader.expect("N");
         return { kind: "insert", relation, row: reader.tuple(relation) };
       }
       case "U": {
-        const relation = this.#relation(reader);
+        const relation = this.#readRelation(reader);
         const first = reader.oneOf("KON");
         const before = first === "N" ? undefined : reader.tuple(relation);
         if (first !== "N") reader.expect("N");
         return { kind: "update", relation, before, row: reader.tuple(relation) };
       }
       case "D": {
-        const relation = this.#relation(reader);
+        const relation = this.#readRelation(reader);
         reader.oneOf("KO");
         return { kind: "delete", relation, before: reader.tuple(relation) };
       }
@@ -129,7 +134,7 @@ export class MessageDecoder {
         const count = reader.uint32();
         const flags = reader.byte();
         if (count * 4 !== reader.left) throw malformed();
-        const relations = Array.from({ length: count }, () => this.#relation(reader));
+        const relations = Array.from({ length: count }, () => this.#readRelation(reader));
         return { kind: "truncate", relations, restartsIdentity: (flags & 2) !== 0 };
       }
       case "O":
@@ -143,7 +148,7 @@ export class MessageDecoder {
     }
   }
 
-  #readRelation(reader: Reader): Relation {
+  #describe(reader: Reader): Relation {
     const oid = reader.uint32();
     // the server sends an empty name for pg_catalog
     const schema = reader.text() || "pg_catalog";
@@ -166,7 +171,7 @@ export class MessageDecoder {
     return relation;
   }
 
-  #relation(reader: Reader): Relation {
+  #readRelation(reader: Reader): Relation {
     const oid = reader.uint32();
     const relation = this.#relations.get(oid);
     if (relation === undefined) {
