@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { benchApply } from "./apply.ts";
 import { benchCutover } from "./cutover.ts";
 import { readOptions, usage } from "./options.ts";
 import { renderScenario, summaryOf, verdicts } from "./report.ts";
@@ -18,14 +19,23 @@ const cutoverScenario = {
   name: "cutover",
   what: "the pause of a cutover, against a switch by hand (--rounds 20)",
 };
+const applyScenario = {
+  name: "apply",
+  what: "changes applied by the tool, against a subscription of the target",
+};
 const verifyScenario = { name: "verify", what: "both sides compared, against a scan of one" };
 
 async function main(): Promise<void> {
-  const names = [...scenarios.map(({ name }) => name), verifyScenario.name, cutoverScenario.name];
+  const names = [
+    ...scenarios.map(({ name }) => name),
+    verifyScenario.name,
+    cutoverScenario.name,
+    applyScenario.name,
+  ];
   if (Deno.args.includes("--help")) {
-    const list = [...scenarios, verifyScenario, cutoverScenario].map(({ name, what }) =>
-      `  ${name.padEnd(28)}${what}`
-    );
+    const list = [...scenarios, verifyScenario, cutoverScenario, applyScenario].map((
+      { name, what },
+    ) => `  ${name.padEnd(28)}${what}`);
     return console.log([usage, "", "Scenarios:", ...list].join("\n"));
   }
   const options = readOptions(Deno.args, names);
@@ -35,6 +45,12 @@ async function main(): Promise<void> {
     console.error(cutoverScenario.name);
     const report = (line: string) => console.error(line);
     console.log((await benchCutover({ options, report })).join("\n") + "\n");
+    if (options.scenarios.length === 1) return;
+  }
+  if (options.scenarios.includes(applyScenario.name)) {
+    console.error(applyScenario.name);
+    const report = (line: string) => console.error(line);
+    console.log((await benchApply({ options, report })).join("\n") + "\n");
     if (options.scenarios.length === 1) return;
   }
   await using servers = await startServers(options);
