@@ -55,16 +55,21 @@ export class ByteWriter {
   }
 
   /**
-   * Appends a value, with an escape before each byte that needs one.
+   * Appends a value, with an escape in the place of each byte that needs one.
    *
+   * @param place where it is in the buffer, and how long
    * @param escapes by byte: what follows a backslash in its place; 0 for a byte that stays
    */
-  escaped(value: Uint8Array, escapes: Uint8Array): void {
-    this.#reserve(2 * value.length);
+  escaped(
+    value: DataView,
+    { start, length }: { readonly start: number; readonly length: number },
+    escapes: Uint8Array,
+  ): void {
+    this.#reserve(2 * length);
     const target = this.#bytes;
     let at = this.#length;
-    for (let index = 0; index < value.length; index++) {
-      const byte = value[index] as number;
+    for (let index = start; index < start + length; index++) {
+      const byte = value.getUint8(index);
       const escape = escapes[byte] as number;
       if (escape === 0) target[at++] = byte;
       else {

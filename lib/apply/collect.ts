@@ -9,7 +9,7 @@
  *
  * @module
  */
-import type { ColumnValue, Tuple } from "../postgres/internal.ts";
+import { type ColumnValue, Tuple } from "../postgres/internal.ts";
 import type { TablePlan } from "./table_plan.ts";
 import type { TargetTable } from "./target_tables.ts";
 
@@ -26,13 +26,14 @@ export type RowChange =
   | { readonly kind: "delete"; readonly plan: TablePlan; readonly before: Tuple };
 
 /** What happens to one row in a group; `replace` is a deletion followed by an insertion. */
-export interface RowState {
-  readonly kind: "insert" | "update" | "delete" | "replace";
-  /** Old values of the key's columns, in their order. */
-  readonly key: Tuple;
-  /** The last values; empty for a deletion. */
-  readonly row: Tuple;
-}
+export type RowState =
+  /** `before` has the old values of the key's columns, `row` the last values. */
+  | {
+    readonly kind: "insert" | "update" | "replace";
+    readonly before: Tuple;
+    readonly row: Tuple;
+  }
+  | { readonly kind: "delete"; readonly before: Tuple };
 
 /** Changes that are applied together, in this order. */
 export type Item =
@@ -84,7 +85,10 @@ export class ChangeCollector {
     else if (change.kind === "insert") this.#addInsert(plan, change.row);
     else if (plan.keyColumns === undefined) this.#addSingle(change);
     else if (change.kind === "delete") {
-      this.#addDelete(plan, keyOf(plan.keyColumns, change.before));
+      this.#addDelete(plan, {
+        before: change.before,
+        name: nameOf(plan.keyColumns, change.before),
+      });
     } else this.#addUpdate(change, plan.keyColumns);
   }
 
@@ -100,29 +104,29 @@ export class ChangeCollector {
   }
 
   #addInsert(plan: TablePlan, row: Tuple): void {
-    if (sizeOf(row) > maxCopiedRowBytes) {
-      return this.#addSingle({ kind: "insert", plan, row });
-    }
+    if (row.size > maxCopiedRowBytes) return this.#addSingle({ kind: "insert", plan, row });
     if (plan.keyColumns === undefined) {
       const run = this.#openItem(plan, "rows");
       run.rows.push(row);
       return;
     }
-    const key = keyOf(plan.keyColumns, row);
-    const name = nameOf(key);
+    const name = nameOf(plan.keyColumns, row);
     const known = this.#openItem(plan, "group").rows.get(name);
-    if (known === undefined) this.#put(plan, name, { kind: "insert", key, row });
-    else if (known.kind === "delete") this.#put(plan, name, { kind: "replace", key, row });
-    // an existing row: the server will reject it
-    else this.#putAfter(plan, name, { kind: "insert", key, row });
+    if (known === undefined) this.#put(plan, name, { kind: "insert", before: row, row });
+    else if (known.kind === "delete") {
+      this.#put(plan, name, { kind: "replace", before: known.before, row });
+      // an existing row: the server will reject it
+    } else this.#putAfter(plan, name, { kind: "insert", before: row, row });
   }
 
-  #addDelete(plan: TablePlan, key: Tuple): void {
-    const name = nameOf(key);
+  #addDelete(
+    plan: TablePlan,
+    { before, name }: { readonly before: Tuple; readonly name: string },
+  ): void {
     const known = this.#openItem(plan, "group").rows.get(name);
-    const state: RowState = { kind: "delete", key, row: [] };
+    const state: RowState = { kind: "delete", before: known?.before ?? before };
     if (known === undefined || known.kind === "update") this.#put(plan, name, state);
-    else this.#putAfter(plan, name, state);
+    else this.#putAfter(plan, name, { kind: "delete", before });
   }
 
   #addUpdate(
@@ -130,24 +134,18 @@ export class ChangeCollector {
     keyColumns: readonly number[],
   ): void {
     const { plan, before, row } = change;
-    if (sizeOf(row) > maxCopiedRowBytes) return this.#addSingle(change);
-    const oldKey = keyOf(keyColumns, before);
-    const newKey = keyOf(keyColumns, row).map((value, at) =>
-      value === undefined ? oldKey[at] : value
-    );
-    const oldName = nameOf(oldKey);
-    const newName = nameOf(newKey);
-    if (oldName !== newName) {
+    if (row.size > maxCopiedRowBytes) return this.#addSingle(change);
+    const name = nameOf(keyColumns, before);
+    if (before !== row && name !== nameOf(keyColumns, row, before)) {
       // values that were not sent are only in the old row
-      if (plan.hasOwnColumns || row.includes(undefined)) return this.#addSingle(change);
-      this.#addDelete(plan, oldKey);
+      if (plan.hasOwnColumns || row.isPartial) return this.#addSingle(change);
+      this.#addDelete(plan, { before, name });
       return this.#addInsert(plan, row);
     }
-    const known = this.#openItem(plan, "group").rows.get(oldName);
-    if (known === undefined) this.#put(plan, oldName, { kind: "update", key: oldKey, row });
-    else if (known.kind === "delete") {
-      this.#putAfter(plan, oldName, { kind: "update", key: oldKey, row });
-    } else this.#put(plan, oldName, { ...known, row: merge(known.row, row) });
+    const known = this.#openItem(plan, "group").rows.get(name);
+    if (known === undefined) this.#put(plan, name, { kind: "update", before, row });
+    else if (known.kind === "delete") this.#putAfter(plan, name, { kind: "update", before, row });
+    else this.#put(plan, name, { ...known, row: merge(known.row, row) });
   }
 
   #put(plan: TablePlan, name: string, state: RowState): void {
@@ -177,33 +175,34 @@ export class ChangeCollector {
 }
 
 function merge(earlier: Tuple, later: Tuple): Tuple {
-  return later.map((value, at) => value === undefined ? earlier[at] : value);
-}
-
-/** The values of the key's columns. */
-function keyOf(keyColumns: readonly number[], row: Tuple): ColumnValue[] {
-  return keyColumns.map((position) => row[position]);
+  if (!later.isPartial) return later;
+  const values = earlier.values();
+  return Tuple.of(later.values().map((value, at) => value === undefined ? values[at] : value));
 }
 
 const latin1 = new TextDecoder("latin1");
 
-/** Distinguishes keys: lengths and bytes of all values. */
-function nameOf(key: Tuple): string {
-  const [only] = key;
-  if (key.length === 1 && only) return textOf(only);
-  return key.map((value) => value ? `${value.length}:${textOf(value)}` : "-").join("");
+/**
+ * Distinguishes keys: lengths and bytes of all values.
+ *
+ * @param otherwise the row with the values that did not change
+ */
+function nameOf(keyColumns: readonly number[], row: Tuple, otherwise = row): string {
+  const [first = 0] = keyColumns;
+  if (keyColumns.length === 1) return textOf(row.value(first) ?? otherwise.value(first));
+  let name = "";
+  for (const position of keyColumns) {
+    const value = row.value(position) ?? otherwise.value(position);
+    name += value ? `${value.length}:${textOf(value)}` : "-";
+  }
+  return name;
 }
 
 /** Each byte as a character. */
-function textOf(bytes: Uint8Array): string {
+function textOf(bytes: ColumnValue): string {
+  if (!bytes) return "";
   if (bytes.length > 32) return latin1.decode(bytes);
   let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
+  for (let at = 0; at < bytes.length; at++) text += String.fromCharCode(bytes[at] as number);
   return text;
-}
-
-function sizeOf(row: Tuple): number {
-  let bytes = 0;
-  for (const value of row) if (value) bytes += value.length;
-  return bytes;
 }

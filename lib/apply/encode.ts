@@ -5,9 +5,16 @@
  *
  * @module
  */
-import { copyDone, encodeQuery, frame, type Tuple } from "../postgres/internal.ts";
+import {
+  copyDone,
+  encodeQuery,
+  frame,
+  textHeaderBytes,
+  type Tuple,
+  valueKind,
+} from "../postgres/internal.ts";
 import { ByteWriter } from "./byte_writer.ts";
-import type { Parameter, Step } from "./statements.ts";
+import type { ArrayParameter, Parameter, Step } from "./statements.ts";
 
 /** What a backslash is followed by in a line of COPY. */
 const lineEscapes = escapeTable({ "\\": "\\", "\n": "n", "\r": "r", "\t": "t" });
@@ -39,6 +46,7 @@ const maxKept = 500;
 /** Encodes the messages of one session, which keeps statements that are repeated. */
 export class StepEncoder {
   readonly #writer = new ByteWriter();
+  readonly #places = new ValuePlaces();
   /** Names of kept statements. */
   readonly #kept = new Map<string, string>();
   /** Whether messages of the extended protocol await a Sync. */
@@ -124,23 +132,34 @@ export class StepEncoder {
 
   #parameter(parameter: Parameter): void {
     const writer = this.#writer;
-    if ("elements" in parameter) {
+    if ("rows" in parameter) {
       const length = writer.openLength();
-      const separator = parameter.delimiter.charCodeAt(0);
-      writer.byte(0x7b); // {
-      parameter.elements.forEach((value, at) => {
-        if (at > 0) writer.byte(separator);
-        if (!value) return writer.bytes(nullElement);
-        writer.byte(quote);
-        writer.escaped(value, elementEscapes);
-        writer.byte(quote);
-      });
-      writer.byte(0x7d);
+      this.#array(parameter);
       writer.closeValueLength(length);
     } else if (parameter.value) {
       writer.int32(parameter.value.length);
       writer.bytes(parameter.value);
     } else writer.int32(-1);
+  }
+
+  #array({ rows, position, delimiter }: ArrayParameter): void {
+    const writer = this.#writer;
+    const places = this.#places.of(rows, position);
+    const separator = delimiter.charCodeAt(0);
+    writer.byte(0x7b); // {
+    for (let index = 0; index < rows.length; index++) {
+      if (index > 0) writer.byte(separator);
+      const { view } = rows[index] as Tuple;
+      const at = places[index] as number;
+      if (view.getUint8(at) !== valueKind.text) writer.bytes(nullElement);
+      else {
+        const place = { start: at + textHeaderBytes, length: view.getUint32(at + 1) };
+        writer.byte(quote);
+        writer.escaped(view, place, elementEscapes);
+        writer.byte(quote);
+      }
+    }
+    writer.byte(0x7d);
   }
 
   #copy(lines: readonly Tuple[]): void {
@@ -157,13 +176,45 @@ export class StepEncoder {
     writer.bytes(copyDone);
   }
 
-  #line(row: Tuple): void {
+  #line({ view, start, columns }: Tuple): void {
     const writer = this.#writer;
-    row.forEach((value, at) => {
-      if (at > 0) writer.byte(tab);
-      if (value) writer.escaped(value, lineEscapes);
-      else writer.bytes(nullLine);
-    });
+    let at = start;
+    for (let column = 0; column < columns; column++) {
+      if (column > 0) writer.byte(tab);
+      if (view.getUint8(at) === valueKind.text) {
+        const length = view.getUint32(at + 1);
+        at += textHeaderBytes;
+        writer.escaped(view, { start: at, length }, lineEscapes);
+        at += length;
+      } else {
+        writer.bytes(nullLine);
+        at++;
+      }
+    }
     writer.byte(newline);
+  }
+}
+
+/**
+ * Where the values of one column are. Columns that are asked for in the order of their positions
+ * are found from the previous one, so that a wide row is not searched from its start each time.
+ */
+class ValuePlaces {
+  #rows: readonly Tuple[] = [];
+  #position = 0;
+  #places = new Float64Array(0);
+
+  of(rows: readonly Tuple[], position: number): Float64Array {
+    if (rows !== this.#rows || position < this.#position) {
+      this.#rows = rows;
+      this.#position = 0;
+      this.#places = Float64Array.from(rows, ({ start }) => start);
+    }
+    for (; this.#position < position; this.#position++) {
+      for (let index = 0; index < rows.length; index++) {
+        this.#places[index] = (rows[index] as Tuple).after(this.#places[index] as number);
+      }
+    }
+    return this.#places;
   }
 }

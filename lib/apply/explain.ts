@@ -143,8 +143,9 @@ function printValue(value: ColumnValue): string | null {
 }
 
 function printRow({ columns }: TablePlan, row: Tuple): string {
+  const sent = row.values();
   const values = columns.flatMap(({ name }, at) =>
-    row[at] === null ? [] : [`${name} = ${printValue(row[at])}`]
+    sent[at] === null ? [] : [`${name} = ${printValue(sent[at])}`]
   );
   return shorten(values.join(", "));
 }
@@ -155,7 +156,7 @@ function keyValues(change: RowChange): Readonly<Record<string, string | null>> {
   return Object.fromEntries(
     (plan.keyColumns ?? []).map((
       position,
-    ) => [plan.columns[position]?.name ?? "", printValue(row[position])]),
+    ) => [plan.columns[position]?.name ?? "", printValue(row.value(position))]),
   );
 }
 
@@ -166,7 +167,7 @@ async function readRow(session: Session, change: RowChange): Promise<string | un
   if (plan.keyColumns === undefined) return undefined;
   const values: string[] = [];
   const conditions = plan.keyColumns.map((position) => {
-    values.push(decoder.decode(row[position] ?? new Uint8Array()));
+    values.push(decoder.decode(row.value(position) ?? new Uint8Array()));
     return `pg_catalog.format('%s', r.${
       quoteIdentifier(plan.columns[position]?.name ?? "")
     }) = $${values.length}`;

@@ -38,9 +38,16 @@ export type Step =
   );
 
 /** A parameter: a value, or an array of values of one column. */
-export type Parameter =
-  | { readonly value: ColumnValue }
-  | { readonly elements: readonly ColumnValue[]; readonly delimiter: string };
+export type Parameter = { readonly value: ColumnValue } | ArrayParameter;
+
+/** An array of the values of one column. */
+export interface ArrayParameter {
+  /** The column's position in each row. */
+  readonly position: number;
+  readonly rows: readonly Tuple[];
+  /** Between elements: a comma, except for arrays of `box`. */
+  readonly delimiter: string;
+}
 
 /** The statements for collected changes, in order. */
 export function planSteps(items: readonly Item[]): readonly Step[] {
@@ -59,17 +66,29 @@ export function planSteps(items: readonly Item[]): readonly Step[] {
 }
 
 function groupSteps(plan: TablePlan, rows: readonly RowState[]): readonly Step[] {
-  const deleted = rows.filter(({ kind }) => kind === "delete" || kind === "replace");
-  const inserted = rows.filter(({ kind }) => kind === "insert" || kind === "replace");
-  const updated = Map.groupBy(
-    rows.filter(({ kind }) => kind === "update"),
-    ({ row }) => row.map((value) => value === undefined ? "-" : "+").join(""),
+  const deleted: Tuple[] = [];
+  const inserted: Tuple[] = [];
+  const updated: UpdatedRow[] = [];
+  for (const state of rows) {
+    if (state.kind === "delete" || state.kind === "replace") deleted.push(state.before);
+    if (state.kind === "insert" || state.kind === "replace") inserted.push(state.row);
+    if (state.kind === "update") updated.push(state);
+  }
+  const whole = updated.filter(({ row }) => !row.isPartial);
+  const partial = Map.groupBy(
+    updated.filter(({ row }) => row.isPartial),
+    ({ row }) => row.values().map((value) => value === undefined ? "-" : "+").join(""),
   );
   return [
     ...(deleted.length === 0 ? [] : deleteSteps(plan, deleted)),
-    ...[...updated.values()].flatMap((group) => updateSteps(plan, group)),
-    ...(inserted.length === 0 ? [] : [copyStep(plan, inserted.map(({ row }) => row))]),
+    ...[whole, ...partial.values()].flatMap((group) => updateSteps(plan, group)),
+    ...(inserted.length === 0 ? [] : [copyStep(plan, inserted)]),
   ];
+}
+
+interface UpdatedRow {
+  readonly before: Tuple;
+  readonly row: Tuple;
 }
 
 function base({ table }: Pick<TablePlan, "table">): { readonly object: string } {
@@ -106,10 +125,11 @@ class ColumnArrays {
   readonly types: number[] = [];
   readonly parameters: Parameter[] = [];
 
-  /** Adds a column with its values; returns how the statement names it. */
-  add({ arrayType, delimiter }: TargetColumn, elements: readonly ColumnValue[]): string {
+  /** Adds the values of a column; returns how the statement names them. */
+  add(plan: TablePlan, position: number, rows: readonly Tuple[]): string {
+    const { arrayType, delimiter } = columnAt(plan, position);
     this.types.push(arrayType);
-    this.parameters.push({ elements, delimiter });
+    this.parameters.push({ position, rows, delimiter });
     return `v.c${this.parameters.length}`;
   }
 
@@ -125,11 +145,11 @@ class ColumnArrays {
 function keyConditions(
   plan: TablePlan,
   arrays: ColumnArrays,
-  rows: readonly RowState[],
+  rows: readonly Tuple[],
 ): readonly string[] {
-  return (plan.keyColumns ?? []).map((position, at) => {
+  return (plan.keyColumns ?? []).map((position) => {
     const column = columnAt(plan, position);
-    const value = arrays.add(column, rows.map(({ key }) => key[at]));
+    const value = arrays.add(plan, position, rows);
     return `t.${quoteIdentifier(column.name)} ${equals(plan, column)} ${value}`;
   });
 }
@@ -144,11 +164,12 @@ function haveArrays(plan: TablePlan, positions: readonly number[]): boolean {
   return positions.every((position) => columnAt(plan, position).arrayType !== 0);
 }
 
-function deleteSteps(plan: TablePlan, rows: readonly RowState[]): readonly Step[] {
+/** @param rows with the values of their keys */
+function deleteSteps(plan: TablePlan, rows: readonly Tuple[]): readonly Step[] {
   const { keyColumns = [] } = plan;
   const [first] = rows;
   if (first !== undefined && (rows.length === 1 || !haveArrays(plan, keyColumns))) {
-    return rows.map(({ key }) => singleStep({ kind: "delete", plan, before: spread(plan, key) }));
+    return rows.map((before) => singleStep({ kind: "delete", plan, before }));
   }
   const arrays = new ColumnArrays();
   const conditions = keyConditions(plan, arrays, rows);
@@ -166,39 +187,31 @@ function deleteSteps(plan: TablePlan, rows: readonly RowState[]): readonly Step[
   }];
 }
 
-/** A row with only its key's values. */
-function spread({ columns, keyColumns = [] }: TablePlan, key: Tuple): Tuple {
-  const row: ColumnValue[] = columns.map(() => null);
-  keyColumns.forEach((position, at) => row[position] = key[at]);
-  return row;
-}
-
 /** @param rows with values for the same columns */
-function updateSteps(plan: TablePlan, rows: readonly RowState[]): readonly Step[] {
+function updateSteps(plan: TablePlan, rows: readonly UpdatedRow[]): readonly Step[] {
   const { keyColumns = [], settable, fixed } = plan;
   const [first] = rows;
   if (first === undefined) return [];
-  const sent = (position: number) => first.row[position] !== undefined;
+  const values = first.row.values();
+  const sent = (position: number) => values[position] !== undefined;
   const set = settable.filter(sent);
   const kept = fixed.filter(sent);
   if (rows.length === 1 || !haveArrays(plan, [...keyColumns, ...set, ...kept])) {
-    return rows.map(({ key, row }) =>
-      singleStep({ kind: "update", plan, before: spread(plan, key), row })
-    );
+    return rows.map(({ before, row }) => singleStep({ kind: "update", plan, before, row }));
   }
   const arrays = new ColumnArrays();
+  const after = rows.map(({ row }) => row);
   const conditions = [
-    ...keyConditions(plan, arrays, rows),
+    ...keyConditions(plan, arrays, rows.map(({ before }) => before)),
     ...kept.map((position) => {
       const column = columnAt(plan, position);
-      const value = arrays.add(column, rows.map(({ row }) => row[position]));
+      const value = arrays.add(plan, position, after);
       return `t.${quoteIdentifier(column.name)} ${equals(plan, column)} ${value}`;
     }),
   ].join(" AND ");
   const assignments = set.map((position) => {
-    const column = columnAt(plan, position);
-    const value = arrays.add(column, rows.map(({ row }) => row[position]));
-    return `${quoteIdentifier(column.name)} = ${value}`;
+    const value = arrays.add(plan, position, after);
+    return `${quoteIdentifier(columnAt(plan, position).name)} = ${value}`;
   });
   const { source, types, parameters } = arrays;
   return [{
@@ -252,7 +265,8 @@ function singleStep(change: RowChange): Step {
 
 function insertSql(plan: TablePlan, row: Tuple, values: ValueParameters): string {
   const columns = plan.columns.map(({ name }) => quoteIdentifier(name)).join(", ");
-  const list = plan.columns.map((column, position) => values.add(column, row[position]));
+  const sent = row.values();
+  const list = plan.columns.map((column, position) => values.add(column, sent[position]));
   return `INSERT INTO ${relationOf(plan.table)} (${columns}) OVERRIDING SYSTEM VALUE VALUES (${
     list.join(", ")
   })`;
@@ -264,18 +278,19 @@ function updateSql(
 ): string {
   const { plan, row, before } = change;
   const { table, keyColumns = [], settable, fixed } = plan;
+  const [next, previous] = [row.values(), before.values()];
   const changedKeys = keyColumns.filter((position) =>
-    row[position] !== undefined && !sameValue(row[position], before[position])
+    !sameValue(next[position], previous[position])
   );
-  const set = [...changedKeys, ...settable].filter((position) => row[position] !== undefined);
+  const set = [...changedKeys, ...settable].filter((position) => next[position] !== undefined);
   const assignments = set.map((position) => {
     const column = columnAt(plan, position);
-    return `${quoteIdentifier(column.name)} = ${values.add(column, row[position])}`;
+    return `${quoteIdentifier(column.name)} = ${values.add(column, next[position])}`;
   });
-  const kept = fixed.filter((position) => row[position] !== undefined).map((position) => {
+  const kept = fixed.filter((position) => next[position] !== undefined).map((position) => {
     const column = columnAt(plan, position);
     return ` AND t.${quoteIdentifier(column.name)} ${equals(plan, column)} ${
-      values.add(column, row[position])
+      values.add(column, next[position])
     }`;
   });
   const condition = `${rowCondition(change, values)}${kept.join("")}`;
@@ -289,16 +304,17 @@ function rowCondition(
   { plan, before }: RowChange & { readonly before: Tuple },
   values: ValueParameters,
 ): string {
+  const old = before.values();
   if (plan.keyColumns !== undefined) {
     return plan.keyColumns.map((position) => {
       const column = columnAt(plan, position);
       return `t.${quoteIdentifier(column.name)} ${equals(plan, column)} ${
-        values.add(column, before[position])
+        values.add(column, old[position])
       }`;
     }).join(" AND ");
   }
   const conditions = plan.columns.map((column, position) =>
-    identical(column, before[position], values)
+    identical(column, old[position], values)
   );
   return `(t.tableoid, t.ctid) OPERATOR(pg_catalog.=) (SELECT o.tableoid, o.ctid FROM ${
     onlyRelation(plan.table)

@@ -49,6 +49,7 @@ export {
 } from "./protocol/frames.ts";
 export * from "./protocol/message_limits.ts";
 export * from "./protocol/pgoutput.ts";
+export * from "./protocol/tuple.ts";
 export {
   durableSettings,
   namesRole,

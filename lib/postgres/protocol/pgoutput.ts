@@ -9,16 +9,9 @@
  * @module
  */
 import type { Lsn, TableName } from "../../core/internal.ts";
+import { type ArenaPiece, ByteArena } from "./byte_arena.ts";
 import { ProtocolError } from "./message_limits.ts";
-
-/**
- * The value of a column as text: null for NULL, undefined for a TOASTed value that did not change
- * and is not sent.
- */
-export type ColumnValue = Uint8Array | null | undefined;
-
-/** The values of a row, in the order of its relation's columns. */
-export type Tuple = readonly ColumnValue[];
+import { malformedChange, Tuple } from "./tuple.ts";
 
 /** A table as the source describes it, before its first change and after each of its own. */
 export interface Relation extends TableName {
@@ -81,6 +74,7 @@ const decoder = new TextDecoder();
 
 /** Decodes messages, which refer to relations sent earlier. */
 export class ChangeDecoder {
+  readonly #arena = new ByteArena();
   readonly #relations = new Map<number, Relation>();
 
   /** The relation as it was described last; undefined if it was not. */
@@ -88,9 +82,12 @@ export class ChangeDecoder {
     return this.#relations.get(oid);
   }
 
-  /** @throws ProtocolError if it is not a message of protocol version 1 */
+  /**
+   * @param payload may change afterwards
+   * @throws ProtocolError if it is not a message of protocol version 1
+   */
   decode(payload: Uint8Array): ChangeMessage {
-    const reader = new Reader(payload);
+    const reader = new Reader(this.#arena.copy(payload));
     const message = this.#decode(reader);
     reader.expectEnd();
     return message;
@@ -133,7 +130,7 @@ export class ChangeDecoder {
       case "T": {
         const count = reader.uint32();
         const flags = reader.byte();
-        if (count * 4 !== reader.left) throw malformed();
+        if (count * 4 !== reader.left) throw malformedChange();
         const relations = Array.from({ length: count }, () => this.#readRelation(reader));
         return { kind: "truncate", relations, restartsIdentity: (flags & 2) !== 0 };
       }
@@ -155,11 +152,11 @@ export class ChangeDecoder {
     const name = reader.text();
     const identity = reader.byte();
     const count = reader.uint16();
-    if (count > maxColumns || name === "") throw malformed();
+    if (count > maxColumns || name === "") throw malformedChange();
     const columns = Array.from({ length: count }, (): RelationColumn => {
       const isKey = (reader.byte() & 1) !== 0;
       const column = reader.text();
-      if (column === "") throw malformed();
+      if (column === "") throw malformedChange();
       reader.skip(8); // type and modifier
       return { name: column, isKey };
     });
@@ -181,24 +178,21 @@ export class ChangeDecoder {
   }
 }
 
-function malformed(): ProtocolError {
-  return new ProtocolError("it sent a malformed change");
-}
-
 /** Reads one message; nothing is read past its end. */
 class Reader {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  #at = 0;
+  readonly #view: DataView<ArrayBuffer>;
+  readonly #end: number;
+  #at: number;
 
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  constructor({ view, start, end }: ArenaPiece) {
+    this.#view = view;
+    this.#at = start;
+    this.#end = end;
   }
 
   /** Bytes not read yet. */
   get left(): number {
-    return this.#bytes.length - this.#at;
+    return this.#end - this.#at;
   }
 
   skip(bytes: number): void {
@@ -222,16 +216,16 @@ class Reader {
   }
 
   text(): string {
-    const end = this.#bytes.indexOf(0, this.#at);
-    if (end < 0) throw malformed();
-    const text = decoder.decode(this.#bytes.subarray(this.#at, end));
-    this.#at = end + 1;
-    return text;
+    const bytes = new Uint8Array(this.#view.buffer, this.#at, this.left);
+    const end = bytes.indexOf(0);
+    if (end < 0) throw malformedChange();
+    this.#at += end + 1;
+    return decoder.decode(bytes.subarray(0, end));
   }
 
   oneOf(letters: string): string {
     const letter = String.fromCharCode(this.byte());
-    if (!letters.includes(letter)) throw malformed();
+    if (!letters.includes(letter)) throw malformedChange();
     return letter;
   }
 
@@ -240,36 +234,24 @@ class Reader {
   }
 
   expectEnd(): void {
-    if (this.left !== 0) throw malformed();
+    if (this.left !== 0) throw malformedChange();
   }
 
   tuple({ columns }: Relation): Tuple {
-    if (this.uint16() !== columns.length) throw malformed();
-    const values: ColumnValue[] = new Array(columns.length);
-    for (let index = 0; index < columns.length; index++) values[index] = this.#value();
-    return values;
-  }
-
-  #value(): ColumnValue {
-    switch (this.byte()) {
-      case 0x6e: // n
-        return null;
-      case 0x75: // u
-        return undefined;
-      case 0x74: { // t
-        const length = this.uint32();
-        const start = this.#take(length);
-        return this.#bytes.subarray(start, start + length);
-      }
-      default:
-        throw malformed();
-    }
+    if (this.uint16() !== columns.length) throw malformedChange();
+    const tuple = Tuple.read(this.#view, {
+      start: this.#at,
+      limit: this.#end,
+      columns: columns.length,
+    });
+    this.#at = tuple.end;
+    return tuple;
   }
 
   /** Moves on and returns where it was. */
   #take(bytes: number): number {
     const start = this.#at;
-    if (bytes > this.#bytes.length - start) throw malformed();
+    if (bytes > this.#end - start) throw malformedChange();
     this.#at = start + bytes;
     return start;
   }

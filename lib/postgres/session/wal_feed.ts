@@ -26,7 +26,7 @@ export interface WalFeedOptions {
   /**
    * Takes one message of the output plugin.
    *
-   * @param payload may be kept
+   * @param payload changes after the call
    * @throws whatever ends the feed
    */
   readonly onMessage: (payload: Uint8Array) => void;
@@ -100,7 +100,7 @@ class Feed {
   async run(): Promise<never> {
     const { connection, command, pace } = this.#options;
     const scanner = new FrameScanner({
-      message: (type, body, { own }) => this.#take(type, body, own),
+      message: (type, body) => this.#take(type, body),
     });
     connection.receive((chunk) => {
       scanner.push(chunk);
@@ -110,9 +110,9 @@ class Feed {
     return await this.#failed.promise;
   }
 
-  #take(type: number, body: Uint8Array, own: boolean): void {
+  #take(type: number, body: Uint8Array): void {
     try {
-      if (type === frame.copyData && this.#isStarted) this.#takeData(body, own);
+      if (type === frame.copyData && this.#isStarted) this.#takeData(body);
       else if (type === frame.copyBoth && !this.#isStarted) this.#start();
       else if (type === frame.error) {
         throw new ServerError(serverMessageFromFields(decodeErrorFields(body)), {
@@ -139,13 +139,12 @@ class Feed {
     this.#options.onStarted({ acknowledge: () => this.report(false) });
   }
 
-  #takeData(body: Uint8Array, own: boolean): void {
+  #takeData(body: Uint8Array): void {
     const view = new DataView(body.buffer, body.byteOffset, body.length);
     const letter = body[0];
     this.awaitsReply = false;
     if (letter === 0x77 && body.length > dataHeaderBytes) { // w
-      const payload = body.subarray(dataHeaderBytes);
-      this.#options.onMessage(own ? payload : payload.slice());
+      this.#options.onMessage(body.subarray(dataHeaderBytes));
     } else if (letter === 0x6b && body.length === keepaliveBytes) { // k
       this.#options.onKeepalive(view.getBigUint64(1));
       if (body[keepaliveBytes - 1] === 1) this.report(false);

@@ -218,9 +218,10 @@ const decoder = new TextDecoder();
 
 /** Values by column, as text; a TOASTed value that did not change is missing. */
 function printTuple({ columns }: Relation, row: Tuple): Readonly<Record<string, string | null>> {
+  const values = row.values();
   return Object.fromEntries(
     columns.flatMap(({ name }, at): [string, string | null][] => {
-      const value = row[at];
+      const value = values[at];
       return value === undefined ? [] : [[name, value === null ? null : decoder.decode(value)]];
     }),
   );

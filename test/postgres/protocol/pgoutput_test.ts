@@ -1,5 +1,5 @@
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
-import { ChangeDecoder, ProtocolError } from "../../../lib/postgres/internal.ts";
+import { ChangeDecoder, ProtocolError, type Tuple } from "../../../lib/postgres/internal.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { withDatabase } from "../../support/databases.ts";
 import { exec, query } from "../../support/sql.ts";
@@ -41,8 +41,8 @@ Deno.test("every kind of message is decoded, without the values that were not se
     described.add(message.relation.name); // some versions describe a table again
     return isFirst;
   });
-  const text = (row: readonly (Uint8Array | null | undefined)[] | undefined) =>
-    row?.map((value) => value && new TextDecoder().decode(value).slice(0, 3));
+  const text = (row: Tuple | undefined) =>
+    row?.values().map((value) => value && new TextDecoder().decode(value).slice(0, 3));
   deepStrictEqual(
     messages.map((message) => {
       switch (message.kind) {
