@@ -40,6 +40,7 @@ const subFolders: Readonly<Record<string, readonly string[]>> = {
     "slot",
     "drift",
     "subscription",
+    "client",
     ".",
     "progress",
     "hazards",

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { ExitCode, ledgerSchema, ReplicatorError } from "../core/internal.ts";
+import { ExitCode, ledgerSchema, quoteLiteral, ReplicatorError } from "../core/internal.ts";
 import type { Session } from "../postgres/internal.ts";
 
 /** Trusted are the session's own role, and superusers, who can do everything anyway. */
@@ -33,9 +33,10 @@ const ownExpressions: readonly string[] = [
   "false",
   `${printedClock}()`,
   "CHECK (only_row)",
+  "0",
 ];
 
-const ownExpressionList = ownExpressions.map((text) => `'${text}'`).join(", ");
+const ownExpressionList = ownExpressions.map((text) => quoteLiteral(text)).join(", ");
 
 /** One row for each object in the schema that does not belong to a ledger. */
 const contentsStatement = `

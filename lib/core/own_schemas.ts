@@ -11,8 +11,11 @@ export const ledgerSchema = "seren_ledger";
 /** On both sides: the records, token tables and fence of a cutover. */
 export const cutoverSchema = "seren_cutover";
 
-/** Both names. */
-export const ownSchemas: readonly string[] = [ledgerSchema, cutoverSchema];
+/** In the target: the records of streams whose changes the tool itself applies. */
+export const applySchema = "seren_apply";
 
-/** Both names as a list of SQL literals. */
+/** All of them. */
+export const ownSchemas: readonly string[] = [ledgerSchema, cutoverSchema, applySchema];
+
+/** All of them as a list of SQL literals. */
 export const ownSchemaList: string = ownSchemas.map((name) => `'${name}'`).join(", ");

@@ -12,6 +12,7 @@ import { endpointOf } from "./init.ts";
 export const syncSettings: SyncSettings = {
   identity: "full",
   slotTimeoutMs: 60_000,
+  applyFrom: "auto",
   sourceFromTarget: undefined,
   passfile: undefined,
   failover: true,

@@ -247,7 +247,7 @@ async function remove(item: CleanupItem, context: RemovalContext): Promise<reado
         database,
         signal,
         async (session) => {
-          await using applier = openApplier(session, { name, signal });
+          await using applier = await openApplier(session, { name, signal });
           return report(await applier.remove({ restoreIdentities: true }), "target", database);
         },
       );

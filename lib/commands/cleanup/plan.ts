@@ -279,7 +279,7 @@ function stateOf(name: string, { source, target }: CleanupFindings): StreamState
   const isBlocked = (found?.applier?.blockers.length ?? 0) > 0;
   return streamState({
     slot: source?.slots.find((each) => each.name === name),
-    subscription: found?.applier,
+    applier: found?.applier,
     sourceReachable: source !== undefined,
     targetReachable: target !== undefined,
     activity: { newErrors: 0, restarted: false, applied: true, isBlocked },

@@ -58,7 +58,7 @@ export function streamStatus(input: StreamInput): StreamStatus {
     createdAt: scopeComment?.createdAt ?? null,
     state: streamState({
       slot: reading,
-      subscription: applier,
+      applier,
       sourceReachable: source !== undefined,
       targetReachable: input.targetReachable,
       activity: {

@@ -14,6 +14,7 @@ import {
 } from "../../core/internal.ts";
 import { openSession, retry, type Session } from "../../postgres/internal.ts";
 import {
+  type ApplierKind,
   compareTypes,
   diagnoseApplyError,
   handOver,
@@ -35,6 +36,8 @@ export interface FollowContext {
   readonly options: SyncOptions;
   readonly recorder: Recorder;
   readonly run: RunContext;
+  /** What will apply the changes of streams that are handed over. */
+  readonly kind: ApplierKind;
 }
 
 /**
@@ -44,7 +47,7 @@ export interface FollowContext {
  */
 export async function follow(
   status: ReplicationStatus,
-  { options, recorder, run }: FollowContext,
+  { options, recorder, run, kind }: FollowContext,
 ): Promise<readonly string[]> {
   const { source, target, verdicts } = status;
   const { signal } = run;
@@ -73,7 +76,7 @@ export async function follow(
   const done: string[] = [];
   await recorder.step(async () => {
     for (const verdict of verdicts) {
-      const change = await start(verdict, { status, from, to, options, recorder, signal });
+      const change = await start(verdict, { status, from, to, options, recorder, signal, kind });
       if (change !== undefined) done.push(change);
     }
   }, { step: "subscription", database, summarize: () => done.join("; ") || "already enabled" });
@@ -99,7 +102,8 @@ export async function follow(
 
 async function start(
   { stream, action }: StreamVerdict,
-  { status, from, to, options, recorder, signal }: {
+  { status, from, to, options, recorder, signal, kind }: {
+    readonly kind: ApplierKind;
     readonly status: ReplicationStatus;
     readonly from: Session;
     readonly to: Session;
@@ -111,7 +115,7 @@ async function start(
   const { name, publication, scopeComment, epoch } = stream;
   if (action === "wait") return undefined;
   if (action !== "hand-over") {
-    await using applier = openApplier(to, { name, signal });
+    await using applier = await openApplier(to, { name, signal });
     await applier.start();
     return `${name} enabled`;
   }
@@ -123,6 +127,7 @@ async function start(
     names: { slot: name, publication: name, subscription: name },
     scopeComment: known,
     published: status.tables.filter((table) => listed.has(tableKey(table))),
+    kind,
     access: accessTo(status.source, options.sync),
     copiedAt: options.sync.now,
     signal,
@@ -141,7 +146,9 @@ async function start(
  */
 export async function skip(
   failed: readonly FailedStream[],
-  { lsn, recorder, run: { signal } }: FollowContext & { readonly lsn: Lsn },
+  { lsn, recorder, run: { signal } }: Pick<FollowContext, "recorder" | "run"> & {
+    readonly lsn: Lsn;
+  },
 ): Promise<void> {
   if (failed.length === 0) {
     throw new ReplicatorError("no subscription has apply errors: nothing to skip", {
@@ -159,7 +166,9 @@ export async function skip(
     recorder.events({
       kind: "warning",
       side: "target",
-      object: `subscription ${each.stream.name}`,
+      object: `${
+        each.stream.applier?.kind === "client" ? "stream" : "subscription"
+      } ${each.stream.name}`,
       message: `the transaction that ends at ${
         formatLsn(lsn)
       } is skipped: its changes are missing on the target`,
@@ -182,18 +191,19 @@ export async function skip(
 
 /** @returns the next transaction if it is another one, which changes nothing */
 async function skipIn(
-  { status: { source, target }, stream: { name, subscription, slot, publication } }: FailedStream,
+  { status: { source, target }, stream: { name, applier: existing, slot, publication } }:
+    FailedStream,
   { lsn, signal }: { readonly lsn: Lsn; readonly signal: AbortSignal },
 ): Promise<readonly string[] | undefined> {
-  if (subscription === undefined || slot === undefined || publication === undefined) return [];
+  if (existing === undefined || slot === undefined || publication === undefined) return [];
   await using from = await retry(() => openSession(source, { signal }), { signal });
   await using to = await retry(() => openSession(target, { signal }), { signal });
-  await using applier = openApplier(to, { name, signal });
+  await using applier = await openApplier(to, { name, signal });
   await applier.stop();
   const { transaction, lines } = await diagnoseApplyError({
     source: from,
     target: to,
-    subscription,
+    applier: existing,
     slot,
     publication: publication.name,
   });
@@ -201,7 +211,7 @@ async function skipIn(
     await applier.skip(lsn);
     return undefined;
   }
-  if (subscription.enabled) await applier.start();
+  if (existing.enabled) await applier.start();
   return lines.length === 0
     ? [`${name}: nothing to apply`]
     : lines.map((line) => `${name}: ${line}`);

@@ -1,0 +1,43 @@
+/**
+ * The advisory lock that the process which applies a stream's changes holds on the target: at most
+ * one process applies them, and other sessions see in `pg_locks` whether one does.
+ *
+ * @module
+ */
+import type { Session } from "../../postgres/internal.ts";
+
+/** The lock's first key, the same for all streams. */
+const lockClass = 0x53455241; // "SERA"
+
+/** The two keys of a session-level advisory lock, as `pg_advisory_lock(int4, int4)` takes them. */
+export type ApplyLockKey = readonly [classId: number, objectId: number];
+
+/** The key of a stream's lock. */
+export function applyLockKey(stream: string): ApplyLockKey {
+  // FNV-1a over the name, which consists of ASCII characters
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < stream.length; at++) {
+    hash = Math.imul(hash ^ stream.charCodeAt(at), 0x01000193);
+  }
+  return [lockClass, hash | 0];
+}
+
+const holderStatement = `
+  SELECT l.pid, l.objid AS object_id
+    FROM pg_catalog.pg_locks AS l
+   WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
+     AND l.classid::pg_catalog.int8 = ${lockClass}
+     AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d
+                        WHERE d.datname = pg_catalog.current_database())`;
+
+/** Reads which backend holds the lock of each stream in the session's database. */
+export async function readApplyLocks(
+  session: Session,
+): Promise<(stream: string) => number | undefined> {
+  const rows = await session.query<{ readonly pid: number; readonly object_id: number }>(
+    holderStatement,
+  );
+  const pids = new Map(rows.map(({ pid, object_id }) => [object_id, pid]));
+  // an OID is unsigned
+  return (stream) => pids.get(applyLockKey(stream)[1] >>> 0);
+}
