@@ -55,7 +55,7 @@ const createStatement = `
 const addTablesStatement = `
   INSERT INTO ${applyTableTable} (stream, schema_name, table_name)
   SELECT $1, t.schema_name, t.table_name
-    FROM pg_catalog.unnest($2::pg_catalog.text[], $3::pg_catalog.text[]) AS t (schema_name, table_name)
+    FROM ROWS FROM (pg_catalog.unnest($2::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text[])) AS t (schema_name, table_name)
   ON CONFLICT DO NOTHING`;
 
 /**
@@ -213,7 +213,7 @@ export async function addClientTables(
 const keepTablesStatement = `
   DELETE FROM ${applyTableTable} AS t
    WHERE t.stream = $1 AND t.schema_name <> '${cutoverSchema}'
-     AND NOT EXISTS (SELECT FROM pg_catalog.unnest($2::pg_catalog.text[], $3::pg_catalog.text[]) AS k (schema_name, table_name)
+     AND NOT EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($2::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text[])) AS k (schema_name, table_name)
                       WHERE k.schema_name = t.schema_name AND k.table_name = t.table_name)`;
 
 /** Ignores the changes of all other tables from now on. */

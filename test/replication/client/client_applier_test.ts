@@ -68,13 +68,10 @@ async function withStream(work: (place: Place) => Promise<void>): Promise<void> 
         };
         const create = async () => {
           const applier = await openApplier(to, { name, kind: "client" });
-          const published = (await listTables(from)).filter(({ name: table }) =>
-            table !== "events_2026"
-          );
           await applier.create({
             source: from,
             names: { slot: name, publication: name, subscription: name },
-            published,
+            published: await listTables(from),
             scopeComment,
             access: { sourceFromTarget: from.endpoint, passfile: undefined },
           });
@@ -106,7 +103,11 @@ Deno.test("the record of a new client starts at the slot's position, stopped", a
       targetUrl,
       "SELECT schema_name, table_name FROM seren_apply.stream_table ORDER BY 2",
     );
-    deepStrictEqual(tables.map((each) => each["table_name"]), ["events", "odd name", "orders"]);
+    deepStrictEqual(tables.map((each) => each["table_name"]), [
+      "events_2026",
+      "odd name",
+      "orders",
+    ]);
     // again: an existing record is left as it is
     await exec(targetUrl, "UPDATE seren_apply.stream SET transactions = 7, end_lsn = '1/0'");
     await create();
@@ -149,13 +150,12 @@ Deno.test("a client is found by readers, with its tables, errors, conflicts and 
       ...{ syncErrors: undefined, conflicts: { insert_exists: 2 }, blockers: [] },
     });
     strictEqual(Math.round(silenceMs! / 10_000), 6);
-    deepStrictEqual(tables.map((table) => table.name), ["events", "odd name", "orders"]);
+    deepStrictEqual(tables.map((table) => table.name), ["events_2026", "odd name", "orders"]);
     const [progress] = await readApplierProgress(to, [name]);
     strictEqual(progress!.workerPid, other.processId);
     deepStrictEqual(await readApplierProgress(to, ["seren_other"]), []);
     const applied = await readAppliedTables(to, [progress!]);
     deepStrictEqual(applied.map((table) => table.name).sort(), [
-      "events",
       "events_2026",
       "odd name",
       "orders",
@@ -174,7 +174,7 @@ Deno.test("the session that blocks a client's session is named", async () => {
     await withSession(targetUrl, async (session) => {
       await session.unsafe("BEGIN; LOCK TABLE orders").simple();
       const [row] = await session.unsafe("SELECT pg_backend_pid() AS pid");
-      const waiting = other.query("INSERT INTO orders VALUES (1)");
+      const waiting = other.query("INSERT INTO public.orders VALUES (1)");
       for (;;) {
         const [reading] = await readAppliers(to);
         if (reading!.blockers.length === 0) continue;
@@ -195,7 +195,7 @@ Deno.test("stopping a client ends the session that applies, also during a transa
     const applying = await openSession(to.endpoint);
     await tryApplyLock(applying, name);
     await applying.execute(
-      "BEGIN; INSERT INTO orders VALUES (1); UPDATE seren_apply.stream SET end_lsn = '1/0'",
+      "BEGIN; INSERT INTO public.orders VALUES (1); UPDATE seren_apply.stream SET end_lsn = '1/0'",
     );
     await applier.stop();
     strictEqual(await applier.state(), "stopped");
