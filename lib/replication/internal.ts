@@ -8,7 +8,16 @@ export { failingRemedy } from "./progress/awaited_applier.ts";
 export * from "./progress/wait_for_lsn.ts";
 export * from "./applier.ts";
 export * from "./open_applier.ts";
-export type { ApplyError } from "./client/apply_record.ts";
+export * from "./client/apply_lock.ts";
+export {
+  type ApplyError,
+  type ApplyRecord,
+  readApplyRecords,
+  readStreamTables,
+  type StreamTable,
+} from "./client/apply_record.ts";
+export * from "./client/apply_schema.ts";
+export { tryApplyLock } from "./client/client_stream.ts";
 export * from "./read_appliers.ts";
 export * from "./subscription/subscription_conninfo.ts";
 export * from "./publication/publication_comment.ts";
@@ -17,7 +26,11 @@ export * from "./drift/table_drift.ts";
 export * from "./drift/table_shape.ts";
 export * from "./hazards/mod.ts";
 export * from "./publication/replica_identity.ts";
-export { explainApplyError } from "./progress/describe_apply_error.ts";
+export {
+  clientFailureRemedy,
+  describeApplyError,
+  explainApplyError,
+} from "./progress/describe_apply_error.ts";
 export * from "./progress/lag.ts";
 export * from "./progress/read_source.ts";
 export * from "./publication/list_owned_publications.ts";

@@ -20,6 +20,7 @@
 export {
   type AppliedStream,
   type AppliedTable,
+  type AppliedWork,
   type Applier,
   type ApplierKind,
   type ApplierOptions,

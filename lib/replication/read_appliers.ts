@@ -86,6 +86,18 @@ export interface ApplierReading extends ApplierProgress {
   readonly conflicts: Readonly<Record<string, number>>;
   /** Sessions whose locks the worker waits for. */
   readonly blockers: readonly ApplyBlocker[];
+  /** What a client has applied; undefined for a subscription. */
+  readonly applied: AppliedWork | undefined;
+}
+
+/** What a client has applied since its stream was created. */
+export interface AppliedWork {
+  /** Transactions of the source. */
+  readonly transactions: number;
+  /** Changes of rows. */
+  readonly changes: number;
+  /** Milliseconds since the last one; undefined before the first. */
+  readonly sinceMs: number | undefined;
 }
 
 /**
@@ -198,6 +210,7 @@ async function readSubscriptionAppliers(session: Session): Promise<readonly Appl
     syncErrors: counters.get(subscription.name)?.syncErrors,
     conflicts: counters.get(subscription.name)?.conflicts ?? {},
     blockers: blockers.filter(({ workerPid }) => workerPid === subscription.workerPid),
+    applied: undefined,
   }));
 }
 
@@ -210,21 +223,28 @@ async function readClientAppliers(session: Session): Promise<readonly ApplierRea
     session,
     progress.flatMap(({ workerPid }) => workerPid ?? []),
   );
-  return progress.map((applier, index) => ({
-    ...applier,
-    scopeComment: records[index]!.scopeComment,
-    tables: tables.filter(({ stream }) => stream === applier.name)
-      .map(({ schema, name }) => ({
-        applier: applier.name,
-        schema,
-        name,
-        state: "ready",
-        lsn: undefined,
-      })),
-    syncErrors: undefined,
-    conflicts: records[index]!.conflicts,
-    blockers: blockers.filter(({ workerPid }) => workerPid === applier.workerPid),
-  }));
+  return records.map((record, index): ApplierReading => {
+    const applier = progress[index]!;
+    return {
+      ...applier,
+      scopeComment: record.scopeComment,
+      tables: tables.filter(({ stream }) => stream === record.name)
+        .map(({ stream, ...table }) => ({
+          ...table,
+          applier: stream,
+          state: "ready",
+          lsn: undefined,
+        })),
+      syncErrors: undefined,
+      conflicts: record.conflicts,
+      blockers: blockers.filter(({ workerPid }) => workerPid === applier.workerPid),
+      applied: {
+        transactions: record.transactions,
+        changes: record.changes,
+        sinceMs: record.appliedMs,
+      },
+    };
+  });
 }
 
 /** Whether an applier has failed to apply a change, as far as the target records it. */
