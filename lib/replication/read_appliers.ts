@@ -32,7 +32,7 @@ import { readSubscriptions, type SubscriptionState } from "./subscription/read_s
 import {
   readFollowedTables,
   readSubscribedTables,
-  type SubscribedTable,
+  type TableState,
 } from "./subscription/subscribed_tables.ts";
 
 /** An applier owned by the tool. */
@@ -70,15 +70,20 @@ export interface ApplierProgress extends Omit<SubscriptionState, "oid"> {
 }
 
 /** A table whose changes an applier applies. */
-export type AppliedTable = Omit<SubscribedTable, "subscription"> & {
-  /** Name of the stream. */
+export interface AppliedTable extends TableName {
+  /** Name of the applier. */
   readonly applier: string;
-};
+  /** How far the first copy of a subscription is; `ready` for a client. */
+  readonly state: TableState;
+  /** Where the first copy ended; undefined while it runs, and for a client. */
+  readonly lsn: Lsn | undefined;
+}
 
 /** One applier of a database, with its tables and what holds it up. */
 export interface ApplierReading extends ApplierProgress {
   /** Undefined without a comment that the tool understands. */
   readonly scopeComment: ScopeComment | undefined;
+  /** Tables whose changes it applies; those of others are ignored. */
   readonly tables: readonly AppliedTable[];
   /** Errors of first copies since the statistics were reset; undefined before 15. */
   readonly syncErrors: number | undefined;

@@ -9,9 +9,13 @@ import type { Session } from "../../postgres/internal.ts";
 
 /** A session whose lock an apply worker waits for. */
 export interface ApplyBlocker {
+  /** The backend that waits. */
   readonly workerPid: number;
+  /** The backend that holds the lock; 0 for a prepared transaction. */
   readonly pid: number;
+  /** Its role; undefined for a prepared transaction. */
   readonly user: string | undefined;
+  /** Its `application_name`; undefined if it is not visible. */
   readonly application: string | undefined;
   /** The age of its transaction. */
   readonly transactionMs: number | undefined;
