@@ -38,8 +38,17 @@ export * from "./session/row.ts";
 export * from "./session/session.ts";
 export * from "./connect/libpq_parameters.ts";
 export * from "./connect/login_rules.ts";
-export { decodeErrorFields, encodeFrame, frame, FrameScanner } from "./protocol/frames.ts";
+export {
+  copyDone,
+  decodeErrorFields,
+  decodeTag,
+  encodeFrame,
+  encodeQuery,
+  frame,
+  FrameScanner,
+} from "./protocol/frames.ts";
 export * from "./protocol/message_limits.ts";
+export * from "./protocol/pgoutput.ts";
 export {
   durableSettings,
   namesRole,
@@ -51,6 +60,7 @@ export * from "./session/snapshot.ts";
 export * from "./protocol/server_message.ts";
 export * from "./protocol/sqlstate.ts";
 export * from "./session/thread_messages.ts";
+export * from "./session/wal_feed.ts";
 export {
   type SslMode,
   sslModes,

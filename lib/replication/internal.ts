@@ -9,15 +9,8 @@ export * from "./progress/wait_for_lsn.ts";
 export * from "./applier.ts";
 export * from "./open_applier.ts";
 export * from "./client/apply_lock.ts";
-export {
-  type ApplyError,
-  type ApplyRecord,
-  readApplyRecords,
-  readStreamTables,
-  type StreamTable,
-} from "./client/apply_record.ts";
+export * from "./client/apply_record.ts";
 export * from "./client/apply_schema.ts";
-export { tryApplyLock } from "./client/client_stream.ts";
 export * from "./read_appliers.ts";
 export * from "./subscription/subscription_conninfo.ts";
 export * from "./publication/publication_comment.ts";

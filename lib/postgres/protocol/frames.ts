@@ -9,6 +9,8 @@ import { asynchronousBytes, checkHeader, isAsynchronous, ProtocolError } from ".
 
 /** Type bytes of the messages handled here. */
 export const frame = {
+  bind: 0x42, // B
+  copyBoth: 0x57, // W
   copyData: 0x64, // d
   copyDone: 0x63, // c
   copyFail: 0x66, // f
@@ -16,15 +18,18 @@ export const frame = {
   copyOut: 0x48, // H
   commandComplete: 0x43, // C
   error: 0x45, // E
+  execute: 0x45, // E
   keyData: 0x4b, // K
   authentication: 0x52, // R
   noData: 0x6e, // n
   parameterDescription: 0x74, // t
+  parse: 0x50, // P
   password: 0x70, // p
   query: 0x51, // Q
   ready: 0x5a, // Z
   row: 0x44, // D
   rowDescription: 0x54, // T
+  sync: 0x53, // S
 } as const;
 
 const headerBytes = 5;

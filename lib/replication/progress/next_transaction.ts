@@ -14,7 +14,14 @@ import {
   quoteIdentifier,
   type TableName,
 } from "../../core/internal.ts";
-import { ServerError, type Session } from "../../postgres/internal.ts";
+import {
+  ChangeDecoder,
+  type ChangeMessage,
+  type Relation,
+  ServerError,
+  type Session,
+  type Tuple,
+} from "../../postgres/internal.ts";
 
 /** A change of a row. */
 export interface RowChange {
@@ -117,10 +124,6 @@ export async function readOriginPosition(
   }
 }
 
-interface Relation extends TableName {
-  readonly columns: readonly { readonly name: string; readonly isKey: boolean }[];
-}
-
 /**
  * Assembles transactions from messages of pgoutput (protocol 1).
  *
@@ -130,142 +133,105 @@ interface Relation extends TableName {
 function readTransactions(
   messages: readonly { readonly bytes: Uint8Array; readonly changes: number }[],
 ): readonly PendingTransaction[] {
-  const relations = new Map<number, Relation>();
+  const decoder = new ChangeDecoder();
   const transactions: (PendingTransaction & { changes: RowChange[] })[] = [];
   for (const { bytes, changes: count } of messages) {
-    const reader = new MessageReader(bytes);
-    const type = reader.character();
-    const current = transactions.at(-1);
-    const add = (change: RowChange) => {
-      if (current !== undefined && current.changes.length < maxChanges) {
-        current.changes.push(change);
-      }
-    };
-    if (type === "B") {
-      const finishLsn = reader.int64();
-      reader.int64(); // commit timestamp
-      transactions.push({ finishLsn, xid: reader.int32(), count, changes: [] });
-    } else if (type === "R") {
-      const oid = reader.int32();
-      relations.set(oid, readRelation(reader));
-    } else if (type === "I" || type === "U" || type === "D") {
-      const relation = relations.get(reader.int32());
-      if (relation !== undefined) add(readChange(reader, { type, relation }));
-    } else if (type === "T") {
-      const count = reader.int32();
-      reader.int8();
-      for (let at = 0; at < count; at++) {
-        const relation = relations.get(reader.int32());
-        if (relation === undefined) continue;
-        const { schema, name } = relation;
-        add({ table: { schema, name }, operation: "truncate", key: {} });
-      }
+    const truncated = readTruncated(bytes, decoder);
+    const message = truncated === undefined ? decoder.decode(bytes) : undefined;
+    if (message?.kind === "begin") {
+      transactions.push({ finishLsn: message.commitLsn, xid: message.xid, count, changes: [] });
+      continue;
+    }
+    const changes = transactions.at(-1)?.changes;
+    for (const change of truncated ?? describeChanges(message)) {
+      if (changes !== undefined && changes.length < maxChanges) changes.push(change);
     }
   }
   return transactions;
 }
 
-function readRelation(reader: MessageReader): Relation {
-  const schema = reader.text() || "pg_catalog";
-  const name = reader.text();
-  reader.int8(); // replica identity
-  const columns = Array.from({ length: reader.int16() }, () => {
-    const isKey = reader.int8() === 1;
-    const column = { name: reader.text(), isKey };
-    reader.int32(); // type
-    reader.int32(); // type modifier
-    return column;
-  });
-  return { schema, name, columns };
+const operations: Readonly<Record<string, RowChange["operation"]>> = {
+  I: "insert",
+  U: "update",
+  D: "delete",
+};
+
+/** The letter and the table's OID. */
+const truncatedBytes = 5;
+
+/** A change of which only the table was read; undefined for any other message. */
+function readTruncated(
+  bytes: Uint8Array,
+  decoder: ChangeDecoder,
+): readonly RowChange[] | undefined {
+  const operation = operations[String.fromCharCode(bytes[0] ?? 0)];
+  if (operation === undefined || bytes.length !== truncatedBytes) return undefined;
+  const oid = new DataView(bytes.buffer, bytes.byteOffset).getUint32(1);
+  const relation = decoder.relation(oid);
+  return relation === undefined ? [] : [{ table: tableOf(relation), operation, key: {} }];
 }
 
-function readChange(
-  reader: MessageReader,
-  { type, relation }: { readonly type: "I" | "U" | "D"; readonly relation: Relation },
-): RowChange {
-  const { schema, name } = relation;
-  const operation = ({ I: "insert", U: "update", D: "delete" } as const)[type];
-  const change = { table: { schema, name }, operation, key: {} };
-  if (reader.isAtEnd) return change;
-  // an update or delete may start with the old key (K) or the old row (O), by which the target
-  // finds the row
-  const first = reader.character();
-  const values = readTuple(reader);
-  let next = first === "N" ? values : undefined;
-  if (type === "U" && next === undefined && !reader.isAtEnd) {
-    reader.character();
-    next = readTuple(reader);
-  }
-  const named = (columns: Relation["columns"], values: Tuple) =>
-    Object.fromEntries(
-      columns.flatMap((column): [string, string | null][] => {
-        const value = values[relation.columns.indexOf(column)];
-        return value === undefined ? [] : [[column.name, value]];
-      }),
-    );
-  return {
-    ...change,
-    key: named(relation.columns.filter(({ isKey }) => isKey), values),
-    ...(type === "I" ? { row: named(relation.columns, values) } : {}),
-    ...(next === undefined ? {} : { next: named(relation.columns, next) }),
-  };
+function tableOf({ schema, name }: Relation): TableName {
+  return { schema, name };
 }
 
-type Tuple = readonly (string | null | undefined)[];
-
-function readTuple(reader: MessageReader): Tuple {
-  return Array.from({ length: reader.int16() }, () => {
-    const kind = reader.character();
-    if (kind === "n") return null;
-    if (kind !== "t") return undefined; // an unchanged TOASTed value is not sent
-    return reader.bytes(reader.int32());
-  });
+function describeChanges(message: ChangeMessage | undefined): readonly RowChange[] {
+  switch (message?.kind) {
+    case "truncate":
+      return message.relations.map((relation) => ({
+        table: tableOf(relation),
+        operation: "truncate",
+        key: {},
+      }));
+    case "insert": {
+      const { relation, row } = message;
+      const printed = printTuple(relation, row);
+      return [{
+        table: tableOf(relation),
+        operation: "insert",
+        key: printKey(relation, row),
+        row: printed,
+        next: printed,
+      }];
+    }
+    case "update": {
+      const { relation, before, row } = message;
+      return [{
+        table: tableOf(relation),
+        operation: "update",
+        key: printKey(relation, before ?? row),
+        next: printTuple(relation, row),
+      }];
+    }
+    case "delete":
+      return [{
+        table: tableOf(message.relation),
+        operation: "delete",
+        key: printKey(message.relation, message.before),
+      }];
+    default:
+      return [];
+  }
 }
 
-class MessageReader {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  #at = 0;
+const decoder = new TextDecoder();
 
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  }
+/** Values by column, as text; a TOASTed value that did not change is missing. */
+function printTuple({ columns }: Relation, row: Tuple): Readonly<Record<string, string | null>> {
+  return Object.fromEntries(
+    columns.flatMap(({ name }, at): [string, string | null][] => {
+      const value = row[at];
+      return value === undefined ? [] : [[name, value === null ? null : decoder.decode(value)]];
+    }),
+  );
+}
 
-  get isAtEnd(): boolean {
-    return this.#at >= this.#bytes.length;
-  }
-
-  character(): string {
-    return String.fromCharCode(this.int8());
-  }
-
-  int8(): number {
-    return this.#view.getUint8(this.#at++);
-  }
-
-  int16(): number {
-    return this.#view.getUint16((this.#at += 2) - 2);
-  }
-
-  int32(): number {
-    return this.#view.getUint32((this.#at += 4) - 4);
-  }
-
-  int64(): bigint {
-    return this.#view.getBigUint64((this.#at += 8) - 8);
-  }
-
-  text(): string {
-    const end = this.#bytes.indexOf(0, this.#at);
-    const text = this.bytes(end - this.#at);
-    this.#at = end + 1;
-    return text;
-  }
-
-  bytes(length: number): string {
-    return new TextDecoder().decode(this.#bytes.subarray(this.#at, this.#at += length));
-  }
+/** The values of the replica identity. */
+function printKey(relation: Relation, row: Tuple): Readonly<Record<string, string | null>> {
+  const keys = new Set(relation.columns.filter(({ isKey }) => isKey).map(({ name }) => name));
+  return Object.fromEntries(
+    Object.entries(printTuple(relation, row)).filter(([name]) => keys.has(name)),
+  );
 }
 
 const maxCharacters = 80;

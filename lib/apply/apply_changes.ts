@@ -1,0 +1,122 @@
+/**
+ * Applies the changes of a stream from this process: reads the slot, and writes to the target.
+ *
+ * @module
+ */
+import {
+  errorMessage,
+  type EventSink,
+  formatDuration,
+  type Lsn,
+  ReplicatorError,
+} from "../core/internal.ts";
+import {
+  type Endpoint,
+  isTransient,
+  openSession,
+  retry,
+  ServerError,
+  SqlState,
+} from "../postgres/internal.ts";
+import { ChangeRefusedError } from "./explain.ts";
+import { recordApplyError } from "./record.ts";
+import { runStream } from "./run_stream.ts";
+
+/** What {@linkcode applyChanges} takes. */
+export interface ApplyOptions {
+  /** The published database. */
+  readonly source: Endpoint;
+  /** The database with the record of the stream. */
+  readonly target: Endpoint;
+  /** Name of the stream, its publication and its record. */
+  readonly name: string;
+  /** Ends the work; the same call resumes it. */
+  readonly signal: AbortSignal;
+  readonly events: EventSink;
+  /** Called after each transaction on the target. */
+  readonly onProgress?: ((progress: ApplyProgress) => void) | undefined;
+}
+
+/** How far an applier is. */
+export interface ApplyProgress {
+  /** Everything that the source committed before it is durable on the target. */
+  readonly endLsn: Lsn;
+  /** Transactions of the source applied since the call. */
+  readonly transactions: number;
+  /** Changes of rows applied since the call. */
+  readonly changes: number;
+}
+
+/** Pauses after failures that may pass, the last of them repeated. */
+const delaysMs: readonly number[] = [200, 1_000, 2_000, 5_000, 10_000, 30_000];
+
+/** An attempt that has lasted this long was not in vain. */
+const resetAfterMs = 30_000;
+
+/**
+ * Applies changes until the signal aborts or another session stops the stream. The record must
+ * exist; at most one process applies a stream's changes.
+ *
+ * The position is written in the same transaction as the changes: killed at any point, the next
+ * call resumes from there, no change is lost, and none is applied twice.
+ *
+ * Requires `--allow-net` for both hosts.
+ *
+ * @throws ChangeRefusedError for a change that cannot be applied; the record then says why, and the
+ * stream is stopped
+ * @throws ReplicatorError if the slot cannot be read or the role may not apply changes
+ */
+export async function applyChanges(options: ApplyOptions): Promise<void> {
+  const { signal, events, name } = options;
+  let strictUntil: Lsn = 0n;
+  const totals = { transactions: 0, changes: 0 };
+  const onProgress = (progress: ApplyProgress) => {
+    totals.transactions += progress.transactions;
+    totals.changes += progress.changes;
+    options.onProgress?.({ endLsn: progress.endLsn, ...totals });
+  };
+  try {
+    await retry(async () => {
+      for (;;) {
+        const end = await runStream({ ...options, onProgress, strictUntil });
+        if (end.kind === "stopped") return;
+        strictUntil = end.strictUntil;
+      }
+    }, {
+      delaysMs,
+      repeatsLastDelay: true,
+      resetAfterMs,
+      isRetryable,
+      signal,
+      onRetry: (error, _, delayMs) =>
+        events({
+          kind: "warning",
+          ...(error instanceof ReplicatorError && error.side ? { side: error.side } : {}),
+          object: `stream ${name}`,
+          message: `changes cannot be applied at the moment: ${errorMessage(error)}`,
+          remedy: `nothing is lost; the next attempt is in ${formatDuration(delayMs)}`,
+        }),
+    });
+  } catch (error) {
+    if (signal.aborted) return;
+    if (error instanceof ChangeRefusedError) await recordRefusal(options, error);
+    throw error;
+  }
+}
+
+/** A slot stays in use until its server notices that an earlier connection has ended. */
+function isRetryable(error: unknown): boolean {
+  return isTransient(error) ||
+    error instanceof ServerError && error.side === "source" &&
+      error.sqlState === SqlState.objectInUse;
+}
+
+async function recordRefusal(
+  { target, name, signal }: ApplyOptions,
+  { recorded, conflict }: ChangeRefusedError,
+): Promise<void> {
+  await retry(async () => {
+    await using session = await openSession(target, { signal });
+    await recordApplyError(session, name, { error: recorded, conflict });
+  }, { signal });
+}

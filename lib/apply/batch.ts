@@ -1,0 +1,227 @@
+/**
+ * Divides the stream of messages into batches: whole transactions, or a part of a large one.
+ *
+ * @module
+ */
+import { formatLsn, type Lsn, ReplicatorError, tableKey } from "../core/internal.ts";
+import { ChangeCollector } from "./collect.ts";
+import {
+  ChangeDecoder,
+  type ChangeMessage,
+  ProtocolError,
+  type Relation,
+} from "../postgres/internal.ts";
+import { planTable, type TablePlan } from "./table_plan.ts";
+import type { TargetTable } from "./target_tables.ts";
+
+/** Changes that are applied together. */
+export interface Batch {
+  readonly collector: ChangeCollector;
+  /** Whether each change is applied on its own, in the order of the source. */
+  readonly isStrict: boolean;
+  /** Bytes of its messages. */
+  readonly bytes: number;
+  /** Number of changes to rows. */
+  readonly changes: number;
+  /** Transactions that end in it. */
+  readonly transactions: number;
+  /** Where its last transaction ends; undefined while that has not ended. */
+  readonly endLsn: Lsn | undefined;
+  /** The commit of its last transaction, ended or not. */
+  readonly lastCommitLsn: Lsn;
+}
+
+/** A batch ends once it has more bytes than that. */
+const batchBytes = 4 * 1024 * 1024;
+
+/** What {@linkcode BatchReader} takes. */
+export interface BatchReaderOptions {
+  /** Transactions that committed before this position are applied already. */
+  readonly after: Lsn;
+  /** Transactions up to this commit are applied change by change. */
+  readonly strictUntil: Lsn;
+  /** The commit of the transaction whose changes are left out. */
+  readonly skip: Lsn | undefined;
+  /** Tables whose changes are applied, by {@linkcode tableKey}. */
+  readonly applied: ReadonlySet<string>;
+  /** Those that exist on the target. */
+  readonly tables: ReadonlyMap<string, TargetTable>;
+}
+
+interface KnownPlan {
+  readonly relation: Relation;
+  readonly plan: TablePlan | undefined;
+}
+
+interface OpenTransaction {
+  readonly commitLsn: Lsn;
+  readonly isSkipped: boolean;
+}
+
+/** Reads messages; whole batches are taken out in order. */
+export class BatchReader {
+  readonly #options: BatchReaderOptions;
+  readonly #decoder = new ChangeDecoder();
+  /** By the relation's OID. */
+  readonly #plans = new Map<number, KnownPlan>();
+  readonly #ready: Batch[] = [];
+  #transaction: OpenTransaction | undefined;
+  #lastEndLsn: Lsn;
+  #current: Mutable<Batch> | undefined;
+
+  constructor(options: BatchReaderOptions) {
+    this.#options = options;
+    this.#lastEndLsn = options.after;
+  }
+
+  /** Batches that are complete. */
+  get waiting(): number {
+    return this.#ready.length;
+  }
+
+  /** Whether nothing was read that has not been taken. */
+  get isEmpty(): boolean {
+    return this.#ready.length === 0 && this.#current === undefined &&
+      this.#transaction === undefined;
+  }
+
+  /** The next batch; one that could still grow only if its last transaction has ended. */
+  take(): Batch | undefined {
+    const ready = this.#ready.shift();
+    if (ready !== undefined) return ready;
+    if (this.#transaction !== undefined) return undefined;
+    const current = this.#current;
+    this.#current = undefined;
+    return current;
+  }
+
+  /**
+   * @throws ProtocolError if it is not what the plugin sends
+   * @throws ReplicatorError if a change cannot be applied to the target's tables
+   */
+  read(payload: Uint8Array): void {
+    const message = this.#decoder.decode(payload);
+    if (message.kind === "other" || message.kind === "relation") return;
+    if (message.kind === "begin") this.#begin(message.commitLsn);
+    else if (message.kind === "commit") this.#commit(message);
+    else this.#change(message, payload.length);
+  }
+
+  #begin(commitLsn: Lsn): void {
+    if (this.#transaction !== undefined) throw disordered("began a transaction within another");
+    const { after, strictUntil, skip } = this.#options;
+    // order and repetition are decided by the commit, never by the begin
+    const isApplied = commitLsn < after;
+    if (commitLsn < this.#lastEndLsn && (!isApplied || this.#current !== undefined)) {
+      throw disordered(
+        `sent a transaction that commits at ${formatLsn(commitLsn)} after ${
+          formatLsn(this.#lastEndLsn)
+        }`,
+      );
+    }
+    this.#transaction = { commitLsn, isSkipped: isApplied || commitLsn === skip };
+    if (isApplied) return;
+    const isStrict = commitLsn <= strictUntil;
+    if (this.#current !== undefined && (isStrict || this.#current.isStrict)) this.#cut();
+    this.#current ??= {
+      collector: new ChangeCollector({ isStrict }),
+      isStrict,
+      bytes: 0,
+      changes: 0,
+      transactions: 0,
+      endLsn: undefined,
+      lastCommitLsn: commitLsn,
+    };
+    this.#current.lastCommitLsn = commitLsn;
+    this.#current.endLsn = undefined;
+  }
+
+  #commit({ commitLsn, endLsn }: ChangeMessage & { readonly kind: "commit" }): void {
+    if (this.#transaction?.commitLsn !== commitLsn || endLsn <= commitLsn) {
+      throw disordered("ended another transaction than it had begun");
+    }
+    this.#transaction = undefined;
+    const current = this.#current;
+    if (current === undefined) return;
+    this.#lastEndLsn = endLsn;
+    current.endLsn = endLsn;
+    current.transactions++;
+    if (current.bytes >= batchBytes) this.#cut();
+  }
+
+  #change(
+    message: ChangeMessage & { readonly kind: "insert" | "update" | "delete" | "truncate" },
+    bytes: number,
+  ): void {
+    const transaction = this.#transaction;
+    if (transaction === undefined) throw disordered("sent a change outside a transaction");
+    const current = this.#current;
+    if (transaction.isSkipped || current === undefined) return;
+    if (message.kind === "truncate") {
+      const tables = message.relations.flatMap((relation) => this.#plan(relation)?.table ?? []);
+      if (tables.length === 0) return;
+      current.collector.addTruncate(tables, message.restartsIdentity);
+    } else {
+      const plan = this.#plan(message.relation);
+      if (plan === undefined) return;
+      if (message.kind === "insert") {
+        current.collector.add({ kind: "insert", plan, row: message.row });
+      } else if (message.kind === "delete") {
+        current.collector.add({ kind: "delete", plan, before: message.before });
+      } else {
+        const { row } = message;
+        current.collector.add({ kind: "update", plan, row, before: message.before ?? row });
+      }
+    }
+    current.changes++;
+    current.bytes += bytes;
+    if (current.bytes >= batchBytes) {
+      this.#cut();
+      this.#current = continued(current);
+    }
+  }
+
+  #cut(): void {
+    if (this.#current !== undefined) this.#ready.push(this.#current);
+    this.#current = undefined;
+  }
+
+  /** Undefined if changes of the table are not applied. */
+  #plan(relation: Relation): TablePlan | undefined {
+    const known = this.#plans.get(relation.oid);
+    // a table that was altered is described again
+    if (known?.relation === relation) return known.plan;
+    const key = tableKey(relation);
+    const table = this.#options.tables.get(key);
+    const isApplied = this.#options.applied.has(key);
+    if (isApplied && table === undefined) {
+      throw new ReplicatorError("the table does not exist on the target", {
+        side: "target",
+        object: `table ${relation.schema}.${relation.name}`,
+        remedy: "create it there, then run sync --retry",
+      });
+    }
+    const plan = isApplied && table !== undefined ? planTable(relation, table) : undefined;
+    this.#plans.set(relation.oid, { relation, plan });
+    return plan;
+  }
+}
+
+type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
+
+/** The next part of a large transaction. */
+function continued({ isStrict, lastCommitLsn }: Batch): Batch {
+  return {
+    collector: new ChangeCollector({ isStrict }),
+    isStrict,
+    bytes: 0,
+    changes: 0,
+    transactions: 0,
+    endLsn: undefined,
+    lastCommitLsn,
+  };
+}
+
+function disordered(what: string): ProtocolError {
+  return new ProtocolError(`it ${what}`);
+}

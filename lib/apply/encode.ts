@@ -1,0 +1,169 @@
+/**
+ * Frontend messages of the statements that apply changes. Pure.
+ *
+ * Source: PostgreSQL documentation, "54.2.3. Extended Query" and "COPY", "Text Format".
+ *
+ * @module
+ */
+import { copyDone, encodeQuery, frame, type Tuple } from "../postgres/internal.ts";
+import { ByteWriter } from "./byte_writer.ts";
+import type { Parameter, Step } from "./statements.ts";
+
+/** What a backslash is followed by in a line of COPY. */
+const lineEscapes = escapeTable({ "\\": "\\", "\n": "n", "\r": "r", "\t": "t" });
+
+/** The same for a quoted element of an array. */
+const elementEscapes = escapeTable({ "\\": "\\", '"': '"' });
+
+function escapeTable(escapes: Readonly<Record<string, string>>): Uint8Array {
+  const table = new Uint8Array(256);
+  for (const [character, escape] of Object.entries(escapes)) {
+    table[character.charCodeAt(0)] = escape.charCodeAt(0);
+  }
+  return table;
+}
+
+const encoder = new TextEncoder();
+const nullLine = encoder.encode("\\N");
+const nullElement = encoder.encode("NULL");
+const tab = 0x09;
+const newline = 0x0a;
+const quote = 0x22;
+
+/** Rows of one CopyData message end at about this size. */
+const copyMessageBytes = 256 * 1024;
+
+/** Statements kept on the server until they are forgotten together. */
+const maxKept = 500;
+
+/** Encodes the messages of one session, which keeps statements that are repeated. */
+export class StepEncoder {
+  readonly #writer = new ByteWriter();
+  /** Names of kept statements. */
+  readonly #kept = new Map<string, string>();
+  /** Whether messages of the extended protocol await a Sync. */
+  #needsSync = false;
+
+  /**
+   * The messages of some steps.
+   *
+   * @returns the bytes, and how many ReadyForQuery answer them
+   */
+  encode(steps: readonly Step[]): { readonly bytes: Uint8Array; readonly answers: number } {
+    let answers = 0;
+    const sync = () => {
+      if (!this.#needsSync) return;
+      this.#sync();
+      answers++;
+    };
+    for (const step of steps) {
+      if (step.kind === "bind") {
+        this.#bind(step);
+        continue;
+      }
+      sync();
+      this.#writer.bytes(encodeQuery(step.sql));
+      if (step.kind === "copy") this.#copy(step.lines);
+      answers++;
+    }
+    sync();
+    return { bytes: this.#writer.take(), answers };
+  }
+
+  /** Bytes kept for statements would grow without bound: the caller runs DEALLOCATE ALL first. */
+  get isFull(): boolean {
+    return this.#kept.size >= maxKept;
+  }
+
+  /** To be called after DEALLOCATE ALL. */
+  forget(): void {
+    this.#kept.clear();
+  }
+
+  #sync(): void {
+    this.#writer.byte(frame.sync);
+    this.#writer.int32(4);
+    this.#needsSync = false;
+  }
+
+  #bind(step: Step & { readonly kind: "bind" }): void {
+    const writer = this.#writer;
+    const name = this.#parse(step);
+    this.#needsSync = true;
+    writer.byte(frame.bind);
+    const length = writer.openLength();
+    writer.byte(0); // the unnamed portal
+    writer.string(name);
+    writer.int16(0); // all parameters are text
+    writer.int16(step.parameters.length);
+    for (const parameter of step.parameters) this.#parameter(parameter);
+    writer.int16(0); // no result is read
+    writer.closeLength(length);
+    writer.byte(frame.execute);
+    writer.int32(9);
+    writer.byte(0);
+    writer.int32(0);
+  }
+
+  /** @returns the statement's name */
+  #parse({ sql, types, isRepeated }: Step & { readonly kind: "bind" }): string {
+    const known = isRepeated ? this.#kept.get(sql) : undefined;
+    if (known !== undefined) return known;
+    const name = isRepeated ? `seren_${this.#kept.size}` : "";
+    if (isRepeated) this.#kept.set(sql, name);
+    const writer = this.#writer;
+    writer.byte(frame.parse);
+    const length = writer.openLength();
+    writer.string(name);
+    writer.string(sql);
+    writer.int16(types.length);
+    for (const type of types) writer.uint32(type);
+    writer.closeLength(length);
+    return name;
+  }
+
+  #parameter(parameter: Parameter): void {
+    const writer = this.#writer;
+    if ("elements" in parameter) {
+      const length = writer.openLength();
+      const separator = parameter.delimiter.charCodeAt(0);
+      writer.byte(0x7b); // {
+      parameter.elements.forEach((value, at) => {
+        if (at > 0) writer.byte(separator);
+        if (!value) return writer.bytes(nullElement);
+        writer.byte(quote);
+        writer.escaped(value, elementEscapes);
+        writer.byte(quote);
+      });
+      writer.byte(0x7d);
+      writer.closeValueLength(length);
+    } else if (parameter.value) {
+      writer.int32(parameter.value.length);
+      writer.bytes(parameter.value);
+    } else writer.int32(-1);
+  }
+
+  #copy(lines: readonly Tuple[]): void {
+    const writer = this.#writer;
+    for (let at = 0; at < lines.length;) {
+      writer.byte(frame.copyData);
+      const length = writer.openLength();
+      const start = writer.length;
+      while (at < lines.length && writer.length - start < copyMessageBytes) {
+        this.#line(lines[at++] as Tuple);
+      }
+      writer.closeLength(length);
+    }
+    writer.bytes(copyDone);
+  }
+
+  #line(row: Tuple): void {
+    const writer = this.#writer;
+    row.forEach((value, at) => {
+      if (at > 0) writer.byte(tab);
+      if (value) writer.escaped(value, lineEscapes);
+      else writer.bytes(nullLine);
+    });
+    writer.byte(newline);
+  }
+}

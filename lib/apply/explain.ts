@@ -1,0 +1,181 @@
+/**
+ * Explains why a change cannot be applied: the change, its row on both sides, and what to do.
+ *
+ * @module
+ */
+import {
+  displayName,
+  formatLsn,
+  type Lsn,
+  quoteIdentifier,
+  quoteQualified,
+  redact,
+  ReplicatorError,
+} from "../core/internal.ts";
+import {
+  type ColumnValue,
+  isTransient,
+  ServerError,
+  type ServerMessage,
+  type Session,
+  SqlState,
+  type Tuple,
+} from "../postgres/internal.ts";
+import type { ApplyError } from "../replication/internal.ts";
+import type { RowChange } from "./collect.ts";
+import type { Step } from "./statements.ts";
+import type { TablePlan } from "./table_plan.ts";
+
+/** A statement that did not do what it had to. */
+export interface StepFailure {
+  readonly step: Step;
+  /** The server's error; undefined if another number of rows was affected. */
+  readonly message: ServerMessage | undefined;
+  /** The command tag: `UPDATE 0`. */
+  readonly tag: string | undefined;
+  /** The commit of its transaction. */
+  readonly commitLsn: Lsn;
+}
+
+/** A change that cannot be applied. The stream has stopped until someone decides what to do. */
+export class ChangeRefusedError extends ReplicatorError {
+  override readonly name = "ChangeRefusedError";
+  /** For the record of the stream. */
+  readonly recorded: ApplyError;
+  /** `insert_exists`, `update_missing`, `delete_missing`; undefined for any other reason. */
+  readonly conflict: string | undefined;
+
+  constructor(recorded: ApplyError, conflict: string | undefined) {
+    const { message, table, details = [], finishLsn } = recorded;
+    super(message, {
+      side: "target",
+      object: table === undefined ? undefined : `table ${displayName(table)}`,
+      details,
+      remedy: finishLsn === undefined
+        ? "remove the cause, then run sync --retry"
+        : `remove the cause on the target, then run sync --retry; or leave out the whole transaction with sync --skip-lsn ${finishLsn}`,
+    });
+    this.recorded = recorded;
+    this.conflict = conflict;
+  }
+}
+
+/** Whether the same statement may succeed a moment later. */
+export function isTransientFailure({ message, step }: StepFailure, session: Session): boolean {
+  return message !== undefined &&
+    isTransient(new ServerError(message, { side: session.side, object: step.object }));
+}
+
+const missing: Readonly<Record<string, string>> = {
+  update: "update_missing",
+  delete: "delete_missing",
+};
+
+/** @param session another session than that of the applier; reads the row on the target */
+export async function explainFailure(
+  session: Session,
+  { step, message, tag, commitLsn }: StepFailure,
+): Promise<ChangeRefusedError> {
+  const { change } = step;
+  const base = { finishLsn: formatLsn(commitLsn), at: new Date().toISOString() };
+  if (change === undefined) {
+    return new ChangeRefusedError({
+      ...base,
+      message: `${step.object}: ${
+        message === undefined ? `the server answered ${tag}` : redact(message.message)
+      }`,
+      ...(message === undefined ? {} : { sqlState: message.sqlState }),
+      details: detailsOf(message),
+    }, undefined);
+  }
+  const { plan, kind } = change;
+  const { schema, name } = plan.table;
+  const found = await readRow(session, change).catch(() => undefined);
+  const isMissing = message === undefined && missing[kind] !== undefined;
+  const conflict = isMissing
+    ? missing[kind]
+    : message?.sqlState === SqlState.uniqueViolation && kind === "insert"
+    ? "insert_exists"
+    : undefined;
+  return new ChangeRefusedError({
+    ...base,
+    message: message === undefined
+      ? `${kind}: ${
+        tag === undefined ? "no answer" : rowsOf(tag)
+      } on the target, but exactly one was expected`
+      : `${kind}: ${redact(message.message)}`,
+    ...(message === undefined ? {} : { sqlState: message.sqlState }),
+    table: { schema, name },
+    operation: kind,
+    key: keyValues(change),
+    details: [
+      ...detailsOf(message),
+      ...(kind === "delete" ? [] : [`on the source: ${printRow(plan, change.row)}`]),
+      ...(kind === "insert" ? [] : [`before, on the source: ${printRow(plan, change.before)}`]),
+      found === undefined ? "on the target: no such row" : `on the target: ${shorten(found)}`,
+    ],
+  }, conflict);
+}
+
+function rowsOf(tag: string): string {
+  const count = Number(tag.split(" ").at(-1));
+  return count === 1 ? "1 row matches" : `${count === 0 ? "no" : count} rows match`;
+}
+
+function detailsOf(message: ServerMessage | undefined): readonly string[] {
+  return message?.detail === undefined ? [] : [redact(message.detail)];
+}
+
+const decoder = new TextDecoder();
+const maxCharacters = 80;
+
+function shorten(text: string): string {
+  return text.length <= maxCharacters * 4 ? text : `${text.slice(0, maxCharacters * 4)}…`;
+}
+
+function printValue(value: ColumnValue): string | null {
+  if (value === null) return null;
+  if (value === undefined) return "(unchanged)";
+  const text = decoder.decode(value.subarray(0, 4 * maxCharacters));
+  return text.length > maxCharacters || value.length > 4 * maxCharacters
+    ? `${text.slice(0, maxCharacters)}…`
+    : text;
+}
+
+function printRow({ columns }: TablePlan, row: Tuple): string {
+  const values = columns.flatMap(({ name }, at) =>
+    row[at] === null ? [] : [`${name} = ${printValue(row[at])}`]
+  );
+  return shorten(values.join(", "));
+}
+
+function keyValues(change: RowChange): Readonly<Record<string, string | null>> {
+  const { plan } = change;
+  const row = change.kind === "insert" ? change.row : change.before;
+  return Object.fromEntries(
+    (plan.keyColumns ?? []).map((
+      position,
+    ) => [plan.columns[position]?.name ?? "", printValue(row[position])]),
+  );
+}
+
+/** The row with the change's key on the target, as the server prints it. */
+async function readRow(session: Session, change: RowChange): Promise<string | undefined> {
+  const { plan } = change;
+  const row = change.kind === "insert" ? change.row : change.before;
+  if (plan.keyColumns === undefined) return undefined;
+  const values: string[] = [];
+  const conditions = plan.keyColumns.map((position) => {
+    values.push(decoder.decode(row[position] ?? new Uint8Array()));
+    return `pg_catalog.format('%s', t.${
+      quoteIdentifier(plan.columns[position]?.name ?? "")
+    }) = $${values.length}`;
+  });
+  const [found] = await session.query<{ readonly printed: string }>(
+    `SELECT pg_catalog.left(pg_catalog.format('%s', t), 1000) AS printed FROM ${
+      quoteQualified(plan.table.schema, plan.table.name)
+    } AS t WHERE ${conditions.join(" AND ")} LIMIT 1`,
+    values,
+  );
+  return found?.printed;
+}

@@ -1,0 +1,7 @@
+/**
+ * Exports of `apply` for the rest of this repository. Not part of the published API.
+ *
+ * @internal
+ */
+export * from "./apply_changes.ts";
+export { ChangeRefusedError } from "./explain.ts";

@@ -1,0 +1,100 @@
+/**
+ * Sends messages to the target without waiting for the answers to earlier ones, and checks every
+ * answer, in order.
+ *
+ * @module
+ */
+import {
+  decodeErrorFields,
+  decodeTag,
+  type ExchangeConnection,
+  frame,
+  FrameScanner,
+  ProtocolError,
+  ServerError,
+  type ServerMessage,
+  serverMessageFromFields,
+  type Session,
+} from "../postgres/internal.ts";
+
+/** What the server answered to the messages of one {@linkcode Pipeline.send}. */
+export interface PipelineAnswer {
+  /** Command tags of the statements that succeeded, in order. */
+  readonly tags: readonly string[];
+  /** The first error; the statements after it did not run. */
+  readonly error: ServerMessage | undefined;
+}
+
+interface Expected {
+  readonly tags: string[];
+  error: ServerMessage | undefined;
+  /** ReadyForQuery still to come. */
+  left: number;
+  readonly answered: PromiseWithResolvers<PipelineAnswer>;
+}
+
+/** States: open → failed, for good, with whatever ended it; the session closes it. */
+export class Pipeline {
+  readonly #session: Session;
+  readonly #connection: ExchangeConnection;
+  readonly #expected: Expected[] = [];
+  readonly #failed = Promise.withResolvers<never>();
+
+  constructor(session: Session, connection: ExchangeConnection) {
+    this.#session = session;
+    this.#connection = connection;
+    this.#failed.promise.catch(() => {}); // raced by each sender
+    const scanner = new FrameScanner({ message: (type, body) => this.#take(type, body) });
+    connection.receive((chunk) => {
+      try {
+        scanner.push(chunk);
+      } catch (error) {
+        this.#failed.reject(error);
+        throw error;
+      }
+    });
+  }
+
+  /** Whether an answer is due. */
+  get awaitsAnswer(): boolean {
+    return this.#expected.length > 0;
+  }
+
+  /**
+   * Sends messages.
+   *
+   * @param answers how many ReadyForQuery they lead to
+   */
+  async send(
+    { bytes, answers }: { readonly bytes: Uint8Array; readonly answers: number },
+  ): Promise<PipelineAnswer> {
+    const answered = Promise.withResolvers<PipelineAnswer>();
+    this.#expected.push({ tags: [], error: undefined, left: answers, answered });
+    const [answer] = await Promise.race([
+      Promise.all([answered.promise, this.#connection.write(bytes)]),
+      this.#failed.promise,
+    ]);
+    return answer;
+  }
+
+  #take(type: number, body: Uint8Array): void {
+    const [expected] = this.#expected;
+    if (expected === undefined && type === frame.error) {
+      // the server ends the session
+      throw new ServerError(serverMessageFromFields(decodeErrorFields(body)), {
+        side: this.#session.side,
+        object: this.#session.endpoint.database,
+      });
+    }
+    if (expected === undefined) {
+      throw new ProtocolError(`it sent a message of type ${type} that nothing had asked for`);
+    }
+    if (type === frame.commandComplete) expected.tags.push(decodeTag(body));
+    else if (type === frame.error) {
+      expected.error ??= serverMessageFromFields(decodeErrorFields(body));
+    } else if (type === frame.ready && --expected.left === 0) {
+      this.#expected.shift();
+      expected.answered.resolve(expected);
+    }
+  }
+}

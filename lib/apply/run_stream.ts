@@ -1,0 +1,431 @@
+/**
+ * One connection of an applier to each side, from the recorded position until one of them ends.
+ *
+ * @module
+ */
+import {
+  ExitCode,
+  formatLsn,
+  type Lsn,
+  quoteIdentifier,
+  quoteLiteral,
+  ReplicatorError,
+  tableKey,
+} from "../core/internal.ts";
+import {
+  actAsReplica,
+  durableSettings,
+  encodeQuery,
+  type ExchangeConnection,
+  openSession,
+  poll,
+  receiveWal,
+  ServerError,
+  type Session,
+  type WalFeed,
+} from "../postgres/internal.ts";
+import {
+  applyLockKey,
+  type ApplyRecord,
+  readApplyLocks,
+  readApplyRecords,
+} from "../replication/internal.ts";
+import type { ApplyOptions } from "./apply_changes.ts";
+import { type Batch, BatchReader } from "./batch.ts";
+import { StepEncoder } from "./encode.ts";
+import { explainFailure, isTransientFailure, type StepFailure } from "./explain.ts";
+import { Pipeline, type PipelineAnswer } from "./pipeline.ts";
+import { advanceStatement, readAppliedNames } from "./record.ts";
+import { planSteps, type Step } from "./statements.ts";
+import { readTargetTables } from "./target_tables.ts";
+
+/** Why a run has ended without an error. */
+export type StreamEnd =
+  /** Another session has stopped the stream. */
+  | { readonly kind: "stopped" }
+  /** Combined changes failed: those up to this commit have to be applied one by one. */
+  | { readonly kind: "failed"; readonly strictUntil: Lsn };
+
+/** What {@linkcode runStream} takes. */
+export interface StreamRunOptions extends ApplyOptions {
+  /** Transactions up to this commit are applied change by change. */
+  readonly strictUntil: Lsn;
+}
+
+/**
+ * Applies changes until the stream is stopped or a combined statement fails.
+ *
+ * @throws ChangeRefusedError if a change cannot be applied on its own
+ * @throws ConnectionError or ServerError if one of the connections ends
+ */
+export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
+  const { name, signal } = options;
+  await using target = await openSession(options.target, { signal, settings: durableSettings });
+  await acquireLock(target, { name, signal });
+  const record = await readRecord(target, name);
+  if (!record.enabled) return { kind: "stopped" };
+  if (!await actAsReplica(target, "SESSION")) throw mayNotApply(target);
+  await using source = await openSession(options.source, { signal, replication: true });
+  await matchEncodings(source, target);
+  const names = await readAppliedNames(target, name);
+  const reader = new BatchReader({
+    after: record.endLsn,
+    strictUntil: options.strictUntil,
+    skip: record.skipLsn,
+    applied: new Set(names.map((table) => tableKey(table))),
+    tables: await readTargetTables(target, names),
+  });
+  const run = new StreamRun({ options, reader, record, session: target });
+  const received = receiveWal(source, {
+    command: startCommand(record),
+    onMessage: (payload) => run.receive(payload),
+    onKeepalive: (walEnd) => run.keepalive(walEnd),
+    pace: () => run.pace(),
+    durable: () => run.durable,
+  }, (feed) => run.start(feed));
+  const applied = target.exclusive(
+    (connection) => run.apply(connection),
+    () => run.awaitsTarget,
+  );
+  received.catch(() => {});
+  applied.catch(() => {});
+  // not in the exchange, which does not end if the connection does
+  const timer = setInterval(() => run.wake(), heartbeatMs);
+  try {
+    return await Promise.race([applied, received]);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** How long the lock of an earlier process is awaited, which may have lost its connection. */
+const lockTimeoutMs = 20_000;
+
+async function acquireLock(
+  session: Session,
+  { name, signal }: { readonly name: string; readonly signal: AbortSignal },
+): Promise<void> {
+  const key = applyLockKey(name);
+  const acquired = await poll(async () => {
+    const { locked } = await session.queryOne<{ readonly locked: boolean }>(
+      "SELECT pg_catalog.pg_try_advisory_lock($1, $2) AS locked",
+      [...key],
+    );
+    return locked || undefined;
+  }, { intervalMs: 250, timeoutMs: lockTimeoutMs, signal });
+  if (acquired) return;
+  const pid = (await readApplyLocks(session))(name);
+  throw new ReplicatorError(`another process applies the changes of the stream ${name}`, {
+    side: "target",
+    object: `database ${session.endpoint.database}`,
+    ...(pid === undefined ? {} : { details: [`its session has the process ID ${pid}`] }),
+    remedy: "let it continue, or end it and run this again",
+    exitCode: ExitCode.prerequisite,
+  });
+}
+
+async function readRecord(session: Session, name: string): Promise<ApplyRecord> {
+  const [record] = await readApplyRecords(session, [name]);
+  if (record?.slotName !== undefined) return record;
+  throw new ReplicatorError(
+    record === undefined
+      ? `the stream ${name} has no record in the database`
+      : `the stream ${name} is detached from its slot`,
+    {
+      side: "target",
+      object: `database ${session.endpoint.database}`,
+      remedy: "see status and sync for the state of replication",
+      exitCode: ExitCode.prerequisite,
+    },
+  );
+}
+
+function mayNotApply({ endpoint }: Session): ReplicatorError {
+  return new ReplicatorError(
+    `the role ${endpoint.user} may not set session_replication_role, without which triggers and foreign keys of the target would act on changes that the source's have already caused`,
+    {
+      side: "target",
+      object: `database ${endpoint.database}`,
+      remedy: `grant it (15 and later): GRANT SET ON PARAMETER session_replication_role TO ${
+        quoteIdentifier(endpoint.user)
+      }; or use the provider's administrator role`,
+      exitCode: ExitCode.prerequisite,
+    },
+  );
+}
+
+/** Bytes of a database without an encoding pass unchanged; all others are converted as UTF-8. */
+async function matchEncodings(source: Session, target: Session): Promise<void> {
+  const { encoding } = await source.queryOne<{ readonly encoding: string }>(
+    "SELECT pg_catalog.current_setting('server_encoding') AS encoding",
+  );
+  if (encoding !== "SQL_ASCII") return;
+  for (const session of [source, target]) {
+    await session.execute("SET client_encoding = 'SQL_ASCII'");
+  }
+}
+
+/** Source: PostgreSQL documentation, "54.5. Logical Streaming Replication Protocol". */
+function startCommand({ name, slotName, endLsn }: ApplyRecord): string {
+  return `START_REPLICATION SLOT ${quoteIdentifier(slotName ?? name)} LOGICAL ${
+    formatLsn(endLsn)
+  } (proto_version '1', publication_names ${quoteLiteral(quoteIdentifier(name))})`;
+}
+
+/** Batches read ahead; each has some megabytes. */
+const maxWaiting = 2;
+
+/** The record is written at least this often, which also shows that it was stopped. */
+const heartbeatMs = 10_000;
+
+/** A run whose sessions are open. */
+interface OpenedStream {
+  readonly options: StreamRunOptions;
+  readonly reader: BatchReader;
+  readonly record: ApplyRecord;
+  /** Acquired by {@linkcode StreamRun.apply}. */
+  readonly session: Session;
+}
+
+/**
+ * Applies batches in order. At most one transaction is open on the target; its COMMIT is sent once
+ * all its statements have succeeded, and awaited together with the statements of the next.
+ */
+class StreamRun {
+  readonly #options: StreamRunOptions;
+  readonly #reader: BatchReader;
+  readonly #record: ApplyRecord;
+  readonly #session: Session;
+  readonly #encoder = new StepEncoder();
+  #feed: WalFeed | undefined;
+  #pipeline: Pipeline | undefined;
+  #woken = Promise.withResolvers<void>();
+  #room: PromiseWithResolvers<void> | undefined;
+  /** The position in the record, once the COMMIT that was sent last has succeeded. */
+  #recorded: Lsn;
+  /** Everything before it has been received, and is on the target or does not concern it. */
+  #position: Lsn;
+  #recordedAtMs = -Infinity;
+  #committing: Promise<void> = Promise.resolve();
+  /** Whether a batch has been taken and not applied yet. */
+  #isBusy = false;
+  /** Whether a transaction is open on the target. */
+  #isOpen = false;
+  /** Since the last COMMIT. */
+  #counts = { transactions: 0, changes: 0 };
+  /** Everything before it is durable on the target, or does not concern it. */
+  durable: Lsn;
+
+  constructor({ options, reader, record, session }: OpenedStream) {
+    this.#options = options;
+    this.#reader = reader;
+    this.#record = record;
+    this.#session = session;
+    this.#recorded = record.endLsn;
+    this.#position = record.endLsn;
+    this.durable = record.endLsn;
+  }
+
+  get awaitsTarget(): boolean {
+    return this.#pipeline?.awaitsAnswer ?? false;
+  }
+
+  start(feed: WalFeed): void {
+    this.#feed = feed;
+  }
+
+  /** Looks for work, or writes the record if it is time. */
+  wake(): void {
+    this.#woken.resolve();
+  }
+
+  receive(payload: Uint8Array): void {
+    this.#reader.read(payload);
+    this.wake();
+  }
+
+  /** Its position may be acknowledged only if everything received is durable. */
+  keepalive(walEnd: Lsn): void {
+    const isIdle = this.#reader.isEmpty && !this.#isBusy && !this.#isOpen &&
+      this.durable === this.#position;
+    if (!isIdle || walEnd <= this.#position) return;
+    this.#position = walEnd;
+    this.durable = walEnd;
+  }
+
+  pace(): Promise<void> | undefined {
+    if (this.#reader.waiting < maxWaiting) return undefined;
+    this.#room ??= Promise.withResolvers();
+    return this.#room.promise;
+  }
+
+  async apply(connection: ExchangeConnection): Promise<StreamEnd> {
+    this.#pipeline = new Pipeline(this.#session, connection);
+    for (;;) {
+      const batch = await this.#next();
+      const end = batch === undefined ? await this.#beat() : await this.#apply(batch);
+      this.#isBusy = false;
+      if (end !== undefined) return end;
+    }
+  }
+
+  /** The next batch; undefined if the record is to be written meanwhile. */
+  async #next(): Promise<Batch | undefined> {
+    for (;;) {
+      this.#woken = Promise.withResolvers();
+      const batch = this.#reader.take();
+      if (batch !== undefined) {
+        this.#isBusy = true;
+        this.#room?.resolve();
+        this.#room = undefined;
+        return batch;
+      }
+      await this.#committing;
+      if (!this.#isOpen && performance.now() - this.#recordedAtMs >= heartbeatMs) return undefined;
+      await this.#woken.promise;
+    }
+  }
+
+  async #apply(batch: Batch): Promise<StreamEnd | undefined> {
+    this.#counts.transactions += batch.transactions;
+    this.#counts.changes += batch.changes;
+    const changes = planSteps(batch.collector.items);
+    const skips = this.#record.skipLsn !== undefined;
+    if (changes.length === 0 && !this.#isOpen && !skips && batch.endLsn !== undefined) {
+      // the transactions did not concern the tables; a later COMMIT counts them
+      await this.#committing;
+      this.#position = batch.endLsn;
+      this.durable = batch.endLsn;
+      return undefined;
+    }
+    const steps = [...this.#opening(), ...changes];
+    if (batch.endLsn !== undefined) steps.push(this.#advanceStep(batch.endLsn));
+    const answer = await this.#send(steps);
+    await this.#committing;
+    const failure = findFailure(steps, answer, batch.lastCommitLsn);
+    if (failure !== undefined) return await this.#fail(batch, failure);
+    if (batch.endLsn !== undefined) this.#commit(batch.endLsn);
+    return undefined;
+  }
+
+  /** Writes the position of an idle stream into the record. */
+  async #beat(): Promise<StreamEnd | undefined> {
+    const lsn = this.#position;
+    const steps = [...this.#opening(), this.#advanceStep(lsn)];
+    const answer = await this.#send(steps);
+    const failure = findFailure(steps, answer, lsn);
+    if (failure === undefined) this.#commit(lsn);
+    else if (failure.step.object === recordObject && failure.message === undefined) {
+      return { kind: "stopped" };
+    } else throw this.#errorOf(failure);
+    await this.#committing;
+    return undefined;
+  }
+
+  #opening(): Step[] {
+    if (this.#isOpen) return [];
+    this.#isOpen = true;
+    const forgotten = this.#encoder.isFull ? [command("DEALLOCATE ALL")] : [];
+    if (forgotten.length > 0) this.#encoder.forget();
+    return [...forgotten, command("BEGIN")];
+  }
+
+  #advanceStep(to: Lsn): Step {
+    return {
+      kind: "query",
+      sql: advanceStatement(this.#options.name, { from: this.#recorded, to, ...this.#counts }),
+      object: recordObject,
+      rows: 1,
+      change: undefined,
+    };
+  }
+
+  #send(steps: readonly Step[]): Promise<PipelineAnswer> {
+    return this.#running.send(this.#encoder.encode(steps));
+  }
+
+  get #running(): Pipeline {
+    if (this.#pipeline === undefined) throw new Error("the applier has not started");
+    return this.#pipeline;
+  }
+
+  #commit(lsn: Lsn): void {
+    const counts = this.#counts;
+    this.#counts = { transactions: 0, changes: 0 };
+    this.#isOpen = false;
+    this.#recorded = lsn;
+    this.#position = lsn;
+    this.#recordedAtMs = performance.now();
+    this.#committing = this.#awaitCommit(lsn, counts);
+    this.#committing.catch(() => {}); // awaited before anything depends on it
+  }
+
+  async #awaitCommit(
+    lsn: Lsn,
+    counts: { readonly transactions: number; readonly changes: number },
+  ): Promise<void> {
+    const answer = await this.#running.send({ bytes: encodeQuery("COMMIT"), answers: 1 });
+    const failure = findFailure([command("COMMIT")], answer, lsn) ??
+      (answer.tags[0] === "COMMIT" ? undefined : {
+        step: command("COMMIT"),
+        message: undefined,
+        tag: answer.tags[0],
+        commitLsn: lsn,
+      });
+    if (failure !== undefined) throw this.#errorOf(failure);
+    this.durable = lsn;
+    this.#feed?.acknowledge();
+    if (counts.transactions > 0) this.#options.onProgress?.({ endLsn: lsn, ...counts });
+  }
+
+  async #fail(batch: Batch, failure: StepFailure): Promise<StreamEnd> {
+    const { target, signal } = this.#options;
+    if (failure.step.object === recordObject && failure.message === undefined) {
+      return { kind: "stopped" };
+    }
+    if (isTransientFailure(failure, this.#session)) throw this.#errorOf(failure);
+    if (!batch.isStrict) return { kind: "failed", strictUntil: batch.lastCommitLsn };
+    await using session = await openSession(target, { signal });
+    throw await explainFailure(session, failure);
+  }
+
+  #errorOf({ message, step, tag }: StepFailure): Error {
+    const { side, endpoint } = this.#session;
+    return message === undefined
+      ? new ReplicatorError(
+        `the server answered ${tag ?? "nothing"} to a statement of the applier`,
+        {
+          side,
+          object: step.object,
+        },
+      )
+      : new ServerError(message, { side, object: endpoint.database });
+  }
+}
+
+const recordObject = "record of the stream";
+
+function command(sql: string): Step {
+  return { kind: "query", sql, object: "transaction", rows: undefined, change: undefined };
+}
+
+/** The first statement that failed, or affected another number of rows than it had to. */
+function findFailure(
+  steps: readonly Step[],
+  { tags, error }: PipelineAnswer,
+  commitLsn: Lsn,
+): StepFailure | undefined {
+  for (const [index, step] of steps.entries()) {
+    const tag = tags[index];
+    if (tag === undefined) return { step, message: error, tag, commitLsn };
+    if (step.rows !== undefined && Number(tag.split(" ").at(-1)) !== step.rows) {
+      return { step, message: undefined, tag, commitLsn };
+    }
+  }
+  return error === undefined ? undefined : {
+    step: steps.at(-1) ?? command("BEGIN"),
+    message: error,
+    tag: undefined,
+    commitLsn,
+  };
+}

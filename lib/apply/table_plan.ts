@@ -1,0 +1,80 @@
+/**
+ * How the changes of one relation of the source are applied to its table on the target. Pure.
+ *
+ * @module
+ */
+import { displayName, ReplicatorError, tableKey } from "../core/internal.ts";
+import type { Relation } from "../postgres/internal.ts";
+import type { TargetColumn, TargetTable } from "./target_tables.ts";
+
+/** A relation of the source and its table on the target. */
+export interface TablePlan {
+  readonly relation: Relation;
+  readonly table: TargetTable;
+  /** For errors and maps. */
+  readonly key: string;
+  /** Of the target, in the order of the relation's columns. */
+  readonly columns: readonly TargetColumn[];
+  /**
+   * Positions of the columns by which a row is found; undefined if only the whole row identifies
+   * it.
+   */
+  readonly keyColumns: readonly number[] | undefined;
+  /** Positions of the columns that an UPDATE sets if it does not change the key. */
+  readonly settable: readonly number[];
+  /** Positions of columns outside the key that no UPDATE can set: they must be as they are. */
+  readonly fixed: readonly number[];
+  /** Whether the target has columns that the source does not send. */
+  readonly hasOwnColumns: boolean;
+}
+
+/**
+ * @throws ReplicatorError if the target's table lacks a column
+ */
+export function planTable(relation: Relation, table: TargetTable): TablePlan {
+  const missing = relation.columns.filter(({ name }) => !table.columns.has(name));
+  if (missing.length > 0) {
+    throw new ReplicatorError(
+      `the target's table has no column ${
+        missing.map(({ name }) => name).join(", ")
+      } that can be written, but the source sends it`,
+      {
+        side: "target",
+        object: `table ${displayName(table)}`,
+        remedy: "add it on the target, then run sync --retry",
+      },
+    );
+  }
+  const columns = relation.columns.flatMap(({ name }) => table.columns.get(name) ?? []);
+  const keyColumns = findKey(relation, table);
+  const others = columns.map((_, position) => position).filter((position) =>
+    !keyColumns?.includes(position)
+  );
+  const isFixed = (position: number) => columns[position]?.isIdentityAlways ?? false;
+  return {
+    relation,
+    table,
+    key: tableKey(table),
+    columns,
+    keyColumns,
+    settable: others.filter((position) => !isFixed(position)),
+    fixed: others.filter(isFixed),
+    hasOwnColumns: table.columns.size > columns.length,
+  };
+}
+
+/**
+ * The replica identity; with REPLICA IDENTITY FULL, the target's primary key, whose old values are
+ * sent with the whole row.
+ */
+function findKey(relation: Relation, table: TargetTable): readonly number[] | undefined {
+  const positions = relation.columns.map((_, position) => position);
+  if (!relation.isIdentityFull) {
+    const key = positions.filter((position) => relation.columns[position]?.isKey);
+    return key.length === 0 ? undefined : key;
+  }
+  const key = table.primaryKey?.map((name) =>
+    relation.columns.findIndex((column) => column.name === name)
+  );
+  return key === undefined || key.includes(-1) ? undefined : key;
+}

@@ -1,0 +1,165 @@
+/**
+ * What the statements for a table of the target depend on. Only reads.
+ *
+ * @module
+ */
+import { ReplicatorError, tableKey, type TableName } from "../core/internal.ts";
+import { catalogResultBytes, type Session } from "../postgres/internal.ts";
+
+/** A column of a table on the target. */
+export interface TargetColumn {
+  readonly name: string;
+  /** OID of its type. */
+  readonly type: number;
+  /** OID of the type of arrays of it; 0 if there is none, as for arrays. */
+  readonly arrayType: number;
+  /** Separates the elements of such an array: a comma, except for `box`. */
+  readonly delimiter: string;
+  /** Whether it is `GENERATED ALWAYS AS IDENTITY`: no UPDATE can set it. */
+  readonly isIdentityAlways: boolean;
+  /** Whether `=` of pg_catalog compares it. */
+  readonly hasBuiltInEquality: boolean;
+}
+
+/** A column of a unique index, with the operator that the index compares it by. */
+export interface KeyColumn {
+  readonly name: string;
+  /** Qualified and quoted: `OPERATOR(pg_catalog.=)`. */
+  readonly equals: string;
+}
+
+/** A table whose changes are applied. */
+export interface TargetTable extends TableName {
+  /** Whether rows are in its partitions. */
+  readonly isPartitioned: boolean;
+  /** Columns that can be written, by name: generated ones are omitted. */
+  readonly columns: ReadonlyMap<string, TargetColumn>;
+  /** Columns of its primary key; undefined without one. */
+  readonly primaryKey: readonly string[] | undefined;
+  /** Operators that compare key columns, by the columns' names. */
+  readonly keyOperators: ReadonlyMap<string, string>;
+}
+
+// rules and views of the same name are refused: a change must reach exactly one table
+const tableStatement = `
+  SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name, c.oid,
+         c.relkind = 'p' AS is_partitioned,
+         (SELECT pg_catalog.json_agg(a.attname::pg_catalog.text ORDER BY k.position)
+            FROM pg_catalog.pg_index AS i
+           CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k (attnum, position)
+            JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attnum
+           WHERE i.indrelid = c.oid AND i.indisprimary AND k.position <= i.indnkeyatts) AS primary_key
+    FROM pg_catalog.json_to_recordset($1::pg_catalog.json) AS wanted (schema pg_catalog.text, name pg_catalog.text)
+    JOIN pg_catalog.pg_namespace AS n ON n.nspname::pg_catalog.text = wanted.schema
+    JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname::pg_catalog.text = wanted.name
+   WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'`;
+
+const columnStatement = `
+  SELECT a.attrelid AS table_oid, a.attname::pg_catalog.text AS name, a.atttypid AS type, t.typarray AS array_type,
+         t.typdelim::pg_catalog.text AS delimiter,
+         a.attidentity = 'a' AS is_identity_always,
+         t.typtype = 'b' AND t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
+           AND EXISTS (SELECT FROM pg_catalog.pg_operator AS o
+                        WHERE o.oprname = '=' AND o.oprleft = t.oid AND o.oprright = t.oid
+                          AND o.oprnamespace = 'pg_catalog'::pg_catalog.regnamespace AND o.oprcanhash
+                          AND o.oprresult = 'pg_catalog.bool'::pg_catalog.regtype) AS has_equality
+    FROM pg_catalog.json_array_elements_text($1::pg_catalog.json) AS wanted (oid)
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = wanted.oid::pg_catalog.oid
+    JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+   WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+   ORDER BY a.attrelid, a.attnum`;
+
+// strategy 3 of btree is equality: PostgreSQL documentation, "36.16.2. Index Method Strategies"
+const operatorStatement = `
+  SELECT DISTINCT ON (i.indrelid, a.attname)
+         i.indrelid AS table_oid, a.attname::pg_catalog.text AS name,
+         n.nspname::pg_catalog.text AS operator_schema, o.oprname::pg_catalog.text AS operator
+    FROM pg_catalog.json_array_elements_text($1::pg_catalog.json) AS wanted (oid)
+    JOIN pg_catalog.pg_index AS i ON i.indrelid = wanted.oid::pg_catalog.oid
+   CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(i.indkey::pg_catalog.int2[]),
+                                 pg_catalog.unnest(i.indclass::pg_catalog.oid[]))
+           WITH ORDINALITY AS k (attnum, class, position)
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+    JOIN pg_catalog.pg_opclass AS oc ON oc.oid = k.class
+    JOIN pg_catalog.pg_am AS am ON am.oid = oc.opcmethod AND am.amname = 'btree'
+    JOIN pg_catalog.pg_amop AS ao ON ao.amopfamily = oc.opcfamily AND ao.amopstrategy = 3
+                                 AND ao.amoplefttype = oc.opcintype AND ao.amoprighttype = oc.opcintype
+    JOIN pg_catalog.pg_operator AS o ON o.oid = ao.amopopr
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = o.oprnamespace
+   WHERE i.indisunique AND i.indpred IS NULL AND k.position <= i.indnkeyatts
+   ORDER BY i.indrelid, a.attname, i.indisprimary DESC`;
+
+type TableRow = TableName & {
+  readonly oid: number;
+  readonly is_partitioned: boolean;
+  readonly primary_key: readonly string[] | null;
+};
+
+type ColumnRow = {
+  readonly table_oid: number;
+  readonly name: string;
+  readonly type: number;
+  readonly array_type: number;
+  readonly delimiter: string;
+  readonly is_identity_always: boolean;
+  readonly has_equality: boolean;
+};
+
+type OperatorRow = {
+  readonly table_oid: number;
+  readonly name: string;
+  readonly operator_schema: string;
+  readonly operator: string;
+};
+
+/**
+ * Reads the tables of the session's database, by {@linkcode tableKey}. Tables that do not exist are
+ * not in the map.
+ */
+export async function readTargetTables(
+  session: Session,
+  names: readonly TableName[],
+): Promise<ReadonlyMap<string, TargetTable>> {
+  const large = { resultBytes: catalogResultBytes };
+  const wanted = JSON.stringify(names.map(({ schema, name }) => ({ schema, name })));
+  const tables = await session.query<TableRow>(tableStatement, [wanted], large);
+  const oids = JSON.stringify(tables.map(({ oid }) => String(oid)));
+  const columns = group(await session.query<ColumnRow>(columnStatement, [oids], large));
+  const operators = group(await session.query<OperatorRow>(operatorStatement, [oids], large));
+  return new Map(tables.map((table) => [tableKey(table), {
+    schema: table.schema,
+    name: table.name,
+    isPartitioned: table.is_partitioned,
+    primaryKey: table.primary_key ?? undefined,
+    columns: new Map((columns.get(table.oid) ?? []).map((column) => [column.name, {
+      name: column.name,
+      type: column.type,
+      arrayType: column.array_type,
+      delimiter: column.delimiter,
+      isIdentityAlways: column.is_identity_always,
+      hasBuiltInEquality: column.has_equality,
+    }])),
+    keyOperators: new Map((operators.get(table.oid) ?? []).map((row) => [
+      row.name,
+      `OPERATOR(${quotedSchema(row.operator_schema)}.${checkedOperator(row)})`,
+    ])),
+  }]));
+}
+
+function group<Row extends { readonly table_oid: number }>(
+  rows: readonly Row[],
+): ReadonlyMap<number, readonly Row[]> {
+  return Map.groupBy(rows, ({ table_oid }) => table_oid);
+}
+
+function quotedSchema(schema: string): string {
+  return `"${schema.replaceAll('"', '""')}"`;
+}
+
+/** An operator cannot be quoted; its name consists of these characters only. */
+function checkedOperator({ operator }: OperatorRow): string {
+  if (/^[-+*/<>=~!@#%^&|`?]{1,63}$/.test(operator)) return operator;
+  throw new ReplicatorError(`the operator ${JSON.stringify(operator)} is not a valid name`, {
+    side: "target",
+  });
+}

@@ -1,0 +1,276 @@
+/**
+ * Decodes the messages of the output plugin `pgoutput`, protocol version 1, without parsing values.
+ *
+ * Every length is checked: a server is not trusted. Messages of later protocol versions, which are
+ * never requested, are refused.
+ *
+ * Source: PostgreSQL documentation, "55.9. Logical Replication Message Formats".
+ *
+ * @module
+ */
+import type { Lsn, TableName } from "../../core/internal.ts";
+import { ProtocolError } from "./message_limits.ts";
+
+/**
+ * The value of a column as text: null for NULL, undefined for a TOASTed value that did not change
+ * and is not sent.
+ */
+export type ColumnValue = Uint8Array | null | undefined;
+
+/** The values of a row, in the order of its relation's columns. */
+export type Tuple = readonly ColumnValue[];
+
+/** A table as the source describes it, before its first change and after each of its own. */
+export interface Relation extends TableName {
+  /** OID on the source. */
+  readonly oid: number;
+  /** Whether the whole row is the replica identity (`REPLICA IDENTITY FULL`). */
+  readonly isIdentityFull: boolean;
+  readonly columns: readonly RelationColumn[];
+}
+
+/** A published column. */
+export interface RelationColumn {
+  readonly name: string;
+  /** Whether it belongs to the replica identity. */
+  readonly isKey: boolean;
+}
+
+/** A decoded message. */
+export type ChangeMessage =
+  | {
+    readonly kind: "begin";
+    /** Where the commit record is; `--skip-lsn` names a transaction by it. */
+    readonly commitLsn: Lsn;
+    readonly xid: number;
+  }
+  | {
+    readonly kind: "commit";
+    readonly commitLsn: Lsn;
+    /** Where the commit record ends. */
+    readonly endLsn: Lsn;
+  }
+  | { readonly kind: "relation"; readonly relation: Relation }
+  | { readonly kind: "insert"; readonly relation: Relation; readonly row: Tuple }
+  | {
+    readonly kind: "update";
+    readonly relation: Relation;
+    /** The identity before, if it changed; the whole row with REPLICA IDENTITY FULL. */
+    readonly before: Tuple | undefined;
+    readonly row: Tuple;
+  }
+  | {
+    readonly kind: "delete";
+    readonly relation: Relation;
+    /** Values of the identity's columns, the others are null. */
+    readonly before: Tuple;
+  }
+  | {
+    readonly kind: "truncate";
+    readonly relations: readonly Relation[];
+    readonly restartsIdentity: boolean;
+  }
+  /** An origin or a type: nothing to do. */
+  | { readonly kind: "other" };
+
+/** More tables than that are not in one stream. */
+const maxRelations = 200_000;
+
+const maxColumns = 1_664;
+const decoder = new TextDecoder();
+
+/** Decodes messages, which refer to relations sent earlier. */
+export class ChangeDecoder {
+  readonly #relations = new Map<number, Relation>();
+
+  /** The relation as it was described last; undefined if it was not. */
+  relation(oid: number): Relation | undefined {
+    return this.#relations.get(oid);
+  }
+
+  /** @throws ProtocolError if it is not a message of protocol version 1 */
+  decode(payload: Uint8Array): ChangeMessage {
+    const reader = new Reader(payload);
+    const message = this.#decode(reader);
+    reader.expectEnd();
+    return message;
+  }
+
+  #decode(reader: Reader): ChangeMessage {
+    const letter = String.fromCharCode(reader.byte());
+    switch (letter) {
+      case "B": {
+        const commitLsn = reader.lsn();
+        reader.skip(8);
+        return { kind: "begin", commitLsn, xid: reader.uint32() };
+      }
+      case "C": {
+        reader.skip(1);
+        const commitLsn = reader.lsn();
+        const endLsn = reader.lsn();
+        reader.skip(8);
+        return { kind: "commit", commitLsn, endLsn };
+      }
+      case "R":
+        return { kind: "relation", relation: this.#describe(reader) };
+      case "I": {
+        const relation = this.#readRelation(reader);
+        reader.expect("N");
+        return { kind: "insert", relation, row: reader.tuple(relation) };
+      }
+      case "U": {
+        const relation = this.#readRelation(reader);
+        const first = reader.oneOf("KON");
+        const before = first === "N" ? undefined : reader.tuple(relation);
+        if (first !== "N") reader.expect("N");
+        return { kind: "update", relation, before, row: reader.tuple(relation) };
+      }
+      case "D": {
+        const relation = this.#readRelation(reader);
+        reader.oneOf("KO");
+        return { kind: "delete", relation, before: reader.tuple(relation) };
+      }
+      case "T": {
+        const count = reader.uint32();
+        const flags = reader.byte();
+        if (count * 4 !== reader.left) throw malformed();
+        const relations = Array.from({ length: count }, () => this.#readRelation(reader));
+        return { kind: "truncate", relations, restartsIdentity: (flags & 2) !== 0 };
+      }
+      case "O":
+      case "Y":
+        reader.skip(reader.left);
+        return { kind: "other" };
+      default:
+        throw new ProtocolError(
+          `it sent a change of an unknown kind, ${JSON.stringify(letter)}`,
+        );
+    }
+  }
+
+  #describe(reader: Reader): Relation {
+    const oid = reader.uint32();
+    // the server sends an empty name for pg_catalog
+    const schema = reader.text() || "pg_catalog";
+    const name = reader.text();
+    const identity = reader.byte();
+    const count = reader.uint16();
+    if (count > maxColumns || name === "") throw malformed();
+    const columns = Array.from({ length: count }, (): RelationColumn => {
+      const isKey = (reader.byte() & 1) !== 0;
+      const column = reader.text();
+      if (column === "") throw malformed();
+      reader.skip(8); // type and modifier
+      return { name: column, isKey };
+    });
+    const relation = { oid, schema, name, isIdentityFull: identity === 0x66, columns };
+    this.#relations.set(oid, relation);
+    if (this.#relations.size > maxRelations) {
+      throw new ProtocolError(`it described more than ${maxRelations} tables`);
+    }
+    return relation;
+  }
+
+  #readRelation(reader: Reader): Relation {
+    const oid = reader.uint32();
+    const relation = this.#relations.get(oid);
+    if (relation === undefined) {
+      throw new ProtocolError(`it sent a change of a table that it had not described, ${oid}`);
+    }
+    return relation;
+  }
+}
+
+function malformed(): ProtocolError {
+  return new ProtocolError("it sent a malformed change");
+}
+
+/** Reads one message; nothing is read past its end. */
+class Reader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  /** Bytes not read yet. */
+  get left(): number {
+    return this.#bytes.length - this.#at;
+  }
+
+  skip(bytes: number): void {
+    this.#take(bytes);
+  }
+
+  byte(): number {
+    return this.#view.getUint8(this.#take(1));
+  }
+
+  uint16(): number {
+    return this.#view.getUint16(this.#take(2));
+  }
+
+  uint32(): number {
+    return this.#view.getUint32(this.#take(4));
+  }
+
+  lsn(): Lsn {
+    return this.#view.getBigUint64(this.#take(8));
+  }
+
+  text(): string {
+    const end = this.#bytes.indexOf(0, this.#at);
+    if (end < 0) throw malformed();
+    const text = decoder.decode(this.#bytes.subarray(this.#at, end));
+    this.#at = end + 1;
+    return text;
+  }
+
+  oneOf(letters: string): string {
+    const letter = String.fromCharCode(this.byte());
+    if (!letters.includes(letter)) throw malformed();
+    return letter;
+  }
+
+  expect(letter: string): void {
+    this.oneOf(letter);
+  }
+
+  expectEnd(): void {
+    if (this.left !== 0) throw malformed();
+  }
+
+  tuple({ columns }: Relation): Tuple {
+    if (this.uint16() !== columns.length) throw malformed();
+    const values: ColumnValue[] = new Array(columns.length);
+    for (let index = 0; index < columns.length; index++) values[index] = this.#value();
+    return values;
+  }
+
+  #value(): ColumnValue {
+    switch (this.byte()) {
+      case 0x6e: // n
+        return null;
+      case 0x75: // u
+        return undefined;
+      case 0x74: { // t
+        const length = this.uint32();
+        const start = this.#take(length);
+        return this.#bytes.subarray(start, start + length);
+      }
+      default:
+        throw malformed();
+    }
+  }
+
+  /** Moves on and returns where it was. */
+  #take(bytes: number): number {
+    const start = this.#at;
+    if (bytes > this.#bytes.length - start) throw malformed();
+    this.#at = start + bytes;
+    return start;
+  }
+}
