@@ -21,6 +21,7 @@ const order: readonly (readonly string[])[] = [
   ["checkpoint"],
   ["copy"],
   ["replication"],
+  ["apply"],
   ["verify"],
   ["cutover"],
   ["remote", "cluster"],

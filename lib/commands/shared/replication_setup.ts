@@ -49,7 +49,7 @@ import {
   type StreamStart,
   type SubscriptionAccess,
 } from "../../replication/internal.ts";
-import { catchUp } from "./catch_up.ts";
+import { catchUpApplying } from "./client_streams.ts";
 import { readScope } from "./table_scope.ts";
 import { sameAsExisting } from "./choose_applier.ts";
 import type { ApplySettings, SyncSettings } from "./run.ts";
@@ -358,13 +358,23 @@ export class ReplicationSetup {
     const subscriptions = this.#names;
     if (subscriptions.length === 0) return;
     await recorder.step(
-      () => catchUp({ source, target, subscriptions, signal, events: recorder.events }),
+      () => catchUpApplying({ source, target, subscriptions, signal, events: recorder.events }),
       {
         step: "catch-up",
         database: this.#database,
         summarize: (lsn) => `streaming, applied up to ${formatLsn(lsn)}`,
       },
     );
+    if (this.#kind === "client") {
+      recorder.events({
+        kind: "warning",
+        side: "target",
+        object: `database ${target.database}`,
+        message:
+          "this tool applies the changes, and no longer does when init ends: the source retains WAL until sync runs",
+        remedy: "run sync with the same servers now, and keep it running",
+      });
+    }
   }
 
   /**

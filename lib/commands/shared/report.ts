@@ -421,4 +421,11 @@ export interface SyncStreamReport {
   readonly epoch: number;
   /** The tables. */
   readonly tables: number;
+  /** What this process has applied; missing if another one, or a subscription, applies changes. */
+  readonly applied?: {
+    /** Transactions of the source. */
+    readonly transactions: number;
+    /** Changes of rows. */
+    readonly changes: number;
+  };
 }

@@ -27,6 +27,7 @@ import { accessTo } from "../shared/replication_setup.ts";
 import type { Recorder } from "../shared/recorder.ts";
 import type { RunContext, SyncOptions } from "../shared/run.ts";
 import { catchUp } from "../shared/catch_up.ts";
+import { type ClientStreams, findIdleClients } from "../shared/client_streams.ts";
 import type { FailedStream } from "./explain_failures.ts";
 import { hazardEvents, readHazards } from "./report_hazards.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
@@ -38,16 +39,19 @@ export interface FollowContext {
   readonly run: RunContext;
   /** What will apply the changes of streams that are handed over. */
   readonly kind: ApplierKind;
+  /** Applies the changes of clients that no other process runs, also after the call. */
+  readonly clients: ClientStreams;
 }
 
 /**
  * Starts what is stopped and waits until the target has everything that the source has now.
+ * Changes of clients that no other process runs are applied by `clients`, which continues.
  *
  * @returns what was done, in words
  */
 export async function follow(
   status: ReplicationStatus,
-  { options, recorder, run, kind }: FollowContext,
+  { options, recorder, run, kind, clients }: FollowContext,
 ): Promise<readonly string[]> {
   const { source, target, verdicts } = status;
   const { signal } = run;
@@ -80,23 +84,25 @@ export async function follow(
       if (change !== undefined) done.push(change);
     }
   }, { step: "subscription", database, summarize: () => done.join("; ") || "already enabled" });
-  await recorder.step(() =>
-    catchUp({
-      source,
-      target,
-      subscriptions: verdicts.map(({ stream }) => stream.name),
-      signal,
-      events: recorder.events,
-    }), {
-    step: "catch-up",
-    database,
-    summarize: () =>
-      plural(
-        verdicts.reduce((sum, { stream }) => sum + (stream.publication?.tables.length ?? 0), 0),
-        "table streams",
-        "tables stream",
+  const subscriptions = verdicts.map(({ stream }) => stream.name);
+  const idle = await findIdleClients(target, { names: subscriptions, signal });
+  clients.start({ source, target, streams: idle });
+  await recorder.step(
+    () =>
+      clients.during(
+        catchUp({ source, target, subscriptions, signal, events: recorder.events }),
       ),
-  });
+    {
+      step: "catch-up",
+      database,
+      summarize: () =>
+        plural(
+          verdicts.reduce((sum, { stream }) => sum + (stream.publication?.tables.length ?? 0), 0),
+          "table streams",
+          "tables stream",
+        ),
+    },
+  );
   return done;
 }
 

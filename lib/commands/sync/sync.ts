@@ -14,6 +14,7 @@ import { Recorder } from "../shared/recorder.ts";
 import type { SyncDatabaseReport, SyncPlan, SyncReport } from "../shared/report.ts";
 import type { RunContext, SyncOptions } from "../shared/run.ts";
 import { copyAgain } from "./copy_again.ts";
+import { ClientStreams } from "../shared/client_streams.ts";
 import { chooseKind } from "./choose_kind.ts";
 import { chooseTables } from "./choose_tables.ts";
 import { describeVerdicts, failedStreams, refuseWhatCannotFollow } from "./explain_failures.ts";
@@ -24,6 +25,9 @@ import { follow, skip } from "./follow.ts";
  * Adopts the slots that `init` left, starts stopped subscriptions, and waits until the target has
  * everything that the source has at that moment. Any other state is reported with what to do about
  * it; tables are copied only on request (`action`).
+ *
+ * Where this tool applies the changes and no other process does, it continues until the signal
+ * aborts, and then returns the report.
  *
  * Requires `--allow-net` for both hosts; to add tables, also what `pg_dump` needs.
  *
@@ -118,10 +122,11 @@ async function followAll(
   }
   const retrying = options.action.kind === "retry" || options.action.kind === "skip";
   await refuseWhatCannotFollow([...fresh.keys()], { retrying, signal: run.signal });
+  await using clients = new ClientStreams({ events: recorder.events, signal: run.signal });
   const databases: SyncDatabaseReport[] = [];
   for (const [status, kind] of fresh) {
     for (const warning of describeVerdicts(status)) recorder.events(warning);
-    const done = await follow(status, { options, recorder, run, kind });
+    const done = await follow(status, { options, recorder, run, kind, clients });
     databases.push({
       source: status.source.database,
       target: status.target.database,
@@ -134,8 +139,16 @@ async function followAll(
       unfollowed: [...status.unfollowed, ...status.appeared].map(displayName),
     });
   }
+  if (!clients.isEmpty) await clients.untilEnd();
+  const applied = new Map(clients.reports.map(({ stream, ...counts }) => [stream, counts]));
   return {
-    databases,
+    databases: databases.map((database) => ({
+      ...database,
+      streams: database.streams.map((stream) => {
+        const counts = applied.get(stream.name);
+        return counts === undefined ? stream : { ...stream, applied: counts };
+      }),
+    })),
     steps: recorder.steps,
     warnings: recorder.warnings,
     ms: performance.now() - start,

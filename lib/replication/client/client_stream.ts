@@ -26,7 +26,7 @@ import {
   type ScopeComment,
 } from "../publication/publication_comment.ts";
 import { type LeftIdentity, restoreIdentities } from "../publication/restore_replica_identities.ts";
-import { applyLockKey, readApplyLocks } from "./apply_lock.ts";
+import { readApplyLocks } from "./apply_lock.ts";
 import {
   applySchemaStatements,
   applyStreamTable,
@@ -184,7 +184,7 @@ export async function skipClientTransaction(
   });
 }
 
-const advanceStatement = `
+const advanceRecordStatement = `
   UPDATE ${applyStreamTable} SET end_lsn = greatest(end_lsn, $2::pg_catalog.pg_lsn) WHERE name = $1`;
 
 /** Lets a stopped stream resume no earlier than a position of its slot. */
@@ -194,7 +194,7 @@ export async function advanceClientStream(
 ): Promise<void> {
   await changeRecord(session, {
     name,
-    work: () => session.query(advanceStatement, [name, formatLsn(lsn)]),
+    work: () => session.query(advanceRecordStatement, [name, formatLsn(lsn)]),
   });
 }
 
@@ -277,19 +277,6 @@ export async function dropClientStream(
     }
     return left;
   });
-}
-
-/**
- * Takes the stream's lock for as long as the session lasts, if no other session holds it.
- *
- * @returns whether it was granted
- */
-export async function tryApplyLock(session: Session, name: string): Promise<boolean> {
-  const { granted } = await session.queryOne<{ readonly granted: boolean }>(
-    "SELECT pg_catalog.pg_try_advisory_lock($1, $2) AS granted",
-    [...applyLockKey(name)],
-  );
-  return granted;
 }
 
 function refuseAbsent(session: Session, name: string, updated: readonly unknown[]): void {

@@ -14,7 +14,11 @@ import {
 } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 import type { ApplierProgress } from "../read_appliers.ts";
-import { clientFailureRemedy, describeApplyError } from "./describe_apply_error.ts";
+import {
+  clientFailureRemedy,
+  describeApplyError,
+  explainApplyError,
+} from "./describe_apply_error.ts";
 import type { SlotState } from "../slot/read_slots.ts";
 import { type ApplyErrorDiagnosis, diagnoseApplyError } from "./diagnose_apply_error.ts";
 
@@ -48,10 +52,11 @@ export function terminalFailure(
 ): ReplicatorError | undefined {
   const isClient = applier?.kind === "client";
   const object = `${isClient ? "stream" : "subscription"} ${quoteIdentifier(name)}`;
-  const target = (message: string, remedy: string) =>
+  const target = (message: string, remedy: string, details: readonly string[] = []) =>
     new ReplicatorError(message, {
       side: "target",
       object,
+      details,
       remedy,
       exitCode: ExitCode.unhealthy,
     });
@@ -62,6 +67,7 @@ export function terminalFailure(
     return target(
       `its changes cannot be applied: ${describeApplyError(applier.error)}`,
       clientFailureRemedy,
+      explainApplyError(applier.error).slice(1),
     );
   }
   if (applier.slotName === undefined) {

@@ -13,7 +13,6 @@ import {
   type ScopeComment,
 } from "../../../lib/replication/internal.ts";
 import { applyLockKey } from "../../../lib/replication/client/apply_lock.ts";
-import { tryApplyLock } from "../../../lib/replication/client/client_stream.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { withDatabase } from "../../support/databases.ts";
 import { endpointOf } from "../../support/init.ts";
@@ -28,6 +27,15 @@ const schema = `
   CREATE TABLE "odd name" (id int PRIMARY KEY);
   CREATE TABLE events (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
   CREATE TABLE events_2026 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');`;
+
+/** Takes the stream's lock as the process that applies changes does. */
+async function tryApplyLock(session: Session, name: string): Promise<boolean> {
+  const { granted } = await session.queryOne<{ readonly granted: boolean }>(
+    "SELECT pg_try_advisory_lock($1, $2) AS granted",
+    [...applyLockKey(name)],
+  );
+  return granted;
+}
 
 interface Place {
   readonly name: string;
