@@ -169,14 +169,14 @@ async function readRow(session: Session, change: RowChange): Promise<string | un
   const values: string[] = [];
   const conditions = plan.keyColumns.map((position) => {
     values.push(decoder.decode(row[position] ?? new Uint8Array()));
-    return `pg_catalog.format('%s', t.${
+    return `pg_catalog.format('%s', r.${
       quoteIdentifier(plan.columns[position]?.name ?? "")
     }) = $${values.length}`;
   });
   const [found] = await session.query<{ readonly printed: string }>(
-    `SELECT pg_catalog.left(pg_catalog.format('%s', t), 1000) AS printed FROM ${
+    `SELECT pg_catalog.left(pg_catalog.format('%s', ROW(r.*)), 1000) AS printed FROM ${
       quoteQualified(plan.table.schema, plan.table.name)
-    } AS t WHERE ${conditions.join(" AND ")} LIMIT 1`,
+    } AS r WHERE ${conditions.join(" AND ")} LIMIT 1`,
     values,
   );
   return found?.printed;

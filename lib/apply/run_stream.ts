@@ -252,7 +252,12 @@ class StreamRun {
       this.durable === this.#position;
     if (!isIdle || walEnd <= this.#position) return;
     this.#position = walEnd;
-    this.durable = walEnd;
+    this.#settle(walEnd);
+  }
+
+  #settle(lsn: Lsn): void {
+    this.durable = lsn;
+    this.#feed?.acknowledge();
   }
 
   pace(): Promise<void> | undefined {
@@ -297,7 +302,7 @@ class StreamRun {
       // the transactions did not concern the tables; a later COMMIT counts them
       await this.#committing;
       this.#position = batch.endLsn;
-      this.durable = batch.endLsn;
+      this.#settle(batch.endLsn);
       return undefined;
     }
     const steps = [...this.#opening(), ...changes];
@@ -375,8 +380,7 @@ class StreamRun {
         commitLsn: lsn,
       });
     if (failure !== undefined) throw this.#errorOf(failure);
-    this.durable = lsn;
-    this.#feed?.acknowledge();
+    this.#settle(lsn);
     if (counts.transactions > 0) this.#options.onProgress?.({ endLsn: lsn, ...counts });
   }
 

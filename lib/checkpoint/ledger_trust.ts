@@ -24,8 +24,9 @@ const schemaStatement = `
 
 type SchemaRow = { readonly owner: string; readonly trusted: boolean };
 
-/** Unqualified: under an empty path the server qualifies any other function. */
+/** Unqualified: under an empty path the server qualifies any other function or type. */
 const printedClock = "clock_timestamp";
+const printedJson = "jsonb";
 
 /** Defaults and checks of the tool's own tables, as the server prints them. */
 const ownExpressions: readonly string[] = [
@@ -34,6 +35,7 @@ const ownExpressions: readonly string[] = [
   `${printedClock}()`,
   "CHECK (only_row)",
   "0",
+  `'{}'::${printedJson}`,
 ];
 
 const ownExpressionList = ownExpressions.map((text) => quoteLiteral(text)).join(", ");

@@ -47,10 +47,9 @@ export function syncLines(
     ]),
     ...(isStopped
       ? [
-        `${
-          style.yellow("!")
-        } changes are no longer applied, and the source retains WAL; this resumes:`,
-        `  ${printable(resume)}`,
+        style.yellow("!") + " changes are no longer applied, and the source retains WAL; " +
+        (resume === undefined ? "another sync resumes" : "this resumes:"),
+        ...(resume === undefined ? [] : [`  ${printable(resume)}`]),
       ]
       : [
         `${style.green("✓")} ${

@@ -87,7 +87,7 @@ export async function follow(
   const subscriptions = verdicts.map(({ stream }) => stream.name);
   const idle = await findIdleClients(target, { names: subscriptions, signal });
   clients.start({ source, target, streams: idle });
-  await recorder.step(
+  const caughtUp = recorder.step(
     () =>
       clients.during(
         catchUp({ source, target, subscriptions, signal, events: recorder.events }),
@@ -103,6 +103,10 @@ export async function follow(
         ),
     },
   );
+  await caughtUp.catch((error) => {
+    // stopping is how applying changes here ends, at any time
+    if (!signal.aborted || clients.isEmpty) throw error;
+  });
   return done;
 }
 

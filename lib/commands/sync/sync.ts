@@ -125,6 +125,7 @@ async function followAll(
   await using clients = new ClientStreams({ events: recorder.events, signal: run.signal });
   const databases: SyncDatabaseReport[] = [];
   for (const [status, kind] of fresh) {
+    if (run.signal.aborted && !clients.isEmpty) break;
     for (const warning of describeVerdicts(status)) recorder.events(warning);
     const done = await follow(status, { options, recorder, run, kind, clients });
     databases.push({

@@ -36,7 +36,7 @@ export const applySchemaStatements: readonly string[] = [
      skip_lsn pg_lsn,
      errors bigint NOT NULL DEFAULT 0,
      error jsonb,
-     conflicts jsonb NOT NULL,
+     conflicts jsonb NOT NULL DEFAULT '{}',
      pid integer,
      seen_at timestamptz)`,
   `CREATE TABLE IF NOT EXISTS ${applyTableTable} (

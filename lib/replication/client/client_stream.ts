@@ -47,8 +47,8 @@ export interface CreateClientStreamOptions {
 }
 
 const createStatement = `
-  INSERT INTO ${applyStreamTable} (name, enabled, comment, slot_name, end_lsn, conflicts)
-  VALUES ($1, false, $2, $3, $4::pg_catalog.pg_lsn, '{}')
+  INSERT INTO ${applyStreamTable} (name, enabled, comment, slot_name, end_lsn)
+  VALUES ($1, false, $2, $3, $4::pg_catalog.pg_lsn)
   ON CONFLICT (name) DO NOTHING
   RETURNING name`;
 
