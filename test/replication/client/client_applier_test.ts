@@ -156,6 +156,7 @@ Deno.test("a client is found by readers, with its tables, errors, conflicts and 
       ...{ publications: [name], workerPid: other.processId, receivedLsn: undefined },
       ...{ latestEndLsn: parseLsn("16/B374D848"), applyErrors: 3, error, scopeComment },
       ...{ syncErrors: undefined, conflicts: { insert_exists: 2 }, blockers: [] },
+      applied: { transactions: 0, changes: 0, sinceMs: undefined },
     });
     strictEqual(Math.round(silenceMs! / 10_000), 6);
     deepStrictEqual(tables.map((table) => table.name), ["events_2026", "odd name", "orders"]);
