@@ -182,6 +182,7 @@ const copyShape: Shape<CopyInput> = {
 };
 
 const identity = z.enum(optionTable.replicaIdentity.values).optional();
+const applyFrom = z.enum(optionTable.applyFrom.values).optional();
 const restoreSearchPath = z.enum(optionTable.restoreSearchPath.values).optional();
 const splitBytes = z.int().min(minimums.size).optional();
 const flag = z.boolean().optional();
@@ -191,6 +192,7 @@ const validateShape: Shape<ValidateInput> = {
   ...copyShape,
   forSync: flag,
   identity,
+  applyFrom,
   restoreSearchPath,
   dropExisting: flag,
 };
@@ -198,6 +200,7 @@ const validateShape: Shape<ValidateInput> = {
 const replicationShape: Shape<ReplicationInput> = {
   identity,
   slotTimeoutMs: z.number().min(minimums.duration).optional(),
+  applyFrom,
   sourceFromTarget: url.optional(),
   passfile: z.string().optional(),
   failover: flag,

@@ -91,6 +91,12 @@ export interface ValidateInput extends CopyInput {
    */
   readonly identity?: IdentityPolicy | undefined;
   /**
+   * For replication: what will apply the changes.
+   *
+   * @default {"auto"}
+   */
+  readonly applyFrom?: "auto" | "here" | "target" | undefined;
+  /**
    * The `search_path` under which `init` will compute values.
    *
    * @default {"empty"}
@@ -119,6 +125,14 @@ export interface ReplicationInput {
    * @default {300_000}
    */
   readonly slotTimeoutMs?: number | undefined;
+  /**
+   * What applies the changes of new streams: `target`, a subscription of the target's server;
+   * `here`, this process, in {@linkcode sync}, which then runs until it is aborted; `auto`, a
+   * subscription where that works, otherwise this process.
+   *
+   * @default {"auto"}
+   */
+  readonly applyFrom?: "auto" | "here" | "target" | undefined;
   /** The source under the address at which the target's server reaches it. Default: `source`. */
   readonly sourceFromTarget?: string | Endpoint | undefined;
   /**

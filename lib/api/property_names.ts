@@ -31,6 +31,7 @@ export const propertyNames: Readonly<Partial<Record<OptionName, string>>> = {
   forSync: "forSync",
   replicaIdentity: "identity",
   slotTimeout: "slotTimeoutMs",
+  applyFrom: "applyFrom",
   sourceFromTarget: "sourceFromTarget",
   subscriptionPassfile: "passfile",
   resnapshot: "action.tables",

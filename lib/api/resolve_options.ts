@@ -9,6 +9,7 @@ import {
   completeSyncSettings,
   completeValidateOptions,
   completeVerifyOptions,
+  defaultApplySettings,
 } from "../commands/shared/complete_options.ts";
 import type { CleanupOptions } from "../commands/cleanup/cleanup.ts";
 import type {
@@ -65,8 +66,9 @@ const resolvers: {
     problems: Problem[],
   ) => Promise<VerbOptions[Verb]>;
 } = {
-  validate: async (input, problems) =>
+  validate: async ({ applyFrom, ...input }, problems) =>
     completeValidateOptions({
+      apply: applyFrom === undefined ? undefined : { ...defaultApplySettings, applyFrom },
       ...input,
       ...complete(await readCopy(input, problems), problems),
     }),
@@ -299,6 +301,7 @@ async function readReplication(
   return completeSyncSettings({
     identity: input.identity,
     slotTimeoutMs: input.slotTimeoutMs,
+    applyFrom: input.applyFrom,
     sourceFromTarget: await resolveEndpointFrom(sourceFromTarget, {
       side: "source",
       path: `${within}sourceFromTarget`,

@@ -5,6 +5,7 @@
  */
 import {
   displayName,
+  ExitCode,
   formatLsn,
   type Lsn,
   quoteIdentifier,
@@ -54,6 +55,7 @@ export class ChangeRefusedError extends ReplicatorError {
       remedy: finishLsn === undefined
         ? "remove the cause, then run sync --retry"
         : `remove the cause on the target, then run sync --retry; or leave out the whole transaction with sync --skip-lsn ${finishLsn}`,
+      exitCode: ExitCode.unhealthy,
     });
     this.recorded = recorded;
     this.conflict = conflict;

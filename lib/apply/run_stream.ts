@@ -27,6 +27,7 @@ import {
 import {
   applyLockKey,
   type ApplyRecord,
+  applySetting,
   readApplyLocks,
   readApplyRecords,
 } from "../replication/internal.ts";
@@ -65,6 +66,7 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
   const record = await readRecord(target, name);
   if (!record.enabled) return { kind: "stopped" };
   if (!await actAsReplica(target, "SESSION")) throw mayNotApply(target);
+  await target.execute(`SET ${applySetting} = ${quoteLiteral(name)}`);
   await using source = await openSession(options.source, { signal, replication: true });
   await matchEncodings(source, target);
   const names = await readAppliedNames(target, name);

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { ExitCode, ledgerSchema, ReplicatorError } from "../core/internal.ts";
+import { ExitCode, ledgerSchema, quoteLiteral, ReplicatorError } from "../core/internal.ts";
 import type { Session } from "../postgres/internal.ts";
 
 /** Trusted are the session's own role, and superusers, who can do everything anyway. */
@@ -24,8 +24,9 @@ const schemaStatement = `
 
 type SchemaRow = { readonly owner: string; readonly trusted: boolean };
 
-/** Unqualified: under an empty path the server qualifies any other function. */
+/** Unqualified: under an empty path the server qualifies any other function or type. */
 const printedClock = "clock_timestamp";
+const printedJson = "jsonb";
 
 /** Defaults and checks of the tool's own tables, as the server prints them. */
 const ownExpressions: readonly string[] = [
@@ -33,9 +34,11 @@ const ownExpressions: readonly string[] = [
   "false",
   `${printedClock}()`,
   "CHECK (only_row)",
+  "0",
+  `'{}'::${printedJson}`,
 ];
 
-const ownExpressionList = ownExpressions.map((text) => `'${text}'`).join(", ");
+const ownExpressionList = ownExpressions.map((text) => quoteLiteral(text)).join(", ");
 
 /** One row for each object in the schema that does not belong to a ledger. */
 const contentsStatement = `

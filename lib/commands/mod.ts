@@ -24,6 +24,7 @@
  * @module
  */
 export {
+  type ApplySettings,
   blockerPolicies,
   type BlockerPolicy,
   type BlockerStatus,
@@ -37,6 +38,8 @@ export {
   type CleanupOptions,
   type CleanupPlan,
   type CleanupReport,
+  type ClientErrorStatus,
+  type ClientStatus,
   type CloseEvidence,
   type CopyAction,
   type CutoverDatabaseStatus,

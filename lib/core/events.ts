@@ -159,6 +159,22 @@ export type RunEvent =
     readonly bytes: number;
   }
   | {
+    /** How far this process is in applying the changes of a stream; about once a second. */
+    readonly kind: "apply-progress";
+    readonly database: string;
+    /** Its name. */
+    readonly stream: string;
+    /** Transactions of the source, since the process began. */
+    readonly transactions: number;
+    readonly changes: number;
+    /** WAL that is not applied yet; absent while the source is unreachable. */
+    readonly lagBytes?: number;
+    /** Since the last transaction; absent before the first. */
+    readonly idleMs?: number;
+    /** Whether another command has stopped the stream; it is resumed when a command starts it. */
+    readonly isStopped: boolean;
+  }
+  | {
     /** What users of the database experience while a cutover makes writers wait. */
     readonly kind: "cutover-pause";
     /** Since the barrier was granted. */

@@ -10,7 +10,6 @@
  * @module
  */
 import {
-  formatLsn,
   type Lsn,
   parseLsn,
   quoteIdentifier,
@@ -90,7 +89,7 @@ export async function prepareBackStream(options: BackStreamOptions): Promise<str
     await createPublication(from, { name: names.publication, plan, scopeComment });
   }
   await publishTokens(from, names.publication);
-  await using applier = openApplier(to, { name: names.subscription, signal });
+  await using applier = await openApplier(to, { name: names.subscription, signal });
   if (await applier.state() === "absent") {
     await applier.create({ source: from, names, published, scopeComment, access });
   }
@@ -168,7 +167,7 @@ const busySlotDelaysMs: readonly number[] = Array.from({ length: 100 }, () => 20
  * asynchronously: without the flush, their last transactions would come back. A durable transaction
  * of our own flushes everything before it.
  *
- * After a crash the slot may be where it was at the last checkpoint: see {@linkcode advanceOrigin}.
+ * After a crash the slot may be where it was at the last checkpoint: see `Applier.advance`.
  *
  * @returns its new position
  * @throws ReplicatorError if the slot did not reach the end
@@ -200,36 +199,4 @@ export async function advanceSlot(session: Session, slot: string): Promise<Lsn> 
     object: `database ${session.endpoint.database}`,
     remedy: "run the same command again",
   });
-}
-
-/**
- * Lets a stopped subscription start no earlier than a position of its slot. The position of a slot
- * that was advanced is durable only after a checkpoint: if the server crashed before, the
- * subscription would apply again, as changes from the other side, what its own side had written.
- * The subscription's progress is in the WAL, and durable once the subscription has been started.
- *
- * Left out if the role may not (only superusers may by default; up to 15, a subscription needs one
- * in any case).
- *
- * @param session on the side where the stream arrives
- */
-export async function advanceOrigin(
-  session: Session,
-  { subscription, lsn }: { readonly subscription: string; readonly lsn: Lsn },
-): Promise<void> {
-  try {
-    await session.query(
-      `SELECT pg_catalog.pg_replication_origin_advance(o.roname, $2::pg_catalog.pg_lsn)
-         FROM pg_catalog.pg_subscription AS s
-         JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid
-         JOIN pg_catalog.pg_replication_origin AS o
-           ON o.roname = pg_catalog.format('pg_%s', s.oid)
-        WHERE s.subname = $1 AND d.datname = pg_catalog.current_database()`,
-      [subscription, formatLsn(lsn)],
-    );
-  } catch (error) {
-    if (!(error instanceof ServerError) || error.sqlState !== SqlState.insufficientPrivilege) {
-      throw error;
-    }
-  }
 }

@@ -35,7 +35,7 @@ import { disableFence, enableFence } from "./fence.ts";
 import type { CloseEvidence, SideRecord, TokenEvidence } from "./model.ts";
 import { readSide, recordSideStatement } from "./own_schema.ts";
 import { planSequences, readSequences, setSequenceStatements } from "./sequences.ts";
-import { advanceOrigin, advanceSlot } from "./back_stream.ts";
+import { advanceSlot } from "./back_stream.ts";
 import { lockCutover } from "./lock.ts";
 import { awaitTokens, deleteOldTokens, sendToken } from "./token.ts";
 
@@ -250,9 +250,8 @@ export class DatabaseSwitch implements AsyncDisposable {
   async reverse(deadlineMs: number): Promise<readonly TokenEvidence[]> {
     await this.#stop(this.#to, this.route.out, this.#from);
     for (const name of this.route.back) {
-      const lsn = await advanceSlot(this.#to, name);
-      await advanceOrigin(this.#from, { subscription: name, lsn });
-      await using applier = openApplier(this.#from, { name, signal: this.#signal });
+      await using applier = await openApplier(this.#from, { name, signal: this.#signal });
+      await applier.advance(await advanceSlot(this.#to, name));
       await applier.start();
     }
     const tokens = await Promise.all(this.route.back.map((stream) => sendToken(this.#to, stream)));
@@ -352,7 +351,7 @@ export class DatabaseSwitch implements AsyncDisposable {
   /** Stops appliers. A token wakes those that wait for changes: before 16 they do not notice. */
   async #stop(session: Session, streams: readonly string[], sender: Session): Promise<void> {
     await Promise.all(streams.map(async (name) => {
-      await using applier = openApplier(session, { name, signal: this.#signal });
+      await using applier = await openApplier(session, { name, signal: this.#signal });
       const stopped = applier.stop();
       const waking = wake(sender, name, stopped);
       await stopped;
@@ -450,14 +449,13 @@ async function turnAround(
   { onFrom, onTo }: { readonly onFrom: Session; readonly onTo: Session },
 ): Promise<void> {
   for (const name of out) {
-    await using applier = openApplier(onTo, { name });
+    await using applier = await openApplier(onTo, { name });
     if (await applier.state() === "running") await applier.stop();
   }
   for (const name of back) {
-    await using applier = openApplier(onFrom, { name });
+    await using applier = await openApplier(onFrom, { name });
     if (await applier.state() !== "stopped") continue;
-    const lsn = await advanceSlot(onTo, name);
-    await advanceOrigin(onFrom, { subscription: name, lsn });
+    await applier.advance(await advanceSlot(onTo, name));
     await applier.start();
   }
 }
@@ -519,11 +517,11 @@ export async function restoreStreams({ from, to, back, out }: DatabaseRoute): Pr
   await using onFrom = await retry(() => openSession(from));
   await using onTo = await retry(() => openSession(to));
   for (const name of back) {
-    await using applier = openApplier(onFrom, { name });
+    await using applier = await openApplier(onFrom, { name });
     if (await applier.state() === "running") await applier.stop();
   }
   for (const name of out) {
-    await using applier = openApplier(onTo, { name });
+    await using applier = await openApplier(onTo, { name });
     if (await applier.state() === "stopped") await applier.start();
   }
 }

@@ -30,7 +30,7 @@ export async function removeStream(
   { leaves, arrives }: { readonly leaves: Endpoint; readonly arrives: Endpoint },
 ): Promise<void> {
   await using onArrival = await open(arrives);
-  await using applier = openApplier(onArrival, { name });
+  await using applier = await openApplier(onArrival, { name });
   await applier.remove({ restoreIdentities: false });
   await using onDeparture = await open(leaves);
   await dropSlot(onDeparture, { name });

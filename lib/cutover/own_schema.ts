@@ -14,6 +14,7 @@ import {
 } from "../core/internal.ts";
 import type { Endpoint, Session } from "../postgres/internal.ts";
 import { examineOwnSchema } from "../checkpoint/internal.ts";
+import { applySetting } from "../replication/internal.ts";
 import type { SideDetails, SideRecord } from "./model.ts";
 
 /** The table with a side's record. */
@@ -64,8 +65,12 @@ function fenceBody(elsewhere: string): string {
     }`,
   );
   // an apply worker, which has to pass, is known by its process; statement triggers do not fire for
-  // its INSERT, UPDATE and DELETE in any case
+  // its INSERT, UPDATE and DELETE in any case. A session of the tool that applies changes is known
+  // by a setting
   return `BEGIN
+  IF COALESCE(pg_catalog.current_setting('${applySetting}', true), '') OPERATOR(pg_catalog.<>) '' THEN
+    RETURN NULL;
+  END IF;
   IF TG_OP OPERATOR(pg_catalog.=) 'TRUNCATE' AND EXISTS (
        SELECT FROM pg_catalog.pg_stat_get_subscription(NULL) AS s
         WHERE s.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()) THEN

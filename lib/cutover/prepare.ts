@@ -7,13 +7,11 @@ import {
   cutoverSchema,
   displayName,
   ExitCode,
-  quoteIdentifier,
   ReplicatorError,
   tableKey,
   type TableName,
 } from "../core/internal.ts";
 import {
-  besideEventTriggers,
   durableSettings,
   type Endpoint,
   openSession,
@@ -25,9 +23,10 @@ import {
   withoutEventTriggers,
 } from "../postgres/internal.ts";
 import {
+  openApplier,
   parseReplicationName,
+  readAppliers,
   readDatabaseRef,
-  readDescribedSubscriptions,
   readPublications,
   type SubscriptionAccess,
 } from "../replication/internal.ts";
@@ -44,6 +43,7 @@ import {
   recordSideStatement,
   refuseForeignSchema,
   schemaStatements,
+  tokenTableName,
 } from "./own_schema.ts";
 import { awaitTokens, sendToken } from "./token.ts";
 
@@ -80,7 +80,7 @@ export async function readForwardStreams(
   { source, target }: { readonly source: Session; readonly target: Session },
 ): Promise<{ readonly names: readonly string[]; readonly tables: readonly TableName[] }> {
   const [from, to] = await Promise.all([readDatabaseRef(source), readDatabaseRef(target)]);
-  const followed = new Set((await readDescribedSubscriptions(target)).map(({ name }) => name));
+  const followed = new Set((await readAppliers(target)).map(({ name }) => name));
   const streams = (await readPublications(source)).filter(({ name, scopeComment }) =>
     parseReplicationName(name) !== undefined && followed.has(name) &&
     scopeComment?.source.system === from.system && scopeComment.source.database === from.database &&
@@ -175,12 +175,8 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
   await createFences(target, forward.tables);
   for (const stream of forward.names) {
     if (await publishTokens(source, stream)) {
-      await besideEventTriggers(target, () =>
-        target.execute(
-          `ALTER SUBSCRIPTION ${
-            quoteIdentifier(stream)
-          } REFRESH PUBLICATION WITH (copy_data = false)`,
-        ));
+      await using applier = await openApplier(target, { name: stream, signal });
+      await applier.addTables([{ schema: cutoverSchema, name: tokenTableName(stream) }]);
     }
     await proveTokens(stream, { source, target, signal });
   }

@@ -85,7 +85,7 @@ async function readStreamsOf(
       name,
       state: streamState({
         slot,
-        subscription: applier,
+        applier,
         sourceReachable: true,
         targetReachable: true,
         activity: undefined,

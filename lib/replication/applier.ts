@@ -1,26 +1,22 @@
 /**
  * What applies the changes of a slot on the target: the boundary between replication and the
- * program that applies changes. At present that is a subscription of the target's server.
+ * program that applies changes.
  *
  * @module
  */
-import { type Lsn, ReplicatorError } from "../core/internal.ts";
+import type { Lsn, TableName } from "../core/internal.ts";
 import type { Table } from "../catalog/internal.ts";
 import type { Endpoint, Session } from "../postgres/internal.ts";
 import type { ReplicationNames } from "./publication/names.ts";
 import type { ScopeComment } from "./publication/publication_comment.ts";
 import type { LeftIdentity } from "./publication/restore_replica_identities.ts";
-import { readSubscriptionComments } from "./subscription/list_owned_subscriptions.ts";
-import { readSubscriptions } from "./subscription/read_subscriptions.ts";
-import { skipTransaction } from "./subscription/skip_transaction.ts";
-import { createSubscription } from "./subscription/create_subscription.ts";
-import {
-  disableSubscription,
-  dropSubscription,
-  enableSubscription,
-  forgetRemovedTables,
-} from "./subscription/subscription.ts";
-import { type HarmfulSetting, readHarmfulSettings } from "./subscription/worker_settings.ts";
+import type { HarmfulSetting } from "./subscription/worker_settings.ts";
+
+/** What applies the changes: a subscription of the target's server, or a process of the tool. */
+export const applierKinds = ["subscription", "client"] as const;
+
+/** One of {@linkcode applierKinds}. */
+export type ApplierKind = typeof applierKinds[number];
 
 /** What an applier is doing. Durable on the target. */
 export type ApplierState = "absent" | "stopped" | "running";
@@ -37,13 +33,13 @@ export interface SubscriptionAccess {
 export interface AppliedStream {
   /** A session on the source's database. */
   readonly source: Session;
-  /** Names of its slot, publication and subscription. */
+  /** Names of its slot, publication and applier. */
   readonly names: ReplicationNames;
   /** The published tables. */
   readonly published: readonly Table[];
-  /** Record of the stream, stored as the subscription's comment. */
+  /** Record of the stream, stored with the applier. */
   readonly scopeComment: ScopeComment;
-  /** How the target's server connects to the source. */
+  /** How the target's server connects to the source, for a subscription. */
   readonly access: SubscriptionAccess;
 }
 
@@ -55,8 +51,10 @@ export interface AppliedStream {
  * applier, and disposing of the handle does not stop an applier that runs on the server.
  */
 export interface Applier extends AsyncDisposable {
-  /** The name of the stream, shared by slot, publication and subscription. */
+  /** The name of the stream, shared by slot, publication and applier. */
   readonly name: string;
+  /** What applies the changes. */
+  readonly kind: ApplierKind;
   /** Reads its state from the target: `absent`, `stopped` or `running`. */
   state(): Promise<ApplierState>;
   /**
@@ -71,8 +69,12 @@ export interface Applier extends AsyncDisposable {
   stop(): Promise<void>;
   /** Skips the transaction that ends at the position, then starts. */
   skip(lsn: Lsn): Promise<void>;
+  /** Lets a stopped applier resume no earlier than a position to which its slot was advanced. */
+  advance(lsn: Lsn): Promise<void>;
+  /** Applies changes of tables that were added to the publication. */
+  addTables(tables: readonly TableName[]): Promise<void>;
   /** Stops applying changes of tables that the publication no longer lists. */
-  forgetRemovedTables(): Promise<void>;
+  keepTables(tables: readonly TableName[]): Promise<void>;
   /**
    * Removes the applier and leaves the slot. Does nothing if it is absent.
    *
@@ -86,115 +88,8 @@ export interface Applier extends AsyncDisposable {
 
 /** What {@linkcode openApplier} takes besides the session. */
 export interface ApplierOptions {
-  /** Name of the stream, shared by slot, publication and subscription. */
+  /** Name of the stream, shared by slot, publication and applier. */
   readonly name: string;
   /** Ends waiting for the applier to stop. */
   readonly signal?: AbortSignal;
-}
-
-/** Refers to the applier of a stream, whether it exists or not. The session is the target's. */
-export function openApplier(
-  session: Session,
-  options: ApplierOptions,
-): Applier {
-  return new SubscriptionApplier(session, options);
-}
-
-const ownerStatement = `
-  SELECT s.subenabled AS enabled, s.subowner AS owner
-    FROM pg_catalog.pg_subscription AS s
-    JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid
-   WHERE s.subname = $1 AND d.datname = pg_catalog.current_database()`;
-
-/** A subscription of the target's server. */
-class SubscriptionApplier implements Applier {
-  readonly name: string;
-  readonly #session: Session;
-  readonly #signal: AbortSignal | undefined;
-
-  constructor(session: Session, { name, signal }: ApplierOptions) {
-    this.name = name;
-    this.#session = session;
-    this.#signal = signal;
-  }
-
-  async state(): Promise<ApplierState> {
-    const found = await this.#read();
-    return found === undefined ? "absent" : found.enabled ? "running" : "stopped";
-  }
-
-  async create(
-    { source, names, published, scopeComment, access }: AppliedStream,
-  ): Promise<readonly HarmfulSetting[]> {
-    const harmfulSettings = await readHarmfulSettings({ source, target: this.#session });
-    await createSubscription({
-      session: this.#session,
-      name: names.subscription,
-      publication: names.publication,
-      slot: names.slot,
-      ...access,
-      sourceMajor: source.majorVersion,
-      portableBinary: published.every(({ columns }) =>
-        columns.every(({ portableBinary }) => portableBinary)
-      ),
-      scopeComment,
-      harmfulSettings,
-    });
-    return harmfulSettings;
-  }
-
-  async start(): Promise<void> {
-    await enableSubscription(this.#session, this.name);
-  }
-
-  async stop(): Promise<void> {
-    await disableSubscription(this.#session, { name: this.name, signal: this.#signal });
-  }
-
-  async skip(lsn: Lsn): Promise<void> {
-    const [subscription] = await readSubscriptions(this.#session, [this.name]);
-    if (subscription === undefined) {
-      throw new ReplicatorError(`the subscription ${this.name} does not exist`, {
-        side: "target",
-        object: `database ${this.#session.endpoint.database}`,
-      });
-    }
-    await skipTransaction(this.#session, {
-      subscription: this.name,
-      oid: subscription.oid,
-      lsn,
-      signal: this.#signal,
-    });
-  }
-
-  async forgetRemovedTables(): Promise<void> {
-    await forgetRemovedTables(this.#session, { name: this.name, signal: this.#signal });
-  }
-
-  async remove(
-    { restoreIdentities }: { readonly restoreIdentities: boolean },
-  ): Promise<readonly LeftIdentity[]> {
-    const found = await this.#read();
-    if (found === undefined) return [];
-    const restore = restoreIdentities
-      ? (await readSubscriptionComments(this.#session)).get(this.name)?.changedIdentities ?? []
-      : [];
-    return await dropSubscription(this.#session, {
-      name: this.name,
-      signal: this.#signal,
-      restore,
-      // the owner of a subscription can write anything into its comment
-      writtenBy: found.owner,
-    });
-  }
-
-  async #read(): Promise<{ readonly enabled: boolean; readonly owner: number } | undefined> {
-    const [row] = await this.#session.query<
-      { readonly enabled: boolean; readonly owner: number }
-    >(ownerStatement, [this.name]);
-    return row;
-  }
-
-  /** The server runs the subscription; nothing in this process belongs to it. */
-  async [Symbol.asyncDispose](): Promise<void> {}
 }

@@ -4,9 +4,10 @@
  *
  * @internal
  */
-export { failingRemedy } from "./progress/awaited_subscription.ts";
+export { failingRemedy } from "./progress/awaited_applier.ts";
 export * from "./progress/wait_for_lsn.ts";
 export * from "./applier.ts";
+export * from "./open_applier.ts";
 export * from "./client/apply_lock.ts";
 export * from "./client/apply_record.ts";
 export * from "./client/apply_schema.ts";
@@ -18,6 +19,11 @@ export * from "./drift/table_drift.ts";
 export * from "./drift/table_shape.ts";
 export * from "./hazards/mod.ts";
 export * from "./publication/replica_identity.ts";
+export {
+  clientFailureRemedy,
+  describeApplyError,
+  explainApplyError,
+} from "./progress/describe_apply_error.ts";
 export * from "./progress/lag.ts";
 export * from "./progress/read_source.ts";
 export * from "./publication/list_owned_publications.ts";

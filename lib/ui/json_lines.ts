@@ -9,6 +9,7 @@ function levelOf(event: RunEvent): LogLevel {
       return "warn";
     case "table-started":
     case "table-progress":
+    case "apply-progress":
     case "step-progress":
       return "debug";
     default:

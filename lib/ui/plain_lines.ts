@@ -9,6 +9,7 @@ import {
   stepTitle,
 } from "../core/internal.ts";
 import type { ProgressDisplay } from "./live_progress.ts";
+import { applyFacts } from "./apply_panel.ts";
 import { isShown } from "./json_lines.ts";
 import {
   copiedBytes,
@@ -28,6 +29,7 @@ export interface PlainLinesOptions {
 }
 
 const progressEveryMs = 5_000;
+const applyEveryMs = 30_000;
 
 /**
  * Progress as lines for a log or a pipe: one per finished step and table, and a summary every few
@@ -36,12 +38,22 @@ const progressEveryMs = 5_000;
 export function plainLines({ writeLine, level, now }: PlainLinesOptions): ProgressDisplay {
   let state = initialProgress(now());
   let lastProgressMs = now();
+  const lastApplyMs = new Map<string, number>();
 
   return {
     take(event) {
       state = reduce(state, event, now());
       const line = isShown(event, level) ? describe(event) : undefined;
       if (line !== undefined) writeLine(printable(line));
+      if (event.kind === "apply-progress" && isShown(infoEvent, level)) {
+        const lastMs = lastApplyMs.get(event.stream) ?? -Infinity;
+        if (now() - lastMs < applyEveryMs) return;
+        lastApplyMs.set(event.stream, now());
+        const applying = state.applying.filter(({ stream }) => stream === event.stream);
+        for (const each of applying) {
+          writeLine(printable(`${each.database}: ${applyFacts(each, now()).join(", ")}`));
+        }
+      }
       if (event.kind !== "table-progress" && event.kind !== "table-finished") return;
       if (!isShown(infoEvent, level) || now() - lastProgressMs < progressEveryMs) return;
       lastProgressMs = now();
@@ -98,6 +110,7 @@ function describe(event: RunEvent): string | undefined {
     case "info":
       return event.message;
     case "table-progress":
+    case "apply-progress":
       return undefined;
   }
 }

@@ -1,3 +1,4 @@
+import { type ApplyingStream, nextApplying } from "./apply_panel.ts";
 import { nextPause, type PauseState } from "./pause_panel.ts";
 import type { RunEvent, StepName, ThrottleSubject } from "../core/internal.ts";
 
@@ -54,6 +55,8 @@ export interface ProgressState {
   readonly samples: readonly Sample[];
   /** How a cutover is felt; undefined while no one waits for it. */
   readonly pause: PauseState | undefined;
+  /** Streams whose changes this process applies. */
+  readonly applying: readonly ApplyingStream[];
 }
 
 /** The state before the first event. */
@@ -74,6 +77,7 @@ export function initialProgress(nowMs: number): ProgressState {
     throttle: {},
     samples: [],
     pause: undefined,
+    applying: [],
   };
 }
 
@@ -149,6 +153,8 @@ export function reduce(state: ProgressState, event: RunEvent, nowMs: number): Pr
       return { ...state, throttle: throttleAfter(state.throttle, event) };
     case "cutover-pause":
       return { ...state, pause: nextPause(state.pause, event, nowMs) };
+    case "apply-progress":
+      return { ...state, applying: nextApplying(state.applying, event, nowMs) };
     case "info":
     case "replication-lag":
     case "work-finished": // already covered by tables and steps

@@ -1,4 +1,5 @@
 import { formatBytes, formatCount, formatDuration, plural, stepTitle } from "../core/internal.ts";
+import { applyPanel } from "./apply_panel.ts";
 import { bar, percent } from "./bar.ts";
 import { pausePanel } from "./pause_panel.ts";
 import {
@@ -108,6 +109,9 @@ function tableName({ database, table }: RunningTable, { databases }: ProgressSta
 function overallLines({ state, style, columns, nowMs }: View): string[] {
   if (state.pause !== undefined) {
     return ["", ...pausePanel(state.pause, { columns, style, nowMs })];
+  }
+  if (state.applying.length > 0) {
+    return ["", ...applyPanel(state.applying, { columns, style, nowMs })];
   }
   if (state.plannedTables === 0) return [];
   const fraction = copiedFraction(state);

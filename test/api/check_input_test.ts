@@ -161,6 +161,7 @@ const complete: { readonly [V in Verb]: Required<VerbInputs[V]> } = (() => {
   const replication = {
     identity: "full" as const,
     slotTimeoutMs: 100,
+    applyFrom: "target" as const,
     sourceFromTarget: servers.source,
     passfile: "/pgpass",
     failover: false,
@@ -176,7 +177,7 @@ const complete: { readonly [V in Verb]: Required<VerbInputs[V]> } = (() => {
   const journal = {} as Required<VerbInputs["verify"]>["journal"];
   return {
     validate: {
-      ...{ ...copy, forSync: true, identity: "skip", restoreSearchPath: "own" },
+      ...{ ...copy, forSync: true, identity: "skip", applyFrom: "here", restoreSearchPath: "own" },
       dropExisting: true,
     },
     init: {

@@ -12,6 +12,7 @@ import { endpointOf } from "./init.ts";
 export const syncSettings: SyncSettings = {
   identity: "full",
   slotTimeoutMs: 60_000,
+  applyFrom: "auto",
   sourceFromTarget: undefined,
   passfile: undefined,
   failover: true,
@@ -22,10 +23,14 @@ export const syncSettings: SyncSettings = {
 export async function runSync(
   sourceUrl: string,
   targetUrl: string,
-  { include = [], signal = new AbortController().signal, ...options }: Partial<SyncChoices> & {
-    readonly include?: readonly string[];
-    readonly signal?: AbortSignal;
-  } = {},
+  { include = [], signal = new AbortController().signal, onEvent, ...options }:
+    & Partial<SyncChoices>
+    & {
+      readonly include?: readonly string[];
+      readonly signal?: AbortSignal;
+      /** Receives every event. */
+      readonly onEvent?: (event: RunEvent) => void;
+    } = {},
 ): Promise<{ readonly report: SyncReport; readonly events: readonly RunEvent[] }> {
   const events: RunEvent[] = [];
   const report = await executeSync(
@@ -42,7 +47,10 @@ export async function runSync(
     }),
     {
       signal,
-      events: (event) => void events.push(event),
+      events: (event) => {
+        events.push(event);
+        onEvent?.(event);
+      },
     },
   );
   if (report === undefined) throw new Error("sync was declined");

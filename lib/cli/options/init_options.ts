@@ -83,6 +83,7 @@ export async function resolveInitOptions(
 const syncOptions = [
   "replicaIdentity",
   "slotTimeout",
+  "applyFrom",
   "sourceFromTarget",
   "subscriptionPassfile",
 ] as const;

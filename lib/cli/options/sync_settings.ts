@@ -20,11 +20,27 @@ export async function readSyncSettings(
   return {
     identity: reader.choice("replicaIdentity"),
     slotTimeoutMs: reader.duration("slotTimeout"),
+    applyFrom: readApplyFrom(reader),
     sourceFromTarget: await readSourceFromTarget(reader, environment),
     passfile,
     failover: true,
     now: now.toISOString(),
   };
+}
+
+/** What applies the changes; options of a subscription contradict `here`. */
+function readApplyFrom(reader: OptionReader): SyncSettings["applyFrom"] {
+  const applyFrom = reader.choice("applyFrom");
+  const ofSubscription = {
+    sourceFromTarget: "--source-from-target",
+    subscriptionPassfile: "--subscription-passfile",
+  };
+  for (const [name, flag] of Object.entries(ofSubscription)) {
+    if (applyFrom === "here" && reader.text(name as keyof typeof ofSubscription) !== undefined) {
+      reader.problem(flag, "cannot be combined with --apply-from here: no subscription is created");
+    }
+  }
+  return applyFrom;
 }
 
 async function readSourceFromTarget(

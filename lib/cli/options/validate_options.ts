@@ -4,7 +4,8 @@ import {
   readCopyOptions,
   type ResolveContext,
 } from "./copy_options.ts";
-import type { SyncSettings } from "../../commands/shared/run.ts";
+import type { ApplySettings, SyncSettings } from "../../commands/shared/run.ts";
+import { defaultApplySettings } from "../../commands/shared/complete_options.ts";
 import type { OptionReader } from "./option_reader.ts";
 
 /** `validate` in full. */
@@ -14,6 +15,7 @@ export interface ValidateCommandOptions extends CopyOptions {
   /** Whether the requirements of replication must be met. */
   readonly forSync: boolean;
   readonly identity: SyncSettings["identity"];
+  readonly apply: ApplySettings;
 }
 
 /** @throws UsageError with every problem */
@@ -24,8 +26,14 @@ export async function resolveValidateOptions(
   const partial = await readCopyOptions(reader, context);
   const forSync = reader.flag("forSync");
   const identity = reader.choice("replicaIdentity");
-  if (!forSync && reader.given("replicaIdentity")) {
-    reader.problem("--replica-identity", "requires --for-sync");
+  const applyFrom = reader.choice("applyFrom");
+  for (
+    const [name, flag] of [
+      ["replicaIdentity", "--replica-identity"],
+      ["applyFrom", "--apply-from"],
+    ] as const
+  ) {
+    if (!forSync && reader.given(name)) reader.problem(flag, "requires --for-sync");
   }
   reader.done();
   return {
@@ -33,5 +41,6 @@ export async function resolveValidateOptions(
     explainRules: reader.flag("explainRules"),
     forSync,
     identity,
+    apply: { ...defaultApplySettings, applyFrom },
   };
 }

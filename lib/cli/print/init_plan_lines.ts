@@ -6,6 +6,7 @@ import {
   plural,
   stepTitle,
 } from "../../core/internal.ts";
+import { describeApplierChoice } from "../../commands/shared/choose_applier.ts";
 import type { InitPlan, TablePlan } from "../../commands/shared/report.ts";
 import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
 import { serverLine } from "./server_line.ts";
@@ -55,6 +56,9 @@ export function initPlanLines(plan: InitPlan, options: TableOptions): string[] {
       } in parallel; ` +
       `schema by ${plan.dumpTool}`,
   );
+  if (plan.applier !== undefined) {
+    lines.push(`Replication: ${printable(describeApplierChoice(plan.applier))}`);
+  }
   lines.push(...predictionLines(plan, style));
   for (const warning of plan.warnings) lines.push(`${style.yellow("!")} ${printable(warning)}`);
   return lines;

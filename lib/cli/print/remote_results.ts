@@ -38,6 +38,6 @@ export function printJobResult(
       );
     }
     case "sync":
-      return printResult(terminal, syncLines(result as SyncReport, size));
+      return printResult(terminal, syncLines(result as SyncReport, { ...size, resume: undefined }));
   }
 }

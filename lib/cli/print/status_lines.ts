@@ -117,6 +117,10 @@ function databaseLines(database: DatabaseStatus, { style, options }: Drawing): s
         stream.subscription.applyErrors
           ? `, ${plural(stream.subscription.applyErrors, "error")}`
           : ""
+      }${
+        stream.subscription.client === undefined
+          ? ""
+          : `, ${plural(stream.subscription.client.transactions, "transaction")} by this tool`
       }`,
     tablesText(stream),
   ]);

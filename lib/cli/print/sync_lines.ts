@@ -3,16 +3,29 @@ import type { SyncReport } from "../../commands/shared/report.ts";
 import { makeStyle, printable, renderTable, type TableOptions } from "../../ui/mod.ts";
 
 /** The outcome of `sync` as lines. */
-export function syncLines({ databases, warnings }: SyncReport, options: TableOptions): string[] {
+export function syncLines(
+  { databases, warnings }: SyncReport,
+  { resume, ...options }: TableOptions & {
+    /** The command that resumes applying changes; undefined for a job. */
+    readonly resume: string | undefined;
+  },
+): string[] {
   const style = makeStyle(options.color);
   const rows = databases.flatMap(({ source, target, streams }) =>
-    streams.map(({ name, tables }) => [
+    streams.map(({ name, tables, applied }) => [
       printable(source),
       printable(target),
       name,
       String(tables),
-      style.green("streaming"),
+      applied === undefined
+        ? style.green("streaming")
+        : `stopped after ${plural(applied.transactions, "transaction")}, ${
+          plural(applied.changes, "change")
+        }`,
     ])
+  );
+  const isStopped = databases.some(({ streams }) =>
+    streams.some(({ applied }) => applied !== undefined)
   );
   return [
     ...renderTable(
@@ -32,8 +45,16 @@ export function syncLines({ databases, warnings }: SyncReport, options: TableOpt
       `${style.yellow("!")} ${printable(object === undefined ? message : `${object}: ${message}`)}`,
       ...(remedy === undefined ? [] : [style.dim(`  → ${printable(remedy)}`)]),
     ]),
-    `${style.green("✓")} ${
-      plural(databases.length, "database follows", "databases follow")
-    } the source; status shows the lag`,
+    ...(isStopped
+      ? [
+        style.yellow("!") + " changes are no longer applied, and the source retains WAL; " +
+        (resume === undefined ? "another sync resumes" : "this resumes:"),
+        ...(resume === undefined ? [] : [`  ${printable(resume)}`]),
+      ]
+      : [
+        `${style.green("✓")} ${
+          plural(databases.length, "database follows", "databases follow")
+        } the source; status shows the lag`,
+      ]),
   ];
 }

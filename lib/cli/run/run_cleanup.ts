@@ -49,6 +49,7 @@ export const runCleanup: CommandRunner = async (reader, context) => {
 
 const words: Readonly<Record<CleanupKind, string>> = {
   "subscription": "subscription",
+  "apply-record": "record",
   "slot": "slot",
   "publication": "publication",
   "replica-identity": "replica identity",

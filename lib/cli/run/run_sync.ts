@@ -6,6 +6,7 @@ import { completeSyncOptions } from "../../commands/shared/complete_options.ts";
 import { askYesNo } from "../terminal/confirm.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
+import { nextCommandLine } from "../print/next_command.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
 import { syncLines } from "../print/sync_lines.ts";
 import { readRemote } from "../remote/remote.ts";
@@ -14,7 +15,7 @@ import { resolveSyncOptions } from "../options/sync_options.ts";
 
 /** `sync`: starts or resumes replication; prints the report once everything streams. */
 export const runSync: CommandRunner = async (reader, context) => {
-  const { terminal, output, progress, run, resolve } = context;
+  const { terminal, output, progress, run, resolve, args } = context;
   const place = readRemote(reader, resolve);
   const { yes, ...wanted } = await resolveSyncOptions(reader, resolve);
   const options = await chooseInteractively(wanted, context);
@@ -36,7 +37,13 @@ export const runSync: CommandRunner = async (reader, context) => {
     return ExitCode.interrupted;
   }
   if (output.json) printJson(terminal, report);
-  else printResult(terminal, syncLines(report, tableOptions(terminal.stdout)));
+  else {printResult(
+      terminal,
+      syncLines(report, {
+        ...tableOptions(terminal.stdout),
+        resume: nextCommandLine("sync", args),
+      }),
+    );}
   return ExitCode.success;
 };
 

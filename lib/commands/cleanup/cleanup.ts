@@ -76,8 +76,8 @@ export type CleanupResult =
 
 /**
  * Finds the tool's objects by names and comments on both sides, asks for confirmation, and removes
- * them: subscriptions, slots, publications, changed replica identities, records of copies. Rows and
- * objects of others are not touched.
+ * them: subscriptions and records of streams, slots, publications, changed replica identities,
+ * records of copies. Rows and objects of others are not touched.
  *
  * A failure does not prevent the other removals; the report lists it. An unreachable side is left
  * as it is, and the report lists the statements to run there. Running `cleanup` again finds what is
@@ -242,12 +242,13 @@ async function remove(item: CleanupItem, context: RemovalContext): Promise<reado
     }));
   switch (kind) {
     case "subscription":
+    case "apply-record":
       return await within(
         to,
         database,
         signal,
         async (session) => {
-          await using applier = openApplier(session, { name, signal });
+          await using applier = await openApplier(session, { name, signal });
           return report(await applier.remove({ restoreIdentities: true }), "target", database);
         },
       );

@@ -9,10 +9,11 @@ import { ledgerSchema, tableKey } from "../../core/internal.ts";
 import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/internal.ts";
 import {
   type ApplierReading,
-  listAppliers,
+  listClientAppliers,
   listFullTables,
   listOwnedPublications,
   listOwnedSlots,
+  listOwnedSubscriptions,
   listTableSyncSlots,
   type OwnedApplier,
   type OwnedPublication,
@@ -29,8 +30,8 @@ export interface FoundPublication extends OwnedPublication {
   readonly database: string;
 }
 
-/** A subscription, with its comment. */
-export interface FoundSubscription extends OwnedApplier {
+/** An applier, with its comment. */
+export interface FoundApplier extends OwnedApplier {
   /** Undefined if it cannot be read. */
   readonly applier: ApplierReading | undefined;
   readonly scopeComment: ScopeComment | undefined;
@@ -58,7 +59,7 @@ export interface SourceFindings {
 /** The objects found on the target. */
 export interface TargetFindings {
   readonly system: string | undefined;
-  readonly subscriptions: readonly FoundSubscription[];
+  readonly appliers: readonly FoundApplier[];
   readonly ledgers: readonly FoundLedger[];
   readonly cutovers: readonly FoundCutover[];
   /** Tables with REPLICA IDENTITY FULL, by database and `tableKey`. */
@@ -95,19 +96,21 @@ export async function findOnTarget(
   session: Session,
   signal: AbortSignal,
 ): Promise<TargetFindings> {
-  const listed = await listAppliers(session);
-  const subscriptions: FoundSubscription[] = [];
+  const subscriptions = await listOwnedSubscriptions(session);
+  const appliers: FoundApplier[] = [];
   const ledgers: FoundLedger[] = [];
   const cutovers: FoundCutover[] = [];
   const full = new Map<string, ReadonlySet<string>>();
   await eachDatabase(endpoint, session, signal, async (database, inside) => {
-    const inDatabase = listed.filter((each) => each.database === database);
-    if (inDatabase.length > 0) {
-      const appliers = await readAppliers(inside);
-      for (const each of inDatabase) {
-        const applier = appliers.find(({ name }) => name === each.name);
-        subscriptions.push({ ...each, applier, scopeComment: applier?.scopeComment });
-      }
+    const listed: readonly OwnedApplier[] = [
+      ...subscriptions.filter((each) => each.database === database)
+        .map((each) => ({ ...each, kind: "subscription" as const })),
+      ...await listClientAppliers(inside),
+    ];
+    const readings = listed.length === 0 ? [] : await readAppliers(inside);
+    for (const each of listed) {
+      const applier = readings.find(({ name }) => name === each.name);
+      appliers.push({ ...each, applier, scopeComment: applier?.scopeComment });
     }
     full.set(database, new Set((await listFullTables(inside)).map((table) => tableKey(table))));
     const ledger = await findLedger(inside, database);
@@ -116,7 +119,7 @@ export async function findOnTarget(
     if (cutover !== undefined) cutovers.push(cutover);
   });
   const system = (await readClusterFacts(session)).systemIdentifier;
-  return { system, subscriptions, ledgers, cutovers, full };
+  return { system, appliers, ledgers, cutovers, full };
 }
 
 async function eachDatabase(

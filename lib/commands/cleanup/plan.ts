@@ -40,14 +40,14 @@ export interface PlannedItems {
   readonly kept: readonly KeptItem[];
   /** Statements to run on an unreachable side. */
   readonly byHand: Readonly<Record<Side, readonly string[]>>;
-  /** The subscription or publication with which a replica identity is restored. */
+  /** The applier or publication with which a replica identity is restored. */
   readonly carriers: ReadonlyMap<CleanupItem, CleanupItem>;
   /** The database of the target from which each way back leads, by the stream's name. */
   readonly backs: ReadonlyMap<string, string>;
 }
 
 /**
- * Plans the removal: first subscriptions, which read the slots; then slots; then publications,
+ * Plans the removal: first appliers, which read the slots; then slots; then publications,
  * later snapshot generations before earlier ones, whose comments record the replica identities;
  * then ledgers.
  *
@@ -73,7 +73,7 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
       ? "belongs to another target"
       : undefined;
 
-  const subscriptions = (target?.subscriptions ?? []).filter(({ name, database, scopeComment }) =>
+  const appliers = (target?.appliers ?? []).filter(({ name, database, scopeComment }) =>
     isSelected([
       scopeComment?.source.database,
       database,
@@ -107,12 +107,18 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
       );
     }
   };
-  for (const { name, database, scopeComment, slotName } of subscriptions) {
-    const detail = slotName === undefined ? "without a slot" : `reads slot ${slotName}`;
+  for (const { name, kind, database, scopeComment, slotName } of appliers) {
+    const reads = slotName === undefined ? "without a slot" : `reads slot ${slotName}`;
+    const detail = kind === "client"
+      ? `record of a stream that this tool applies, ${reads}`
+      : reads;
     const foreign = isForeign(scopeComment);
     const state = stateOf(name, findings);
     const item = add(
-      { kind: "subscription", side: "target", database, name, state, detail },
+      {
+        kind: kind === "client" ? "apply-record" : "subscription",
+        ...{ side: "target", database, name, state, detail },
+      },
       foreign,
     );
     addCopied({ name, database, scopeComment }, foreign, item);
@@ -123,18 +129,18 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
   );
   for (const slot of source?.slots ?? []) {
     const { name, database, active, activePid } = slot;
-    const subscription = target?.subscriptions.find((each) => each.name === name);
+    const applier = target?.appliers.find((each) => each.name === name);
     const publication = source?.publications.find((each) =>
       each.name === name && each.database === database
     );
-    const scopeComment = publication?.scopeComment ?? subscription?.scopeComment;
-    if (!isSelected([database, scopeComment?.target.database, subscription?.database], databases)) {
+    const scopeComment = publication?.scopeComment ?? applier?.scopeComment;
+    if (!isSelected([database, scopeComment?.target.database, applier?.database], databases)) {
       continue;
     }
     const retains = slot.restartLsn === undefined
       ? ""
       : `, retains WAL from ${formatLsn(slot.restartLsn)}`;
-    const unknownReader = scopeComment === undefined && active && subscription === undefined &&
+    const unknownReader = scopeComment === undefined && active && applier === undefined &&
         target !== undefined
       ? "in use by a client other than this target, and nothing records what it belongs to"
       : undefined;
@@ -146,16 +152,16 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
       state: stateOf(name, findings),
       detail: (active
         ? `read by pid ${activePid ?? "?"}`
-        : subscription === undefined && target !== undefined
+        : applier === undefined && target !== undefined
         ? "no subscription: a running init would fail"
         : "not in use") + retains,
     }, isForeign(scopeComment) ?? unknownReader);
   }
   const removed = new Set(
-    items.filter(({ kind }) => kind === "subscription").map(({ name }) => name),
+    items.filter(isApplier).map(({ name }) => name),
   );
   const oids = new Set(
-    subscriptions.filter(({ name }) => removed.has(name)).map(({ applier }) => applier?.oid),
+    appliers.filter(({ name }) => removed.has(name)).map(({ applier }) => applier?.oid),
   );
   for (
     const { name, database, active, subscriptionOid, systemIdentifier } of source?.tableSyncSlots ??
@@ -192,8 +198,8 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
         item,
       );
     }
-    // a subscription records them too
-    const isSubscribed = subscriptions.some((each) => each.name === name);
+    // an applier records them too
+    const isSubscribed = appliers.some((each) => each.name === name);
     if (!isSubscribed) {
       // only the comment says which database that is, and the publication's owner can write
       // anything into it
@@ -272,14 +278,18 @@ function cutoverItems({ source, target, databases }: CleanupFindings): readonly 
   ];
 }
 
-/** The state of the stream to which a subscription or slot belongs. */
+function isApplier({ kind }: CleanupItem): boolean {
+  return kind === "subscription" || kind === "apply-record";
+}
+
+/** The state of the stream to which an applier or slot belongs. */
 function stateOf(name: string, { source, target }: CleanupFindings): StreamState {
-  const found = target?.subscriptions.find((each) => each.name === name);
+  const found = target?.appliers.find((each) => each.name === name);
   if (found !== undefined && found.applier === undefined) return "unknown";
   const isBlocked = (found?.applier?.blockers.length ?? 0) > 0;
   return streamState({
     slot: source?.slots.find((each) => each.name === name),
-    subscription: found?.applier,
+    applier: found?.applier,
     sourceReachable: source !== undefined,
     targetReachable: target !== undefined,
     activity: { newErrors: 0, restarted: false, applied: true, isBlocked },
@@ -307,7 +317,7 @@ function refuseAmbiguous({ source, target, databases }: CleanupFindings): void {
   if (source === undefined) {
     refuse(
       "source",
-      (target?.subscriptions ?? [])
+      (target?.appliers ?? [])
         .filter(({ database, scopeComment }) =>
           isSelected([database, scopeComment?.source.database], databases)
         ).map(({ scopeComment }) => scopeComment?.source.system),
@@ -328,8 +338,8 @@ function leftOnSource(
   items: readonly CleanupItem[],
   target: TargetFindings | undefined,
 ): readonly string[] {
-  return items.filter(({ kind }) => kind === "subscription").flatMap(({ name, database }) => {
-    const { scopeComment } = target?.subscriptions.find((each) =>
+  return items.filter(isApplier).flatMap(({ name, database }) => {
+    const { scopeComment } = target?.appliers.find((each) =>
       each.name === name && each.database === database
     ) ?? {};
     return [

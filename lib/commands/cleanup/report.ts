@@ -9,6 +9,7 @@ import type { StreamState } from "../../replication/internal.ts";
 /** What kind of object it is. */
 export type CleanupKind =
   | "subscription"
+  | "apply-record"
   | "slot"
   | "publication"
   | "replica-identity"
@@ -20,8 +21,9 @@ export type CleanupKind =
 /** One object that the tool has created or changed. */
 export interface CleanupItem {
   /**
-   * `subscription`, `slot`, `publication`, `replica-identity`, `ledger`, `way-back` (the stream of
-   * a cutover from the target to the source), `cutover` (its fence and schema) or `state-file`.
+   * `subscription`, `apply-record` (of a stream whose changes the tool itself applies), `slot`,
+   * `publication`, `replica-identity`, `ledger`, `way-back` (the stream of a cutover from the
+   * target to the source), `cutover` (its fence and schema) or `state-file`.
    */
   readonly kind: CleanupKind;
   /** Undefined for files on this machine. */
@@ -33,8 +35,8 @@ export interface CleanupItem {
   /** The publication for which a replica identity was changed. */
   readonly publication?: string;
   /**
-   * State of its stream, as `sync` and `status` name it; undefined unless it is a subscription or
-   * the stream's slot.
+   * State of its stream, as `sync` and `status` name it; undefined unless it is a subscription,
+   * a record or the stream's slot.
    */
   readonly state?: StreamState;
   /** What to know before it is removed. */

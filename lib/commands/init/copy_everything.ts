@@ -27,6 +27,7 @@ import {
 } from "../shared/database_plan.ts";
 import { AttemptLedgers } from "./attempt_ledgers.ts";
 import { copyDatabase } from "./copy_database.ts";
+import type { ApplierKind } from "../../replication/internal.ts";
 import { ReplicationSetup } from "../shared/replication_setup.ts";
 import { combineFailures, type DatabaseFailure, endsRun } from "../shared/failures.ts";
 import type { Recorder } from "../shared/recorder.ts";
@@ -43,6 +44,8 @@ export interface InitWork {
   readonly plan: InitPlan;
   readonly recorder: Recorder;
   readonly checkpoint: RunCheckpoint;
+  /** With replication: what will apply the changes. */
+  readonly applier: ApplierKind;
   readonly signal: AbortSignal;
 }
 
@@ -144,6 +147,7 @@ async function copyOne(
       targetServer: maintenance,
       rules: options.rules,
       sync: options.sync,
+      applier: work.applier,
       replaces: current.action === "drop-and-create",
       recorder,
       signal,

@@ -84,7 +84,7 @@ export async function executeInit(given: InitOptions, run: RunContext): Promise<
     withSync: options.sync !== undefined,
     signal: run.signal,
   });
-  await probeSourceFromTarget(options, { sides, planning, events: recorder.events });
+  await probeSourceFromTarget(options, { sides, examination, events: recorder.events });
   const tool = await chooseTool(options, {
     sides,
     examination,
@@ -115,6 +115,7 @@ export async function executeInit(given: InitOptions, run: RunContext): Promise<
   try {
     await copyEverything({
       ...{ options, sides, planning, tool, plan, recorder, checkpoint, signal: run.signal },
+      applier: examination.applier?.kind ?? "subscription",
       reports: databases,
     });
   } catch (error) {

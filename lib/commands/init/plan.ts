@@ -23,6 +23,7 @@ import {
 import type { DumpTool } from "../../schema/internal.ts";
 import { type ServerPair, summarize } from "../shared/server_pair.ts";
 import type { DatabasePlanning, PlannedDatabase } from "../shared/database_plan.ts";
+import type { ApplierChoice } from "../shared/choose_applier.ts";
 import type { DatabasePlan, InitPlan, TablePlan, ValidationReport } from "../shared/report.ts";
 import type { InitOptions } from "../shared/run.ts";
 import { type DatabaseScope, scopeNotes, tableDecisions } from "../shared/table_scope.ts";
@@ -39,6 +40,8 @@ export interface PlanInput {
   readonly scopes: readonly DatabaseScope[];
   /** Of `validate`, whose warnings belong to the plan. */
   readonly report: ValidationReport;
+  /** What will apply the changes; undefined without replication. */
+  readonly applier: ApplierChoice | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -49,7 +52,7 @@ const ownPathWarning =
 
 /** Reads sizes, measures a short copy, and builds the plan. */
 export async function buildPlan(input: PlanInput): Promise<InitPlan> {
-  const { options, sides, planning, scopes, tool, report: { checks }, signal } = input;
+  const { options, sides, planning, scopes, tool, applier, report: { checks }, signal } = input;
   const surveys = await Promise.all(
     planning.databases.map((planned, index) => survey(input, planned, scopes[index]!)),
   );
@@ -69,6 +72,7 @@ export async function buildPlan(input: PlanInput): Promise<InitPlan> {
     indexJobs: options.indexJobs,
     dumpTool: tool.description,
     bytes,
+    ...(applier === undefined ? {} : { applier: { kind: applier.kind, reasons: applier.reasons } }),
     ...(predictedSteps === undefined ? {} : {
       predictedMs: predictedSteps.reduce((sum, { ms }) => sum + ms, 0),
       predictedSteps,

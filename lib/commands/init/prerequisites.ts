@@ -9,7 +9,7 @@ import { claimDatabases } from "../../checkpoint/internal.ts";
 import { optionDefaults } from "../../config/internal.ts";
 import { probeSubscription } from "../../replication/internal.ts";
 import type { ServerPair } from "../shared/server_pair.ts";
-import type { DatabasePlanning } from "../shared/database_plan.ts";
+import { defaultApplySettings } from "../shared/complete_options.ts";
 import { accessTo } from "../shared/replication_setup.ts";
 import type { InitOptions, RunContext } from "../shared/run.ts";
 import { type Examination, examineServers } from "../validate/validate.ts";
@@ -30,6 +30,7 @@ export async function requirePrerequisites(
     },
     forSync: options.sync !== undefined,
     identity: options.sync?.identity ?? optionDefaults.replicaIdentity,
+    apply: options.sync ?? defaultApplySettings,
   }, place);
   const failed = examination.report.checks.filter(({ status }) => status === "fail");
   if (failed.length === 0) return examination;
@@ -46,17 +47,20 @@ export async function requirePrerequisites(
   );
 }
 
-/** With replication, the target's server must reach the source; tested before hours of copying. */
+/**
+ * For a subscription, the target's server must reach the source; tested before hours of copying.
+ */
 export async function probeSourceFromTarget(
   { sync, source }: InitOptions,
-  { sides, planning, events }: {
+  { sides, examination: { planning, applier }, events }: {
     readonly sides: ServerPair;
-    readonly planning: DatabasePlanning;
+    readonly examination: Examination;
     readonly events: EventSink;
   },
 ): Promise<void> {
   const [first] = planning.databases;
   if (sync === undefined || first === undefined) return;
+  if (applier?.kind === "client" || applier?.isTested === true) return;
   const tested = await probeSubscription({
     session: sides.target,
     ...accessTo(withDatabase(source, first.source.name), sync),

@@ -4,8 +4,18 @@
  * @module
  */
 import { ExitCode, plural, quoteIdentifier, ReplicatorError } from "../../core/internal.ts";
-import { poll, type Session, textArray } from "../../postgres/internal.ts";
-import { parseReplicationName } from "../../replication/internal.ts";
+import {
+  openSession,
+  poll,
+  type Session,
+  textArray,
+  withDatabase,
+} from "../../postgres/internal.ts";
+import {
+  listClientAppliers,
+  type OwnedApplier,
+  parseReplicationName,
+} from "../../replication/internal.ts";
 import type { PlannedDatabase } from "../shared/database_plan.ts";
 
 const subscriptionStatement = `
@@ -62,6 +72,7 @@ export async function refuseUndroppable(
     subscriptionStatement,
     [textArray(dropped.map(({ target }) => target))],
   )).filter(({ name }) => !withSync || parseReplicationName(name) === undefined);
+  const clients = withSync ? [] : await listClients(dropped, { session, signal });
   // sessions in an unfinished copy belong to an earlier run and are ending
   const users = await readUsers(
     dropped.filter(({ unfinished }) => unfinished === undefined).map(({ target }) => target),
@@ -69,6 +80,10 @@ export async function refuseUndroppable(
   );
   const details = [
     ...subscriptions.flatMap(describeSubscription),
+    ...clients.flatMap(({ database, name }) => [
+      `${database} has the tool's stream ${name}, so it follows a source`,
+      "  → run cleanup first, which also removes its slot; or init --enable-sync, which starts over",
+    ]),
     ...users.flatMap(({ database, who }) => [`${database} is in use: ${who}`]),
     ...(users.length === 0 ? [] : [
       "  → end it (SELECT pg_catalog.pg_terminate_backend(PID);), and keep it from reconnecting",
@@ -79,6 +94,21 @@ export async function refuseUndroppable(
     `${plural(dropped.length, "database")} of the target cannot be dropped; nothing was changed`,
     { side: "target", details, exitCode: ExitCode.prerequisite },
   );
+}
+
+/** Streams whose changes the tool itself applies; their records are in the databases. */
+async function listClients(
+  databases: readonly PlannedDatabase[],
+  { session, signal }: { readonly session: Session; readonly signal: AbortSignal },
+): Promise<readonly OwnedApplier[]> {
+  const found: OwnedApplier[] = [];
+  for (const { target, contents } of databases) {
+    // an invalid database can be dropped but not opened
+    if (contents === undefined) continue;
+    await using inside = await openSession(withDatabase(session.endpoint, target), { signal });
+    found.push(...await listClientAppliers(inside));
+  }
+  return found;
 }
 
 function describeSubscription(

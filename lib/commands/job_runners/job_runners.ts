@@ -75,6 +75,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
     slotTimeoutMs: options.slot_timeout_seconds === undefined
       ? defaults.slotTimeoutMs
       : options.slot_timeout_seconds * 1000,
+    applyFrom: options.apply_from ?? optionDefaults.applyFrom,
     sourceFromTarget,
     passfile: options.subscription_passfile,
     failover: true,
@@ -199,7 +200,7 @@ type OptionsOf<Command extends JobCommand> = Extract<JobSpec, { command: Command
 
 type ReplicationJobOptions = Pick<
   OptionsOf<"init">,
-  "replica_identity" | "slot_timeout_seconds" | "subscription_passfile"
+  "replica_identity" | "slot_timeout_seconds" | "apply_from" | "subscription_passfile"
 >;
 
 function actionOf(action: OptionsOf<"sync">["action"]): SyncAction {

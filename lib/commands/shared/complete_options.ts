@@ -14,6 +14,7 @@ import {
 import { optionDefaults } from "../../config/internal.ts";
 import { noTableRules } from "../../rules/internal.ts";
 import type {
+  ApplySettings,
   DatabaseSelection,
   InitOptions,
   SyncOptions,
@@ -80,6 +81,13 @@ const defaultTools: ToolSelection = {
   environment: {},
 };
 
+/** What applies the changes unless it is requested. */
+export const defaultApplySettings: ApplySettings = {
+  applyFrom: optionDefaults.applyFrom,
+  sourceFromTarget: undefined,
+  passfile: undefined,
+};
+
 /** A server that restarts or recovers from a crash is away for a while. */
 const defaultDatabaseRetryDelaysMs: readonly number[] = [
   1_000,
@@ -111,13 +119,14 @@ export function completeSyncSettings(
   {
     identity = optionDefaults.replicaIdentity,
     slotTimeoutMs = optionDefaults.slotTimeoutMs,
+    applyFrom = optionDefaults.applyFrom,
     sourceFromTarget,
     passfile,
     failover = true,
     now = new Date().toISOString(),
   }: Optional<SyncSettings>,
 ): SyncSettings {
-  return { identity, slotTimeoutMs, sourceFromTarget, passfile, failover, now };
+  return { identity, slotTimeoutMs, applyFrom, sourceFromTarget, passfile, failover, now };
 }
 
 /** Options of `validate` with every default. */
@@ -130,6 +139,7 @@ export function completeValidateOptions(
     tools = defaultTools,
     forSync = false,
     identity = optionDefaults.replicaIdentity,
+    apply = defaultApplySettings,
     restoreSearchPath = optionDefaults.restoreSearchPath,
     dropExisting = false,
     resume = true,
@@ -138,7 +148,7 @@ export function completeValidateOptions(
   }: ValidateChoices,
 ): ValidateOptions {
   return {
-    ...{ source, target, databases, rules, tools, forSync, identity },
+    ...{ source, target, databases, rules, tools, forSync, identity, apply },
     ...{ restoreSearchPath, dropExisting, resume, claim, jobs },
   };
 }

@@ -27,6 +27,7 @@ import {
 import { listTables, type Table } from "../../catalog/internal.ts";
 import {
   abandonStream,
+  type ApplierKind,
   describeScope,
   handOver,
   isCreationOrphaned,
@@ -48,9 +49,10 @@ import {
   type StreamStart,
   type SubscriptionAccess,
 } from "../../replication/internal.ts";
-import { catchUp } from "./catch_up.ts";
+import { catchUpApplying } from "./client_streams.ts";
 import { readScope } from "./table_scope.ts";
-import type { SyncSettings } from "./run.ts";
+import { sameAsExisting } from "./choose_applier.ts";
+import type { ApplySettings, SyncSettings } from "./run.ts";
 import type { TableRules } from "../../rules/internal.ts";
 import type { Recorder } from "./recorder.ts";
 
@@ -64,6 +66,8 @@ export interface ReplicationSetupOptions {
   readonly targetServer: Session;
   readonly rules: TableRules;
   readonly sync: SyncSettings;
+  /** What will apply the changes; earlier streams keep what they have. */
+  readonly applier: ApplierKind;
   /** Whether the database on the target is dropped and recreated, with its subscriptions. */
   readonly replaces: boolean;
   readonly recorder: Recorder;
@@ -84,10 +88,12 @@ export class ReplicationSetup {
   #start: StreamStart | undefined;
   /** Streams of tables that an earlier run has copied. */
   #earlier: readonly ReplicationStream[] = [];
+  #kind: ApplierKind;
   #started = false;
 
   constructor(options: ReplicationSetupOptions) {
     this.#options = options;
+    this.#kind = options.applier;
   }
 
   get #database(): string {
@@ -109,6 +115,8 @@ export class ReplicationSetup {
     const hash = await scopeHash(scope);
     if (this.#options.replaces) await this.#unsubscribe(hash);
     const { streams, kept } = await this.#keep(hash, finished);
+    this.#kind = sameAsExisting(kept.flatMap(({ applier }) => applier ?? []), sync) ??
+      this.#options.applier;
     this.#earlier = kept;
     this.#started = true;
     const done = new Set(finished.map((table) => tableKey(table)));
@@ -159,7 +167,7 @@ export class ReplicationSetup {
     const other = own.filter((subscription) => subscription.hash !== hash);
     if (other.length > 0) throw this.#hasOtherScope(other.map(({ name }) => name));
     for (const { name } of own) {
-      await using applier = openApplier(session, { name, signal });
+      await using applier = await openApplier(session, { name, signal });
       await applier.remove({ restoreIdentities: false });
     }
   }
@@ -206,7 +214,7 @@ export class ReplicationSetup {
     const streams = await readStreams(hash, { source: from, target: to });
     const earlier: ReplicationStream[] = [];
     for (const stream of streams) {
-      const { name, slot, publication, subscription } = stream;
+      const { name, slot, publication, applier } = stream;
       const kept = publication?.tables.filter((table) => done.has(tableKey(table))) ?? [];
       if (kept.length === 0 && slot?.active && !await isCreationOrphaned(from, slot)) {
         throw this.#inUse(slot);
@@ -224,7 +232,7 @@ export class ReplicationSetup {
       ) {
         throw this.#slotGone(name, kept);
       }
-      if (subscription === undefined) await keepTables(from, stream, kept);
+      if (applier === undefined) await keepTables(from, stream, kept);
       earlier.push(stream);
     }
     await this.#refuseLost(from, { earlier, finished });
@@ -307,6 +315,7 @@ export class ReplicationSetup {
     const common = {
       source: from,
       target: to,
+      kind: this.#kind,
       access: accessTo(source, sync),
       copiedAt: sync.now,
       signal,
@@ -349,13 +358,23 @@ export class ReplicationSetup {
     const subscriptions = this.#names;
     if (subscriptions.length === 0) return;
     await recorder.step(
-      () => catchUp({ source, target, subscriptions, signal, events: recorder.events }),
+      () => catchUpApplying({ source, target, subscriptions, signal, events: recorder.events }),
       {
         step: "catch-up",
         database: this.#database,
         summarize: (lsn) => `streaming, applied up to ${formatLsn(lsn)}`,
       },
     );
+    if (this.#kind === "client") {
+      recorder.events({
+        kind: "warning",
+        side: "target",
+        object: `database ${target.database}`,
+        message:
+          "this tool applies the changes, and no longer does when init ends: the source retains WAL until sync runs",
+        remedy: "run sync with the same servers now, and keep it running",
+      });
+    }
   }
 
   /**
@@ -408,7 +427,7 @@ export class ReplicationSetup {
 /** How the target's server connects to a database of the source. */
 export function accessTo(
   source: Endpoint,
-  { sourceFromTarget, passfile }: Pick<SyncSettings, "sourceFromTarget" | "passfile">,
+  { sourceFromTarget, passfile }: Pick<ApplySettings, "sourceFromTarget" | "passfile">,
 ): SubscriptionAccess {
   return {
     sourceFromTarget: withDatabase(sourceFromTarget ?? source, source.database),

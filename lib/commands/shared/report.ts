@@ -6,6 +6,7 @@
  */
 import type { Side, StepName, TableName, ThrottleSubject, WorkKind } from "../../core/internal.ts";
 import type { SetAsideObject } from "../../schema/internal.ts";
+import type { ApplierKind } from "../../replication/internal.ts";
 import type { NotChecked, Verdict, VerifiedDatabase } from "../../verify/internal.ts";
 
 /** How a check of `validate` ended. */
@@ -97,6 +98,13 @@ export interface InitPlan {
   readonly dumpTool: string;
   /** Bytes of all tables in scope, TOAST included, indexes not. */
   readonly bytes: number;
+  /** With replication: what will apply the changes. */
+  readonly applier?: {
+    /** `subscription` of the target, or `client`: this tool, whose `sync` must keep running. */
+    readonly kind: ApplierKind;
+    /** Why it is not a subscription; empty if it is one, or was requested. */
+    readonly reasons: readonly string[];
+  };
   /** From a short measurement; undefined if there is too little data to measure. */
   readonly predictedMs?: number;
   /** The same for each step. */
@@ -413,4 +421,11 @@ export interface SyncStreamReport {
   readonly epoch: number;
   /** The tables. */
   readonly tables: number;
+  /** What this process has applied; missing if another one, or a subscription, applies changes. */
+  readonly applied?: {
+    /** Transactions of the source. */
+    readonly transactions: number;
+    /** Changes of rows. */
+    readonly changes: number;
+  };
 }

@@ -59,6 +59,8 @@ export interface ValidateOptions {
   readonly forSync: boolean;
   /** With replication: how `init` will treat tables without a usable replica identity. */
   readonly identity: IdentityPolicy;
+  /** With replication: what will apply the changes. */
+  readonly apply: ApplySettings;
   /** Under which `search_path` `init` will compute values. */
   readonly restoreSearchPath: "empty" | "own";
   /** Whether non-empty databases of the target will be dropped. */
@@ -90,12 +92,13 @@ export interface HeldSnapshot {
  */
 export type SnapshotHook = (held: HeldSnapshot) => Promise<void>;
 
-/** How replication is set up. */
-export interface SyncSettings {
-  /** What is done about tables without a usable replica identity. */
-  readonly identity: IdentityPolicy;
-  /** How long a new slot may wait for running transactions, in milliseconds. */
-  readonly slotTimeoutMs: number;
+/** What applies the changes. */
+export interface ApplySettings {
+  /**
+   * `target`: a subscription of the target's server; `here`: this process; `auto`: a subscription
+   * where that works, otherwise this process.
+   */
+  readonly applyFrom: "auto" | "here" | "target";
   /**
    * The source at the address by which the target's server connects to it; undefined for the same
    * address. Its database is ignored.
@@ -106,6 +109,14 @@ export interface SyncSettings {
    * target's catalog.
    */
   readonly passfile: string | undefined;
+}
+
+/** How replication is set up. */
+export interface SyncSettings extends ApplySettings {
+  /** What is done about tables without a usable replica identity. */
+  readonly identity: IdentityPolicy;
+  /** How long a new slot may wait for running transactions, in milliseconds. */
+  readonly slotTimeoutMs: number;
   /** Whether standbys of the source synchronize the slots (17+). */
   readonly failover: boolean;
   /** The current time, ISO 8601; recorded in the publications. */

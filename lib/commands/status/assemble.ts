@@ -5,8 +5,11 @@
  */
 import { formatLsn, type Lsn, lsnDistance, tableKey } from "../../core/internal.ts";
 import {
+  type AppliedWork,
   type ApplierReading,
   type ApplierWorker,
+  type ApplyError,
+  describeApplyError,
   hoursUntilLost,
   lagOf,
   type NameParts,
@@ -19,6 +22,7 @@ import {
 } from "../../replication/internal.ts";
 import type { StatusContents, TargetStatusFacts } from "./facts.ts";
 import type {
+  ClientStatus,
   PublicationStatus,
   SequenceStatus,
   SlotStatus,
@@ -58,7 +62,7 @@ export function streamStatus(input: StreamInput): StreamStatus {
     createdAt: scopeComment?.createdAt ?? null,
     state: streamState({
       slot: reading,
-      subscription: applier,
+      applier,
       sourceReachable: source !== undefined,
       targetReachable: input.targetReachable,
       activity: {
@@ -122,8 +126,26 @@ function slotStatus(
   };
 }
 
+function clientStatus(
+  { transactions, changes, sinceMs }: AppliedWork,
+  error: ApplyError | undefined,
+): ClientStatus {
+  return {
+    transactions,
+    changes,
+    idleSeconds: sinceMs === undefined ? null : sinceMs / 1000,
+    error: error === undefined ? null : {
+      message: describeApplyError(error),
+      sqlState: error.sqlState ?? null,
+      details: error.details ?? [],
+      finishLsn: error.finishLsn ?? null,
+    },
+  };
+}
+
 function subscriptionStatus(state: ApplierReading): SubscriptionStatus {
   return {
+    ...(state.applied === undefined ? {} : { client: clientStatus(state.applied, state.error) }),
     enabled: state.enabled,
     slotName: state.slotName ?? null,
     publications: state.publications,

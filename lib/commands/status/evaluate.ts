@@ -4,8 +4,9 @@
  * @module
  */
 import { formatBytes, formatDuration, plural, quoteIdentifier } from "../../core/internal.ts";
-import type { Drift, StreamState } from "../../replication/internal.ts";
+import { clientFailureRemedy, type Drift, type StreamState } from "../../replication/internal.ts";
 import type {
+  ClientStatus,
   DatabaseStatus,
   ServerStatus,
   SlotStatus,
@@ -43,6 +44,7 @@ export function streamFindings(
   ): StatusFinding => ({ id, severity, side, database, stream: name, message, remedy });
   const quoted = quoteIdentifier(name);
   const errors = subscription?.applyErrors ?? 0;
+  const client = subscription?.client;
   const findings: StatusFinding[] = [];
   const states: Partial<Record<StreamState, StatusFinding>> = {
     "lost": finding("slot-lost", "source", [
@@ -99,7 +101,9 @@ export function streamFindings(
       "end that transaction, or wait for it",
     ]),
   };
-  const own = states[state];
+  const own = client === undefined
+    ? states[state]
+    : clientStates(client, finding)[state] ?? states[state];
   if (own !== undefined) findings.push(own);
   if (slot !== null && state !== "lost") findings.push(...riskFindings(slot, { finding, stream }));
   if (slot !== null && isPublicationKnown && publication === null) {
@@ -122,17 +126,49 @@ export function streamFindings(
     findings.push(finding("conflicts", "target", [
       "warning",
       `conflicts: ${conflicts.map(([kind, count]) => `${kind} ${count}`).join(", ")}`,
-      "another client writes to the target, or rows differ: the target's log shows table and key; verify finds the rows",
+      client === undefined
+        ? "another client writes to the target, or rows differ: the target's log shows table and key; verify finds the rows"
+        : "another client writes to the target, or rows differ: verify finds the rows",
     ]));
   }
   if (errors > 0 && state !== "failing") {
     findings.push(finding("apply-errors", "target", [
       "warning",
-      `${plural(errors, "apply error")} since the statistics were reset`,
-      "the target's log shows table and key; lost connections count as well",
+      client === undefined
+        ? `${plural(errors, "apply error")} since the statistics were reset`
+        : `${plural(errors, "change")} could not be applied at first, and stopped the stream`,
+      client === undefined
+        ? "the target's log shows table and key; lost connections count as well"
+        : "verify finds rows that differ",
     ]));
   }
   return findings;
+}
+
+/** The states that mean something else where the tool's own process applies the changes. */
+function clientStates(
+  { error }: ClientStatus,
+  finding: MakeFinding,
+): Partial<Record<StreamState, StatusFinding>> {
+  return {
+    "disabled": finding("subscription-disabled", "target", [
+      "problem",
+      "the stream was stopped, and the slot retains WAL on the source",
+      "run sync, and keep it running",
+    ]),
+    "failing": finding("apply-failing", "target", [
+      "problem",
+      `a change cannot be applied: ${error?.message ?? "unknown"}`,
+      error?.finishLsn == null
+        ? clientFailureRemedy
+        : clientFailureRemedy.replace("--skip-lsn", `--skip-lsn ${error.finishLsn}`),
+    ]),
+    "stopped": finding("apply-stopped", "target", [
+      "problem",
+      "no process applies the changes: sync was ended, or cannot reach the servers",
+      "run sync again, and keep it running: it resumes where it was stopped",
+    ]),
+  };
 }
 
 type MakeFinding = (

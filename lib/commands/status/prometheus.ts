@@ -136,6 +136,16 @@ function streamMetrics({ databases }: StatusReport): Metric[] {
       of(({ subscription }) => subscription?.syncErrors ?? null),
     ),
     counter(
+      `${prefix}_applied_transactions_total`,
+      "Transactions of the source that the tool's own process has applied.",
+      of(({ subscription }) => subscription?.client?.transactions ?? null),
+    ),
+    counter(
+      `${prefix}_applied_changes_total`,
+      "Changes that the tool's own process has applied.",
+      of(({ subscription }) => subscription?.client?.changes ?? null),
+    ),
+    counter(
       `${prefix}_conflicts_total`,
       "Conflicts by kind since statistics were reset.",
       streams.flatMap(({ stream, labels }) =>

@@ -134,32 +134,60 @@ export interface PublicationStatus {
   readonly allTables: boolean;
 }
 
-/** The subscription on the target. */
+/**
+ * The subscription on the target, or the stream's record if the tool itself applies its changes.
+ */
 export interface SubscriptionStatus {
+  /** What the tool's own process has applied; missing for a subscription. */
+  readonly client?: ClientStatus;
   /** Whether it is enabled; false after `ALTER SUBSCRIPTION … DISABLE`. */
   readonly enabled: boolean;
   /** Slot that it reads, unquoted; null if detached (`slot_name = NONE`). */
   readonly slotName: string | null;
   /** Names of the publications that it subscribes to, unquoted. */
   readonly publications: readonly string[];
-  /** Process ID of the apply worker; null while none runs. */
+  /** Process ID of the apply worker, or of the process's session; null while none runs. */
   readonly workerPid: number | null;
   /** Last WAL position that the worker received; null if unknown. */
   readonly receivedLsn: string | null;
-  /** The position that the worker has reported to the source as applied. */
+  /** The position that was applied, or that the worker has reported to the source as applied. */
   readonly appliedLsn: string | null;
   /** Time since the worker received its last message from the source. */
   readonly silenceSeconds: number | null;
-  /** Apply errors since the statistics were reset. 15+ */
+  /** Apply errors since the statistics were reset (15+), or all of a client. */
   readonly applyErrors: number | null;
   /** Errors of initial table synchronization since the statistics were reset. 15+ */
   readonly syncErrors: number | null;
-  /** By kind. 18+ */
+  /** By kind. 18+, or of a client. */
   readonly conflicts: Readonly<Record<string, number>>;
   /** Sessions whose locks the worker waits for. */
   readonly blockedBy: readonly BlockerStatus[];
   /** State of each subscribed table. */
   readonly tables: readonly SubscribedTableStatus[];
+}
+
+/** What the tool's own process has applied. */
+export interface ClientStatus {
+  /** Transactions of the source that it has applied. */
+  readonly transactions: number;
+  /** Changes that it has applied. */
+  readonly changes: number;
+  /** Time since the last transaction, in seconds; null before the first. */
+  readonly idleSeconds: number | null;
+  /** Why it has stopped; null if nothing prevents it from applying changes. */
+  readonly error: ClientErrorStatus | null;
+}
+
+/** A change that the tool's own process could not apply. */
+export interface ClientErrorStatus {
+  /** What failed, with table and key, in one line. */
+  readonly message: string;
+  /** SQLSTATE of the target's error; null if a row was missing or exists already. */
+  readonly sqlState: string | null;
+  /** What is known of the row on both sides, one line each. */
+  readonly details: readonly string[];
+  /** End of the transaction, for `--skip-lsn`; null if unknown. */
+  readonly finishLsn: string | null;
 }
 
 /** A session whose lock the worker waits for. */

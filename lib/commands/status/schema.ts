@@ -36,7 +36,22 @@ const slot = z.strictObject({
   invalidationReason: text,
 });
 
+const client = z.strictObject({
+  transactions: count,
+  changes: count,
+  idleSeconds: z.number().nullable(),
+  error: z.strictObject({
+    message: z.string(),
+    sqlState: text,
+    details: z.array(z.string()),
+    finishLsn: text,
+  }).nullable(),
+});
+
 const subscription = z.strictObject({
+  client: client.optional().meta({
+    description: "What the tool's own process has applied; missing for a subscription.",
+  }),
   enabled: z.boolean(),
   slotName: text,
   publications: z.array(z.string()),

@@ -10,6 +10,7 @@ import {
   type ApplierWorker,
   compareShapes,
   type Drift,
+  listClientAppliers,
   readApplierWorkers,
   type SourceReading,
   walRate,
@@ -205,6 +206,7 @@ export class StatusMonitor implements AsyncDisposable {
         sources.set(database, answer.reached ? answer.value : undefined);
       }
     }
+    await this.#findClients({ streams, sources, targets, isReached: target.reached });
     return pairDatabases({
       streams,
       sources,
@@ -212,6 +214,35 @@ export class StatusMonitor implements AsyncDisposable {
       readings: { source, target },
       selection: this.#options.databases,
     });
+  }
+
+  /**
+   * Finds the records of streams without a subscription in the databases that their publications
+   * name: they are seen only from there.
+   */
+  async #findClients({ streams, sources, targets, isReached }: {
+    readonly streams: Map<string, { source?: string | undefined; target?: string }>;
+    readonly sources: ReadonlyMap<string, SourceStatusFacts | undefined>;
+    readonly targets: Map<string, TargetStatusFacts | undefined>;
+    readonly isReached: boolean;
+  }): Promise<void> {
+    if (!isReached) return;
+    for (const [name, places] of streams) {
+      if (places.target !== undefined || places.source === undefined) continue;
+      const publication = sources.get(places.source)?.publications.find((each) =>
+        each.name === name
+      );
+      const database = publication?.scopeComment?.target.database;
+      if (database === undefined) continue;
+      if (!targets.has(database)) {
+        const clients = await this.#target.query(database, listClientAppliers);
+        if (!clients.reached || clients.value.every((client) => client.name !== name)) continue;
+        const answer = await this.#target.query(database, readTargetStatus);
+        targets.set(database, answer.reached ? answer.value : undefined);
+      }
+      const facts = targets.get(database);
+      if (facts?.appliers.some((applier) => applier.name === name)) places.target = database;
+    }
   }
 
   async #database(

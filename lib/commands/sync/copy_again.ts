@@ -21,6 +21,7 @@ import {
   readPlanBounds,
 } from "../../copy/internal.ts";
 import {
+  type ApplierKind,
   type ChangedIdentity,
   handOver,
   planPublication,
@@ -43,6 +44,8 @@ export interface CopyAgainOptions {
   readonly status: ReplicationStatus;
   readonly tables: readonly Table[];
   readonly options: SyncOptions;
+  /** What will apply the changes. */
+  readonly kind: ApplierKind;
   /** The tool that dumps the structure of new tables; undefined if the tables exist. */
   readonly tool: DumpTool | undefined;
   readonly recorder: Recorder;
@@ -97,6 +100,7 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
       source: from,
       target: to,
       ...start,
+      kind: work.kind,
       access: accessTo(source, options.sync),
       copiedAt: options.sync.now,
       signal,

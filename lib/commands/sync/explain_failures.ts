@@ -15,6 +15,7 @@ import {
   type ApplyErrorDiagnosis,
   applyRemedy,
   diagnoseApplyError,
+  explainApplyError,
   failingRemedy,
   nameSome,
   type ReplicationStream,
@@ -35,7 +36,8 @@ export function failedStreams(statuses: readonly ReplicationStatus[]): readonly 
     status.verdicts.filter(({ stream, action }) =>
       action === "retry" ||
       // before 15 nothing counts errors
-      (action === "enable" || action === "wait") && (stream.subscription?.applyErrors ?? 1) > 0
+      (action === "enable" || action === "wait") && stream.applier?.kind !== "client" &&
+        (stream.applier?.applyErrors ?? 1) > 0
     ).map(({ stream }) => ({ status, stream }))
   );
 }
@@ -112,6 +114,8 @@ async function explainFailure(
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const { lines } = await diagnoseStream(failed, signal);
+  const { error } = failed.stream.applier ?? {};
+  if (error !== undefined) return [...explainApplyError(error), ...lines];
   return [
     ...lines,
     "the error message is in the log of the target's server, which SQL cannot read",
@@ -120,11 +124,11 @@ async function explainFailure(
 
 /** Diagnoses the next transaction of a stream, unless its slot is being read. */
 async function diagnoseStream(
-  { status: { source, target }, stream: { subscription, slot, publication } }: FailedStream,
+  { status: { source, target }, stream: { applier, slot, publication } }: FailedStream,
   signal: AbortSignal,
 ): Promise<ApplyErrorDiagnosis> {
   if (
-    subscription === undefined || slot === undefined || publication === undefined || slot.active
+    applier === undefined || slot === undefined || publication === undefined || slot.active
   ) return { transaction: undefined, conflicts: [], lines: [] };
   return await withSession(
     source,
@@ -137,7 +141,7 @@ async function diagnoseStream(
           diagnoseApplyError({
             source: from,
             target: to,
-            subscription,
+            applier,
             slot,
             publication: publication.name,
           }),
@@ -152,8 +156,9 @@ async function explainHidden(
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const { action, stream } = verdict;
+  if (stream.applier?.kind === "client") return []; // records its errors
   const isIdle = (action === "wait" || action === "enable") &&
-    stream.subscription?.workerPid === undefined;
+    stream.applier?.workerPid === undefined;
   if (!isIdle) return [];
   const { conflicts, lines } = await diagnoseStream({ status, stream }, signal);
   if (conflicts.length === 0) return [];

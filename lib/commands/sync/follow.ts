@@ -14,6 +14,7 @@ import {
 } from "../../core/internal.ts";
 import { openSession, retry, type Session } from "../../postgres/internal.ts";
 import {
+  type ApplierKind,
   compareTypes,
   diagnoseApplyError,
   handOver,
@@ -26,6 +27,7 @@ import { accessTo } from "../shared/replication_setup.ts";
 import type { Recorder } from "../shared/recorder.ts";
 import type { RunContext, SyncOptions } from "../shared/run.ts";
 import { catchUp } from "../shared/catch_up.ts";
+import { type ClientStreams, findIdleClients } from "../shared/client_streams.ts";
 import type { FailedStream } from "./explain_failures.ts";
 import { hazardEvents, readHazards } from "./report_hazards.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
@@ -35,16 +37,21 @@ export interface FollowContext {
   readonly options: SyncOptions;
   readonly recorder: Recorder;
   readonly run: RunContext;
+  /** What will apply the changes of streams that are handed over. */
+  readonly kind: ApplierKind;
+  /** Applies the changes of clients that no other process runs, also after the call. */
+  readonly clients: ClientStreams;
 }
 
 /**
  * Starts what is stopped and waits until the target has everything that the source has now.
+ * Changes of clients that no other process runs are applied by `clients`, which continues.
  *
  * @returns what was done, in words
  */
 export async function follow(
   status: ReplicationStatus,
-  { options, recorder, run }: FollowContext,
+  { options, recorder, run, kind, clients }: FollowContext,
 ): Promise<readonly string[]> {
   const { source, target, verdicts } = status;
   const { signal } = run;
@@ -73,33 +80,40 @@ export async function follow(
   const done: string[] = [];
   await recorder.step(async () => {
     for (const verdict of verdicts) {
-      const change = await start(verdict, { status, from, to, options, recorder, signal });
+      const change = await start(verdict, { status, from, to, options, recorder, signal, kind });
       if (change !== undefined) done.push(change);
     }
   }, { step: "subscription", database, summarize: () => done.join("; ") || "already enabled" });
-  await recorder.step(() =>
-    catchUp({
-      source,
-      target,
-      subscriptions: verdicts.map(({ stream }) => stream.name),
-      signal,
-      events: recorder.events,
-    }), {
-    step: "catch-up",
-    database,
-    summarize: () =>
-      plural(
-        verdicts.reduce((sum, { stream }) => sum + (stream.publication?.tables.length ?? 0), 0),
-        "table streams",
-        "tables stream",
+  const subscriptions = verdicts.map(({ stream }) => stream.name);
+  const idle = await findIdleClients(target, { names: subscriptions, signal });
+  clients.start({ source, target, streams: idle });
+  const caughtUp = recorder.step(
+    () =>
+      clients.during(
+        catchUp({ source, target, subscriptions, signal, events: recorder.events }),
       ),
+    {
+      step: "catch-up",
+      database,
+      summarize: () =>
+        plural(
+          verdicts.reduce((sum, { stream }) => sum + (stream.publication?.tables.length ?? 0), 0),
+          "table streams",
+          "tables stream",
+        ),
+    },
+  );
+  await caughtUp.catch((error) => {
+    // stopping is how applying changes here ends, at any time
+    if (!signal.aborted || clients.isEmpty) throw error;
   });
   return done;
 }
 
 async function start(
   { stream, action }: StreamVerdict,
-  { status, from, to, options, recorder, signal }: {
+  { status, from, to, options, recorder, signal, kind }: {
+    readonly kind: ApplierKind;
     readonly status: ReplicationStatus;
     readonly from: Session;
     readonly to: Session;
@@ -111,7 +125,7 @@ async function start(
   const { name, publication, scopeComment, epoch } = stream;
   if (action === "wait") return undefined;
   if (action !== "hand-over") {
-    await using applier = openApplier(to, { name, signal });
+    await using applier = await openApplier(to, { name, signal });
     await applier.start();
     return `${name} enabled`;
   }
@@ -123,6 +137,7 @@ async function start(
     names: { slot: name, publication: name, subscription: name },
     scopeComment: known,
     published: status.tables.filter((table) => listed.has(tableKey(table))),
+    kind,
     access: accessTo(status.source, options.sync),
     copiedAt: options.sync.now,
     signal,
@@ -141,7 +156,9 @@ async function start(
  */
 export async function skip(
   failed: readonly FailedStream[],
-  { lsn, recorder, run: { signal } }: FollowContext & { readonly lsn: Lsn },
+  { lsn, recorder, run: { signal } }: Pick<FollowContext, "recorder" | "run"> & {
+    readonly lsn: Lsn;
+  },
 ): Promise<void> {
   if (failed.length === 0) {
     throw new ReplicatorError("no subscription has apply errors: nothing to skip", {
@@ -159,7 +176,9 @@ export async function skip(
     recorder.events({
       kind: "warning",
       side: "target",
-      object: `subscription ${each.stream.name}`,
+      object: `${
+        each.stream.applier?.kind === "client" ? "stream" : "subscription"
+      } ${each.stream.name}`,
       message: `the transaction that ends at ${
         formatLsn(lsn)
       } is skipped: its changes are missing on the target`,
@@ -182,18 +201,19 @@ export async function skip(
 
 /** @returns the next transaction if it is another one, which changes nothing */
 async function skipIn(
-  { status: { source, target }, stream: { name, subscription, slot, publication } }: FailedStream,
+  { status: { source, target }, stream: { name, applier: existing, slot, publication } }:
+    FailedStream,
   { lsn, signal }: { readonly lsn: Lsn; readonly signal: AbortSignal },
 ): Promise<readonly string[] | undefined> {
-  if (subscription === undefined || slot === undefined || publication === undefined) return [];
+  if (existing === undefined || slot === undefined || publication === undefined) return [];
   await using from = await retry(() => openSession(source, { signal }), { signal });
   await using to = await retry(() => openSession(target, { signal }), { signal });
-  await using applier = openApplier(to, { name, signal });
+  await using applier = await openApplier(to, { name, signal });
   await applier.stop();
   const { transaction, lines } = await diagnoseApplyError({
     source: from,
     target: to,
-    subscription,
+    applier: existing,
     slot,
     publication: publication.name,
   });
@@ -201,7 +221,7 @@ async function skipIn(
     await applier.skip(lsn);
     return undefined;
   }
-  if (subscription.enabled) await applier.start();
+  if (existing.enabled) await applier.start();
   return lines.length === 0
     ? [`${name}: nothing to apply`]
     : lines.map((line) => `${name}: ${line}`);

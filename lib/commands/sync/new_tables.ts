@@ -34,7 +34,7 @@ import {
   selectStatements,
 } from "../../schema/internal.ts";
 import type { Recorder } from "../shared/recorder.ts";
-import { catchUp } from "../shared/catch_up.ts";
+import { catchUpApplying } from "../shared/client_streams.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 
 /** What {@linkcode makeTables} takes. */
@@ -271,5 +271,5 @@ async function catchUpOthers(
   const subscriptions = verdicts.filter(({ action }) => action === "wait")
     .map(({ stream }) => stream.name);
   if (subscriptions.length === 0) return;
-  await catchUp({ source, target, subscriptions, signal, events: recorder.events });
+  await catchUpApplying({ source, target, subscriptions, signal, events: recorder.events });
 }

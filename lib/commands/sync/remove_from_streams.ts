@@ -38,9 +38,9 @@ export async function removeFromStreams(
   const remembered: ChangedIdentity[] = [];
   for (const stream of streams) {
     const { publication, scopeComment, name } = stream;
-    const listed = publication?.tables ?? stream.subscription?.tables ?? [];
+    const listed = publication?.tables ?? stream.applier?.tables ?? [];
     const leaving = listed.filter((table) => leavingKeys.has(tableKey(table)));
-    const unfinished = stream.subscription === undefined && scopeComment?.copiedAt === undefined;
+    const unfinished = stream.applier === undefined && scopeComment?.copiedAt === undefined;
     if (leaving.length === 0 && !(unfinished && listed.length === 0)) continue;
     remembered.push(
       ...scopeComment?.changedIdentities.filter((table) => leavingKeys.has(tableKey(table))) ?? [],
@@ -54,15 +54,15 @@ export async function removeFromStreams(
 }
 
 async function removeReplicationStream(
-  { name, subscription, slot }: ReplicationStream,
+  { name, applier: existing, slot }: ReplicationStream,
   { from, to, signal }: {
     readonly from: Session;
     readonly to: Session;
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  if (subscription !== undefined) {
-    await using applier = openApplier(to, { name, signal });
+  if (existing !== undefined) {
+    await using applier = await openApplier(to, { name, signal });
     await applier.remove({ restoreIdentities: false });
   }
   if (slot !== undefined) await dropSlot(from, { name, signal });
@@ -82,14 +82,15 @@ async function shrinkStream(
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { name, subscription, publication } = stream;
+  const { name, applier: existing, publication } = stream;
   const gone = new Set(leaving.map((table) => tableKey(table)));
   const kept = publication?.tables.filter((table) => !gone.has(tableKey(table))) ?? [];
   await keepTables(from, stream, kept);
-  if (subscription === undefined) return;
+  if (existing === undefined) return;
   // REFRESH requires an enabled subscription; a disabled one is disabled again afterwards
-  await using applier = openApplier(to, { name, signal });
-  if (!subscription.enabled) await applier.start();
-  await applier.forgetRemovedTables();
-  if (!subscription.enabled) await applier.stop();
+  await using applier = await openApplier(to, { name, signal });
+  const mustStart = existing.kind === "subscription" && !existing.enabled;
+  if (mustStart) await applier.start();
+  await applier.keepTables(kept);
+  if (mustStart) await applier.stop();
 }

@@ -9,8 +9,8 @@ import { listTables, type Table } from "../../catalog/internal.ts";
 import {
   describeScope,
   evaluateStream,
+  readAppliers,
   readDatabaseRef,
-  readDescribedSubscriptions,
   readPublications,
   readStreams,
   type ReplicationScope,
@@ -45,7 +45,7 @@ export interface ReplicationStatus {
   readonly appeared: readonly Table[];
   /** Those of `appeared` that an interrupted run has created. */
   readonly halfAdded: readonly TableName[];
-  /** Published tables that the subscription ignores. */
+  /** Published tables that the applier ignores. */
   readonly unsubscribed: readonly TableName[];
 }
 
@@ -109,18 +109,18 @@ export async function readReplicationStatus(
 
 /** Tables of an interrupted `--add-tables`: incomplete or missing on the target. */
 function unfinishedAdditions(
-  { publication, subscription, scopeComment }: ReplicationStream,
+  { publication, applier, scopeComment }: ReplicationStream,
 ): readonly TableName[] {
-  if (subscription !== undefined || scopeComment?.copiedAt !== undefined) return [];
+  if (applier !== undefined || scopeComment?.copiedAt !== undefined) return [];
   const added = new Set((scopeComment?.added ?? []).map((table) => tableKey(table)));
   return publication?.tables.filter((table) => added.has(tableKey(table))) ?? [];
 }
 
 function unsubscribedTables(
-  { publication, subscription }: ReplicationStream,
+  { publication, applier }: ReplicationStream,
 ): readonly TableName[] {
-  if (publication === undefined || subscription === undefined) return [];
-  const followed = new Set(subscription.tables.map((table) => tableKey(table)));
+  if (publication === undefined || applier === undefined) return [];
+  const followed = new Set(applier.tables.map((table) => tableKey(table)));
   return publication.tables.filter((table) => !followed.has(tableKey(table)));
 }
 
@@ -128,7 +128,7 @@ async function readOthers(
   wanted: ScopeComment,
   { from, to }: { readonly from: Session; readonly to: Session },
 ): Promise<readonly ScopeComment[]> {
-  const described = [...await readPublications(from), ...await readDescribedSubscriptions(to)]
+  const described = [...await readPublications(from), ...await readAppliers(to)]
     .flatMap(({ scopeComment }) => scopeComment ?? [])
     .filter((other) => other.hash !== wanted.hash && sameDatabaseRefs(wanted, other));
   return [...new Map(described.map((each) => [each.hash, each])).values()];

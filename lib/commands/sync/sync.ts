@@ -5,6 +5,7 @@
  */
 import { displayName, ExitCode, plural, ReplicatorError, UsageError } from "../../core/internal.ts";
 import { connectionDelaysMs, minLibpqMajor, withDatabase } from "../../postgres/internal.ts";
+import type { ApplierKind } from "../../replication/internal.ts";
 import { findDumpTool } from "../../schema/internal.ts";
 import { openServerPair } from "../shared/server_pair.ts";
 import { planDatabases, readOnlyPlanning } from "../shared/database_plan.ts";
@@ -13,6 +14,8 @@ import { Recorder } from "../shared/recorder.ts";
 import type { SyncDatabaseReport, SyncPlan, SyncReport } from "../shared/report.ts";
 import type { RunContext, SyncOptions } from "../shared/run.ts";
 import { copyAgain } from "./copy_again.ts";
+import { ClientStreams } from "../shared/client_streams.ts";
+import { chooseKind } from "./choose_kind.ts";
 import { chooseTables } from "./choose_tables.ts";
 import { describeVerdicts, failedStreams, refuseWhatCannotFollow } from "./explain_failures.ts";
 import { readReplicationStatus, type ReplicationStatus } from "./replication_status.ts";
@@ -22,6 +25,9 @@ import { follow, skip } from "./follow.ts";
  * Adopts the slots that `init` left, starts stopped subscriptions, and waits until the target has
  * everything that the source has at that moment. Any other state is reported with what to do about
  * it; tables are copied only on request (`action`).
+ *
+ * Where this tool applies the changes and no other process does, it continues until the signal
+ * aborts, and then returns the report.
  *
  * Requires `--allow-net` for both hosts; to add tables, also what `pg_dump` needs.
  *
@@ -63,6 +69,13 @@ export async function executeSync(
     );
   }
   const { action } = options;
+  const kinds = new Map<ReplicationStatus, ApplierKind>();
+  for (const status of statuses) {
+    kinds.set(
+      status,
+      await chooseKind(status, { options, events: recorder.events, signal: run.signal }),
+    );
+  }
   if (action.kind === "copy") {
     const chosen = chooseTables(statuses, action);
     const plan: SyncPlan = {
@@ -82,16 +95,17 @@ export async function executeSync(
       }, options.tools)
       : undefined;
     for (const each of chosen) {
-      await copyAgain({ ...each, options, tool, recorder, signal: run.signal });
+      const kind = kinds.get(each.status)!;
+      await copyAgain({ ...each, options, kind, tool, recorder, signal: run.signal });
     }
   } else if (action.kind === "skip") {
-    await skip(failedStreams(statuses), { options, lsn: action.lsn, recorder, run });
+    await skip(failedStreams(statuses), { lsn: action.lsn, recorder, run });
   }
-  return await followAll(statuses, { options, recorder, run, start });
+  return await followAll(kinds, { options, recorder, run, start });
 }
 
 async function followAll(
-  statuses: readonly ReplicationStatus[],
+  kinds: ReadonlyMap<ReplicationStatus, ApplierKind>,
   { options, recorder, run, start }: {
     readonly options: SyncOptions;
     readonly recorder: Recorder;
@@ -99,18 +113,21 @@ async function followAll(
     readonly start: number;
   },
 ): Promise<SyncReport> {
-  const fresh: ReplicationStatus[] = [];
-  for (const status of statuses) {
-    fresh.push(
+  const fresh = new Map<ReplicationStatus, ApplierKind>();
+  for (const [status, kind] of kinds) {
+    fresh.set(
       await readReplicationStatus({ ...status, rules: options.rules, signal: run.signal }),
+      kind,
     );
   }
   const retrying = options.action.kind === "retry" || options.action.kind === "skip";
-  await refuseWhatCannotFollow(fresh, { retrying, signal: run.signal });
+  await refuseWhatCannotFollow([...fresh.keys()], { retrying, signal: run.signal });
+  await using clients = new ClientStreams({ events: recorder.events, signal: run.signal });
   const databases: SyncDatabaseReport[] = [];
-  for (const status of fresh) {
+  for (const [status, kind] of fresh) {
+    if (run.signal.aborted && !clients.isEmpty) break;
     for (const warning of describeVerdicts(status)) recorder.events(warning);
-    const done = await follow(status, { options, recorder, run });
+    const done = await follow(status, { options, recorder, run, kind, clients });
     databases.push({
       source: status.source.database,
       target: status.target.database,
@@ -123,8 +140,16 @@ async function followAll(
       unfollowed: [...status.unfollowed, ...status.appeared].map(displayName),
     });
   }
+  if (!clients.isEmpty) await clients.untilEnd();
+  const applied = new Map(clients.reports.map(({ stream, ...counts }) => [stream, counts]));
   return {
-    databases,
+    databases: databases.map((database) => ({
+      ...database,
+      streams: database.streams.map((stream) => {
+        const counts = applied.get(stream.name);
+        return counts === undefined ? stream : { ...stream, applied: counts };
+      }),
+    })),
     steps: recorder.steps,
     warnings: recorder.warnings,
     ms: performance.now() - start,

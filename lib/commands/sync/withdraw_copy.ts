@@ -62,7 +62,7 @@ export async function withdrawCopy(
       ...(isUnknown ? {} : { delaysMs: [] }),
     });
     if (lost !== undefined) await endBackend(session, lost);
-    await using applier = openApplier(session, { name: names.subscription });
+    await using applier = await openApplier(session, { name: names.subscription });
     if (await applier.state() !== "absent") {
       return { kind: "subscription", name: names.subscription };
     }

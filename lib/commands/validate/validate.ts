@@ -56,6 +56,14 @@ import {
   scopeNotes,
   tableDecisions,
 } from "../shared/table_scope.ts";
+import {
+  type ApplierChoice,
+  chooseApplier,
+  describeApplierChoice,
+  subscriptionAsRequested,
+  wantsSubscription,
+} from "../shared/choose_applier.ts";
+import { accessTo } from "../shared/replication_setup.ts";
 import { readNamingRoles } from "../shared/unreadable_names.ts";
 import { checkOr, fail, pass } from "./check.ts";
 import {
@@ -140,6 +148,8 @@ export interface Examination {
   readonly scopes: readonly DatabaseScope[];
   /** Undefined if none is suitable, which is a failed check. */
   readonly tool: DumpTool | undefined;
+  /** What will apply the changes; undefined without replication, or if nothing can. */
+  readonly applier: ApplierChoice | undefined;
 }
 
 /** {@linkcode executeValidate} with open sessions. */
@@ -231,6 +241,11 @@ async function checkEverything(
     signal,
   });
   const count = planning.databases.length;
+  const applying = await examineApplying(options, {
+    session: sides.target,
+    facts: target,
+    planning,
+  });
   const found = await search;
   const checks: Check[] = [
     ...checkVersions(source, target),
@@ -242,7 +257,7 @@ async function checkEverything(
     ...checkTargetRole(target, planning.databases),
     ...checkRoles(source, target),
     ...checkSourceReplication(source, { databases: count, forSync }),
-    ...checkTargetReplication(target, { databases: count, forSync }),
+    ...applying.checks,
     checkConnections("source", source, jobs),
     checkConnections("target", target, jobs),
     checkDisk(planning.databases.map((planned) => planned.source), target),
@@ -271,7 +286,39 @@ async function checkEverything(
       }),
     );
   }
-  return { checks, planning, scopes, tool: found.tool };
+  return { checks, planning, scopes, tool: found.tool, applier: applying.choice };
+}
+
+/** What can apply the changes, and what that needs. */
+async function examineApplying(
+  { forSync, apply, source }: ValidateOptions,
+  { session, facts, planning }: {
+    readonly session: Session;
+    readonly facts: ServerFacts;
+    readonly planning: DatabasePlanning;
+  },
+): Promise<{ readonly checks: readonly Check[]; readonly choice: ApplierChoice | undefined }> {
+  const { databases } = planning;
+  const ofSubscription = checkTargetReplication(facts, { databases: databases.length, forSync });
+  const [first] = databases;
+  if (!forSync || first === undefined) return { checks: ofSubscription, choice: undefined };
+  if (wantsSubscription(apply)) return { checks: ofSubscription, choice: subscriptionAsRequested };
+  const subject = { id: "apply-from", side: "target" } as const;
+  try {
+    const choice = await chooseApplier({
+      target: session,
+      access: accessTo(withDatabase(source, first.source.name), apply),
+      settings: apply,
+      databases: databases.length,
+    });
+    const checks = choice.kind === "client" ? [] : ofSubscription;
+    return { checks: [...checks, pass(subject, describeApplierChoice(choice))], choice };
+  } catch (error) {
+    if (!(error instanceof ReplicatorError) || !session.isOpen) throw error;
+    const finding = [error.message, ...error.details].join("; ");
+    const checks = apply.applyFrom === "here" ? [] : ofSubscription;
+    return { checks: [...checks, fail(subject, finding, error.remedy ?? "")], choice: undefined };
+  }
 }
 
 /** Databases that would be both read and written. */

@@ -31,8 +31,8 @@ import {
 } from "../../verify/internal.ts";
 import {
   describeScope,
+  readAppliers,
   readDatabaseRef,
-  readDescribedSubscriptions,
   readSlots,
 } from "../../replication/internal.ts";
 import { consequencesOf, decideTables, noTableRules } from "../../rules/internal.ts";
@@ -231,7 +231,7 @@ async function compareDatabaseStructure(
 
 /** Whether an enabled subscription owned by the tool reads a slot of the source's database. */
 async function hasOwnSubscription(source: Session, target: Session): Promise<boolean> {
-  const names = (await readDescribedSubscriptions(target)).flatMap((
+  const names = (await readAppliers(target)).flatMap((
     { enabled, scopeComment, slotName },
   ) => enabled && scopeComment !== undefined && slotName !== undefined ? [slotName] : []);
   const { name: database } = await source.queryOne<{ name: string }>(
@@ -271,7 +271,7 @@ async function withStoredWindows(
     createdAt: "",
     changedIdentities: [],
   });
-  const stored = (await readDescribedSubscriptions(target))
+  const stored = (await readAppliers(target))
     .flatMap(({ scopeComment }) => scopeComment?.hash === hash ? scopeComment.rulesNow : []);
   const [now] = stored;
   if (now === undefined) return scope;

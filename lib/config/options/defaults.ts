@@ -8,6 +8,7 @@ import { parseBytes, parseDuration } from "../../core/internal.ts";
 import { optionTable } from "./table.ts";
 
 const {
+  applyFrom,
   barrierAttempts,
   copyFormat,
   dumpTool,
@@ -34,6 +35,7 @@ export const optionDefaults = {
   copyThreads: 0,
   splitBytes: inUnit(parseBytes, splitTablesLargerThan.default),
   replicaIdentity: replicaIdentity.default,
+  applyFrom: applyFrom.default,
   slotTimeoutMs: inUnit(parseDuration, slotTimeout.default),
   restoreSearchPath: restoreSearchPath.default,
   maxDiffs: Number(maxDiffs.default),

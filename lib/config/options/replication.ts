@@ -31,6 +31,16 @@ export const replicationOptions = {
     commands: ["init", "sync", "cutover"],
     job: { name: "slot_timeout_seconds", commands: ["init", "sync"] },
   },
+  applyFrom: {
+    kind: "choice",
+    placeholder: "WHERE",
+    values: ["auto", "here", "target"],
+    default: "auto",
+    help:
+      "what applies the changes: a subscription of the target, or this tool, which then keeps running",
+    commands: ["validate", "init", "sync"],
+    job: { name: "apply_from", commands: ["init", "sync"] },
+  },
   sourceFromTarget: {
     kind: "url",
     placeholder: "URL",

@@ -89,6 +89,8 @@ class Feed {
   readonly #options: OpenedFeed;
   readonly #failed = Promise.withResolvers<never>();
   #isStarted = false;
+  /** The durable position that was reported last. */
+  #reported: Lsn = 0n;
   /** Whether a reply to the last status was requested and has not come. */
   awaitsReply = true;
 
@@ -147,7 +149,9 @@ class Feed {
       this.#options.onMessage(body.subarray(dataHeaderBytes));
     } else if (letter === 0x6b && body.length === keepaliveBytes) { // k
       this.#options.onKeepalive(view.getBigUint64(1));
-      if (body[keepaliveBytes - 1] === 1) this.report(false);
+      // the source waits for nothing else before it considers everything confirmed
+      const isNews = this.#options.durable() > this.#reported;
+      if (isNews || body[keepaliveBytes - 1] === 1) this.report(false);
     } else throw new ProtocolError("it sent a malformed message in a stream of changes");
   }
 
@@ -157,6 +161,7 @@ class Feed {
     const body = new Uint8Array(34);
     const view = new DataView(body.buffer);
     const durable = this.#options.durable();
+    this.#reported = durable;
     body[0] = 0x72; // r
     view.setBigUint64(1, durable); // received
     view.setBigUint64(9, durable); // durable

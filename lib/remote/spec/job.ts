@@ -103,6 +103,8 @@ export interface JobReplicationOptions {
   readonly replica_identity?: "fail" | "full" | "skip" | undefined;
   /** How long a new slot may wait for running transactions, in seconds. */
   readonly slot_timeout_seconds?: number | undefined;
+  /** What applies the changes: a subscription of the target, or the worker; by default `auto`. */
+  readonly apply_from?: "auto" | "here" | "target" | undefined;
   /** A password file on the target server. */
   readonly subscription_passfile?: string | undefined;
 }

@@ -31,6 +31,8 @@ export function seriesOf(event: JobEvent): EventSeries {
       return { series: seriesKey("step", run.step, run.database) };
     case "replication-lag":
       return { series: seriesKey("lag", run.database, run.subscription), sample: true };
+    case "apply-progress":
+      return { series: seriesKey("apply", run.database, run.stream), sample: true };
     case "governor":
       return { series: seriesKey("governor", run.database, run.about), sample: true };
     case "warning":

@@ -10,10 +10,12 @@ import {
   quoteIdentifier,
   quoteLiteral,
   quoteQualified,
+  tableKey,
 } from "../../core/internal.ts";
 import { retry, ServerError, type Session } from "../../postgres/internal.ts";
 import {
   describeTransaction,
+  type OriginPosition,
   type PendingTransaction,
   quotedValue,
   readNextTransaction,
@@ -22,10 +24,10 @@ import {
 } from "./next_transaction.ts";
 import type { SlotState } from "../slot/read_slots.ts";
 import { isSlotInUse } from "../slot/slot.ts";
-import type { SubscriptionState } from "../subscription/read_subscriptions.ts";
+import { type ApplierProgress, readAppliedTables } from "../read_appliers.ts";
 import { findValueErrors } from "./diagnose_value_error.ts";
 
-/** The next transaction of a stopped subscription, and what prevents it. */
+/** The next transaction of a stopped applier, and what prevents it. */
 export interface ApplyErrorDiagnosis {
   /** The next transaction to apply; undefined if none is pending. */
   readonly transaction: PendingTransaction | undefined;
@@ -41,8 +43,8 @@ export interface DiagnoseOptions {
   readonly source: Session;
   /** A session on the target's database. */
   readonly target: Session;
-  /** Identifies the stopped subscription on the target, by OID. */
-  readonly subscription: Pick<SubscriptionState, "oid">;
+  /** The stopped applier on the target. */
+  readonly applier: Pick<ApplierProgress, "name" | "kind" | "oid" | "latestEndLsn">;
   /** Slot that the subscription reads, on the source. */
   readonly slot: Pick<SlotState, "name">;
   /** Name of the publication that it subscribes to, unquoted. */
@@ -57,15 +59,15 @@ export interface DiagnoseOptions {
  */
 export async function diagnoseApplyError(options: DiagnoseOptions): Promise<ApplyErrorDiagnosis> {
   try {
-    const { target, subscription } = options;
-    const applied = await readOriginPosition(target, subscription.oid);
+    const { target, applier } = options;
+    const applied = await readAppliedPosition(target, applier);
     const transaction = await readNext(options, applied.lsn);
     if (transaction === undefined) return { transaction, conflicts: [], lines: [] };
     // the slot's position lags behind what was applied: without the origin's position, a
     // transaction that was already applied would conflict with its own rows
     const conflicts = applied.known
       ? [
-        ...await findConflictingRows(target, { transaction, subscription }),
+        ...await findConflictingRows(target, { transaction, applier }),
         ...await findValueErrors({ source: options.source, target, transaction }),
       ]
       : [];
@@ -82,6 +84,15 @@ export async function diagnoseApplyError(options: DiagnoseOptions): Promise<Appl
     const lines = [`the transaction cannot be read from the slot: ${error.message}`];
     return { transaction: undefined, conflicts: [], lines };
   }
+}
+
+async function readAppliedPosition(
+  target: Session,
+  { kind, oid, latestEndLsn }: DiagnoseOptions["applier"],
+): Promise<OriginPosition> {
+  return kind === "client" || oid === undefined
+    ? { known: true, lsn: latestEndLsn }
+    : await readOriginPosition(target, oid);
 }
 
 /** A failing worker uses the slot only briefly. */
@@ -102,9 +113,7 @@ async function readNext(
 }
 
 const tableStatement = `
-  SELECT EXISTS (SELECT FROM pg_catalog.pg_subscription_rel AS r
-                  WHERE r.srsubid = $2::pg_catalog.oid AND r.srrelid = c.oid) AS followed,
-         (SELECT coalesce(pg_catalog.json_agg(a.attname), '[]') FROM pg_catalog.pg_attribute AS a
+  SELECT (SELECT coalesce(pg_catalog.json_agg(a.attname), '[]') FROM pg_catalog.pg_attribute AS a
            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
          (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
                    'name', i.indexrelid::pg_catalog.regclass::pg_catalog.text,
@@ -118,8 +127,6 @@ const tableStatement = `
    WHERE c.oid = pg_catalog.to_regclass($1)`;
 
 interface TargetTable {
-  /** Whether its changes are applied: those of other tables are ignored if the columns exist. */
-  readonly followed: boolean;
   readonly columns: readonly string[];
   /** Unique indexes. */
   readonly indexes: readonly { readonly name: string; readonly columns: readonly string[] }[];
@@ -128,18 +135,17 @@ interface TargetTable {
 /** Finds tables and columns that the target lacks, and rows that it already has. */
 async function findConflictingRows(
   target: Session,
-  { transaction: { changes }, subscription }: {
+  { transaction: { changes }, applier }: {
     readonly transaction: PendingTransaction;
-    readonly subscription: Pick<SubscriptionState, "oid">;
+    readonly applier: DiagnoseOptions["applier"];
   },
 ): Promise<readonly string[]> {
+  // changes of other tables are ignored if the columns exist
+  const followed = new Set((await readAppliedTables(target, [applier])).map(tableKey));
   const found: string[] = [];
   for (const [at, change] of changes.entries()) {
     const name = quoteQualified(change.table.schema, change.table.name);
-    const [table] = await target.query<TargetTable>(tableStatement, [
-      name,
-      subscription.oid,
-    ]);
+    const [table] = await target.query<TargetTable>(tableStatement, [name]);
     if (table === undefined) {
       found.push(`the target has no table ${displayName(change.table)}`);
       continue;
@@ -159,7 +165,9 @@ async function findConflictingRows(
       operation !== "insert" && table.schema === change.table.schema &&
       table.name === change.table.name
     );
-    if (isAlone && table.followed) found.push(...await findRows(target, { change, table, name }));
+    if (isAlone && followed.has(tableKey(change.table))) {
+      found.push(...await findRows(target, { change, table, name }));
+    }
   }
   return [...new Set(found)];
 }

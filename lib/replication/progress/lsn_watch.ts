@@ -1,11 +1,11 @@
 /**
- * Whether subscriptions advance while they are waited for, and what to report about it.
+ * Whether appliers advance while they are waited for, and what to report about it.
  *
  * @module
  */
 import { type EventSink, type Lsn, quoteIdentifier } from "../../core/internal.ts";
 import { ServerError, type Session } from "../../postgres/internal.ts";
-import { type AwaitedSubscription, blockingReason, bytesBehind } from "./awaited_subscription.ts";
+import { type AwaitedApplier, blockingReason, bytesBehind } from "./awaited_applier.ts";
 
 /** What a watch needs. */
 export interface LsnWatchOptions {
@@ -32,7 +32,7 @@ export class LsnWatch {
   readonly #blockedSinceMs = new Map<string, number>();
   readonly #reported = new Set<string>();
   /**
-   * When a subscription's position last moved, or it was last suspected, and how many readings
+   * When an applier's position last moved, or it was last suspected, and how many readings
    * since then found no worker.
    */
   readonly #standing = new Map<string, { sinceMs: number; absences: number }>();
@@ -53,10 +53,10 @@ export class LsnWatch {
   }
 
   note(
-    found: readonly [string, Omit<AwaitedSubscription, "newErrors">][],
-  ): readonly [string, AwaitedSubscription][] {
+    found: readonly [string, Omit<AwaitedApplier, "newErrors">][],
+  ): readonly [string, AwaitedApplier][] {
     return found.map(([name, each]) => {
-      const errors = each.subscription?.applyErrors ?? 0;
+      const errors = each.applier?.applyErrors ?? 0;
       const confirmed = each.slot?.confirmedFlushLsn;
       const before = this.#confirmed.get(name);
       const moved = confirmed !== undefined && before !== undefined && confirmed > before;
@@ -66,17 +66,17 @@ export class LsnWatch {
       const standing = this.#standing.get(name);
       if (moved || standing === undefined) {
         this.#standing.set(name, { sinceMs: performance.now(), absences: 0 });
-      } else if (each.subscription?.workerPid === undefined) standing.absences++;
+      } else if (each.applier?.workerPid === undefined) standing.absences++;
       return [name, { ...each, newErrors: errors - (this.#errorsBefore.get(name) ?? 0) }];
     });
   }
 
   /**
-   * Subscriptions that do not advance while their worker keeps restarting; each only periodically.
+   * Appliers that do not advance while their worker keeps restarting; each only periodically.
    */
   suspects(
-    late: readonly (readonly [string, AwaitedSubscription])[],
-  ): readonly (readonly [string, AwaitedSubscription])[] {
+    late: readonly (readonly [string, AwaitedApplier])[],
+  ): readonly (readonly [string, AwaitedApplier])[] {
     const now = performance.now();
     return late.filter(([name]) => {
       const standing = this.#standing.get(name);
@@ -88,7 +88,7 @@ export class LsnWatch {
   }
 
   /** Reports lag periodically, and each reason once. */
-  report(late: readonly (readonly [string, AwaitedSubscription])[]): void {
+  report(late: readonly (readonly [string, AwaitedApplier])[]): void {
     const { events, target, lsn } = this.#options;
     const now = performance.now();
     const database = target.endpoint.database;
@@ -111,9 +111,16 @@ export class LsnWatch {
       events({
         kind: "warning",
         side: "target",
-        object: `subscription ${quoteIdentifier(name)}`,
+        ...(each.applier?.kind === "client"
+          ? {
+            object: `stream ${quoteIdentifier(name)}`,
+            remedy: "sync resumes where it was stopped",
+          }
+          : {
+            object: `subscription ${quoteIdentifier(name)}`,
+            remedy: "see the target's log for the cause",
+          }),
         message: reason,
-        remedy: "see the target's log for the cause",
       });
     }
     if (now - this.#lagReportedMs >= lagEventMs) this.#lagReportedMs = now;

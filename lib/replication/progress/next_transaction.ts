@@ -1,5 +1,5 @@
 /**
- * The transaction that a stopped subscription would apply next, read from the slot without
+ * The transaction that a stopped applier would apply next, read from the slot without
  * consuming it.
  *
  * Source: PostgreSQL documentation, "55.9. Logical Replication Message Formats".

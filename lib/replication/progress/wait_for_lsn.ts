@@ -15,7 +15,7 @@ import { readApplierProgress } from "../read_appliers.ts";
 import { readSlots } from "../slot/read_slots.ts";
 import { readWalPosition, type WalPosition } from "../slot/wal_position.ts";
 import {
-  type AwaitedSubscription,
+  type AwaitedApplier,
   blockingReason,
   bytesBehind,
   describeLag,
@@ -23,7 +23,7 @@ import {
   refuseConflicts,
   terminalFailure,
   withCause,
-} from "./awaited_subscription.ts";
+} from "./awaited_applier.ts";
 import { LsnWatch } from "./lsn_watch.ts";
 
 /** What {@linkcode waitForLsn} takes. */
@@ -32,7 +32,7 @@ export interface WaitForLsnOptions {
   readonly source: Session;
   /** A session on the target's database, outside a transaction. */
   readonly target: Session;
-  /** Names of subscriptions in the target's database. */
+  /** Names of subscriptions, or of other appliers of the tool, in the target's database. */
   readonly subscriptions: readonly string[];
   /**
    * The position to wait for: `readWalPosition(source).inserted` after the last change that
@@ -41,7 +41,7 @@ export interface WaitForLsnOptions {
   readonly lsn: Lsn;
   /** Aborting it ends the wait, which rejects with its reason. */
   readonly signal: AbortSignal;
-  /** Receives each subscription's lag, and what holds it up. */
+  /** Receives each applier's lag, and what holds it up. */
   readonly events: EventSink;
   /**
    * How long to wait.
@@ -61,7 +61,7 @@ const stuckMs = 1_500;
 const pageBytes = 8192;
 
 /**
- * Resolves when every named subscription has applied and flushed all changes up to the position,
+ * Resolves when every named applier has applied and flushed all changes up to the position,
  * shown by its slot's `confirmed_flush_lsn`. What was committed on the source before that position
  * is then visible on the target.
  *
@@ -84,11 +84,11 @@ export async function waitForLsn(options: WaitForLsnOptions): Promise<void> {
     const slots = await readSlots(source, slotNames);
     const wal = await readWalPosition(source);
     const awaited = watch.note(
-      subscriptions.map((name): [string, Omit<AwaitedSubscription, "newErrors">] => {
-        const subscription = states.find((state) => state.name === name);
+      subscriptions.map((name): [string, Omit<AwaitedApplier, "newErrors">] => {
+        const applier = states.find((state) => state.name === name);
         return [name, {
-          subscription,
-          slot: slots.find((slot) => slot.name === subscription?.slotName),
+          applier,
+          slot: slots.find((slot) => slot.name === applier?.slotName),
         }];
       }),
     );
@@ -107,7 +107,7 @@ export async function waitForLsn(options: WaitForLsnOptions): Promise<void> {
 }
 
 function notInTime(
-  late: readonly (readonly [string, AwaitedSubscription])[],
+  late: readonly (readonly [string, AwaitedApplier])[],
   { lsn, timeoutMs, source }: {
     readonly lsn: Lsn;
     readonly timeoutMs: number;
@@ -131,7 +131,7 @@ function notInTime(
  * records, and reports the end of a record at the end of a page without the next page's header.
  */
 function needsNudge(
-  late: readonly (readonly [string, AwaitedSubscription])[],
+  late: readonly (readonly [string, AwaitedApplier])[],
   { wal, lsn }: { readonly wal: WalPosition; readonly lsn: Lsn },
 ): boolean {
   if (wal.inRecovery) return false;

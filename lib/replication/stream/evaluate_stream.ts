@@ -4,6 +4,7 @@
  * @module
  */
 import { plural, quoteIdentifier } from "../../core/internal.ts";
+import type { ApplierReading } from "../read_appliers.ts";
 import type { ReplicationStream } from "./read_streams.ts";
 import { isSlotLost, type StreamState, streamState } from "./stream_state.ts";
 
@@ -48,7 +49,7 @@ export function evaluateStream(stream: ReplicationStream): StreamVerdict {
     stream,
     state: streamState({
       slot: stream.slot,
-      subscription: stream.subscription,
+      applier: stream.applier,
       sourceReachable: true,
       targetReachable: true,
       activity: undefined,
@@ -61,8 +62,8 @@ export function evaluateStream(stream: ReplicationStream): StreamVerdict {
 
 /** Why rows are missing, or changes can no longer be read; undefined if neither is so. */
 function findUnresumable(stream: ReplicationStream): Finding | undefined {
-  const { name, slot, publication, subscription, scopeComment } = stream;
-  if (subscription === undefined && scopeComment?.copiedAt === undefined) {
+  const { name, slot, publication, applier, scopeComment } = stream;
+  if (applier === undefined && scopeComment?.copiedAt === undefined) {
     return [
       "refuse",
       `${name}: not all rows of ${
@@ -101,11 +102,12 @@ function unfinishedRemedy(stream: ReplicationStream): string {
   return `run sync ${option} again for its tables${listOf(stream)}`;
 }
 
-function decideApplier({ name, subscription }: ReplicationStream): Finding {
-  if (subscription === undefined) {
+function decideApplier({ name, applier }: ReplicationStream): Finding {
+  if (applier === undefined) {
     return ["hand-over", `the slot ${name} is waiting for its subscription`];
   }
-  const { slotName, publications, enabled, applyErrors = 0 } = subscription;
+  if (applier.kind === "client") return decideClient(name, applier);
+  const { slotName, publications, enabled, applyErrors = 0 } = applier;
   if (slotName !== name) {
     return [
       "refuse",
@@ -136,6 +138,17 @@ function decideApplier({ name, subscription }: ReplicationStream): Finding {
       applyRemedy,
     ]
     : ["enable", `the subscription ${name} is disabled`];
+}
+
+function decideClient(name: string, { enabled, error }: ApplierReading): Finding {
+  if (error !== undefined) {
+    return [
+      "retry",
+      `the stream ${name} was stopped by a change that cannot be applied`,
+      applyRemedy,
+    ];
+  }
+  return enabled ? ["wait", `${name} is enabled`] : ["enable", `the stream ${name} is stopped`];
 }
 
 function listOf({ publication }: ReplicationStream): string {

@@ -1,6 +1,6 @@
 /**
- * Existing publications and subscriptions with their comments, and the streams that they form with
- * slots. Only reads.
+ * Existing publications with their comments, and the streams that they form with slots and
+ * appliers. Only reads.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { type Session, textArray } from "../../postgres/internal.ts";
 import { parseComment, type ScopeComment } from "../publication/publication_comment.ts";
 import { parseReplicationName } from "../publication/names.ts";
 import { readSlots, type SlotState } from "../slot/read_slots.ts";
-import { readSubscriptions, type SubscriptionState } from "../subscription/read_subscriptions.ts";
+import { type ApplierReading, readAppliers } from "../read_appliers.ts";
 
 /** A publication of the session's database. */
 export interface PublicationState {
@@ -59,49 +59,9 @@ export async function readPublications(
   }));
 }
 
-/** A subscription with its comment and its tables. */
-export interface DescribedSubscription extends SubscriptionState {
-  /** Its comment; undefined if the tool did not write it. */
-  readonly scopeComment: ScopeComment | undefined;
-  /** Tables in `pg_subscription_rel`: changes of other tables are ignored. */
-  readonly tables: readonly TableName[];
-}
-
-const relationStatement = `
-  SELECT s.subname AS name, pg_catalog.obj_description(s.oid, 'pg_subscription') AS comment,
-         (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('schema', n.nspname, 'name', c.relname)
-                                   ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"), '[]')
-            FROM pg_catalog.pg_subscription_rel AS r
-            JOIN pg_catalog.pg_class AS c ON c.oid = r.srrelid
-            JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-           WHERE r.srsubid = s.oid AND n.nspname <> '${cutoverSchema}') AS tables
-    FROM pg_catalog.pg_subscription AS s
-   WHERE s.subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`;
-
-/** Reads the subscriptions of the session's database. */
-export async function readDescribedSubscriptions(
-  session: Session,
-): Promise<readonly DescribedSubscription[]> {
-  const states = await readSubscriptions(session);
-  const rows = new Map(
-    (await session.query<
-      {
-        readonly name: string;
-        readonly comment: string | null;
-        readonly tables: readonly TableName[];
-      }
-    >(relationStatement)).map((row) => [row.name, row]),
-  );
-  return states.map((state) => ({
-    ...state,
-    scopeComment: parseComment(rows.get(state.name)?.comment),
-    tables: rows.get(state.name)?.tables ?? [],
-  }));
-}
-
 /** One stream of a scope, with those of its objects that exist. */
 export interface ReplicationStream {
-  /** The name of publication, slot and subscription. */
+  /** The name of publication, slot and applier. */
   readonly name: string;
   /** Snapshot generation: 1 for the first copy, higher for later ones. */
   readonly epoch: number;
@@ -109,9 +69,9 @@ export interface ReplicationStream {
   readonly publication: PublicationState | undefined;
   /** Replication slot on the source; undefined if it does not exist. */
   readonly slot: SlotState | undefined;
-  /** Subscription on the target; undefined if it does not exist. */
-  readonly subscription: DescribedSubscription | undefined;
-  /** The comment of the publication, or else of the subscription. */
+  /** What applies the changes on the target; undefined if it does not exist. */
+  readonly applier: ApplierReading | undefined;
+  /** The comment of the publication, or else of the applier. */
   readonly scopeComment: ScopeComment | undefined;
 }
 
@@ -128,20 +88,20 @@ export async function readStreams(
   const belongs = (name: string) => parseReplicationName(name)?.hash === hash;
   const publications = (await readPublications(source)).filter(({ name }) => belongs(name));
   const slots = (await readSlots(source)).filter(({ name }) => belongs(name));
-  const subscriptions = target === undefined
+  const appliers = target === undefined
     ? []
-    : (await readDescribedSubscriptions(target)).filter(({ name }) => belongs(name));
-  const names = new Set([...publications, ...slots, ...subscriptions].map(({ name }) => name));
+    : (await readAppliers(target)).filter(({ name }) => belongs(name));
+  const names = new Set([...publications, ...slots, ...appliers].map(({ name }) => name));
   return [...names].map((name): ReplicationStream => {
     const publication = publications.find((each) => each.name === name);
-    const subscription = subscriptions.find((each) => each.name === name);
+    const applier = appliers.find((each) => each.name === name);
     return {
       name,
       epoch: parseReplicationName(name)?.epoch ?? 1,
       publication,
       slot: slots.find((each) => each.name === name),
-      subscription,
-      scopeComment: publication?.scopeComment ?? subscription?.scopeComment,
+      applier,
+      scopeComment: publication?.scopeComment ?? applier?.scopeComment,
     };
   }).sort((a, b) => a.epoch - b.epoch);
 }

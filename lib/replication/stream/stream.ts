@@ -24,7 +24,8 @@ import {
 } from "../../postgres/internal.ts";
 import { listTables, readClusterFacts, type Table } from "../../catalog/internal.ts";
 import type { LockOptions } from "../../copy/internal.ts";
-import { type AppliedStream, type Applier, openApplier } from "../applier.ts";
+import type { AppliedStream, Applier, ApplierKind } from "../applier.ts";
+import { openApplier } from "../open_applier.ts";
 import {
   type ChangedIdentity,
   describeIdentityList,
@@ -260,6 +261,8 @@ export async function abandonStream(source: Endpoint, names: ReplicationNames): 
 export interface HandOverOptions extends AppliedStream {
   /** A session on the target's database. */
   readonly target: Session;
+  /** What will apply the changes; an applier that exists stays what it is. */
+  readonly kind: ApplierKind;
   /** ISO timestamp. */
   readonly copiedAt: string;
   readonly signal: AbortSignal;
@@ -277,7 +280,11 @@ export async function handOver(options: HandOverOptions): Promise<Applier> {
     ...options.scopeComment,
     copiedAt: options.scopeComment.copiedAt ?? options.copiedAt,
   };
-  const applier = openApplier(target, { name: names.subscription, signal });
+  const applier = await openApplier(target, {
+    name: names.subscription,
+    kind: options.kind,
+    signal,
+  });
   // a crash must not undo it, whatever the servers' defaults
   for (const session of [source, target]) await session.execute("SET synchronous_commit = on");
   // its commit also flushes the copied rows on the target, which were committed asynchronously
@@ -297,7 +304,7 @@ export async function handOver(options: HandOverOptions): Promise<Applier> {
 }
 
 /**
- * Reduces the publication of a stream without a subscription to some of its tables; the others are
+ * Reduces the publication of a stream without an applier to some of its tables; the others are
  * copied under a later stream. A subscription follows what is published when it is created.
  */
 export async function keepTables(

@@ -4,7 +4,7 @@
  * @module
  */
 import type { SlotState } from "../slot/read_slots.ts";
-import type { SubscriptionState } from "../subscription/read_subscriptions.ts";
+import { type ApplierProgress, hasApplyErrors } from "../read_appliers.ts";
 
 /**
  * Every state of a stream, healthy ones first. "Durable" states survive restarts of both servers,
@@ -12,14 +12,14 @@ import type { SubscriptionState } from "../subscription/read_subscriptions.ts";
  *
  * | state | set by | durable |
  * |---|---|---|
- * | `streaming` | the apply worker, which reads the slot | no |
+ * | `streaming` | the apply worker, or the process that applies changes, which reads the slot | no |
  * | `blocked` | another session, whose lock the apply worker waits for | no |
  * | `starting` | the apply worker, which does not read the slot yet | no |
- * | `stopped` | the target's server: enabled, but no apply worker runs | no |
- * | `disabled` | `sync`, `init` or an administrator (`ALTER SUBSCRIPTION … DISABLE`) | yes |
- * | `failing` | an apply error; durable only if it disabled the subscription (`disable_on_error`) | |
+ * | `stopped` | the target's server, or the end of that process: enabled, but nothing applies changes | no |
+ * | `disabled` | `sync`, `init`, `cutover` or an administrator (`ALTER SUBSCRIPTION … DISABLE`) | yes |
+ * | `failing` | an apply error; durable if it disabled the subscription (`disable_on_error`), or stopped the tool's own process | |
  * | `detached` | an administrator (`slot_name = NONE`) | yes |
- * | `no-subscription` | `init` or `sync` before hand-over; `cleanup`; an administrator | yes |
+ * | `no-subscription` | no applier: `init` or `sync` before hand-over; `cleanup`; an administrator | yes |
  * | `no-slot` | `cleanup` or an administrator, by dropping the slot | yes |
  * | `lost` | the source's server, by invalidating the slot | yes |
  * | `unknown` | the reader: the target is out of reach | no |
@@ -55,8 +55,11 @@ export const brokenStreamStates: ReadonlySet<StreamState> = new Set([
 /** The facts that decide a stream's state. */
 export interface StreamFacts {
   readonly slot: Pick<SlotState, "active" | "walStatus" | "invalidationReason"> | undefined;
-  readonly subscription:
-    | Pick<SubscriptionState, "enabled" | "slotName" | "workerPid" | "applyErrors">
+  readonly applier:
+    | Pick<
+      ApplierProgress,
+      "kind" | "enabled" | "slotName" | "workerPid" | "applyErrors" | "error"
+    >
     | undefined;
   readonly sourceReachable: boolean;
   readonly targetReachable: boolean;
@@ -85,19 +88,22 @@ export function isSlotLost(
 
 /** The state of a stream. */
 export function streamState(
-  { slot, subscription, sourceReachable, targetReachable, activity }: StreamFacts,
+  { slot, applier, sourceReachable, targetReachable, activity }: StreamFacts,
 ): StreamState {
   if (slot !== undefined && isSlotLost(slot)) return "lost";
   if (!targetReachable) return "unknown";
-  if (subscription === undefined) return "no-subscription";
-  if (subscription.slotName === undefined) return "detached";
+  if (applier === undefined) return "no-subscription";
+  if (applier.slotName === undefined) return "detached";
   if (sourceReachable && slot === undefined) return "no-slot";
-  const errors = subscription.applyErrors ?? 0;
-  if (!subscription.enabled) return errors > 0 ? "failing" : "disabled";
-  if ((activity?.newErrors ?? 0) > 0) return "failing";
-  if (subscription.workerPid === undefined) return errors > 0 ? "failing" : "stopped";
+  const isFailing = hasApplyErrors(applier);
+  if (!applier.enabled) return isFailing ? "failing" : "disabled";
+  if (applier.kind === "client") {
+    if (isFailing) return "failing";
+  } else if ((activity?.newErrors ?? 0) > 0) return "failing";
+  if (applier.workerPid === undefined) return isFailing ? "failing" : "stopped";
   // before 15 nothing counts errors
-  const canFail = errors > 0 || subscription.applyErrors === undefined;
+  const canFail = applier.kind === "subscription" &&
+    (isFailing || applier.applyErrors === undefined);
   if (activity?.restarted && !activity.applied && canFail) return "failing";
   if (activity?.isBlocked) return "blocked";
   return slot !== undefined && !slot.active ? "starting" : "streaming";

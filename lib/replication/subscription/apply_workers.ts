@@ -9,9 +9,13 @@ import type { Session } from "../../postgres/internal.ts";
 
 /** A session whose lock an apply worker waits for. */
 export interface ApplyBlocker {
+  /** The backend that waits. */
   readonly workerPid: number;
+  /** The backend that holds the lock; 0 for a prepared transaction. */
   readonly pid: number;
+  /** Its role; undefined for a prepared transaction. */
   readonly user: string | undefined;
+  /** Its `application_name`; undefined if it is not visible. */
   readonly application: string | undefined;
   /** The age of its transaction. */
   readonly transactionMs: number | undefined;
@@ -20,21 +24,28 @@ export interface ApplyBlocker {
 const blockerStatement = `
   SELECT w.pid AS worker_pid, b.pid AS pid, a.usename::pg_catalog.text AS username, a.application_name AS application,
          (extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start) * 1000)::pg_catalog.float8 AS transaction_ms
-    FROM pg_catalog.pg_stat_subscription AS w
+    FROM (SELECT s.pid FROM pg_catalog.pg_stat_subscription AS s WHERE s.pid IS NOT NULL AND $1::pg_catalog.int4[] IS NULL
+          UNION SELECT pg_catalog.unnest($1::pg_catalog.int4[])) AS w
    CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS b (pid)
     LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = b.pid
-   WHERE w.pid IS NOT NULL
    ORDER BY w.pid, b.pid`;
 
-/** Reads the sessions whose locks apply workers wait for. */
-export async function readBlockers(session: Session): Promise<readonly ApplyBlocker[]> {
+/**
+ * Reads the sessions whose locks apply workers wait for.
+ *
+ * @param pids backends that apply changes; undefined for the workers of the server's subscriptions
+ */
+export async function readBlockers(
+  session: Session,
+  pids?: readonly number[],
+): Promise<readonly ApplyBlocker[]> {
   const rows = await session.query<{
     readonly worker_pid: number;
     readonly pid: number;
     readonly username: string | null;
     readonly application: string | null;
     readonly transaction_ms: number | null;
-  }>(blockerStatement);
+  }>(blockerStatement, [pids === undefined ? null : `{${pids.join(",")}}`]);
   return rows.map((row) => ({
     workerPid: row.worker_pid,
     pid: row.pid,

@@ -97,6 +97,14 @@ export async function dropSubscription(
   });
 }
 
+/** Lets a subscription follow the tables that its publication lists now. */
+export async function refreshTables(session: Session, name: string): Promise<void> {
+  await besideEventTriggers(session, () =>
+    session.execute(
+      `ALTER SUBSCRIPTION ${quoteIdentifier(name)} REFRESH PUBLICATION WITH (copy_data = false)`,
+    ));
+}
+
 /**
  * Removes tables from a subscription that its publication no longer lists, effective immediately.
  *
@@ -108,10 +116,7 @@ export async function forgetRemovedTables(
   session: Session,
   { name, signal }: { readonly name: string; readonly signal?: AbortSignal | undefined },
 ): Promise<void> {
-  await besideEventTriggers(session, () =>
-    session.execute(
-      `ALTER SUBSCRIPTION ${quoteIdentifier(name)} REFRESH PUBLICATION WITH (copy_data = false)`,
-    ));
+  await refreshTables(session, name);
   await disableSubscription(session, { name, signal });
   await enableSubscription(session, name);
 }

@@ -1,5 +1,5 @@
 /**
- * The subscriptions by which a target follows its source.
+ * The subscriptions, or clients of the tool, by which a target follows its source.
  *
  * @module
  */
@@ -40,12 +40,12 @@ export async function readInsertPosition(session: Session): Promise<Lsn | undefi
 }
 
 /**
- * The enabled subscriptions on the target that read slots of the source's database.
+ * The enabled appliers on the target that read slots of the source's database.
  *
  * States: open → disposed.
  */
 export class Follower implements AsyncDisposable {
-  readonly subscriptions: readonly string[];
+  readonly appliers: readonly string[];
   readonly #tables: ReadonlySet<string>;
   readonly #sessions: { readonly source: Session; readonly target: Session };
   readonly #options: FollowerOptions;
@@ -53,18 +53,18 @@ export class Follower implements AsyncDisposable {
   #turn: Promise<void> = Promise.resolve();
 
   private constructor(found: {
-    readonly subscriptions: readonly string[];
+    readonly appliers: readonly string[];
     readonly tables: ReadonlySet<string>;
     readonly sessions: { readonly source: Session; readonly target: Session };
     readonly options: FollowerOptions;
   }) {
-    this.subscriptions = found.subscriptions;
+    this.appliers = found.appliers;
     this.#tables = found.tables;
     this.#sessions = found.sessions;
     this.#options = found.options;
   }
 
-  /** Finds the subscriptions; undefined if none reads from this source. */
+  /** Finds the appliers; undefined if none reads from this source. */
   static async find(options: FollowerOptions): Promise<Follower | undefined> {
     const { signal } = options;
     await using stack = new AsyncDisposableStack();
@@ -80,7 +80,7 @@ export class Follower implements AsyncDisposable {
     const tables = await readAppliedTables(target, following);
     stack.move();
     return new Follower({
-      subscriptions: following.map(({ name }) => name),
+      appliers: following.map(({ name }) => name),
       tables: new Set(tables.map(tableKey)),
       sessions: { source, target },
       options,
@@ -101,7 +101,7 @@ export class Follower implements AsyncDisposable {
       if (this.#applied >= lsn) return;
       await waitForLsn({
         ...this.#sessions,
-        subscriptions: this.subscriptions,
+        subscriptions: this.appliers,
         lsn,
         signal: this.#options.signal,
         events: this.#options.events,

@@ -1,5 +1,5 @@
 /**
- * A subscription that is waited for: how far behind it is, and why it does not advance.
+ * An applier that is waited for: how far behind it is, and why it does not advance.
  *
  * @module
  */
@@ -14,6 +14,11 @@ import {
 } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 import type { ApplierProgress } from "../read_appliers.ts";
+import {
+  clientFailureRemedy,
+  describeApplyError,
+  explainApplyError,
+} from "./describe_apply_error.ts";
 import type { SlotState } from "../slot/read_slots.ts";
 import { type ApplyErrorDiagnosis, diagnoseApplyError } from "./diagnose_apply_error.ts";
 
@@ -22,10 +27,10 @@ interface ServerSessions {
   readonly target: Session;
 }
 
-/** A subscription that is waited for. */
-export interface AwaitedSubscription {
-  /** Undefined if the target has no such subscription. */
-  readonly subscription: ApplierProgress | undefined;
+/** An applier that is waited for. */
+export interface AwaitedApplier {
+  /** Undefined if the target has no such applier. */
+  readonly applier: ApplierProgress | undefined;
   /** Undefined if the source has no such slot. */
   readonly slot: SlotState | undefined;
   /** Apply errors since the wait began, or since anything was applied. */
@@ -43,30 +48,40 @@ export function hasReachedLsn(slot: SlotState | undefined, lsn: Lsn): boolean {
 /** Why waiting is pointless; undefined if it is not. */
 export function terminalFailure(
   name: string,
-  { subscription, slot, newErrors }: AwaitedSubscription,
+  { applier, slot, newErrors }: AwaitedApplier,
 ): ReplicatorError | undefined {
-  const object = `subscription ${quoteIdentifier(name)}`;
-  const target = (message: string, remedy: string) =>
+  const isClient = applier?.kind === "client";
+  const object = `${isClient ? "stream" : "subscription"} ${quoteIdentifier(name)}`;
+  const target = (message: string, remedy: string, details: readonly string[] = []) =>
     new ReplicatorError(message, {
       side: "target",
       object,
+      details,
       remedy,
       exitCode: ExitCode.unhealthy,
     });
-  if (subscription === undefined) {
+  if (applier === undefined) {
     return target("the subscription does not exist in this database", "create it with sync");
   }
-  if (subscription.slotName === undefined) {
+  if (applier.error !== undefined) {
+    return target(
+      `its changes cannot be applied: ${describeApplyError(applier.error)}`,
+      clientFailureRemedy,
+      explainApplyError(applier.error).slice(1),
+    );
+  }
+  if (applier.slotName === undefined) {
     return target(
       "it is detached from its slot (slot_name = NONE) and receives nothing",
       "remove it with cleanup, then start over with init --enable-sync",
     );
   }
-  if (!subscription.enabled) {
+  if (!applier.enabled) {
+    if (isClient) return target("it is stopped, and its changes are not applied", "run sync");
     return target(
       "it is disabled and applies nothing" +
-        ((subscription.applyErrors ?? 0) > 0
-          ? ` (${plural(subscription.applyErrors ?? 0, "apply error")} so far: ` +
+        ((applier.applyErrors ?? 0) > 0
+          ? ` (${plural(applier.applyErrors ?? 0, "apply error")} so far: ` +
             "an error may have disabled it)"
           : ""),
       `find the reason in the target's log, then: ALTER SUBSCRIPTION ${
@@ -77,7 +92,7 @@ export function terminalFailure(
   const source = (message: string) =>
     new ReplicatorError(message, {
       side: "source",
-      object: `slot ${quoteIdentifier(subscription.slotName ?? "")}`,
+      object: `slot ${quoteIdentifier(applier.slotName ?? "")}`,
       remedy: "changes are lost: start over with sync --resnapshot",
       exitCode: ExitCode.unhealthy,
     });
@@ -87,7 +102,7 @@ export function terminalFailure(
       `the server has invalidated the slot (${slot.invalidationReason ?? "wal_status is lost"})`,
     );
   }
-  if (newErrors >= terminalErrors) {
+  if (!isClient && newErrors >= terminalErrors) {
     return target(
       `the apply worker keeps failing (${plural(newErrors, "error")}, nothing applied)`,
       failingRemedy,
@@ -100,10 +115,11 @@ export function terminalFailure(
 export async function withCause(
   failure: ReplicatorError,
   { each, source, target }: ServerSessions & {
-    readonly each: AwaitedSubscription;
+    readonly each: AwaitedApplier;
   },
 ): Promise<ReplicatorError> {
-  if (each.newErrors < terminalErrors) return failure;
+  // a client records the error itself
+  if (each.applier?.kind === "client" || each.newErrors < terminalErrors) return failure;
   const { lines } = await diagnoseAwaited(each, { source, target });
   return new ReplicatorError(failure.message, {
     ...describeFailure(failure),
@@ -116,14 +132,14 @@ function describeFailure({ side, object, remedy, exitCode }: ReplicatorError) {
 }
 
 async function diagnoseAwaited(
-  { subscription, slot }: AwaitedSubscription,
+  { applier, slot }: AwaitedApplier,
   { source, target }: ServerSessions,
 ): Promise<ApplyErrorDiagnosis> {
-  const [publication] = subscription?.publications ?? [];
-  if (subscription === undefined || slot === undefined || publication === undefined) {
+  const [publication] = applier?.publications ?? [];
+  if (applier === undefined || slot === undefined || publication === undefined) {
     return { transaction: undefined, conflicts: [], lines: [] };
   }
-  return await diagnoseApplyError({ source, target, subscription, slot, publication });
+  return await diagnoseApplyError({ source, target, applier, slot, publication });
 }
 
 /**
@@ -134,10 +150,10 @@ async function diagnoseAwaited(
  */
 export async function refuseConflicts(
   name: string,
-  each: AwaitedSubscription,
+  each: AwaitedApplier,
   { source, target }: ServerSessions,
 ): Promise<void> {
-  if (target.majorVersion >= 15) return;
+  if (target.majorVersion >= 15 || each.applier?.kind === "client") return;
   const { conflicts, lines } = await diagnoseAwaited(each, { source, target });
   if (conflicts.length === 0) return;
   throw new ReplicatorError("the apply worker keeps failing", {
@@ -154,12 +170,17 @@ export const failingRemedy: string =
   "remove the conflict on the target, and the worker resumes on its own; or skip the transaction with sync --skip-lsn, and repair with verify; " +
   'the target\'s log shows the error ("logical replication")';
 
-/** Why a subscription is not applying at the moment; undefined if it is. */
-export function blockingReason({ subscription, slot, newErrors }: AwaitedSubscription):
+/** Why an applier is not applying at the moment; undefined if it is. */
+export function blockingReason({ applier, slot, newErrors }: AwaitedApplier):
   | string
   | undefined {
+  if (applier?.kind === "client") {
+    return applier.workerPid === undefined
+      ? "no process is applying its changes: run sync, which must keep running"
+      : undefined;
+  }
   if (newErrors > 0) return `the apply worker is failing (${plural(newErrors, "error")})`;
-  if (subscription?.workerPid === undefined) {
+  if (applier?.workerPid === undefined) {
     return "no apply worker is running: it is restarting, cannot reach the source, or no worker slot is free " +
       "(max_logical_replication_workers)";
   }
@@ -167,14 +188,14 @@ export function blockingReason({ subscription, slot, newErrors }: AwaitedSubscri
   return undefined;
 }
 
-export function describeLag(each: AwaitedSubscription, lsn: Lsn): string {
+export function describeLag(each: AwaitedApplier, lsn: Lsn): string {
   const bytes = bytesBehind(each, lsn);
   const behind = bytes === undefined ? "nothing confirmed yet" : `${formatBytes(bytes)} behind`;
   const reason = blockingReason(each);
   return reason === undefined ? behind : `${behind}, ${reason}`;
 }
 
-export function bytesBehind({ slot }: AwaitedSubscription, lsn: Lsn): number | undefined {
+export function bytesBehind({ slot }: AwaitedApplier, lsn: Lsn): number | undefined {
   const confirmed = slot?.confirmedFlushLsn;
   return confirmed === undefined ? undefined : Math.max(0, lsnDistance(confirmed, lsn));
 }

@@ -1,0 +1,227 @@
+/**
+ * The streams whose changes this process applies.
+ *
+ * @module
+ */
+import { applyChanges, type ApplyProgress } from "../../apply/internal.ts";
+import { type EventSink, type Lsn, lsnDistance } from "../../core/internal.ts";
+import { type Endpoint, openSession, pause, retry } from "../../postgres/internal.ts";
+import { readApplierProgress, readSlots, readWalPosition } from "../../replication/internal.ts";
+import { catchUp, type CatchUpOptions } from "./catch_up.ts";
+import { ReconnectingSession } from "./reconnecting_session.ts";
+
+/** One database with its streams. */
+export interface ClientDatabase {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  /** Names of streams whose changes no other process applies. */
+  readonly streams: readonly string[];
+}
+
+/** What a stream has applied since this process began. */
+export interface ClientStreamReport {
+  readonly stream: string;
+  /** Transactions of the source. */
+  readonly transactions: number;
+  /** Changes of rows. */
+  readonly changes: number;
+}
+
+/** How often the progress is reported. */
+const reportEveryMs = 1_000;
+
+/** How often a stream that another command has stopped is looked at. */
+const stoppedPollMs = 500;
+
+interface RunningStream {
+  progress: ApplyProgress | undefined;
+  atMs: number | undefined;
+  isStopped: boolean;
+}
+
+/**
+ * Applies the changes of streams until it is disposed of.
+ *
+ * States of a stream: running ⇄ stopped (by another command, as the record says; it is resumed when
+ * a command starts it) → ended (its record was removed), or failed.
+ */
+export class ClientStreams implements AsyncDisposable {
+  readonly #events: EventSink;
+  readonly #abort = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #running = new Map<string, RunningStream>();
+  readonly #ends: Promise<void>[] = [];
+  readonly #reports: Promise<void>[] = [];
+  readonly #failed = Promise.withResolvers<never>();
+
+  constructor({ events, signal }: { readonly events: EventSink; readonly signal: AbortSignal }) {
+    this.#events = events;
+    this.#signal = AbortSignal.any([signal, this.#abort.signal]);
+    this.#failed.promise.catch(() => {}); // reported by those who wait
+  }
+
+  /** Whether this process applies the changes of any stream. */
+  get isEmpty(): boolean {
+    return this.#running.size === 0;
+  }
+
+  /** What each stream has applied. */
+  get reports(): readonly ClientStreamReport[] {
+    return [...this.#running].map(([stream, { progress }]) => ({
+      stream,
+      transactions: progress?.transactions ?? 0,
+      changes: progress?.changes ?? 0,
+    }));
+  }
+
+  /** Begins to apply the changes of a database's streams, which are enabled. */
+  start(database: ClientDatabase): void {
+    const added = database.streams.filter((name) => !this.#running.has(name));
+    if (added.length === 0) return;
+    for (const name of added) {
+      const stream: RunningStream = { progress: undefined, atMs: undefined, isStopped: false };
+      this.#running.set(name, stream);
+      this.#ends.push(
+        this.#apply(database, { name, stream }).catch((error) => {
+          if (!this.#signal.aborted) this.#failed.reject(error);
+        }),
+      );
+    }
+    this.#reports.push(this.#report(database, added).catch(() => {}));
+  }
+
+  /**
+   * Runs `work` while changes are applied.
+   *
+   * @throws what ended a stream, if that happens first
+   */
+  async during<Result>(work: Promise<Result>): Promise<Result> {
+    return await Promise.race([work, this.#failed.promise]);
+  }
+
+  /**
+   * Applies changes until the signal aborts, or every stream has ended.
+   *
+   * @throws ReplicatorError for a change that cannot be applied
+   */
+  async untilEnd(): Promise<void> {
+    await this.during(Promise.all(this.#ends).then(() => {}));
+  }
+
+  async #apply(
+    { source, target }: ClientDatabase,
+    { name, stream }: { readonly name: string; readonly stream: RunningStream },
+  ): Promise<void> {
+    const signal = this.#signal;
+    let earlier = { transactions: 0, changes: 0 };
+    while (!signal.aborted) {
+      const before = earlier;
+      await applyChanges({
+        source,
+        target,
+        name,
+        signal,
+        events: this.#events,
+        onProgress: ({ endLsn, transactions, changes }) => {
+          earlier = {
+            transactions: before.transactions + transactions,
+            changes: before.changes + changes,
+          };
+          stream.progress = { endLsn, ...earlier };
+          stream.atMs = performance.now();
+        },
+      });
+      if (signal.aborted) return;
+      stream.isStopped = true;
+      this.#events({
+        kind: "info",
+        message:
+          `${target.database}: another command has stopped ${name}; it is resumed when a command starts it`,
+      });
+      if (!await this.#awaitStart(target, name)) return;
+      stream.isStopped = false;
+      this.#events({ kind: "info", message: `${target.database}: ${name} was started again` });
+    }
+  }
+
+  /** @returns false if the stream's record was removed, or the signal aborted */
+  async #awaitStart(target: Endpoint, name: string): Promise<boolean> {
+    const signal = this.#signal;
+    await using session = new ReconnectingSession(target, signal);
+    while (!signal.aborted) {
+      const answer = await session.query(
+        target.database,
+        (inside) => readApplierProgress(inside, [name]),
+      );
+      if (answer.reached) {
+        const applier = answer.value.find(({ kind }) => kind === "client");
+        if (applier === undefined) return false;
+        if (applier.enabled) return true;
+      }
+      await pause(stoppedPollMs, signal).catch(() => {});
+    }
+    return false;
+  }
+
+  /** Reports lag and progress about once a second. */
+  async #report({ source }: ClientDatabase, names: readonly string[]): Promise<void> {
+    const signal = this.#signal;
+    await using session = new ReconnectingSession(source, signal);
+    while (!signal.aborted) {
+      await pause(reportEveryMs, signal).catch(() => {});
+      if (signal.aborted) return;
+      const reading = await session.query(source.database, async (inside) => ({
+        slots: await readSlots(inside, names),
+        end: (await readWalPosition(inside)).inserted,
+      }));
+      for (const name of names) {
+        const { progress, atMs, isStopped = true } = this.#running.get(name) ?? {};
+        const confirmed = reading.reached
+          ? reading.value.slots.find((slot) => slot.name === name)?.confirmedFlushLsn
+          : undefined;
+        this.#events({
+          kind: "apply-progress",
+          database: source.database,
+          stream: name,
+          transactions: progress?.transactions ?? 0,
+          changes: progress?.changes ?? 0,
+          ...(confirmed === undefined || !reading.reached
+            ? {}
+            : { lagBytes: Math.max(0, lsnDistance(confirmed, reading.value.end)) }),
+          ...(atMs === undefined ? {} : { idleMs: performance.now() - atMs }),
+          isStopped,
+        });
+      }
+    }
+  }
+
+  /** Stops applying; the same streams can be started again. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#abort.abort();
+    await Promise.allSettled([...this.#ends, ...this.#reports]);
+  }
+}
+
+/**
+ * Waits until everything that is committed on the source now is on the target, and applies
+ * meanwhile the changes of clients that no other process runs.
+ *
+ * @returns the position of the source that was awaited
+ */
+export async function catchUpApplying(options: CatchUpOptions): Promise<Lsn> {
+  const { source, target, subscriptions: names, signal, events } = options;
+  await using clients = new ClientStreams({ events, signal });
+  clients.start({ source, target, streams: await findIdleClients(target, { names, signal }) });
+  return await clients.during(catchUp(options));
+}
+
+/** Reads which of the streams have a client that no process runs. */
+export async function findIdleClients(
+  target: Endpoint,
+  { names, signal }: { readonly names: readonly string[]; readonly signal: AbortSignal },
+): Promise<readonly string[]> {
+  await using session = await retry(() => openSession(target, { signal }), { signal });
+  const appliers = await readApplierProgress(session, names);
+  return appliers.filter(({ kind, workerPid }) => kind === "client" && workerPid === undefined)
+    .map(({ name }) => name);
+}

@@ -1,0 +1,289 @@
+/**
+ * Streams whose changes the tool itself applies: creating, starting, stopping and dropping their
+ * records. The process that applies them obeys the record and needs no connection to this one.
+ *
+ * @module
+ */
+import {
+  applySchema,
+  cutoverSchema,
+  formatLsn,
+  type Lsn,
+  ReplicatorError,
+  type TableName,
+} from "../../core/internal.ts";
+import {
+  poll,
+  ServerError,
+  type Session,
+  SqlState,
+  textArray,
+  withoutEventTriggers,
+} from "../../postgres/internal.ts";
+import {
+  type ChangedIdentity,
+  printComment,
+  type ScopeComment,
+} from "../publication/publication_comment.ts";
+import { type LeftIdentity, restoreIdentities } from "../publication/restore_replica_identities.ts";
+import { readApplyLocks } from "./apply_lock.ts";
+import {
+  applySchemaStatements,
+  applyStreamTable,
+  applyTableTable,
+  refuseForeignApplySchema,
+} from "./apply_schema.ts";
+
+/** What {@linkcode createClientStream} takes. */
+export interface CreateClientStreamOptions {
+  /** Its name, shared with slot and publication. */
+  readonly name: string;
+  readonly slot: string;
+  /** The slot's position: everything before it is on the target. */
+  readonly endLsn: Lsn;
+  /** The tables whose changes are applied. */
+  readonly tables: readonly TableName[];
+  readonly scopeComment: ScopeComment;
+}
+
+const createStatement = `
+  INSERT INTO ${applyStreamTable} (name, enabled, comment, slot_name, end_lsn)
+  VALUES ($1, false, $2, $3, $4::pg_catalog.pg_lsn)
+  ON CONFLICT (name) DO NOTHING
+  RETURNING name`;
+
+const addTablesStatement = `
+  INSERT INTO ${applyTableTable} (stream, schema_name, table_name)
+  SELECT $1, t.schema_name, t.table_name
+    FROM ROWS FROM (pg_catalog.unnest($2::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text[])) AS t (schema_name, table_name)
+  ON CONFLICT DO NOTHING`;
+
+/**
+ * Creates the record of a stream, stopped, and the schema if it does not exist. Leaves an existing
+ * record as it is.
+ *
+ * @throws ReplicatorError if a schema of that name exists that the tool did not create
+ */
+export async function createClientStream(
+  session: Session,
+  { name, slot, endLsn, tables, scopeComment }: CreateClientStreamOptions,
+): Promise<void> {
+  await refuseForeignApplySchema(session);
+  await withoutEventTriggers(session, async () => {
+    for (const statement of applySchemaStatements) await session.execute(statement);
+    const created = await session.query(createStatement, [
+      name,
+      printComment(scopeComment),
+      slot,
+      formatLsn(endLsn),
+    ]);
+    if (created.length > 0) await insertTables(session, { name, tables });
+  });
+}
+
+async function insertTables(
+  session: Session,
+  { name, tables }: { readonly name: string; readonly tables: readonly TableName[] },
+): Promise<void> {
+  await session.query(addTablesStatement, [
+    name,
+    textArray(tables.map((table) => table.schema)),
+    textArray(tables.map((table) => table.name)),
+  ]);
+}
+
+/** How long the transaction that is being applied may hold the record before it is ended. */
+const recordTimeoutMs = 3_000;
+
+/** Each attempt ends the backend that holds the record. */
+const recordAttempts = 10;
+
+/**
+ * Changes the record. A transaction that is being applied has locked it: unless it ends soon, its
+ * backend is terminated, which rolls it back.
+ */
+async function changeRecord(
+  session: Session,
+  { name, work }: { readonly name: string; readonly work: () => Promise<unknown> },
+): Promise<void> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      await session.transaction(async () => {
+        await session.execute(
+          `SET LOCAL lock_timeout = ${recordTimeoutMs}; SET LOCAL synchronous_commit = on`,
+        );
+        await work();
+      });
+      return;
+    } catch (error) {
+      const isHeld = error instanceof ServerError && error.sqlState === SqlState.lockNotAvailable;
+      if (!isHeld || attempt >= recordAttempts) throw error;
+      await endApplying(session, name);
+    }
+  }
+}
+
+/**
+ * Terminates the backend that applies the stream's changes; without the privilege, does nothing.
+ */
+async function endApplying(session: Session, name: string): Promise<void> {
+  const pid = (await readApplyLocks(session))(name);
+  if (pid === undefined) return;
+  try {
+    await session.query("SELECT pg_catalog.pg_terminate_backend($1)", [pid]);
+  } catch (error) {
+    if (!(error instanceof ServerError)) throw error;
+  }
+}
+
+const enableStatement =
+  `UPDATE ${applyStreamTable} SET enabled = true, error = NULL WHERE name = $1 RETURNING name`;
+
+/** Lets the stream's changes be applied, and forgets the error that stopped it. */
+export async function enableClientStream(session: Session, name: string): Promise<void> {
+  await changeRecord(session, {
+    name,
+    work: async () => refuseAbsent(session, name, await session.query(enableStatement, [name])),
+  });
+}
+
+const disableStatement = `UPDATE ${applyStreamTable} SET enabled = false WHERE name = $1`;
+
+const lockPauseMs = 50;
+
+/**
+ * Stops a stream, and resolves once nothing is being applied any longer: the process that applies
+ * its changes has lost its session, and finds the record disabled when it opens another.
+ */
+export async function disableClientStream(
+  session: Session,
+  { name, signal }: { readonly name: string; readonly signal?: AbortSignal | undefined },
+): Promise<void> {
+  await changeRecord(session, { name, work: () => session.query(disableStatement, [name]) });
+  await poll(async () => {
+    if ((await readApplyLocks(session))(name) === undefined) return true;
+    await endApplying(session, name);
+    return undefined;
+  }, { intervalMs: lockPauseMs, signal });
+}
+
+const skipStatement = `
+  UPDATE ${applyStreamTable} SET skip_lsn = $2::pg_catalog.pg_lsn, enabled = true, error = NULL
+   WHERE name = $1
+  RETURNING name`;
+
+/** Lets a stopped stream skip the transaction that ends at a position, and starts it. */
+export async function skipClientTransaction(
+  session: Session,
+  { name, lsn }: { readonly name: string; readonly lsn: Lsn },
+): Promise<void> {
+  await changeRecord(session, {
+    name,
+    work: async () =>
+      refuseAbsent(session, name, await session.query(skipStatement, [name, formatLsn(lsn)])),
+  });
+}
+
+const advanceRecordStatement = `
+  UPDATE ${applyStreamTable} SET end_lsn = greatest(end_lsn, $2::pg_catalog.pg_lsn) WHERE name = $1`;
+
+/** Lets a stopped stream resume no earlier than a position of its slot. */
+export async function advanceClientStream(
+  session: Session,
+  { name, lsn }: { readonly name: string; readonly lsn: Lsn },
+): Promise<void> {
+  await changeRecord(session, {
+    name,
+    work: () => session.query(advanceRecordStatement, [name, formatLsn(lsn)]),
+  });
+}
+
+/**
+ * Lets the changes of more tables be applied. The process that applies them reads the list when it
+ * opens its next session.
+ */
+export async function addClientTables(
+  session: Session,
+  { name, tables }: { readonly name: string; readonly tables: readonly TableName[] },
+): Promise<void> {
+  await session.transaction(() => insertTables(session, { name, tables }));
+  await endApplying(session, name);
+}
+
+const keepTablesStatement = `
+  DELETE FROM ${applyTableTable} AS t
+   WHERE t.stream = $1 AND t.schema_name <> '${cutoverSchema}'
+     AND NOT EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($2::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text[])) AS k (schema_name, table_name)
+                      WHERE k.schema_name = t.schema_name AND k.table_name = t.table_name)`;
+
+/** Ignores the changes of all other tables from now on. */
+export async function keepClientTables(
+  session: Session,
+  { name, tables, signal }: {
+    readonly name: string;
+    readonly tables: readonly TableName[];
+    readonly signal?: AbortSignal | undefined;
+  },
+): Promise<void> {
+  const before = (await readApplyLocks(session))(name);
+  await changeRecord(session, {
+    name,
+    work: async () => {
+      // nothing is applied meanwhile: the transaction that applies changes updates the record
+      await session.query(`SELECT FROM ${applyStreamTable} WHERE name = $1 FOR UPDATE`, [name]);
+      await session.query(keepTablesStatement, [
+        name,
+        textArray(tables.map((table) => table.schema)),
+        textArray(tables.map((table) => table.name)),
+      ]);
+    },
+  });
+  if (before === undefined) return;
+  await poll(async () => {
+    if ((await readApplyLocks(session))(name) !== before) return true;
+    await endApplying(session, name);
+    return undefined;
+  }, { intervalMs: lockPauseMs, signal });
+}
+
+/**
+ * Stops a stream and drops its record; the schema too if it was the last one. Leaves the slot,
+ * because the source may be unreachable.
+ *
+ * @returns tables whose replica identity could not be restored
+ */
+export async function dropClientStream(
+  session: Session,
+  { name, signal, restore }: {
+    readonly name: string;
+    readonly signal?: AbortSignal | undefined;
+    /** Replica identities to restore in the same transaction. */
+    readonly restore: readonly ChangedIdentity[];
+  },
+): Promise<readonly LeftIdentity[]> {
+  await disableClientStream(session, { name, signal });
+  return await withoutEventTriggers(session, async () => {
+    await session.execute("SET LOCAL lock_timeout = '10s'");
+    const left = await restoreIdentities(session, restore, { side: "target" });
+    await session.query(`DELETE FROM ${applyTableTable} WHERE stream = $1`, [name]);
+    await session.query(`DELETE FROM ${applyStreamTable} WHERE name = $1`, [name]);
+    const { isLast } = await session.queryOne<{ readonly isLast: boolean }>(
+      `SELECT NOT EXISTS (SELECT FROM ${applyStreamTable}) AS "isLast"`,
+    );
+    if (isLast) {
+      await session.execute(
+        `SET LOCAL client_min_messages = error; DROP SCHEMA ${applySchema} CASCADE`,
+      );
+    }
+    return left;
+  });
+}
+
+function refuseAbsent(session: Session, name: string, updated: readonly unknown[]): void {
+  if (updated.length > 0) return;
+  throw new ReplicatorError(`no record of the stream ${name} exists`, {
+    side: "target",
+    object: `database ${session.endpoint.database}`,
+    remedy: "create it with sync",
+  });
+}

@@ -1,0 +1,167 @@
+import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
+import { ExitCode, ReplicatorError, type RunEvent } from "../../../lib/core/internal.ts";
+import type { SyncReport } from "../../../lib/commands/shared/report.ts";
+import { sharedCluster } from "../../support/clusters.ts";
+import { dropDatabase, withDatabase } from "../../support/databases.ts";
+import { runInit } from "../../support/init.ts";
+import { compareRows } from "../../support/replicated.ts";
+import { exec, query } from "../../support/sql.ts";
+import { runSync, syncSettings } from "../../support/sync.ts";
+
+const source = await sharedCluster(15);
+const target = await sharedCluster(17);
+
+const here = { ...syncSettings, applyFrom: "here" as const };
+
+const schema = `
+  CREATE TABLE orders (id int PRIMARY KEY, v text);
+  INSERT INTO orders SELECT n, 'v' || n FROM generate_series(1, 100) AS n;`;
+
+interface Place {
+  readonly name: string;
+  readonly sourceUrl: string;
+  readonly targetUrl: string;
+}
+
+/** A database that init has copied, whose changes this tool applies. */
+async function withCopy(work: (place: Place) => Promise<void>): Promise<void> {
+  await withDatabase(source, undefined, async ({ name, url }) => {
+    await exec(url, schema);
+    const targetUrl = target.url({ database: name });
+    try {
+      const { plan, report } = await runInit(url, target.url(), { include: [name], sync: here });
+      deepStrictEqual(plan.applier, { kind: "client", reasons: [] });
+      match(report.warnings.map(({ remedy }) => remedy).join(), /run sync .* keep it running/);
+      await work({ name, sourceUrl: url, targetUrl });
+    } finally {
+      await query(
+        url,
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()",
+      );
+      await dropDatabase(target, name);
+    }
+  });
+}
+
+/** `sync` in the background. */
+class RunningSync implements AsyncDisposable {
+  readonly #abort = new AbortController();
+  readonly events: RunEvent[] = [];
+  readonly done: Promise<SyncReport>;
+
+  constructor({ sourceUrl, targetUrl, name }: Place, options: Parameters<typeof runSync>[2] = {}) {
+    this.done = runSync(sourceUrl, targetUrl, {
+      include: [name],
+      signal: this.#abort.signal,
+      sync: here,
+      onEvent: (event) => this.events.push(event),
+      ...options,
+    }).then(({ report }) => report);
+    this.done.catch(() => {});
+  }
+
+  async stop(): Promise<SyncReport> {
+    this.#abort.abort();
+    return await this.done;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#abort.abort();
+    await this.done.catch(() => {});
+  }
+}
+
+async function untilEqual({ sourceUrl, targetUrl }: Place): Promise<void> {
+  const digest = async (url: string) => {
+    const [row] = await query(
+      url,
+      "SELECT count(*)::int AS rows, md5(string_agg(o::text, ',' ORDER BY id)) AS sum FROM orders AS o",
+    );
+    return JSON.stringify(row);
+  };
+  const deadline = Date.now() + 30_000;
+  while (await digest(sourceUrl) !== await digest(targetUrl)) {
+    if (Date.now() > deadline) throw new Error("the databases do not become equal");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+Deno.test("init hands over to this tool, and sync applies changes until it is stopped, and again", async () => {
+  await withCopy(async (place) => {
+    const { sourceUrl, targetUrl } = place;
+    {
+      await using sync = new RunningSync(place);
+      await exec(
+        sourceUrl,
+        "UPDATE orders SET v = 'new' WHERE id < 10; DELETE FROM orders WHERE id = 50",
+      );
+      await untilEqual(place);
+      const report = await sync.stop();
+      const [stream] = report.databases[0]!.streams;
+      strictEqual(stream!.applied!.changes, 10);
+    }
+    await exec(sourceUrl, "INSERT INTO orders VALUES (1000, 'while stopped')");
+    await using sync = new RunningSync(place);
+    await untilEqual(place);
+    await sync.stop();
+    strictEqual(await compareRows(sourceUrl, targetUrl), 100);
+  });
+});
+
+Deno.test("a change that cannot be applied ends sync; --retry applies it once the cause is removed", async () => {
+  await withCopy(async (place) => {
+    const { sourceUrl, targetUrl } = place;
+    await exec(targetUrl, "INSERT INTO orders VALUES (1000, 'in the way')");
+    await exec(sourceUrl, "INSERT INTO orders VALUES (1000, 'new')");
+    const isRefusal = (error: unknown) => {
+      if (!(error instanceof ReplicatorError)) return false;
+      strictEqual(error.exitCode, ExitCode.unhealthy);
+      match(`${error.message} ${error.details.join()}`, /duplicate key/);
+      match(String(error.remedy), /--retry.*--skip-lsn/s);
+      return true;
+    };
+    await rejects(new RunningSync(place).done, isRefusal);
+    // without a decision, the stream is not started again
+    await rejects(new RunningSync(place).done, (error: unknown) => {
+      match((error as ReplicatorError).details.join("\n"), /stopped by a change.*duplicate key/s);
+      return true;
+    });
+    const [row] = await query(
+      targetUrl,
+      "SELECT enabled, errors::int, error IS NOT NULL AS error FROM seren_apply.stream",
+    );
+    deepStrictEqual({ ...row }, { enabled: false, errors: 1, error: true });
+    await exec(targetUrl, "DELETE FROM orders WHERE id = 1000");
+    await using sync = new RunningSync(place, { action: { kind: "retry" } });
+    await untilEqual(place);
+    await sync.stop();
+  });
+});
+
+Deno.test("an existing stream keeps what applies its changes", async () => {
+  await withCopy(async (place) => {
+    await rejects(
+      new RunningSync(place, { sync: { ...syncSettings, applyFrom: "target" } }).done,
+      /--apply-from target: the changes of the stream seren_\w+ are applied by this tool/,
+    );
+  });
+});
+
+Deno.test("tables are copied again under a stream of their own, which this tool applies as well", async () => {
+  await withCopy(async (place) => {
+    const { sourceUrl, targetUrl } = place;
+    await exec(targetUrl, "DELETE FROM orders WHERE id < 10");
+    await using sync = new RunningSync(place, {
+      action: { kind: "copy", tables: ["public.orders"], areNew: false },
+    });
+    while (!sync.events.some((event) => event.kind === "apply-progress")) {
+      await Promise.race([new Promise((resolve) => setTimeout(resolve, 100)), sync.done]);
+    }
+    await exec(sourceUrl, "UPDATE orders SET v = 'x' WHERE id = 5");
+    await untilEqual(place);
+    await sync.stop();
+    const streams = await query(targetUrl, "SELECT name FROM seren_apply.stream");
+    strictEqual(streams.length, 1);
+    match(String(streams[0]!["name"]), /_e2$/);
+  });
+});
