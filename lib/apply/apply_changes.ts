@@ -3,49 +3,12 @@
  *
  * @module
  */
-import {
-  errorMessage,
-  type EventSink,
-  formatDuration,
-  type Lsn,
-  ReplicatorError,
-} from "../core/internal.ts";
-import {
-  type Endpoint,
-  isTransient,
-  openSession,
-  retry,
-  ServerError,
-  SqlState,
-} from "../postgres/internal.ts";
+import { errorMessage, formatDuration, type Lsn, ReplicatorError } from "../core/internal.ts";
+import { isTransient, openSession, retry, ServerError, SqlState } from "../postgres/internal.ts";
 import { ChangeRefusedError } from "./explain.ts";
 import { recordApplyError } from "./record.ts";
+import type { ApplyChangesOptions, ApplyProgress } from "./options.ts";
 import { runStream } from "./run_stream.ts";
-
-/** What {@linkcode applyChanges} takes. */
-export interface ApplyOptions {
-  /** The published database. */
-  readonly source: Endpoint;
-  /** The database with the record of the stream. */
-  readonly target: Endpoint;
-  /** Name of the stream, its publication and its record. */
-  readonly name: string;
-  /** Ends the work; the same call resumes it. */
-  readonly signal: AbortSignal;
-  readonly events: EventSink;
-  /** Called after each transaction on the target. */
-  readonly onProgress?: ((progress: ApplyProgress) => void) | undefined;
-}
-
-/** How far an applier is. */
-export interface ApplyProgress {
-  /** Everything that the source committed before it is durable on the target. */
-  readonly endLsn: Lsn;
-  /** Transactions of the source applied since the call. */
-  readonly transactions: number;
-  /** Changes of rows applied since the call. */
-  readonly changes: number;
-}
 
 /** Pauses after failures that may pass, the last of them repeated. */
 const delaysMs: readonly number[] = [200, 1_000, 2_000, 5_000, 10_000, 30_000];
@@ -66,7 +29,7 @@ const resetAfterMs = 30_000;
  * stream is stopped
  * @throws ReplicatorError if the slot cannot be read or the role may not apply changes
  */
-export async function applyChanges(options: ApplyOptions): Promise<void> {
+export async function applyChanges(options: ApplyChangesOptions): Promise<void> {
   const { signal, events, name } = options;
   let strictUntil: Lsn = 0n;
   const totals = { transactions: 0, changes: 0 };
@@ -112,7 +75,7 @@ function isRetryable(error: unknown): boolean {
 }
 
 async function recordRefusal(
-  { target, name, signal }: ApplyOptions,
+  { target, name, signal }: ApplyChangesOptions,
   { recorded, conflict }: ChangeRefusedError,
 ): Promise<void> {
   await retry(async () => {

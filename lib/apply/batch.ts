@@ -11,8 +11,8 @@ import {
   ProtocolError,
   type Relation,
 } from "../postgres/internal.ts";
-import { planTable, type TablePlan } from "./table_plan.ts";
-import type { TargetTable } from "./target_tables.ts";
+import { mapTable, type TableMapping } from "./table_mapping.ts";
+import type { MappedTable } from "./applied_tables.ts";
 
 /** Changes that are applied together. */
 export interface Batch {
@@ -45,15 +45,15 @@ export interface BatchReaderOptions {
   /** Tables whose changes are applied, by {@linkcode tableKey}. */
   readonly applied: ReadonlySet<string>;
   /** Those that exist on the target. */
-  readonly tables: ReadonlyMap<string, TargetTable>;
+  readonly tables: ReadonlyMap<string, MappedTable>;
 }
 
 interface KnownPlan {
   readonly relation: Relation;
-  readonly plan: TablePlan | undefined;
+  readonly plan: TableMapping | undefined;
 }
 
-interface OpenTransaction {
+interface ReceivedTransaction {
   readonly commitLsn: Lsn;
   readonly isSkipped: boolean;
 }
@@ -65,7 +65,7 @@ export class BatchReader {
   /** By the relation's OID. */
   readonly #plans = new Map<number, KnownPlan>();
   readonly #ready: Batch[] = [];
-  #transaction: OpenTransaction | undefined;
+  #transaction: ReceivedTransaction | undefined;
   #lastEndLsn: Lsn;
   #current: Mutable<Batch> | undefined;
 
@@ -187,7 +187,7 @@ export class BatchReader {
   }
 
   /** Undefined if changes of the table are not applied. */
-  #plan(relation: Relation): TablePlan | undefined {
+  #plan(relation: Relation): TableMapping | undefined {
     const known = this.#plans.get(relation.oid);
     // a table that was altered is described again
     if (known?.relation === relation) return known.plan;
@@ -201,7 +201,7 @@ export class BatchReader {
         remedy: "create it there, then run sync --retry",
       });
     }
-    const plan = isApplied && table !== undefined ? planTable(relation, table) : undefined;
+    const plan = isApplied && table !== undefined ? mapTable(relation, table) : undefined;
     this.#plans.set(relation.oid, { relation, plan });
     return plan;
   }

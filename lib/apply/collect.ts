@@ -10,20 +10,20 @@
  * @module
  */
 import { type ColumnValue, Tuple } from "../postgres/internal.ts";
-import type { TablePlan } from "./table_plan.ts";
-import type { TargetTable } from "./target_tables.ts";
+import type { TableMapping } from "./table_mapping.ts";
+import type { MappedTable } from "./applied_tables.ts";
 
 /** A change of one row. */
-export type RowChange =
-  | { readonly kind: "insert"; readonly plan: TablePlan; readonly row: Tuple }
+export type CollectedChange =
+  | { readonly kind: "insert"; readonly plan: TableMapping; readonly row: Tuple }
   | {
     readonly kind: "update";
-    readonly plan: TablePlan;
+    readonly plan: TableMapping;
     /** The old values of the identity's columns, or of all. */
     readonly before: Tuple;
     readonly row: Tuple;
   }
-  | { readonly kind: "delete"; readonly plan: TablePlan; readonly before: Tuple };
+  | { readonly kind: "delete"; readonly plan: TableMapping; readonly before: Tuple };
 
 /** What happens to one row in a group; `replace` is a deletion followed by an insertion. */
 export type RowState =
@@ -40,15 +40,15 @@ export type Item =
   /** Each row at most once: first all deletions, then updates, then insertions. */
   | {
     readonly kind: "group";
-    readonly plan: TablePlan;
+    readonly plan: TableMapping;
     readonly rows: Map<string, RowState>;
   }
   /** Insertions into a table without a key. */
-  | { readonly kind: "rows"; readonly plan: TablePlan; readonly rows: Tuple[] }
-  | { readonly kind: "single"; readonly change: RowChange }
+  | { readonly kind: "rows"; readonly plan: TableMapping; readonly rows: Tuple[] }
+  | { readonly kind: "single"; readonly change: CollectedChange }
   | {
     readonly kind: "truncate";
-    readonly tables: readonly TargetTable[];
+    readonly tables: readonly MappedTable[];
     readonly restartsIdentity: boolean;
   };
 
@@ -58,7 +58,7 @@ const maxCopiedRowBytes = 16 * 1024 * 1024;
 /** Changes in the order in which they can be applied. */
 export class ChangeCollector {
   readonly #items: Item[] = [];
-  /** By {@linkcode TablePlan.key}: the last item of a table, while it can take more changes. */
+  /** By {@linkcode TableMapping.key}: the last item of a table, while it can take more changes. */
   readonly #open = new Map<string, Item & { readonly kind: "group" | "rows" }>();
   readonly #isStrict: boolean;
 
@@ -79,7 +79,7 @@ export class ChangeCollector {
   }
 
   /** Adds a change of a row. */
-  add(change: RowChange): void {
+  add(change: CollectedChange): void {
     const { plan } = change;
     if (this.#isStrict) this.#addSingle(change);
     else if (change.kind === "insert") this.#addInsert(plan, change.row);
@@ -93,17 +93,17 @@ export class ChangeCollector {
   }
 
   /** Adds a TRUNCATE; nothing is moved across it. */
-  addTruncate(tables: readonly TargetTable[], restartsIdentity: boolean): void {
+  addTruncate(tables: readonly MappedTable[], restartsIdentity: boolean): void {
     this.#open.clear();
     this.#items.push({ kind: "truncate", tables, restartsIdentity });
   }
 
-  #addSingle(change: RowChange): void {
+  #addSingle(change: CollectedChange): void {
     this.#open.delete(change.plan.key);
     this.#items.push({ kind: "single", change });
   }
 
-  #addInsert(plan: TablePlan, row: Tuple): void {
+  #addInsert(plan: TableMapping, row: Tuple): void {
     if (row.size > maxCopiedRowBytes) return this.#addSingle({ kind: "insert", plan, row });
     if (plan.keyColumns === undefined) {
       const run = this.#openItem(plan, "rows");
@@ -120,7 +120,7 @@ export class ChangeCollector {
   }
 
   #addDelete(
-    plan: TablePlan,
+    plan: TableMapping,
     { before, name }: { readonly before: Tuple; readonly name: string },
   ): void {
     const known = this.#openItem(plan, "group").rows.get(name);
@@ -130,7 +130,7 @@ export class ChangeCollector {
   }
 
   #addUpdate(
-    change: RowChange & { readonly kind: "update" },
+    change: CollectedChange & { readonly kind: "update" },
     keyColumns: readonly number[],
   ): void {
     const { plan, before, row } = change;
@@ -148,18 +148,18 @@ export class ChangeCollector {
     else this.#put(plan, name, { ...known, row: merge(known.row, row) });
   }
 
-  #put(plan: TablePlan, name: string, state: RowState): void {
+  #put(plan: TableMapping, name: string, state: RowState): void {
     this.#openItem(plan, "group").rows.set(name, state);
   }
 
   /** Puts it into a new group of the table. */
-  #putAfter(plan: TablePlan, name: string, state: RowState): void {
+  #putAfter(plan: TableMapping, name: string, state: RowState): void {
     this.#open.delete(plan.key);
     this.#put(plan, name, state);
   }
 
   #openItem<Kind extends "group" | "rows">(
-    plan: TablePlan,
+    plan: TableMapping,
     kind: Kind,
   ): Item & { readonly kind: Kind } {
     const known = this.#open.get(plan.key);

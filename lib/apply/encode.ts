@@ -14,7 +14,7 @@ import {
   valueKind,
 } from "../postgres/internal.ts";
 import { ByteWriter } from "./byte_writer.ts";
-import type { ArrayParameter, Parameter, Step } from "./statements.ts";
+import type { ArrayParameter, StatementParameter, Step } from "./statements.ts";
 
 /** What a backslash is followed by in a line of COPY. */
 const lineEscapes = escapeTable({ "\\": "\\", "\n": "n", "\r": "r", "\t": "t" });
@@ -130,7 +130,7 @@ export class StepEncoder {
     return name;
   }
 
-  #parameter(parameter: Parameter): void {
+  #parameter(parameter: StatementParameter): void {
     const writer = this.#writer;
     if ("rows" in parameter) {
       const length = writer.openLength();

@@ -23,9 +23,9 @@ import {
   type Tuple,
 } from "../postgres/internal.ts";
 import type { ApplyError } from "../replication/internal.ts";
-import type { RowChange } from "./collect.ts";
+import type { CollectedChange } from "./collect.ts";
 import type { Step } from "./statements.ts";
-import type { TablePlan } from "./table_plan.ts";
+import type { TableMapping } from "./table_mapping.ts";
 
 /** A statement that did not do what it had to. */
 export interface StepFailure {
@@ -63,7 +63,7 @@ export class ChangeRefusedError extends ReplicatorError {
 }
 
 /** Whether the same statement may succeed a moment later. */
-export function isTransientFailure({ message, step }: StepFailure, session: Session): boolean {
+export function mayPass({ message, step }: StepFailure, session: Session): boolean {
   return message !== undefined &&
     isTransient(new ServerError(message, { side: session.side, object: step.object }));
 }
@@ -74,7 +74,7 @@ const missing: Readonly<Record<string, string>> = {
 };
 
 /** @param session another session than that of the applier; reads the row on the target */
-export async function explainFailure(
+export async function explainRefusal(
   session: Session,
   { step, message, tag, commitLsn }: StepFailure,
 ): Promise<ChangeRefusedError> {
@@ -144,7 +144,7 @@ function printValue(value: ColumnValue): string | null {
     : text;
 }
 
-function printRow({ columns }: TablePlan, row: Tuple): string {
+function printRow({ columns }: TableMapping, row: Tuple): string {
   const sent = row.values();
   const values = columns.flatMap(({ name }, at) =>
     sent[at] === null ? [] : [`${name} = ${printValue(sent[at])}`]
@@ -152,7 +152,7 @@ function printRow({ columns }: TablePlan, row: Tuple): string {
   return shorten(values.join(", "));
 }
 
-function keyValues(change: RowChange): Readonly<Record<string, string | null>> {
+function keyValues(change: CollectedChange): Readonly<Record<string, string | null>> {
   const { plan } = change;
   const row = change.kind === "insert" ? change.row : change.before;
   return Object.fromEntries(
@@ -163,7 +163,7 @@ function keyValues(change: RowChange): Readonly<Record<string, string | null>> {
 }
 
 /** The row with the change's key on the target, as the server prints it. */
-async function readRow(session: Session, change: RowChange): Promise<string | undefined> {
+async function readRow(session: Session, change: CollectedChange): Promise<string | undefined> {
   const { plan } = change;
   const row = change.kind === "insert" ? change.row : change.before;
   if (plan.keyColumns === undefined) return undefined;

@@ -4,4 +4,5 @@
  * @internal
  */
 export * from "./apply_changes.ts";
+export * from "./options.ts";
 export { ChangeRefusedError } from "./explain.ts";

@@ -31,14 +31,14 @@ import {
   readApplyLocks,
   readApplyRecords,
 } from "../replication/internal.ts";
-import type { ApplyOptions } from "./apply_changes.ts";
+import type { ApplyChangesOptions } from "./options.ts";
 import { type Batch, BatchReader } from "./batch.ts";
 import { StepEncoder } from "./encode.ts";
-import { explainFailure, isTransientFailure, type StepFailure } from "./explain.ts";
+import { explainRefusal, mayPass, type StepFailure } from "./explain.ts";
 import { Pipeline, type PipelineAnswer } from "./pipeline.ts";
 import { advanceStatement, readAppliedNames } from "./record.ts";
 import { planSteps, type Step } from "./statements.ts";
-import { readTargetTables } from "./target_tables.ts";
+import { readTargetTables } from "./applied_tables.ts";
 
 /** Why a run has ended without an error. */
 export type StreamEnd =
@@ -48,7 +48,7 @@ export type StreamEnd =
   | { readonly kind: "failed"; readonly strictUntil: Lsn };
 
 /** What {@linkcode runStream} takes. */
-export interface StreamRunOptions extends ApplyOptions {
+export interface StreamRunOptions extends ApplyChangesOptions {
   /** Transactions up to this commit are applied change by change. */
   readonly strictUntil: Lsn;
 }
@@ -389,10 +389,10 @@ class StreamRun {
     if (failure.step.object === recordObject && failure.message === undefined) {
       return { kind: "stopped" };
     }
-    if (isTransientFailure(failure, this.#session)) throw this.#errorOf(failure);
+    if (mayPass(failure, this.#session)) throw this.#errorOf(failure);
     if (!batch.isStrict) return { kind: "failed", strictUntil: batch.lastCommitLsn };
     await using session = await openSession(target, { signal });
-    throw await explainFailure(session, failure);
+    throw await explainRefusal(session, failure);
   }
 
   #errorOf({ message, step, tag }: StepFailure): Error {

@@ -8,10 +8,10 @@
  * @module
  */
 import { displayName, quoteIdentifier, quoteQualified } from "../core/internal.ts";
-import type { Item, RowChange, RowState } from "./collect.ts";
+import type { CollectedChange, Item, RowState } from "./collect.ts";
 import type { ColumnValue, Tuple } from "../postgres/internal.ts";
-import type { TablePlan } from "./table_plan.ts";
-import type { TargetColumn, TargetTable } from "./target_tables.ts";
+import type { TableMapping } from "./table_mapping.ts";
+import type { MappedTable, TargetColumn } from "./applied_tables.ts";
 
 /** One statement, and how many rows it has to affect. */
 export type Step =
@@ -21,7 +21,7 @@ export type Step =
     /** For errors: `table orders`. */
     readonly object: string;
     /** The change, if the statement applies only one. */
-    readonly change: RowChange | undefined;
+    readonly change: CollectedChange | undefined;
   }
   & (
     | { readonly kind: "copy"; readonly sql: string; readonly lines: readonly Tuple[] }
@@ -30,7 +30,7 @@ export type Step =
       readonly sql: string;
       /** OIDs of the parameters' types. */
       readonly types: readonly number[];
-      readonly parameters: readonly Parameter[];
+      readonly parameters: readonly StatementParameter[];
       /** Whether the statement is used for many changes, so that the server should keep it. */
       readonly isRepeated: boolean;
     }
@@ -38,7 +38,7 @@ export type Step =
   );
 
 /** A parameter: a value, or an array of values of one column. */
-export type Parameter = { readonly value: ColumnValue } | ArrayParameter;
+export type StatementParameter = { readonly value: ColumnValue } | ArrayParameter;
 
 /** An array of the values of one column. */
 export interface ArrayParameter {
@@ -65,7 +65,7 @@ export function planSteps(items: readonly Item[]): readonly Step[] {
   });
 }
 
-function groupSteps(plan: TablePlan, rows: readonly RowState[]): readonly Step[] {
+function groupSteps(plan: TableMapping, rows: readonly RowState[]): readonly Step[] {
   const deleted: Tuple[] = [];
   const inserted: Tuple[] = [];
   const updated: UpdatedRow[] = [];
@@ -91,20 +91,20 @@ interface UpdatedRow {
   readonly row: Tuple;
 }
 
-function base({ table }: Pick<TablePlan, "table">): { readonly object: string } {
+function base({ table }: Pick<TableMapping, "table">): { readonly object: string } {
   return { object: `table ${displayName(table)}` };
 }
 
-function relationOf({ schema, name }: TargetTable): string {
+function relationOf({ schema, name }: MappedTable): string {
   return quoteQualified(schema, name);
 }
 
 /** Without child tables, whose changes the source sends under their own names. */
-function onlyRelation(table: TargetTable): string {
+function onlyRelation(table: MappedTable): string {
   return table.isPartitioned ? relationOf(table) : `ONLY ${relationOf(table)}`;
 }
 
-function copyStep(plan: TablePlan, lines: readonly Tuple[]): Step {
+function copyStep(plan: TableMapping, lines: readonly Tuple[]): Step {
   const columns = plan.columns.map(({ name }) => quoteIdentifier(name)).join(", ");
   return {
     ...base(plan),
@@ -116,17 +116,17 @@ function copyStep(plan: TablePlan, lines: readonly Tuple[]): Step {
   };
 }
 
-function equals({ table }: TablePlan, { name }: TargetColumn): string {
-  return table.keyOperators.get(name) ?? "OPERATOR(pg_catalog.=)";
+function equals({ table }: TableMapping, { name }: TargetColumn): string {
+  return table.keyOperators.get(name) ?? "pg_catalog.=";
 }
 
 /** The arrays of some columns, joined to the table as `v`. */
 class ColumnArrays {
   readonly types: number[] = [];
-  readonly parameters: Parameter[] = [];
+  readonly parameters: StatementParameter[] = [];
 
   /** Adds the values of a column; returns how the statement names them. */
-  add(plan: TablePlan, position: number, rows: readonly Tuple[]): string {
+  add(plan: TableMapping, position: number, rows: readonly Tuple[]): string {
     const { arrayType, delimiter } = columnAt(plan, position);
     this.types.push(arrayType);
     this.parameters.push({ position, rows, delimiter });
@@ -143,29 +143,29 @@ class ColumnArrays {
 
 /** Conditions that find the rows of `t` by their keys. */
 function keyConditions(
-  plan: TablePlan,
+  plan: TableMapping,
   arrays: ColumnArrays,
   rows: readonly Tuple[],
 ): readonly string[] {
   return (plan.keyColumns ?? []).map((position) => {
     const column = columnAt(plan, position);
     const value = arrays.add(plan, position, rows);
-    return `t.${quoteIdentifier(column.name)} ${equals(plan, column)} ${value}`;
+    return `t.${quoteIdentifier(column.name)} OPERATOR(${equals(plan, column)}) ${value}`;
   });
 }
 
-function columnAt({ columns }: TablePlan, position: number): TargetColumn {
+function columnAt({ columns }: TableMapping, position: number): TargetColumn {
   const column = columns[position];
   if (column === undefined) throw new RangeError(`no column at ${position}`);
   return column;
 }
 
-function haveArrays(plan: TablePlan, positions: readonly number[]): boolean {
+function haveArrays(plan: TableMapping, positions: readonly number[]): boolean {
   return positions.every((position) => columnAt(plan, position).arrayType !== 0);
 }
 
 /** @param rows with the values of their keys */
-function deleteSteps(plan: TablePlan, rows: readonly Tuple[]): readonly Step[] {
+function deleteSteps(plan: TableMapping, rows: readonly Tuple[]): readonly Step[] {
   const { keyColumns = [] } = plan;
   const [first] = rows;
   if (first !== undefined && (rows.length === 1 || !haveArrays(plan, keyColumns))) {
@@ -188,7 +188,7 @@ function deleteSteps(plan: TablePlan, rows: readonly Tuple[]): readonly Step[] {
 }
 
 /** @param rows with values for the same columns */
-function updateSteps(plan: TablePlan, rows: readonly UpdatedRow[]): readonly Step[] {
+function updateSteps(plan: TableMapping, rows: readonly UpdatedRow[]): readonly Step[] {
   const { keyColumns = [], settable, fixed } = plan;
   const [first] = rows;
   if (first === undefined) return [];
@@ -206,7 +206,7 @@ function updateSteps(plan: TablePlan, rows: readonly UpdatedRow[]): readonly Ste
     ...kept.map((position) => {
       const column = columnAt(plan, position);
       const value = arrays.add(plan, position, after);
-      return `t.${quoteIdentifier(column.name)} ${equals(plan, column)} ${value}`;
+      return `t.${quoteIdentifier(column.name)} OPERATOR(${equals(plan, column)}) ${value}`;
     }),
   ].join(" AND ");
   const assignments = set.map((position) => {
@@ -234,7 +234,7 @@ function updateSteps(plan: TablePlan, rows: readonly UpdatedRow[]): readonly Ste
 /** Numbered parameters of a statement for one row. */
 class ValueParameters {
   readonly types: number[] = [];
-  readonly parameters: Parameter[] = [];
+  readonly parameters: StatementParameter[] = [];
 
   add({ type }: Pick<TargetColumn, "type">, value: ColumnValue): string {
     this.types.push(type);
@@ -243,7 +243,7 @@ class ValueParameters {
   }
 }
 
-function singleStep(change: RowChange): Step {
+function singleStep(change: CollectedChange): Step {
   const { plan } = change;
   const values = new ValueParameters();
   const sql = change.kind === "insert"
@@ -263,7 +263,7 @@ function singleStep(change: RowChange): Step {
   };
 }
 
-function insertSql(plan: TablePlan, row: Tuple, values: ValueParameters): string {
+function insertSql(plan: TableMapping, row: Tuple, values: ValueParameters): string {
   const columns = plan.columns.map(({ name }) => quoteIdentifier(name)).join(", ");
   const sent = row.values();
   const list = plan.columns.map((column, position) => values.add(column, sent[position]));
@@ -273,7 +273,7 @@ function insertSql(plan: TablePlan, row: Tuple, values: ValueParameters): string
 }
 
 function updateSql(
-  change: RowChange & { readonly kind: "update" },
+  change: CollectedChange & { readonly kind: "update" },
   values: ValueParameters,
 ): string {
   const { plan, row, before } = change;
@@ -289,7 +289,7 @@ function updateSql(
   });
   const kept = fixed.filter((position) => next[position] !== undefined).map((position) => {
     const column = columnAt(plan, position);
-    return ` AND t.${quoteIdentifier(column.name)} ${equals(plan, column)} ${
+    return ` AND t.${quoteIdentifier(column.name)} OPERATOR(${equals(plan, column)}) ${
       values.add(column, next[position])
     }`;
   });
@@ -301,14 +301,14 @@ function updateSql(
 
 /** Finds the row: by its key, or one of those that are identical to it. */
 function rowCondition(
-  { plan, before }: RowChange & { readonly before: Tuple },
+  { plan, before }: CollectedChange & { readonly before: Tuple },
   values: ValueParameters,
 ): string {
   const old = before.values();
   if (plan.keyColumns !== undefined) {
     return plan.keyColumns.map((position) => {
       const column = columnAt(plan, position);
-      return `t.${quoteIdentifier(column.name)} ${equals(plan, column)} ${
+      return `t.${quoteIdentifier(column.name)} OPERATOR(${equals(plan, column)}) ${
         values.add(column, old[position])
       }`;
     }).join(" AND ");
@@ -345,7 +345,7 @@ function sameValue(one: ColumnValue, other: ColumnValue): boolean {
   return one.length === other.length && one.every((byte, at) => byte === other[at]);
 }
 
-function truncateStep(tables: readonly TargetTable[], restartsIdentity: boolean): Step {
+function truncateStep(tables: readonly MappedTable[], restartsIdentity: boolean): Step {
   return {
     kind: "query",
     object: tables.map((table) => `table ${displayName(table)}`).join(", "),

@@ -1,5 +1,5 @@
 import { applySchemaStatements } from "../../lib/replication/client/apply_schema.ts";
-import { applyChanges, type ApplyOptions } from "../../lib/apply/internal.ts";
+import { applyChanges, type ApplyChangesOptions } from "../../lib/apply/internal.ts";
 import { replicationName } from "./replication.ts";
 import { endpointOf } from "./init.ts";
 import { exec, query } from "./sql.ts";
@@ -53,12 +53,12 @@ export class RunningApplier implements AsyncDisposable {
   /** Resolves when the stream is stopped, rejects when a change cannot be applied. */
   readonly ended: Promise<void>;
 
-  constructor(stream: ClientStream, options: Partial<ApplyOptions> = {}) {
+  constructor(stream: ClientStream, options: Partial<ApplyChangesOptions> = {}) {
     this.ended = this.#run(stream, options);
     this.ended.catch(() => {});
   }
 
-  async #run(stream: ClientStream, options: Partial<ApplyOptions>): Promise<void> {
+  async #run(stream: ClientStream, options: Partial<ApplyChangesOptions>): Promise<void> {
     await applyChanges({
       source: await endpointOf(stream.sourceUrl, "source"),
       target: await endpointOf(stream.targetUrl, "target"),

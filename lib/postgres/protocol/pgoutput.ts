@@ -19,11 +19,11 @@ export interface Relation extends TableName {
   readonly oid: number;
   /** Whether the whole row is the replica identity (`REPLICA IDENTITY FULL`). */
   readonly isIdentityFull: boolean;
-  readonly columns: readonly RelationColumn[];
+  readonly columns: readonly DescribedColumn[];
 }
 
 /** A published column. */
-export interface RelationColumn {
+export interface DescribedColumn {
   readonly name: string;
   /** Whether it belongs to the replica identity. */
   readonly isKey: boolean;
@@ -153,7 +153,7 @@ export class ChangeDecoder {
     const identity = reader.byte();
     const count = reader.uint16();
     if (count > maxColumns || name === "") throw malformedChange();
-    const columns = Array.from({ length: count }, (): RelationColumn => {
+    const columns = Array.from({ length: count }, (): DescribedColumn => {
       const isKey = (reader.byte() & 1) !== 0;
       const column = reader.text();
       if (column === "") throw malformedChange();

@@ -5,12 +5,12 @@
  */
 import { displayName, ReplicatorError, tableKey } from "../core/internal.ts";
 import type { Relation } from "../postgres/internal.ts";
-import type { TargetColumn, TargetTable } from "./target_tables.ts";
+import type { MappedTable, TargetColumn } from "./applied_tables.ts";
 
 /** A relation of the source and its table on the target. */
-export interface TablePlan {
+export interface TableMapping {
   readonly relation: Relation;
-  readonly table: TargetTable;
+  readonly table: MappedTable;
   /** For errors and maps. */
   readonly key: string;
   /** Of the target, in the order of the relation's columns. */
@@ -31,7 +31,7 @@ export interface TablePlan {
 /**
  * @throws ReplicatorError if the target's table lacks a column
  */
-export function planTable(relation: Relation, table: TargetTable): TablePlan {
+export function mapTable(relation: Relation, table: MappedTable): TableMapping {
   const missing = relation.columns.filter(({ name }) => !table.columns.has(name));
   if (missing.length > 0) {
     throw new ReplicatorError(
@@ -46,7 +46,7 @@ export function planTable(relation: Relation, table: TargetTable): TablePlan {
     );
   }
   const columns = relation.columns.flatMap(({ name }) => table.columns.get(name) ?? []);
-  const keyColumns = findKey(relation, table);
+  const keyColumns = identifyingColumns(relation, table);
   const others = columns.map((_, position) => position).filter((position) =>
     !keyColumns?.includes(position)
   );
@@ -67,7 +67,10 @@ export function planTable(relation: Relation, table: TargetTable): TablePlan {
  * The replica identity; with REPLICA IDENTITY FULL, the target's primary key, whose old values are
  * sent with the whole row.
  */
-function findKey(relation: Relation, table: TargetTable): readonly number[] | undefined {
+function identifyingColumns(
+  relation: Relation,
+  table: MappedTable,
+): readonly number[] | undefined {
   const positions = relation.columns.map((_, position) => position);
   if (!relation.isIdentityFull) {
     const key = positions.filter((position) => relation.columns[position]?.isKey);

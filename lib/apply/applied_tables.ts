@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ReplicatorError, tableKey, type TableName } from "../core/internal.ts";
+import { quoteIdentifier, ReplicatorError, tableKey, type TableName } from "../core/internal.ts";
 import { catalogResultBytes, type Session } from "../postgres/internal.ts";
 
 /** A column of a table on the target. */
@@ -21,22 +21,18 @@ export interface TargetColumn {
   readonly hasBuiltInEquality: boolean;
 }
 
-/** A column of a unique index, with the operator that the index compares it by. */
-export interface KeyColumn {
-  readonly name: string;
-  /** Qualified and quoted: `OPERATOR(pg_catalog.=)`. */
-  readonly equals: string;
-}
-
 /** A table whose changes are applied. */
-export interface TargetTable extends TableName {
+export interface MappedTable extends TableName {
   /** Whether rows are in its partitions. */
   readonly isPartitioned: boolean;
   /** Columns that can be written, by name: generated ones are omitted. */
   readonly columns: ReadonlyMap<string, TargetColumn>;
   /** Columns of its primary key; undefined without one. */
   readonly primaryKey: readonly string[] | undefined;
-  /** Operators that compare key columns, by the columns' names. */
+  /**
+   * Operators by which unique indexes compare key columns, by the columns' names: `pg_catalog.=`,
+   * qualified and quoted.
+   */
   readonly keyOperators: ReadonlyMap<string, string>;
 }
 
@@ -89,7 +85,7 @@ const operatorStatement = `
    WHERE i.indisunique AND i.indpred IS NULL AND k.position <= i.indnkeyatts
    ORDER BY i.indrelid, a.attname, i.indisprimary DESC`;
 
-type TableRow = TableName & {
+type TargetTableRow = TableName & {
   readonly oid: number;
   readonly is_partitioned: boolean;
   readonly primary_key: readonly string[] | null;
@@ -119,10 +115,10 @@ type OperatorRow = {
 export async function readTargetTables(
   session: Session,
   names: readonly TableName[],
-): Promise<ReadonlyMap<string, TargetTable>> {
+): Promise<ReadonlyMap<string, MappedTable>> {
   const large = { resultBytes: catalogResultBytes };
   const wanted = JSON.stringify(names.map(({ schema, name }) => ({ schema, name })));
-  const tables = await session.query<TableRow>(tableStatement, [wanted], large);
+  const tables = await session.query<TargetTableRow>(tableStatement, [wanted], large);
   const oids = JSON.stringify(tables.map(({ oid }) => String(oid)));
   const columns = group(await session.query<ColumnRow>(columnStatement, [oids], large));
   const operators = group(await session.query<OperatorRow>(operatorStatement, [oids], large));
@@ -141,7 +137,7 @@ export async function readTargetTables(
     }])),
     keyOperators: new Map((operators.get(table.oid) ?? []).map((row) => [
       row.name,
-      `OPERATOR(${quotedSchema(row.operator_schema)}.${checkedOperator(row)})`,
+      `${quoteIdentifier(row.operator_schema)}.${checkedOperator(row)}`,
     ])),
   }]));
 }
@@ -150,10 +146,6 @@ function group<Row extends { readonly table_oid: number }>(
   rows: readonly Row[],
 ): ReadonlyMap<number, readonly Row[]> {
   return Map.groupBy(rows, ({ table_oid }) => table_oid);
-}
-
-function quotedSchema(schema: string): string {
-  return `"${schema.replaceAll('"', '""')}"`;
 }
 
 /** An operator cannot be quoted; its name consists of these characters only. */
