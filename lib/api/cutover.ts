@@ -12,7 +12,7 @@ import { executeCutoverStatus } from "../commands/cutover/status.ts";
 import { executeSwitch } from "../commands/cutover/switch.ts";
 import type { CutoverSwitchOptions } from "../commands/cutover/options.ts";
 import { optionDefaults } from "../config/internal.ts";
-import type { Problem } from "../core/internal.ts";
+import { type Problem, systemClock } from "../core/internal.ts";
 import type {
   CutoverFinishInput,
   CutoverPrepareInput,
@@ -26,7 +26,6 @@ import {
   resolveEndpointFrom,
   resolveRun,
   resolveServers,
-  systemClock,
 } from "./resolve_options.ts";
 
 /**

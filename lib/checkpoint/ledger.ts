@@ -517,8 +517,7 @@ export class Ledger implements AsyncDisposable {
   }
 
   get #endpoint(): Endpoint {
-    const { sharedLock: _, ...endpoint } = this.target;
-    return endpoint;
+    return { ...this.target, sharedLock: undefined };
   }
 }
 

@@ -3,6 +3,7 @@
  *
  * @internal
  */
+export * from "./clock.ts";
 export * from "./concurrency.ts";
 export * from "./errors.ts";
 export * from "./events.ts";

@@ -108,7 +108,7 @@ export async function executeInit(given: InitOptions, run: RunContext): Promise<
   if (options.dryRun) return { kind: "planned", plan };
   if (!agreed) return { kind: "declined", plan };
   await checkpoint.write();
-  recorder.predicted = plan.predictedSteps ?? [];
+  recorder.predict(plan.predictedSteps ?? []);
   const databases: DatabaseReport[] = [];
   const report = (more: Pick<InitReport, "failure"> = {}) =>
     reportOf({ plan, databases, recorder, ms: performance.now() - start, ...more });

@@ -108,7 +108,7 @@ export class RunCheckpoint {
         tool: toolVersion,
         // the ledgers are authoritative: the file may be lost, or older than the target database
         run: first?.run ?? earlier?.run ?? crypto.randomUUID(),
-        startedAt: earlier?.startedAt ?? first?.startedAt ?? new Date().toISOString(),
+        startedAt: earlier?.startedAt ?? first?.startedAt ?? options.now().toISOString(),
         scope,
         dropExisting: options.dropExisting,
         databases: planning.databases.map(({ source, target, unfinished }): DatabaseState => ({

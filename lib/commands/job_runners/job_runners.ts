@@ -105,6 +105,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
       resume: attempt > 1 || (options.resume ?? true),
       allowMixedSnapshots: options.allow_mixed_snapshots,
       dryRun: options.dry_run,
+      now,
       confirm: ({ bytes }) => {
         if (options.dry_run !== true) onMeasured(bytes);
         return Promise.resolve(true); // submitting the job confirms it

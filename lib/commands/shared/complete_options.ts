@@ -11,6 +11,7 @@ import {
   copyWorkersHere,
   defaultCopySettings,
 } from "../../copy/internal.ts";
+import { systemClock } from "../../core/internal.ts";
 import { optionDefaults } from "../../config/internal.ts";
 import { noTableRules } from "../../rules/internal.ts";
 import type {
@@ -114,7 +115,7 @@ export function completeSyncSettings(
     sourceFromTarget,
     passfile,
     failover = true,
-    now = new Date().toISOString(),
+    now = systemClock().toISOString(),
   }: Optional<SyncSettings>,
 ): SyncSettings {
   return { identity, slotTimeoutMs, sourceFromTarget, passfile, failover, now };
@@ -160,6 +161,7 @@ export function completeInitOptions(
     allowMixedSnapshots = false,
     databaseRetryDelaysMs = defaultDatabaseRetryDelaysMs,
     dryRun = false,
+    now = systemClock,
     confirm,
     whileSnapshotHeld = () => Promise.resolve(),
     onUnfinished = () => Promise.resolve(),
@@ -174,6 +176,7 @@ export function completeInitOptions(
       allowMixedSnapshots,
       databaseRetryDelaysMs,
       dryRun,
+      now,
       confirm,
       whileSnapshotHeld,
       onUnfinished,
@@ -193,7 +196,7 @@ export function completeVerifyOptions(
     showValues = true,
     repair = "no",
     journal,
-    now = () => new Date(),
+    now = systemClock,
   }: VerifyChoices,
 ): VerifyOptions {
   return { source, target, databases, rules, jobs, maxDiffs, showValues, repair, journal, now };

@@ -153,6 +153,8 @@ export interface InitOptions {
   readonly databaseRetryDelaysMs: readonly number[];
   /** Whether to stop after the plan. */
   readonly dryRun: boolean;
+  /** The clock, for the time that the run's state and ledgers record. */
+  readonly now: () => Date;
   /** Receives the plan before anything is changed; false ends the run. */
   readonly confirm: (plan: InitPlan) => Promise<boolean>;
   /** Called per database when its rows are copied, before its snapshot is released. */

@@ -15,12 +15,6 @@ import { ConnectionError } from "../connect/server_error.ts";
 import type { HostPort } from "../connect/url.ts";
 import type { Connection } from "../connect/connection.ts";
 
-/**
- * How long a connection may be silent before the server is asked, unless the endpoint sets another
- * time.
- */
-const defaultStallMs = 5 * 60_000;
-
 /** A backend at the start of its session. Times are microseconds since 1970, as text. */
 export interface Backend {
   readonly processId: number;
@@ -61,7 +55,7 @@ const checksPerSilence = 10;
  * the client is gone, which may never happen.
  */
 export async function watchForStall(options: StallOptions): Promise<void> {
-  const { connection, awaitsAnswer, endpoint: { silenceMs = defaultStallMs } } = options;
+  const { connection, awaitsAnswer, endpoint: { silenceMs } } = options;
   const closed = new AbortController();
   connection.closed.then(() => closed.abort());
   const { signal } = closed;

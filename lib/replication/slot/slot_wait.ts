@@ -48,8 +48,6 @@ const reportEveryMs = 15_000;
 
 /** Reports what a creation waits for, and cancels it after the timeout. */
 export class SlotWait {
-  /** The error of a creation that was cancelled. */
-  timedOut: ReplicatorError | undefined;
   readonly #options: SlotWaitOptions;
   readonly #reported = new Map<string, number>();
 
@@ -57,9 +55,14 @@ export class SlotWait {
     this.#options = options;
   }
 
-  /** Runs until the signal aborts; never throws. */
-  async watch(signal: AbortSignal): Promise<void> {
+  /**
+   * Runs until the signal aborts; never throws.
+   *
+   * @returns the error of the creation if it was cancelled
+   */
+  async watch(signal: AbortSignal): Promise<ReplicatorError | undefined> {
     const start = performance.now();
+    let timedOut: ReplicatorError | undefined;
     try {
       await pause(firstCheckMs, signal);
       for (;;) {
@@ -71,9 +74,9 @@ export class SlotWait {
         const waitedMs = performance.now() - start;
         this.#report(transactions, waitedMs);
         if (waitedMs >= this.#options.timeoutMs) {
-          this.timedOut = slotTimeout(transactions, this.#options);
+          timedOut = slotTimeout(transactions, this.#options);
           await this.#options.walsender.cancel();
-          return;
+          return timedOut;
         }
         await pause(
           Math.min(checkEveryMs, Math.max(50, this.#options.timeoutMs - waitedMs)),
@@ -81,13 +84,14 @@ export class SlotWait {
         );
       }
     } catch (error) {
-      if (signal.aborted) return;
+      if (signal.aborted) return timedOut;
       // observing is optional; the creation continues and reports the server's errors itself
       this.#options.events({
         kind: "warning",
         side: "source",
         message: `cannot read what the new slot is waiting for: ${errorMessage(error)}`,
       });
+      return timedOut;
     }
   }
 
