@@ -15,13 +15,13 @@ import {
   parseLsn,
   quoteIdentifier,
   ReplicatorError,
+  retry,
   tableKey,
   type TableName,
 } from "../core/internal.ts";
 import {
   type Endpoint,
   openSession,
-  retry,
   ServerError,
   type Session,
   SqlState,

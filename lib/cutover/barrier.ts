@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { quoteQualified, type TableName } from "../core/internal.ts";
-import { pause, ServerError, type Session, SqlState } from "../postgres/internal.ts";
+import { pause, quoteQualified, type TableName } from "../core/internal.ts";
+import { ServerError, type Session, SqlState } from "../postgres/internal.ts";
 import { type Blocker, readBarrierBlockers } from "./blockers.ts";
 
 /** How long an attempt may wait for its locks, as a share of the server's `deadlock_timeout`. */

@@ -6,17 +6,17 @@
 import {
   errorMessage,
   ExitCode,
+  pause,
+  poll,
   quoteIdentifier,
   ReplicatorError,
+  retry,
   type TableName,
 } from "../core/internal.ts";
 import {
   durableSettings,
   type Endpoint,
   openSession,
-  pause,
-  poll,
-  retry,
   ServerError,
   type Session,
   silenceEventTriggers,

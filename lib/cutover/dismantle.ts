@@ -3,12 +3,11 @@
  *
  * @module
  */
-import { cutoverSchema, quoteIdentifier, type TableName } from "../core/internal.ts";
+import { cutoverSchema, quoteIdentifier, retry, type TableName } from "../core/internal.ts";
 import {
   durableSettings,
   type Endpoint,
   openSession,
-  retry,
   ServerError,
   type Session,
   SqlState,

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { ExitCode, ReplicatorError } from "../core/internal.ts";
-import { pause, type Session } from "../postgres/internal.ts";
+import { ExitCode, pause, ReplicatorError } from "../core/internal.ts";
+import { type Session } from "../postgres/internal.ts";
 
 const lockClass = 0x53455243; // "SERC"
 const lockObject = 1;

@@ -9,6 +9,7 @@ import {
   ExitCode,
   quoteIdentifier,
   ReplicatorError,
+  retry,
   tableKey,
   type TableName,
 } from "../core/internal.ts";
@@ -17,7 +18,6 @@ import {
   durableSettings,
   type Endpoint,
   openSession,
-  retry,
   ServerError,
   type Session,
   SqlState,

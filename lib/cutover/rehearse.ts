@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { type EventSink, joinAll } from "../core/internal.ts";
-import { openSession, pause, retry } from "../postgres/internal.ts";
+import { type EventSink, joinAll, pause, retry } from "../core/internal.ts";
+import { openSession } from "../postgres/internal.ts";
 import { type Blocker, describeBlocker } from "./blockers.ts";
 import { type DatabaseRoute, DatabaseSwitch } from "./database_switch.ts";
 

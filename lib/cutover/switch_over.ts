@@ -10,11 +10,13 @@ import {
   ExitCode,
   formatDuration,
   joinAll,
+  pause,
   plural,
   ReplicatorError,
+  retry,
   type StepName,
 } from "../core/internal.ts";
-import { durableSettings, openSession, pause, retry } from "../postgres/internal.ts";
+import { durableSettings, openSession } from "../postgres/internal.ts";
 import { advanceSlot, ensureSlot } from "./back_stream.ts";
 import {
   type Blocker,

@@ -3,15 +3,9 @@
  *
  * @module
  */
-import { plural } from "../core/internal.ts";
+import { isTransient, plural } from "../core/internal.ts";
 import { readEncoding } from "../catalog/internal.ts";
-import {
-  isTransient,
-  isUnconvertible,
-  queryBytes,
-  ServerError,
-  type Session,
-} from "../postgres/internal.ts";
+import { isUnconvertible, queryBytes, ServerError, type Session } from "../postgres/internal.ts";
 import type { ObjectDifference, VerifiedSection } from "./report/report.ts";
 import { both, type SessionPair } from "./scan/session_pair.ts";
 

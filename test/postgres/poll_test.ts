@@ -1,6 +1,6 @@
 /** Polling ends with the first result, after the timeout, or when the signal aborts. */
+import { poll } from "../../lib/core/internal.ts";
 import { rejects, strictEqual } from "node:assert/strict";
-import { poll } from "../../lib/postgres/internal.ts";
 
 Deno.test("poll() asks until there is a result, and counts its probes", async () => {
   const result = await poll(

@@ -3,10 +3,10 @@ import {
   formatBytes,
   formatCount,
   plural,
+  poll,
   stepTitle,
   UsageError,
 } from "../../core/internal.ts";
-import { poll } from "../../postgres/internal.ts";
 import type { InitReport } from "../../commands/shared/report.ts";
 import type { RemoteClient, RemoteJob } from "../../remote/mod.ts";
 import { makeStyle, printable, renderTable } from "../../ui/mod.ts";

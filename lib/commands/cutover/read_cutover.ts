@@ -3,14 +3,15 @@
  *
  * @module
  */
-import { ExitCode, plural, ReplicatorError, UsageError } from "../../core/internal.ts";
 import {
   connectionDelaysMs,
-  type Endpoint,
-  openSession,
+  ExitCode,
+  plural,
+  ReplicatorError,
   retry,
-  withDatabase,
-} from "../../postgres/internal.ts";
+  UsageError,
+} from "../../core/internal.ts";
+import { type Endpoint, openSession, withDatabase } from "../../postgres/internal.ts";
 import {
   type CutoverPhase,
   type DatabaseRoute,

@@ -6,12 +6,13 @@
 import {
   ExitCode,
   formatDuration,
+  pause,
   plural,
   quoteQualified,
   ReplicatorError,
   type TableName,
 } from "../../core/internal.ts";
-import { openSession, pause, type Session } from "../../postgres/internal.ts";
+import { openSession, type Session } from "../../postgres/internal.ts";
 import {
   type CutoverPhase,
   type DatabaseRoute,

@@ -10,6 +10,7 @@ import {
   formatBytes,
   lsnDistance,
   megabyte,
+  pause,
   plural,
   ReplicatorError,
 } from "../../core/internal.ts";
@@ -23,7 +24,6 @@ import {
 import {
   type Endpoint,
   openSession,
-  pause,
   resolveEndpoint,
   withDatabase,
 } from "../../postgres/internal.ts";

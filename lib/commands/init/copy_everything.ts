@@ -3,12 +3,10 @@
  *
  * @module
  */
-import { describeError, plural, retryEvent } from "../../core/internal.ts";
+import { describeError, isTransient, plural, retry, retryEvent } from "../../core/internal.ts";
 import {
   durableSettings,
-  isTransient,
   openSession,
-  retry,
   type Session,
   SnapshotLostError,
   withDatabase,

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { ExitCode, plural, quoteIdentifier, ReplicatorError } from "../../core/internal.ts";
-import { poll, type Session, textArray } from "../../postgres/internal.ts";
+import { ExitCode, plural, poll, quoteIdentifier, ReplicatorError } from "../../core/internal.ts";
+import { type Session, textArray } from "../../postgres/internal.ts";
 import { parseReplicationName } from "../../replication/internal.ts";
 import type { PlannedDatabase } from "../shared/database_plan.ts";
 

@@ -8,12 +8,12 @@ import {
   plural,
   quoteIdentifier,
   quoteQualified,
+  retry,
   tableKey,
   type TableName,
 } from "../../core/internal.ts";
 import {
   openSession,
-  retry,
   ServerError,
   type Session,
   silenceEventTriggers,

@@ -3,8 +3,15 @@
  *
  * @module
  */
-import { displayName, ExitCode, plural, ReplicatorError, UsageError } from "../../core/internal.ts";
-import { connectionDelaysMs, minLibpqMajor, withDatabase } from "../../postgres/internal.ts";
+import {
+  connectionDelaysMs,
+  displayName,
+  ExitCode,
+  plural,
+  ReplicatorError,
+  UsageError,
+} from "../../core/internal.ts";
+import { minLibpqMajor, withDatabase } from "../../postgres/internal.ts";
 import { findDumpTool } from "../../schema/internal.ts";
 import { openServerPair } from "../shared/server_pair.ts";
 import { planDatabases, readOnlyPlanning } from "../shared/database_plan.ts";

@@ -11,6 +11,7 @@ import {
   tryLocale,
 } from "../../catalog/internal.ts";
 import {
+  connectionDelaysMs,
   joinAll,
   plural,
   ReplicatorError,
@@ -19,7 +20,6 @@ import {
   type TableName,
 } from "../../core/internal.ts";
 import {
-  connectionDelaysMs,
   minLibpqMajor,
   openSession,
   readEventTriggers,

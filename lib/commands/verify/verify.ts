@@ -5,19 +5,14 @@
  */
 import {
   compareLsn,
+  connectionDelaysMs,
   formatLsn,
   parseLsn,
   plural,
   type Problem,
   UsageError,
 } from "../../core/internal.ts";
-import {
-  connectionDelaysMs,
-  type Endpoint,
-  openSession,
-  type Session,
-  withDatabase,
-} from "../../postgres/internal.ts";
+import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/internal.ts";
 import {
   type ComparedRows,
   compareRows,

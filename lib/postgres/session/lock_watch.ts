@@ -6,10 +6,10 @@
  *
  * @module
  */
+import { pause } from "../../core/internal.ts";
 import type { Endpoint } from "../connect/endpoint.ts";
 import type { LockBlocker, LockWait, LockWaitSink } from "../connect/lock_wait.ts";
 import { backendKey, isOwnBackend, noteOwnBackend } from "./own_backends.ts";
-import { pause } from "../connect/retry.ts";
 import type { Backend, StallObserver } from "./stalled_connection.ts";
 
 /** The session to watch. */

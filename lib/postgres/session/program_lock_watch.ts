@@ -3,10 +3,10 @@
  *
  * @module
  */
+import { pause } from "../../core/internal.ts";
 import type { Endpoint } from "../connect/endpoint.ts";
 import { LockWatch } from "./lock_watch.ts";
 import { openSession } from "./open_session.ts";
-import { pause } from "../connect/retry.ts";
 import type { Session } from "./session.ts";
 import type { Backend } from "./stalled_connection.ts";
 

@@ -8,9 +8,8 @@
  *
  * @module
  */
-import { formatDuration } from "../../core/internal.ts";
+import { formatDuration, pause } from "../../core/internal.ts";
 import { describeHost, type Endpoint } from "../connect/endpoint.ts";
-import { pause } from "../connect/retry.ts";
 import { ConnectionError } from "../connect/server_error.ts";
 import type { HostPort } from "../connect/url.ts";
 import type { Connection } from "../connect/connection.ts";

@@ -1,4 +1,5 @@
-import { pause, type SessionPool, textArray } from "../../postgres/internal.ts";
+import { pause } from "../../core/internal.ts";
+import { type SessionPool, textArray } from "../../postgres/internal.ts";
 
 interface Subscriber {
   readonly jobId: string;

@@ -1,4 +1,4 @@
-import { pause } from "../../postgres/internal.ts";
+import { pause } from "../../core/internal.ts";
 import {
   ConnectionLimiter,
   type ConnectionLimiterOptions,

@@ -3,9 +3,9 @@ import {
   ExitCode,
   type Problem,
   ReplicatorError,
+  retry,
   UsageError,
 } from "../../core/internal.ts";
-import { retry } from "../../postgres/internal.ts";
 import type { JobCommand, JobLogLevel, JobSpecInput, JobState } from "../spec/mod.ts";
 import { type EventMessage, readEventMessages } from "./event_messages.ts";
 

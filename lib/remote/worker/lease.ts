@@ -1,4 +1,5 @@
-import { pause, type SessionPool } from "../../postgres/internal.ts";
+import { pause } from "../../core/internal.ts";
+import { type SessionPool } from "../../postgres/internal.ts";
 import type { Claim, JobQueue } from "../queue/mod.ts";
 import { findJob } from "../store/mod.ts";
 import type { AbortKind } from "./abort.ts";

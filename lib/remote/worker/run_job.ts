@@ -1,6 +1,5 @@
-import { ExitCode, ReplicatorError } from "../../core/internal.ts";
+import { ExitCode, ReplicatorError, retry } from "../../core/internal.ts";
 import type { CopyWorkerRunner } from "../../copy/internal.ts";
-import { retry } from "../../postgres/internal.ts";
 import {
   helpCopy,
   type ParallelCopyOptions,

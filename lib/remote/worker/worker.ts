@@ -1,5 +1,4 @@
-import { errorMessage } from "../../core/internal.ts";
-import { pause } from "../../postgres/internal.ts";
+import { errorMessage, pause } from "../../core/internal.ts";
 import { type Claim, claimJob, type QueueName } from "../queue/mod.ts";
 import type { JobLogLevel } from "../spec/mod.ts";
 import { attemptNumber, removeWorker, reportWorker } from "../store/mod.ts";

@@ -10,8 +10,9 @@ import {
   quoteIdentifier,
   quoteLiteral,
   quoteQualified,
+  retry,
 } from "../../core/internal.ts";
-import { retry, ServerError, type Session } from "../../postgres/internal.ts";
+import { ServerError, type Session } from "../../postgres/internal.ts";
 import {
   describeTransaction,
   type PendingTransaction,

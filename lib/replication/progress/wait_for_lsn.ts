@@ -8,9 +8,10 @@ import {
   ExitCode,
   formatLsn,
   type Lsn,
+  pause,
   ReplicatorError,
 } from "../../core/internal.ts";
-import { pause, type Session } from "../../postgres/internal.ts";
+import { type Session } from "../../postgres/internal.ts";
 import { readApplierProgress } from "../read_appliers.ts";
 import { readSlots } from "../slot/read_slots.ts";
 import { readWalPosition, type WalPosition } from "../slot/wal_position.ts";

@@ -10,11 +10,11 @@ import {
   quoteIdentifier,
   quoteQualified,
   ReplicatorError,
+  retry,
   tableKey,
   type TableName,
 } from "../../core/internal.ts";
 import {
-  retry,
   ServerError,
   type Session,
   SqlState,

@@ -10,11 +10,11 @@ import {
   parseLsn,
   quoteIdentifier,
   ReplicatorError,
+  retry,
 } from "../../core/internal.ts";
 import {
   type Endpoint,
   openSession,
-  retry,
   ServerError,
   type Session,
   SqlState,

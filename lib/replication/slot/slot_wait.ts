@@ -8,10 +8,11 @@ import {
   type EventSink,
   ExitCode,
   formatDuration,
+  pause,
   plural,
   ReplicatorError,
 } from "../../core/internal.ts";
-import { pause, type Session } from "../../postgres/internal.ts";
+import { type Session } from "../../postgres/internal.ts";
 
 /** What waiting for a slot takes. */
 export interface SlotWaitOptions {

@@ -11,6 +11,7 @@ import {
   quoteIdentifier,
   quoteQualified,
   ReplicatorError,
+  retry,
   tableKey,
   type TableName,
 } from "../../core/internal.ts";
@@ -18,7 +19,6 @@ import {
   describeHost,
   type Endpoint,
   openSession,
-  retry,
   type Session,
   withoutEventTriggers,
 } from "../../postgres/internal.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { pause } from "../../postgres/internal.ts";
+import { pause } from "../../core/internal.ts";
 import { type Follower, readInsertPosition } from "../live/follower.ts";
 import type { DigestMethod } from "../report/report.ts";
 import {

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type Endpoint, openSession, retry, type Session } from "../../postgres/internal.ts";
+import { retry } from "../../core/internal.ts";
+import { type Endpoint, openSession, type Session } from "../../postgres/internal.ts";
 import { scanSettings } from "./scan.ts";
 
 /** A session on each side. */

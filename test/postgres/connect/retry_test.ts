@@ -1,5 +1,5 @@
+import { retry, type RetryOptions } from "../../../lib/core/internal.ts";
 import { deepStrictEqual, rejects } from "node:assert/strict";
-import { retry, type RetryOptions } from "../../../lib/postgres/internal.ts";
 
 const passing = new Error("passing");
 const isRetryable = (error: unknown) => error === passing;

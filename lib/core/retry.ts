@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { isTransient } from "./server_error.ts";
+import { isTransient } from "./errors.ts";
+import { pause } from "./pause.ts";
 
 /** How often work is repeated, after which failures, and when counting starts over. */
 export interface RetryOptions {
@@ -94,20 +95,4 @@ function delayAfter(
 ): number | undefined {
   const delayMs = delaysMs[failures] ?? (repeatsLastDelay ? delaysMs.at(-1) : undefined);
   return delayMs === undefined ? undefined : Math.max(delayMs, minDelayMs?.(error) ?? 0);
-}
-
-/** Waits, or throws the signal's reason as soon as it aborts. */
-export function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", abort);
-      resolve();
-    }, ms);
-    if (signal?.aborted) abort();
-    else signal?.addEventListener("abort", abort, { once: true });
-  });
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { pause } from "./retry.ts";
+import { pause } from "./pause.ts";
 
 /** How often is asked, and for how long. */
 export interface PollOptions {
