@@ -36,7 +36,7 @@ export async function repeatUntilAborted(
 ): Promise<void> {
   for (let calls = 0; !signal.aborted; calls++) {
     if (await work(calls) === false) return;
-    const ms = typeof intervalMs === "number" ? intervalMs : intervalMs(calls);
+    const ms = typeof intervalMs === "number" ? intervalMs : intervalMs(calls + 1);
     await pause(ms, signal).catch(() => {}); // the loop checks the signal
   }
 }

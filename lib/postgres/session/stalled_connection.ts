@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { formatDuration, pause } from "../../core/internal.ts";
+import { formatDuration, repeatUntilAborted } from "../../core/internal.ts";
 import { describeHost, type Endpoint } from "../connect/endpoint.ts";
 import { ConnectionError } from "../connect/server_error.ts";
 import type { HostPort } from "../connect/url.ts";
@@ -61,8 +61,7 @@ export async function watchForStall(options: StallOptions): Promise<void> {
   let waitingSinceMs: number | undefined;
   let agreeing = 0;
   try {
-    for (;;) {
-      await pause(silenceMs / checksPerSilence, signal);
+    await repeatUntilAborted(async () => {
       const now = performance.now();
       // while received bytes are being processed, the backend may legitimately wait for the client
       const waits = connection.isListening && (connection.isWriting || awaitsAnswer());
@@ -75,9 +74,9 @@ export async function watchForStall(options: StallOptions): Promise<void> {
         terminates: agreeing + 1 >= agreeingObservations,
       });
       agreeing = verdict === undefined ? 0 : agreeing + 1;
-      if (verdict === undefined || agreeing < agreeingObservations) continue;
+      if (verdict === undefined || agreeing < agreeingObservations) return;
       connection.close(stalled(options, { verdict, silentMs: performance.now() - sinceMs }));
-    }
+    }, { intervalMs: silenceMs / checksPerSilence, signal });
   } catch (error) {
     if (!signal.aborted) throw error;
   }

@@ -10,6 +10,7 @@ import {
   formatDuration,
   pause,
   plural,
+  repeatUntilAborted,
   ReplicatorError,
 } from "../../core/internal.ts";
 import { type Session } from "../../postgres/internal.ts";
@@ -62,28 +63,24 @@ export class SlotWait {
    * @returns the error of the creation if it was cancelled
    */
   async watch(signal: AbortSignal): Promise<ReplicatorError | undefined> {
+    const { observer, walsender, timeoutMs } = this.#options;
     const start = performance.now();
+    const waitedMs = () => performance.now() - start;
     let timedOut: ReplicatorError | undefined;
     try {
       await pause(firstCheckMs, signal);
-      for (;;) {
-        const transactions = await readAwaited(
-          this.#options.observer,
-          this.#options.walsender.processId,
-        );
+      await repeatUntilAborted(async () => {
+        const transactions = await readAwaited(observer, walsender.processId);
         signal.throwIfAborted();
-        const waitedMs = performance.now() - start;
-        this.#report(transactions, waitedMs);
-        if (waitedMs >= this.#options.timeoutMs) {
-          timedOut = slotTimeout(transactions, this.#options);
-          await this.#options.walsender.cancel();
-          return timedOut;
-        }
-        await pause(
-          Math.min(checkEveryMs, Math.max(50, this.#options.timeoutMs - waitedMs)),
-          signal,
-        );
-      }
+        this.#report(transactions, waitedMs());
+        if (waitedMs() < timeoutMs) return true;
+        timedOut = slotTimeout(transactions, this.#options);
+        await walsender.cancel();
+        return false;
+      }, {
+        intervalMs: () => Math.min(checkEveryMs, Math.max(50, timeoutMs - waitedMs())),
+        signal,
+      });
     } catch (error) {
       if (signal.aborted) return timedOut;
       // observing is optional; the creation continues and reports the server's errors itself
@@ -92,8 +89,8 @@ export class SlotWait {
         side: "source",
         message: `cannot read what the new slot is waiting for: ${errorMessage(error)}`,
       });
-      return timedOut;
     }
+    return timedOut;
   }
 
   #report(transactions: readonly AwaitedTransaction[], waitedMs: number): void {

@@ -8,6 +8,7 @@ import {
   displayName,
   type EventSink,
   plural,
+  poll,
   quoteIdentifier,
   quoteQualified,
   ReplicatorError,
@@ -113,12 +114,15 @@ export async function startStream(source: Endpoint, options: StreamOptions): Pro
     ...(options.added === undefined ? {} : { added: options.added }),
   });
   const names = replicationNames(described);
-  for (let attempt = 1;; attempt++) {
+  let difference: string | undefined;
+  const stream = await poll(async (failures) => {
+    if (failures > 0) {
+      events({ kind: "info", message: `creating the publication again: ${difference}` });
+    }
     const planned = await publish(source, { ...options, names, scopeComment: described });
     const scopeComment = describePlan(described, planned.plan);
     const copied = new Set(planned.tables.map((table) => tableKey(table)));
     let snapshot: SlotSnapshot | undefined;
-    let difference: string | undefined;
     try {
       snapshot = await createSlotSnapshot(source, {
         slot: names.slot,
@@ -138,15 +142,16 @@ export async function startStream(source: Endpoint, options: StreamOptions): Pro
         const published = tables.filter((table) => keys.has(tableKey(table)));
         return { ...snapshot, names, scopeComment, plan: planned.plan, published };
       }
-      if (attempt >= attempts) throw keepsChanging(source, difference);
     } catch (error) {
       // report the original error; cleanup finds what cannot be dropped
       await undo(source, { names, snapshot }).catch(() => {});
       throw error;
     }
-    events({ kind: "info", message: `creating the publication again: ${difference}` });
     await undo(source, { names, snapshot });
-  }
+    return undefined;
+  }, { intervalMs: 0, maxProbes: attempts, signal });
+  if (stream !== undefined) return stream;
+  throw keepsChanging(source, difference ?? "");
 }
 
 function describePlan(

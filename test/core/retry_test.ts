@@ -1,4 +1,4 @@
-import { retry, type RetryOptions } from "../../../lib/core/internal.ts";
+import { retry, type RetryOptions } from "../../lib/core/internal.ts";
 import { deepStrictEqual, rejects } from "node:assert/strict";
 
 const passing = new Error("passing");
