@@ -4,6 +4,7 @@
  * @internal
  */
 export * from "./options/defaults.ts";
+export * from "./options/key_limits.ts";
 export * from "./options/option.ts";
 export * from "./options/table.ts";
 export { logFormats } from "./options/output.ts";

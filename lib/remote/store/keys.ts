@@ -1,3 +1,4 @@
+import { keyLimits } from "../../config/internal.ts";
 import { type Session, textArray } from "../../postgres/internal.ts";
 import type { KeyScope, NewApiKey } from "../keys/mod.ts";
 
@@ -14,11 +15,11 @@ export interface KeyLimits {
 
 /** The limits of a key that was created without any. */
 export const defaultLimits: KeyLimits = {
-  requestsPerSecond: 20,
-  requestBurst: 60,
-  maxRunning: 4,
-  maxQueued: 200,
-  jobsPerDay: 5_000,
+  requestsPerSecond: keyLimits.requestsPerSecond.default,
+  requestBurst: keyLimits.requestBurst.default,
+  maxRunning: keyLimits.maxRunning.default,
+  maxQueued: keyLimits.maxQueued.default,
+  jobsPerDay: keyLimits.jobsPerDay.default,
 };
 
 /** A stored API key. */
