@@ -7,7 +7,8 @@
 import { type EventSink, joinAll, pause, retry } from "../core/internal.ts";
 import { openSession } from "../postgres/internal.ts";
 import { type Blocker, describeBlocker } from "./blockers.ts";
-import { type DatabaseRoute, DatabaseSwitch } from "./database_switch.ts";
+import { DatabaseSwitch } from "./database_switch.ts";
+import type { DatabaseRoute } from "./route.ts";
 
 /** What a rehearsal takes. */
 export interface RehearseOptions {

@@ -13,7 +13,7 @@ import type { LeftIdentity } from "./publication/restore_replica_identities.ts";
 import { readSubscriptionComments } from "./subscription/list_owned_subscriptions.ts";
 import { readSubscriptions } from "./subscription/read_subscriptions.ts";
 import { skipTransaction } from "./subscription/skip_transaction.ts";
-import { createSubscription } from "./subscription/create_subscription.ts";
+import { createSubscription, type SubscriptionOrigin } from "./subscription/create_subscription.ts";
 import {
   disableSubscription,
   dropSubscription,
@@ -45,6 +45,8 @@ export interface AppliedStream {
   readonly scopeComment: ScopeComment;
   /** How the target's server connects to the source. */
   readonly access: SubscriptionAccess;
+  /** See {@linkcode SubscriptionOrigin}. */
+  readonly origin: SubscriptionOrigin;
 }
 
 /**
@@ -124,7 +126,7 @@ class SubscriptionApplier implements Applier {
   }
 
   async create(
-    { source, names, published, scopeComment, access }: AppliedStream,
+    { source, names, published, scopeComment, access, origin }: AppliedStream,
   ): Promise<readonly HarmfulSetting[]> {
     const harmfulSettings = await readHarmfulSettings({ source, target: this.#session });
     await createSubscription({
@@ -133,6 +135,7 @@ class SubscriptionApplier implements Applier {
       publication: names.publication,
       slot: names.slot,
       ...access,
+      origin,
       sourceMajor: source.majorVersion,
       portableBinary: published.every(({ columns }) =>
         columns.every(({ portableBinary }) => portableBinary)

@@ -58,6 +58,7 @@ export {
   streamStates,
   type StreamVerdict,
   type SubscriptionAccess,
+  type SubscriptionOrigin,
   type SubscriptionState,
   type TableState,
   tableStates,

@@ -1,6 +1,6 @@
 import { isLong } from "../support/long.ts";
-import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { ReplicatorError } from "../../lib/core/internal.ts";
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { ReplicatorError, type RunEvent } from "../../lib/core/internal.ts";
 import { readTableHolders } from "../../lib/cutover/blockers.ts";
 import { openSession } from "../../lib/postgres/internal.ts";
 import { startAcknowledgedLoad } from "../support/acknowledged_load.ts";
@@ -8,6 +8,7 @@ import { sharedCluster } from "../support/clusters.ts";
 import {
   type CutoverPair,
   prepareCutover,
+  quietRun,
   switchCutover,
   withCutoverPair,
 } from "../support/cutover_pair.ts";
@@ -48,12 +49,40 @@ Deno.test("a transaction that wrote is reported with pid and remedy, writers con
   });
 });
 
+Deno.test("a barrier that is not granted ends its step with an event that says so", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    await withSession(pair.url, async (holder) => {
+      await run(holder, "BEGIN; INSERT INTO ack (writer, n) VALUES (99, 99)");
+      const steps: string[] = [];
+      const events = (event: RunEvent) => {
+        if (event.kind === "step-started") steps.push(`${event.step} begins`);
+        if (event.kind === "step-finished") {
+          steps.push(`${event.step} ${event.failed === true ? "fails" : "ends"}`);
+        }
+      };
+      await rejects(
+        switchCutover("run", pair, { barrierAttempts: 1 }, { ...quietRun, events }),
+        { exitCode: 3 },
+      );
+      deepStrictEqual(steps.slice(-2), ["barrier begins", "barrier fails"]);
+    });
+  });
+});
+
 Deno.test("--on-blocker terminate ends an idle transaction, whose work is on neither side", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
     await prepareCutover(pair);
     await withSession(pair.url, async (holder) => {
       await run(holder, "BEGIN; INSERT INTO ack (writer, n) VALUES (99, 99)");
-      await switchCutover("run", pair, { onBlocker: "terminate", endSessions: false });
+      const report = await switchCutover("run", pair, {
+        onBlocker: "terminate",
+        endSessions: false,
+      });
+      // writers waited in every attempt
+      const { failedAttempts, failedAttemptsMs } = report!;
+      ok(failedAttempts >= 3);
+      ok(failedAttemptsMs >= failedAttempts * 100, String(failedAttemptsMs));
     });
     strictEqual(await accepts(pair.targetUrl, "DELETE FROM ack"), true);
     for (const url of [pair.url, pair.targetUrl]) {

@@ -117,12 +117,17 @@ export interface CutoverSwitchPlan {
 export interface CutoverSwitchReport {
   /** `run`: from the source to the target; `rollback`: back. */
   readonly direction: "run" | "rollback";
-  /** From the barrier until the other side was open, in milliseconds. */
+  /**
+   * From the barrier until the other side was open, in milliseconds. If an earlier attempt had
+   * closed a database, since its barrier.
+   */
   readonly pauseMs: number;
   /** How long writers may wait, in milliseconds. */
   readonly maxPauseMs: number;
   /** Attempts at the barrier that gave way. */
   readonly failedAttempts: number;
+  /** How long writers waited in these attempts altogether, in milliseconds. */
+  readonly failedAttemptsMs: number;
   /** In the order of their names on the source. */
   readonly databases: readonly SwitchedDatabase[];
   /** The timeline. */

@@ -16,7 +16,10 @@ export function logLineOf(event: RunEvent): NewLogLine | undefined {
     case "step-finished":
       return {
         level: "info",
-        message: `${nameOf(event)}: done in ${formatDuration(event.ms)}` +
+        message:
+          `${nameOf(event)}: ${event.failed ? "failed after" : "done in"} ${
+            formatDuration(event.ms)
+          }` +
           (event.summary === undefined ? "" : `, ${event.summary}`),
       };
     case "database-planned":

@@ -262,7 +262,7 @@ export async function abandonStream(source: Endpoint, names: ReplicationNames): 
 }
 
 /** What {@linkcode handOver} takes. */
-export interface HandOverOptions extends AppliedStream {
+export interface HandOverOptions extends Omit<AppliedStream, "origin"> {
   /** A session on the target's database. */
   readonly target: Session;
   /** ISO timestamp. */
@@ -287,7 +287,7 @@ export async function handOver(options: HandOverOptions): Promise<Applier> {
   for (const session of [source, target]) await session.execute("SET synchronous_commit = on");
   // its commit also flushes the copied rows on the target, which were committed asynchronously
   if (await applier.state() === "absent") {
-    const overridden = await applier.create({ ...options, scopeComment });
+    const overridden = await applier.create({ ...options, scopeComment, origin: "any" });
     for (const { name, value, needed } of overridden) {
       options.events({
         kind: "info",
