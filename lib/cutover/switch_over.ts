@@ -20,7 +20,7 @@ import { CommitUnknownError } from "./commit.ts";
 import { completeSwitch, restoreIfTurning } from "./complete_switch.ts";
 import { DatabaseSwitch } from "./database_switch.ts";
 import { closedLast, readDurablePauseMs } from "./durable_pause.ts";
-import { followUp } from "./follow_up.ts";
+import { completeOpening } from "./complete_opening.ts";
 import { PauseMonitor } from "./pause_monitor.ts";
 import type { DatabaseRoute } from "./route.ts";
 import type {
@@ -132,7 +132,7 @@ class SwitchRun {
     const earlier = [...closed, ...opened];
     const { pauseMs, warnings } = await readEarlierPauses(earlier);
     warnings.push(
-      ...await followUp([...routes, ...earlier], {
+      ...await completeOpening([...routes, ...earlier], {
         endSessions: this.#settings.endSessions,
         hook: (hook) => this.#hook(hook),
         timeline: this.#timeline,

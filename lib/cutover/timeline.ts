@@ -7,7 +7,7 @@ import type { EventSink, StepName } from "../core/internal.ts";
 import type { SwitchStep } from "./switch_options.ts";
 
 /** How a step is reported. */
-export interface StepOptions<Result> {
+export interface TimelineStepOptions<Result> {
   /** The database concerned; undefined for all. */
   readonly database?: string;
   /** Its outcome in a few words. */
@@ -45,7 +45,7 @@ export class Timeline {
   async step<Result>(
     step: StepName,
     work: () => Promise<Result>,
-    { database, summarise = () => "", pauseSince }: StepOptions<Result> = {},
+    { database, summarise = () => "", pauseSince }: TimelineStepOptions<Result> = {},
   ): Promise<Result> {
     const place = database === undefined ? {} : { database };
     this.#events({ kind: "step-started", step, ...place });

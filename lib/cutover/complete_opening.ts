@@ -12,8 +12,8 @@ import type { DatabaseRoute } from "./route.ts";
 import { settleStatement } from "./own_schema.ts";
 import type { Timeline } from "./timeline.ts";
 
-/** What {@linkcode followUp} takes. */
-export interface FollowUpOptions {
+/** What {@linkcode completeOpening} takes. */
+export interface CompleteOpeningOptions {
   /** Whether client sessions of the closed side are terminated. */
   readonly endSessions: boolean;
   /** Runs a hook as a step, if there is one. */
@@ -27,9 +27,9 @@ export interface FollowUpOptions {
  *
  * @returns what failed
  */
-export async function followUp(
+export async function completeOpening(
   routes: readonly DatabaseRoute[],
-  { endSessions, hook, timeline, events }: FollowUpOptions,
+  { endSessions, hook, timeline, events }: CompleteOpeningOptions,
 ): Promise<readonly string[]> {
   const warnings: string[] = [];
   const tolerate = async (step: StepName, work: () => Promise<unknown>) => {
