@@ -149,7 +149,9 @@ export class DatabaseSwitch implements AsyncDisposable {
     return attempt;
   }
 
-  /** When writers began to wait, by the server's clock; undefined unless the barrier was granted. */
+  /**
+   * When writers began to wait, by the server's clock; undefined unless the barrier was granted.
+   */
   get heldSince(): string | undefined {
     return this.#heldSince;
   }

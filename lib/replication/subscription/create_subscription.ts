@@ -57,8 +57,8 @@ export interface SubscriptionFacts {
  *   are counted in any case;
  * - `two_phase` stays off: prepared transactions are sent at commit, and the target needs no
  *   `max_prepared_transactions`;
- * - `origin` (16+) is `any` for a stream to the target: changes that the source itself received from
- *   elsewhere are included;
+ * - `origin` (16+) is `any` for a stream to the target: changes that the source itself received
+ *   from elsewhere are included;
  * - `password_required` (16+) is off only if a superuser keeps the password in a file;
  * - `run_as_owner` (16+) is on only if the role may not act as the tables' owners;
  * - `failover` (17+) is on: the slot is synchronized to the source's standbys.
