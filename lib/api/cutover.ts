@@ -266,6 +266,7 @@ async function resolveSwitch(input: CutoverSwitchInput): Promise<CutoverSwitchOp
     slotTimeoutMs: input.slotTimeoutMs ?? optionDefaults.slotTimeoutMs,
     finalCheck: input.finalCheck ?? optionDefaults.finalCheck,
     hook: input.hook ?? (() => undefined),
+    isContinued: false,
     now: input.now ?? systemClock,
     confirm: answer(input.confirm),
   };

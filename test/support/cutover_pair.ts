@@ -97,6 +97,7 @@ export async function switchCutover(
     slotTimeoutMs: 30_000,
     finalCheck: "structure",
     hook: () => Promise.resolve(),
+    isContinued: false,
     now: () => new Date(),
     confirm: () => Promise.resolve(true),
     ...options,

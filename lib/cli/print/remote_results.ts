@@ -6,8 +6,9 @@ import type {
   VerifyReport,
 } from "../../commands/shared/report.ts";
 import type { StatusReport } from "../../commands/status/status.ts";
-import type { RemoteJobWithResult } from "../../remote/mod.ts";
+import type { CutoverJobOptions, RemoteJobWithResult } from "../../remote/mod.ts";
 import type { CommandContext } from "../context.ts";
+import { cutoverResultLines } from "./cutover_result_lines.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
 import { initPlanLines } from "./init_plan_lines.ts";
 import { initReportLines } from "./init_report_lines.ts";
@@ -18,7 +19,7 @@ import { verifyLines } from "./verify_lines.ts";
 
 /** Prints the report of a job as its command would. */
 export function printJobResult(
-  { command, result }: RemoteJobWithResult,
+  { command, spec, result }: RemoteJobWithResult,
   { terminal, output }: CommandContext,
 ): void {
   if (output.json) return printJson(terminal, result);
@@ -39,5 +40,10 @@ export function printJobResult(
     }
     case "sync":
       return printResult(terminal, syncLines(result as SyncReport, size));
+    case "cutover":
+      return printResult(
+        terminal,
+        cutoverResultLines((spec.options ?? {}) as CutoverJobOptions, result, size),
+      );
   }
 }

@@ -45,6 +45,12 @@ export interface CutoverSwitchOptions extends CutoverServers {
   /** What is compared while writers wait: structure, or also the number of rows of every table. */
   readonly finalCheck: "structure" | "counts";
   readonly hook: HookRunner;
+  /**
+   * Whether an interrupted call is being continued, which may have done everything: then its
+   * outcome is returned instead of a refusal, and an aborted signal counts only before the point of
+   * no return.
+   */
+  readonly isContinued: boolean;
   readonly now: () => Date;
   /** Receives the plan; false leaves everything unchanged. */
   readonly confirm: (plan: CutoverSwitchPlan) => Promise<boolean>;

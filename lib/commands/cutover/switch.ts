@@ -78,8 +78,14 @@ export async function executeSwitch(
 ): Promise<CutoverSwitchReport | undefined> {
   const options = prepareEndpoints(given, run.events);
   const start = performance.now();
-  const databases = await readCutover(options, run);
+  const databases = await readCutover(options, options.isContinued ? unstoppable(run) : run);
   const involved = databases.filter(({ phase }) => phase !== "none");
+  if (options.isContinued) {
+    if (involved.length > 0 && involved.every((each) => isDone(each, direction))) {
+      return doneEarlier(direction, { involved, options, start });
+    }
+    if (!involved.some((each) => isBeyond(each, direction))) run.signal.throwIfAborted();
+  }
   refuseState(direction, { databases, involved, options });
   const warnings: PreflightFinding[] = [];
   for (const database of involved.filter(({ phase }) => phase === phases[direction].from)) {
@@ -112,6 +118,48 @@ export async function executeSwitch(
   };
 }
 
+/** Whether writes are refused on both sides, or what follows an opening is still to be done. */
+function isBeyond(database: CutoverDatabase, direction: SwitchDirection): boolean {
+  return closed.includes(database.phase) || isUnsettled(database, direction);
+}
+
+/** Whether the switch of a database in this direction is complete. */
+function isDone(database: CutoverDatabase, direction: SwitchDirection): boolean {
+  return database.phase === phases[direction].to && !isUnsettled(database, direction);
+}
+
+function unstoppable(run: RunContext): RunContext {
+  return { ...run, signal: new AbortController().signal };
+}
+
+/** The report of a switch whose client did not live to report it: what the records say of it. */
+function doneEarlier(
+  direction: SwitchDirection,
+  { involved, options, start }: {
+    readonly involved: readonly CutoverDatabase[];
+    readonly options: CutoverSwitchOptions;
+    readonly start: number;
+  },
+): CutoverSwitchReport {
+  return {
+    direction,
+    pauseMs: 0,
+    maxPauseMs: options.maxPauseMs,
+    failedAttempts: 0,
+    databases: involved.map((database) => ({
+      database: database.source.database,
+      evidence: routeOf(database, direction).fromRecord.details.evidence,
+      waiting: { sessions: 0, longestMs: 0 },
+    })),
+    steps: [],
+    warnings: [
+      "an earlier attempt, which was interrupted, had switched already; its pause is in its log",
+    ],
+    unchecked: uncheckedByFence,
+    ms: performance.now() - start,
+  };
+}
+
 async function examine(
   route: DatabaseRoute,
   { options, run }: { readonly options: CutoverSwitchOptions; readonly run: RunContext },
@@ -125,8 +173,12 @@ async function performUntilDone(
   direction: SwitchDirection,
   { options, run }: { readonly options: CutoverSwitchOptions; readonly run: RunContext },
 ): Promise<SwitchReport> {
+  let context = run;
   for (let attempt = 1;; attempt++) {
-    const databases = (await readCutover(options, run)).filter(({ phase }) => phase !== "none");
+    const databases = (await readCutover(options, context))
+      .filter(({ phase }) => phase !== "none");
+    // both sides are closed: whoever asks to stop must not leave them so
+    if (databases.some((each) => isBeyond(each, direction))) context = unstoppable(run);
     const ofPhase = (matches: (database: CutoverDatabase) => boolean) =>
       databases.filter(matches).map((database) => routeOf(database, direction));
     // with databases that an attempt in the other direction has not closed yet: it is undone
@@ -140,12 +192,13 @@ async function performUntilDone(
           closed: ofPhase(({ phase }) => closed.includes(phase)),
           opened: ofPhase((database) => isUnsettled(database, direction)),
         },
-        { ...options, unchecked: uncheckedByFence, finalCheck: checkerFor(options, run) },
-        run,
+        { ...options, unchecked: uncheckedByFence, finalCheck: checkerFor(options, context) },
+        context,
       );
     } catch (error) {
       const isHalfway = await isBeyondReturn(options, run).catch(() => true);
       if (!isHalfway || attempt >= completionAttempts) throw error;
+      context = unstoppable(run);
       run.events({
         kind: "warning",
         message: `continuing after the point of no return: ${
@@ -162,7 +215,7 @@ function opposite(direction: SwitchDirection): SwitchDirection {
 }
 
 async function isBeyondReturn(options: CutoverSwitchOptions, run: RunContext): Promise<boolean> {
-  const databases = await readCutover(options, { ...run, signal: new AbortController().signal });
+  const databases = await readCutover(options, unstoppable(run));
   return databases.some(({ phase }) => closed.includes(phase));
 }
 

@@ -279,6 +279,7 @@ async function switchAndReturn(
       slotTimeoutMs: 60_000,
       finalCheck: "structure",
       hook: () => undefined,
+      isContinued: false,
       now: () => new Date(now),
       confirm,
     }, run);

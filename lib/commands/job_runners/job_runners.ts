@@ -11,6 +11,7 @@ import { shareOfRate } from "../../remote/parallel_copy/mod.ts";
 import type { JobRunner, JobRunners, RunnableJob } from "../../remote/worker/runner.ts";
 import type { JobCommand, JobSpec } from "../../remote/spec/mod.ts";
 import type { Verdict } from "../../verify/internal.ts";
+import { cutoverRunner } from "./run_cutover_job.ts";
 import { executeInit } from "../init/init.ts";
 import { setAsideObjects } from "../shared/report.ts";
 import {
@@ -193,6 +194,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
     sync: runSync,
     status: runStatus,
     verify: runVerify,
+    cutover: cutoverRunner(defaults),
   };
 }
 

@@ -8,12 +8,12 @@ export const remoteOptions = {
     help: "run as a job of this service",
     helpFor: { jobs: "the service" },
     variable: "SEREN_REMOTE_API",
-    commands: ["validate", "init", "sync", "status", "verify", "jobs"],
+    commands: ["validate", "init", "sync", "status", "verify", "cutover", "jobs"],
   },
   local: {
     kind: "flag",
     help: "run here even if SEREN_REMOTE_API is set",
-    commands: ["validate", "init", "sync", "status", "verify"],
+    commands: ["validate", "init", "sync", "status", "verify", "cutover"],
   },
   workers: {
     kind: "integer",

@@ -29,7 +29,7 @@ export const replicationOptions = {
     default: "5min",
     help: "how long a new slot may wait for running transactions, e.g. 30s or 10min",
     commands: ["init", "sync", "cutover"],
-    job: { name: "slot_timeout_seconds", commands: ["init", "sync"] },
+    job: { name: "slot_timeout_seconds", commands: ["init", "sync", "cutover"] },
   },
   sourceFromTarget: {
     kind: "url",

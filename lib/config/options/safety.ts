@@ -14,7 +14,7 @@ export const safetyOptions = {
       cleanup: "print the list and exit; nothing is removed",
     },
     commands: ["init", "verify", "cutover", "cleanup"],
-    job: { name: "dry_run", commands: ["init"] },
+    job: { name: "dry_run", commands: ["init", "cutover"] },
   },
   yes: {
     kind: "flag",

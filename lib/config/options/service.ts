@@ -152,7 +152,7 @@ export const serviceOptions = {
     kind: "text",
     placeholder: "NAMES",
     default: "jobs:read,jobs:write",
-    help: "create: jobs:read, jobs:write, metrics:read, admin; comma-separated",
+    help: "create: jobs:read, jobs:write, cutover, metrics:read, admin; comma-separated",
     commands: ["keys"],
   },
   expiresIn: {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { cutoverActions } from "../../config/internal.ts";
 import { jobFields } from "./job_fields.ts";
 import {
   jobCommands,
@@ -50,6 +51,7 @@ const common = {
   source_url: url,
   target_url: url,
   source_from_target_url: url.optional(),
+  target_from_source_url: url.optional(),
   filters: filters.default({ include_databases: [], exclude_databases: [], map: {} }),
   rules: rules.default({
     include_tables: [],
@@ -91,6 +93,11 @@ const syncOptions = z.strictObject({
   ]).optional(),
 });
 
+const cutoverOptions = z.strictObject({
+  ...jobFields("cutover"),
+  action: z.enum(cutoverActions).optional(),
+});
+
 const noOptions = z.strictObject({});
 
 /**
@@ -109,6 +116,7 @@ export const jobSpecSchema = z.discriminatedUnion("command", [
   z.strictObject({ ...common, command: z.literal("sync"), options: syncOptions.default({}) }),
   z.strictObject({ ...common, command: z.literal("status"), options: noOptions.default({}) }),
   z.strictObject({ ...common, command: z.literal("verify"), options: verifyOptions.default({}) }),
+  z.strictObject({ ...common, command: z.literal("cutover"), options: cutoverOptions.default({}) }),
 ], {
   error: (issue) =>
     issue.code === "invalid_union" ? `must be one of ${jobCommands.join(", ")}` : undefined,

@@ -31,6 +31,8 @@ export function seriesOf(event: JobEvent): EventSeries {
       return { series: seriesKey("step", run.step, run.database) };
     case "replication-lag":
       return { series: seriesKey("lag", run.database, run.subscription), sample: true };
+    case "cutover-pause":
+      return { series: pauseSeries, sample: !run.isOver };
     case "governor":
       return { series: seriesKey("governor", run.database, run.about), sample: true };
     case "warning":
@@ -41,6 +43,8 @@ export function seriesOf(event: JobEvent): EventSeries {
       return {};
   }
 }
+
+const pauseSeries = "pause";
 
 /** The series of warnings, retries and informational messages. */
 export const noteSeries = "note";

@@ -49,6 +49,15 @@ export function logLineOf(event: RunEvent): NewLogLine | undefined {
       };
     case "governor":
       return { level: "info", message: `${event.database}: ${event.message}` };
+    case "cutover-pause":
+      return event.isOver
+        ? {
+          level: "info",
+          message: `writers waited ${formatDuration(event.pauseMs)} of ${
+            formatDuration(event.maxPauseMs)
+          } allowed`,
+        }
+        : undefined;
     case "info":
       return { level: "info", message: event.message };
     default:
