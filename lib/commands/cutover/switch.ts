@@ -173,12 +173,12 @@ async function performUntilDone(
   direction: SwitchDirection,
   { options, run }: { readonly options: CutoverSwitchOptions; readonly run: RunContext },
 ): Promise<SwitchReport> {
-  let context = run;
+  let reading = options.isContinued ? unstoppable(run) : run;
   for (let attempt = 1;; attempt++) {
-    const databases = (await readCutover(options, context))
+    const databases = (await readCutover(options, reading))
       .filter(({ phase }) => phase !== "none");
     // both sides are closed: whoever asks to stop must not leave them so
-    if (databases.some((each) => isBeyond(each, direction))) context = unstoppable(run);
+    const context = databases.some((each) => isBeyond(each, direction)) ? unstoppable(run) : run;
     const ofPhase = (matches: (database: CutoverDatabase) => boolean) =>
       databases.filter(matches).map((database) => routeOf(database, direction));
     // with databases that an attempt in the other direction has not closed yet: it is undone
@@ -198,7 +198,7 @@ async function performUntilDone(
     } catch (error) {
       const isHalfway = await isBeyondReturn(options, run).catch(() => true);
       if (!isHalfway || attempt >= completionAttempts) throw error;
-      context = unstoppable(run);
+      reading = unstoppable(run);
       run.events({
         kind: "warning",
         message: `continuing after the point of no return: ${
