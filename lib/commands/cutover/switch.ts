@@ -146,6 +146,7 @@ function doneEarlier(
     pauseMs: 0,
     maxPauseMs: options.maxPauseMs,
     failedAttempts: 0,
+    failedAttemptsMs: 0,
     databases: involved.map((database) => ({
       database: database.source.database,
       evidence: routeOf(database, direction).fromRecord.details.evidence,
