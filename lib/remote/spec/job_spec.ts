@@ -93,7 +93,7 @@ const syncOptions = z.strictObject({
   ]).optional(),
 });
 
-const cutoverOptions = z.strictObject({
+const cutoverJobOptions = z.strictObject({
   ...jobFields("cutover"),
   action: z.enum(cutoverActions).optional(),
 });
@@ -116,7 +116,11 @@ export const jobSpecSchema = z.discriminatedUnion("command", [
   z.strictObject({ ...common, command: z.literal("sync"), options: syncOptions.default({}) }),
   z.strictObject({ ...common, command: z.literal("status"), options: noOptions.default({}) }),
   z.strictObject({ ...common, command: z.literal("verify"), options: verifyOptions.default({}) }),
-  z.strictObject({ ...common, command: z.literal("cutover"), options: cutoverOptions.default({}) }),
+  z.strictObject({
+    ...common,
+    command: z.literal("cutover"),
+    options: cutoverJobOptions.default({}),
+  }),
 ], {
   error: (issue) =>
     issue.code === "invalid_union" ? `must be one of ${jobCommands.join(", ")}` : undefined,
