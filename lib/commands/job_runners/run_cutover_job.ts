@@ -32,8 +32,8 @@ export interface CutoverJobDefaults {
  * Returns the runner of `cutover` jobs.
  *
  * A switch is begun with a mark in the job's checkpoint. A later attempt that finds it continues:
- * it completes what is past the point of no return, even if the job has been cancelled, reports what
- * is complete, and otherwise starts over.
+ * it completes what is past the point of no return, even if the job has been cancelled, reports
+ * what is complete, and otherwise starts over.
  */
 export function cutoverRunner(defaults: CutoverJobDefaults): JobRunner<"cutover"> {
   return (job, context) => actions[job.options.action ?? "status"]({ job, context, defaults });
