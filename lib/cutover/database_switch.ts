@@ -24,6 +24,7 @@ import {
 import { commitSide } from "./commit.ts";
 import { refuseStale } from "./complete_switch.ts";
 import { enableFence, fenceMessages } from "./fence.ts";
+import { LargeObjectCarrier } from "./large_objects.ts";
 import { lockCutover } from "./lock.ts";
 import { type CloseEvidence, type TokenEvidence, withTurning } from "./model.ts";
 import { beginOpening } from "./open_side.ts";
@@ -55,6 +56,8 @@ export class DatabaseSwitch implements AsyncDisposable {
   readonly #to: Session;
   readonly #opening: Session;
   readonly #monitor: Session;
+  /** Carries the large objects. */
+  readonly largeObjects: LargeObjectCarrier;
   readonly #signal: AbortSignal;
   readonly #timeoutMs: number;
   #isHeld = false;
@@ -70,6 +73,7 @@ export class DatabaseSwitch implements AsyncDisposable {
       readonly to: Session;
       readonly opening: Session;
       readonly monitor: Session;
+      readonly largeObjects: LargeObjectCarrier;
     },
     { signal, timeoutMs }: { readonly signal: AbortSignal; readonly timeoutMs: number },
   ) {
@@ -79,6 +83,7 @@ export class DatabaseSwitch implements AsyncDisposable {
     this.#to = sessions.to;
     this.#opening = sessions.opening;
     this.#monitor = sessions.monitor;
+    this.largeObjects = sessions.largeObjects;
     this.#signal = signal;
     this.#timeoutMs = timeoutMs;
   }
@@ -96,6 +101,7 @@ export class DatabaseSwitch implements AsyncDisposable {
       to: await open(route.to),
       opening: await open(route.to),
       monitor: await open(route.from),
+      largeObjects: stack.use(await LargeObjectCarrier.open(route, signal)),
     };
     // held by the sessions that commit: who has the lock and reads the records knows the phase
     await lockCutover(sessions.barrier);
@@ -335,9 +341,14 @@ export class DatabaseSwitch implements AsyncDisposable {
   /** Closes all sessions, which ends the barrier. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(
-      [this.#barrier, this.#from, this.#to, this.#opening, this.#monitor].map((session) =>
-        session.close()
-      ),
+      [
+        this.#barrier,
+        this.#from,
+        this.#to,
+        this.#opening,
+        this.#monitor,
+        this.largeObjects,
+      ].map((each) => each[Symbol.asyncDispose]()),
     );
   }
 }

@@ -48,6 +48,8 @@ export interface CloseEvidence {
   readonly tokens: readonly TokenEvidence[];
   /** Sequences that were set on the other side. */
   readonly sequences: number;
+  /** Large objects that were compared with the other side, and copied if they had changed. */
+  readonly largeObjects: number;
   /** What the fence cannot stop, or was not compared. */
   readonly unchecked: readonly string[];
 }

@@ -159,7 +159,12 @@ function readDetails(text: string, side: Side): SideDetails {
     const { evidence } = details;
     return evidence === null ? details : {
       ...details,
-      evidence: { ...evidence, heldSince: evidence.heldSince ?? null },
+      // earlier versions did not record all of it
+      evidence: {
+        ...evidence,
+        heldSince: evidence.heldSince ?? null,
+        largeObjects: evidence.largeObjects ?? 0,
+      },
     };
   }
   throw new ReplicatorError("the record of the cutover was written by a later version", {

@@ -28,6 +28,8 @@ export interface Rehearsal {
   readonly drainMs: readonly number[];
   /** Reading and setting the sequences. Values are set for real: the other side is not in use. */
   readonly sequencesMs: number;
+  /** Comparing large objects; those that differed are copied first. */
+  readonly largeObjectsMs: number;
   /**
    * Turning replication around, as far as it can be measured: see {@linkcode reverseEstimateMs}.
    */
@@ -46,7 +48,10 @@ export interface Rehearsal {
  */
 const workerMs = 150;
 
-/** Measures one database. Leaves no trace but tokens and higher sequences on the unused side. */
+/**
+ * Measures one database. Leaves no trace but tokens, and on the unused side higher sequences and
+ * the other side's large objects.
+ */
 export async function rehearse(
   route: DatabaseRoute,
   options: RehearseOptions,
@@ -61,12 +66,15 @@ export async function rehearse(
   }
   drainMs.sort((a, b) => a - b);
   const sequencesMs = await time(() => database.carrySequences(sequenceMargin));
+  await database.largeObjects.carry();
+  const largeObjectsMs = await time(() => database.largeObjects.carry());
   const openMs = await database.measureOpening();
   const reverseMs = await reverseEstimateMs(route, signal);
   const held = brownoutMs === undefined ? undefined : await brownout(database, options);
   return {
     drainMs,
     sequencesMs,
+    largeObjectsMs,
     reverseMs,
     openMs,
     brownoutMs: held?.ms,
@@ -123,8 +131,12 @@ export function percentile(sorted: readonly number[], share: number): number {
 
 /** The expected pause of one database. Pure. */
 export function predictPauseMs(
-  { drainMs, sequencesMs, reverseMs, openMs }: Omit<Rehearsal, "brownoutMs" | "blockers">,
+  { drainMs, sequencesMs, largeObjectsMs, reverseMs, openMs }: Omit<
+    Rehearsal,
+    "brownoutMs" | "blockers"
+  >,
 ): number {
-  // a token there, one back, and the commits on both sides
-  return percentile(drainMs, 0.5) * 2 + sequencesMs + reverseMs + openMs * 2;
+  // a token there, while large objects are compared, one back, and the commits on both sides
+  const drained = percentile(drainMs, 0.5);
+  return drained + Math.max(drained, largeObjectsMs) + sequencesMs + reverseMs + openMs * 2;
 }

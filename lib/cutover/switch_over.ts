@@ -139,6 +139,7 @@ class SwitchRun {
         events: this.#context.events,
       }),
     );
+    warnings.push(...await readLateObjects(switches));
     return {
       pauseMs: Math.max(ownPauseMs, pauseMs),
       failedAttempts: held?.failedAttempts ?? 0,
@@ -183,11 +184,37 @@ class SwitchRun {
       const seen = await joinAll(switches.map((each) => each.measureDrain(deadline)));
       const longest = Math.max(0, ...seen.flat().map(({ ms }) => ms));
       if (longest * 2 < maxPauseMs) {
-        // outside the pause: during it, only what was given out since has to be set again
+        // outside the pause: during it, only what has changed since has to be carried again
         await joinAll(switches.map((each) => each.carrySequences(this.#settings.sequenceMargin)));
+        await this.#carryLargeObjects(switches);
         return longest;
       }
       if (performance.now() > deadline) throw tooSlow(longest, maxPauseMs);
+    }
+  }
+
+  /** Copies what has changed until it is known how long comparing alone takes. */
+  async #carryLargeObjects(switches: readonly DatabaseSwitch[]): Promise<void> {
+    const { maxPauseMs } = this.#settings;
+    const first = await joinAll(switches.map(({ largeObjects }) => largeObjects.carry()));
+    if (first.every(({ compared }) => compared === 0)) return;
+    const { events } = this.#context;
+    for (const [index, { compared, copied, removed }] of first.entries()) {
+      if (copied + removed === 0) continue;
+      events({
+        kind: "info",
+        message: `${switches[index]!.name}: ${
+          plural(compared, "large object")
+        } compared before the pause, ${copied} copied, ${removed} removed`,
+      });
+    }
+    const again = await joinAll(switches.map(({ largeObjects }) => largeObjects.carry()));
+    const longest = Math.max(...again.map(({ ms }) => ms));
+    if (longest * 2 >= maxPauseMs) {
+      throw tooManyLargeObjects(longest, {
+        maxPauseMs,
+        count: sum(again.map(({ compared }) => compared)),
+      });
     }
   }
 
@@ -242,16 +269,19 @@ class SwitchRun {
     const { sequenceMargin, finalCheck } = this.#settings;
     const signal = this.#abort.signal;
     const timeline = this.#timeline;
-    const [tokens] = await timeline.step(
-      "drain",
-      () =>
-        joinAll([
-          joinAll(switches.map((each) => each.drain(deadlineMs))),
-          // no one can notice it before the commit
-          joinAll(switches.map((each) => each.prepareFence())),
-        ]),
-      { summarise: ([seen]) => `${plural(seen.flat().length, "token")} arrived` },
-    );
+    const [[tokens], objects] = await joinAll([
+      timeline.step(
+        "drain",
+        () =>
+          joinAll([
+            joinAll(switches.map((each) => each.drain(deadlineMs))),
+            // no one can notice it before the commit
+            joinAll(switches.map((each) => each.prepareFence())),
+          ]),
+        { summarise: ([seen]) => `${plural(seen.flat().length, "token")} arrived` },
+      ),
+      joinAll(switches.map(({ largeObjects }) => largeObjects.carry())),
+    ]);
     const sequences = await timeline.step(
       "sequences",
       () => joinAll(switches.map((each) => each.carrySequences(sequenceMargin))),
@@ -278,7 +308,12 @@ class SwitchRun {
         heldSince: each.heldSince ?? null,
         tokens: tokens[index]!,
         sequences: sequences[index]!.count,
-        unchecked: [...this.#settings.unchecked, ...sequences[index]!.notes],
+        largeObjects: objects[index]!.compared,
+        unchecked: [
+          ...this.#settings.unchecked,
+          ...sequences[index]!.notes,
+          ...objects[index]!.notes,
+        ],
       },
       waiting: { sessions: 0, longestMs: 0 },
     }));
@@ -373,6 +408,29 @@ async function readEarlierPauses(
   }
 }
 
+/** Large objects that a session has written after they were copied: the fence does not stop it. */
+async function readLateObjects(switches: readonly DatabaseSwitch[]): Promise<readonly string[]> {
+  const warnings: string[] = [];
+  for (const { name, largeObjects } of switches) {
+    try {
+      const late = await largeObjects.readLate();
+      if (late.length === 0) continue;
+      warnings.push(
+        `${
+          plural(late.length, "large object")
+        } of ${name} changed on the closed side after the copy: ${
+          late.slice(0, maxListed).join(", ")
+        }${late.length > maxListed ? ", …" : ""}`,
+      );
+    } catch (error) {
+      warnings.push(`large objects of ${name} could not be compared again: ${errorMessage(error)}`);
+    }
+  }
+  return warnings;
+}
+
+const maxListed = 10;
+
 function unfinished(error: unknown, isUnknown: boolean): ReplicatorError {
   const place = error instanceof ReplicatorError
     ? { side: error.side, object: error.object, details: error.details }
@@ -414,6 +472,21 @@ function tooSlow(ms: number, maxPauseMs: number): ReplicatorError {
     }; nothing was changed`,
     {
       remedy: "wait until status shows no lag, or allow a longer pause with --max-pause",
+      exitCode: ExitCode.prerequisite,
+    },
+  );
+}
+
+function tooManyLargeObjects(
+  ms: number,
+  { maxPauseMs, count }: { readonly maxPauseMs: number; readonly count: number },
+): ReplicatorError {
+  return new ReplicatorError(
+    `comparing ${plural(count, "large object")} takes ${
+      formatDuration(ms)
+    }, more than half of the allowed pause of ${formatDuration(maxPauseMs)}; nothing was changed`,
+    {
+      remedy: "allow a longer pause with --max-pause: writers wait while they are compared",
       exitCode: ExitCode.prerequisite,
     },
   );

@@ -39,7 +39,7 @@ import type { CutoverSwitchPlan, CutoverSwitchReport } from "./report.ts";
 /** What no switch can prove; the report says so. */
 export const uncheckedByFence: readonly string[] = [
   "nextval, and SELECT … FOR UPDATE, still work on the closed side",
-  "large objects can still be written on the closed side, and are not replicated",
+  "large objects can still be written on the closed side: a session that writes nothing else is not stopped",
   "DDL still works on the closed side; an owner can drop or disable the fence",
   "unlogged tables, and tables out of scope, have no fence",
 ];
