@@ -9,6 +9,7 @@ import {
   describeInput,
   minimums,
   optionTable,
+  repairModes,
   schemaProblems,
   type ValuePath,
 } from "../config/internal.ts";
@@ -260,7 +261,7 @@ const verifyShape: Shape<VerifyInput> = {
   jobs: whole("jobs").optional(),
   maxDiffs: whole("maxDiffs").optional(),
   showValues: flag,
-  repair: z.enum(["no", "print", "follow"]).optional(),
+  repair: z.enum(repairModes).optional(),
   journal: custom<VerifyJournal>(isObject, "a VerifyJournal").optional(),
   now: clock,
 };

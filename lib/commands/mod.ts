@@ -23,9 +23,8 @@
  *
  * @module
  */
+export { blockerPolicies, type BlockerPolicy } from "../config/internal.ts";
 export {
-  blockerPolicies,
-  type BlockerPolicy,
   type BlockerStatus,
   type Check,
   type CheckStatus,

@@ -3,6 +3,7 @@
  *
  * @internal
  */
+export * from "./options/choices.ts";
 export * from "./options/cutover_actions.ts";
 export * from "./options/defaults.ts";
 export * from "./options/key_limits.ts";

@@ -19,6 +19,7 @@ export * from "./prometheus.ts";
 export * from "./quantities.ts";
 export * from "./retry.ts";
 export * from "./secret.ts";
+export * from "./severity.ts";
 export * from "./sql_tokens.ts";
 export * from "./step_titles.ts";
 export * from "./suggestion.ts";

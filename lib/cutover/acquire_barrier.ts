@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { BlockerPolicy } from "../config/internal.ts";
 import {
   type EventSink,
   ExitCode,
@@ -11,13 +12,7 @@ import {
   pause,
   ReplicatorError,
 } from "../core/internal.ts";
-import {
-  type Blocker,
-  type BlockerPolicy,
-  blockerRemedy,
-  describeBlocker,
-  removeBlockers,
-} from "./blockers.ts";
+import { type Blocker, blockerRemedy, describeBlocker, removeBlockers } from "./blockers.ts";
 import type { DatabaseSwitch } from "./database_switch.ts";
 
 /** Pauses between attempts at the barrier. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { BlockerPolicy } from "../config/internal.ts";
 import { formatDuration, quoteQualified, type Side, type TableName } from "../core/internal.ts";
 import { ServerError, type Session } from "../postgres/internal.ts";
 
@@ -130,12 +131,6 @@ export function blockerRemedy(
     ? `let it finish, or on the ${side}: SELECT pg_catalog.pg_cancel_backend(${pid});`
     : `commit or roll back in that session, or on the ${side}: SELECT pg_catalog.pg_terminate_backend(${pid});`;
 }
-
-/** What happens to sessions that hold up the barrier. */
-export const blockerPolicies = ["wait", "cancel", "terminate"] as const;
-
-/** One of {@linkcode blockerPolicies}. */
-export type BlockerPolicy = typeof blockerPolicies[number];
 
 /**
  * Cancels or terminates blockers. Prepared transactions and, under `cancel`, idle sessions have no

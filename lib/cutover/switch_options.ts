@@ -3,8 +3,8 @@
  *
  * @module
  */
+import type { BlockerPolicy } from "../config/internal.ts";
 import type { EventSink, StepName } from "../core/internal.ts";
-import type { BlockerPolicy } from "./blockers.ts";
 import type { CloseEvidence } from "./model.ts";
 import type { DatabaseRoute } from "./route.ts";
 

@@ -17,6 +17,7 @@
  *
  * @module
  */
+export type { IdentityPolicy } from "../config/internal.ts";
 export {
   type AppliedStream,
   type Applier,
@@ -31,7 +32,6 @@ export {
   type DiagnoseOptions,
   evaluateStream,
   type HarmfulSetting,
-  type IdentityPolicy,
   type LeftIdentity,
   listOwnedPublications,
   listOwnedSlots,

@@ -1,3 +1,4 @@
+import type { SwitchDirection } from "../../commands/cutover/report.ts";
 import { executeFinish } from "../../commands/cutover/finish.ts";
 import { executeCutoverPrepare } from "../../commands/cutover/prepare.ts";
 import { executeRehearse } from "../../commands/cutover/rehearse.ts";
@@ -140,7 +141,7 @@ const actions: Readonly<Record<CutoverAction, Action>> = {
 };
 
 async function switchDatabases(
-  direction: "run" | "rollback",
+  direction: SwitchDirection,
   options: CutoverCommandOptions,
   { context, remote }: ActionPlace,
 ): Promise<ExitCode> {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { SwitchDirection } from "./report.ts";
 import {
   connectionDelaysMs,
   ExitCode,
@@ -101,9 +102,6 @@ async function readDatabase(
   const records = { source: onSource, target: onTarget };
   return { source, target, records, phase: phaseOf(records) };
 }
-
-/** A switch, by the name of its command. */
-export type SwitchDirection = "run" | "rollback";
 
 /** The route of a database in one direction. Both records must exist. */
 export function routeOf(

@@ -13,7 +13,6 @@ import type {
 } from "../../cutover/internal.ts";
 
 export type {
-  BlockerPolicy,
   CloseEvidence,
   CutoverHook,
   CutoverPhase,
@@ -24,7 +23,7 @@ export type {
   TokenEvidence,
   TripwireFinding,
 } from "../../cutover/internal.ts";
-export { blockerPolicies, cutoverHooks, cutoverPhases } from "../../cutover/internal.ts";
+export { cutoverHooks, cutoverPhases } from "../../cutover/internal.ts";
 
 /** The state of one database. */
 export interface CutoverDatabaseStatus {
@@ -92,10 +91,16 @@ export interface CutoverPrepareReport {
   readonly ms: number;
 }
 
+/** The switches, by the names of their commands. */
+export const switchDirections = ["run", "rollback"] as const;
+
+/** One of {@linkcode switchDirections}. */
+export type SwitchDirection = typeof switchDirections[number];
+
 /** What `cutover run` or `cutover rollback` will do. */
 export interface CutoverSwitchPlan {
   /** `run`: from the source to the target; `rollback`: back. */
-  readonly direction: "run" | "rollback";
+  readonly direction: SwitchDirection;
   /** In the order of their names on the source. */
   readonly databases: readonly {
     readonly source: string;
@@ -116,7 +121,7 @@ export interface CutoverSwitchPlan {
 /** What `cutover run` and `cutover rollback` return. */
 export interface CutoverSwitchReport {
   /** `run`: from the source to the target; `rollback`: back. */
-  readonly direction: "run" | "rollback";
+  readonly direction: SwitchDirection;
   /**
    * From the barrier until the other side was open, in milliseconds. If an earlier attempt had
    * closed a database, since its barrier.

@@ -26,15 +26,9 @@ import { examineRoute } from "./examine_route.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import type { RunContext } from "../shared/run.ts";
 import type { CutoverSwitchOptions } from "./options.ts";
-import {
-  type CutoverDatabase,
-  incompleteSets,
-  readCutover,
-  routeOf,
-  type SwitchDirection,
-} from "./read_cutover.ts";
+import { type CutoverDatabase, incompleteSets, readCutover, routeOf } from "./read_cutover.ts";
 import { describeFinding, refuseProblems } from "./refuse.ts";
-import type { CutoverSwitchPlan, CutoverSwitchReport } from "./report.ts";
+import type { CutoverSwitchPlan, CutoverSwitchReport, SwitchDirection } from "./report.ts";
 
 /** What no switch can prove; the report says so. */
 export const uncheckedByFence: readonly string[] = [

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { SwitchDirection } from "../cutover/report.ts";
 import { type Cluster, type PgMajor, startCluster } from "../../cluster/mod.ts";
 import {
   errorMessage,
@@ -88,7 +89,7 @@ export interface DemoLag {
 /** A switch between the servers under load. */
 export interface DemoSwitch {
   /** `run`: to the new server; `rollback`: back to the old one. */
-  readonly direction: "run" | "rollback";
+  readonly direction: SwitchDirection;
   /** From the barrier until the other server was open, in milliseconds. */
   readonly pauseMs: number;
   /** The longest time between two commits of a user, in milliseconds. */

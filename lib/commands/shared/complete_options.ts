@@ -5,14 +5,13 @@
  * @module
  */
 import {
-  type CopyFormat,
   type CopySettings,
   type CopyWorkerRunner,
   copyWorkersHere,
   defaultCopySettings,
 } from "../../copy/internal.ts";
 import { systemClock } from "../../core/internal.ts";
-import { optionDefaults } from "../../config/internal.ts";
+import { type CopyFormatChoice, optionDefaults } from "../../config/internal.ts";
 import { noTableRules } from "../../rules/internal.ts";
 import type {
   DatabaseSelection,
@@ -32,7 +31,7 @@ export type Optional<Options> = {
 /** Choices about copying rows; see {@linkcode CopySettings}. */
 export interface CopyChoices {
   readonly jobs?: number | undefined;
-  readonly copyFormat?: "auto" | CopyFormat | undefined;
+  readonly copyFormat?: CopyFormatChoice | undefined;
   /** Threads that copy rows; 0 for the caller's thread. See `copyThreadsFor`. */
   readonly copyThreads?: number | undefined;
   /** Replaces threads of this process. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { IdentityPolicy } from "../../config/internal.ts";
 import {
   listComputingFunctions,
   readIdentity,
@@ -33,7 +34,6 @@ import {
   equalityProblem,
   findHazards,
   type Hazard,
-  type IdentityPolicy,
   type UnpublishedTable,
 } from "../../replication/internal.ts";
 import {

@@ -1,3 +1,4 @@
+import { blockerPolicies, finalChecks, wayBacks } from "./choices.ts";
 import type { Options } from "./option.ts";
 
 const commands = ["cutover"] as const;
@@ -18,7 +19,7 @@ export const cutoverOptions = {
   onBlocker: {
     kind: "choice",
     placeholder: "WHAT",
-    values: ["wait", "cancel", "terminate"],
+    values: blockerPolicies,
     default: "wait",
     help: "what to do with sessions that hold locks on the tables",
     commands,
@@ -47,7 +48,7 @@ export const cutoverOptions = {
   finalCheck: {
     kind: "choice",
     placeholder: "WHAT",
-    values: ["structure", "counts"],
+    values: finalChecks,
     default: "structure",
     help: "what is compared while writers wait: columns, or also the number of rows",
     commands,
@@ -79,7 +80,7 @@ export const cutoverOptions = {
   wayBack: {
     kind: "choice",
     placeholder: "WHAT",
-    values: ["replicate", "none"],
+    values: wayBacks,
     default: "replicate",
     help: "prepare: whether the source follows the target after the cutover, for rollback",
     commands,

@@ -1,3 +1,4 @@
+import { identityPolicies } from "./choices.ts";
 import type { Options } from "./option.ts";
 
 /** How replication is set up, repaired and watched. */
@@ -17,7 +18,7 @@ export const replicationOptions = {
   replicaIdentity: {
     kind: "choice",
     placeholder: "WHAT",
-    values: ["fail", "full", "skip"],
+    values: identityPolicies,
     default: "fail",
     help: "what to do with tables that have no usable replica identity",
     commands: ["validate", "init", "sync"],

@@ -1,3 +1,4 @@
+import { restoreSearchPaths } from "./choices.ts";
 import type { Options } from "./option.ts";
 
 /**
@@ -50,7 +51,7 @@ export const safetyOptions = {
   restoreSearchPath: {
     kind: "choice",
     placeholder: "PATH",
-    values: ["empty", "own"],
+    values: restoreSearchPaths,
     default: "empty",
     help:
       "search_path for checks, generated columns, indexes and materialized views: empty, as pg_dump sets it, or the target database's own",

@@ -1,3 +1,10 @@
+import type { ruleSources } from "../../rules/internal.ts";
+import type {
+  CopyFormatChoice,
+  IdentityPolicy,
+  RepairMode,
+  RestoreSearchPath,
+} from "../../config/internal.ts";
 /** The version of the job specification that this release supports. */
 export const specVersion = "1.0";
 
@@ -28,7 +35,7 @@ export interface JobFilters {
 }
 
 /** Where a rule comes from: flags take precedence over files. */
-export type JobRuleOrigin = "flag" | "file";
+export type JobRuleOrigin = typeof ruleSources[number];
 
 /** Selects tables, as in `--include-tables`; with a database if the pattern has none. */
 export type JobTableChoice = string | { readonly table: string; readonly database: string };
@@ -100,7 +107,7 @@ export interface JobRulesInput {
 /** Replication options of `init` and `sync`. */
 export interface JobReplicationOptions {
   /** Tables without usable replica identity: reject, set FULL or leave out. */
-  readonly replica_identity?: "fail" | "full" | "skip" | undefined;
+  readonly replica_identity?: IdentityPolicy | undefined;
   /** How long a new slot may wait for running transactions, in seconds. */
   readonly slot_timeout_seconds?: number | undefined;
   /** A password file on the target server. */
@@ -114,9 +121,9 @@ export interface InitJobOptions extends JobReplicationOptions {
   /** Indexes and constraints built in parallel; by default same as `jobs`. */
   readonly index_jobs?: number | undefined;
   /** Format of COPY; `auto` is binary where both servers agree. */
-  readonly copy_format?: "auto" | "text" | "binary" | undefined;
+  readonly copy_format?: CopyFormatChoice | undefined;
   /** The `search_path` used while restoring. */
-  readonly restore_search_path?: "empty" | "own" | undefined;
+  readonly restore_search_path?: RestoreSearchPath | undefined;
   /** Tables larger than this, in bytes, are copied in parts. */
   readonly split_bytes?: number | undefined;
   /** Whether non-empty target databases are dropped; false by default. */
@@ -176,7 +183,7 @@ export interface VerifyJobOptions {
   /** Whether the report, which the service stores, may contain values of differing rows. */
   readonly values?: boolean | undefined;
   /** `print` lists repairing statements, `follow` runs them on the target. */
-  readonly repair?: "no" | "print" | "follow" | undefined;
+  readonly repair?: RepairMode | undefined;
 }
 
 /** Options of `cutover` jobs. Each belongs to some actions; with others it is rejected. */

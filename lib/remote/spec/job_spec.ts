@@ -1,3 +1,5 @@
+import { ruleSources } from "../../rules/internal.ts";
+import { repairModes } from "../../config/internal.ts";
 import { z } from "zod";
 
 import { cutoverActions } from "../../config/internal.ts";
@@ -22,7 +24,7 @@ const filters = z.strictObject({
 });
 
 /** Where a rule comes from: flags take precedence over files. */
-const origin = z.enum(["flag", "file"]).default("flag");
+const origin = z.enum(ruleSources).default("flag");
 
 const tableChoice = z.union([
   text(),
@@ -70,7 +72,7 @@ const validateOptions = z.strictObject(jobFields("validate"));
 
 const verifyOptions = z.strictObject({
   ...jobFields("verify"),
-  repair: z.enum(["no", "print", "follow"]).optional(),
+  repair: z.enum(repairModes).optional(),
 });
 
 const syncOptions = z.strictObject({

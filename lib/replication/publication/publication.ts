@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { IdentityPolicy } from "../../config/internal.ts";
 import {
   displayName,
   ExitCode,
@@ -31,7 +32,6 @@ import {
 import {
   equalityProblem,
   fullProblem,
-  type IdentityPolicy,
   identityProblem,
   identityRemedy,
   readReplicaIdentities,

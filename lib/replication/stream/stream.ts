@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { IdentityPolicy } from "../../config/internal.ts";
 import {
   displayName,
   type EventSink,
@@ -32,7 +33,6 @@ import {
   describeScope,
   type ScopeComment,
 } from "../publication/publication_comment.ts";
-import type { IdentityPolicy } from "../publication/replica_identity.ts";
 import type { ReplicationStream } from "./read_streams.ts";
 import { type ReplicationNames, replicationNames } from "../publication/names.ts";
 import {
