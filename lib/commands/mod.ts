@@ -88,6 +88,8 @@ export {
   type StreamStatus,
   type SubscribedTableStatus,
   type SubscriptionStatus,
+  type SwitchDirection,
+  switchDirections,
   type SwitchedDatabase,
   type SwitchStep,
   type SyncAction,

@@ -32,6 +32,7 @@ export {
   type DiagnoseOptions,
   evaluateStream,
   type HarmfulSetting,
+  type IdentityKind,
   type LeftIdentity,
   listOwnedPublications,
   listOwnedSlots,
