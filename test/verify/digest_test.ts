@@ -131,7 +131,7 @@ async function filled(
     await using session = await openSession(endpoint, { settings: pinnedSettings });
     await session.execute(`SET search_path = public; ${script}; SET search_path = ''`);
     const relation = (await readRelations(session)).find(({ name }) => name === "t")!;
-    const { columns } = pairColumns(relation, relation, { sameEncoding });
+    const { columns } = pairColumns({ source: relation, target: relation }, { sameEncoding });
     return {
       hashes: await hashesOf(session, columns),
       forms: [...new Set(columns.map(({ form }) => form))],

@@ -83,11 +83,11 @@ export class LedgerWork {
   async checkStructure(statements: readonly DumpStatement[]): Promise<ReadonlySet<string>> {
     const structure = structureOf(statements);
     const { state } = this.ledger;
-    const { changed, replaceable } = compareDumpStructure(
-      state.structure,
-      structure,
-      state.statements,
-    );
+    const { changed, replaceable } = compareDumpStructure({
+      recorded: state.structure,
+      now: structure,
+      done: state.statements,
+    });
     if (changed.length > 0) {
       throw new ReplicatorError(
         "the structure of the source has changed since the copy started, so the copy cannot be resumed",

@@ -235,7 +235,7 @@ async function checkEverything(
   const checks: Check[] = [
     ...checkVersions(source, target),
     checkSameDatabase(planning.relation, overwritten(planning)),
-    ...checkRecovery(source, target, { forSync }),
+    ...checkRecovery({ source, target, forSync }),
     ...await checkIntermediaries(sides, { source, target, forSync, signal }),
     checkTool(found),
     ...checkSelection(planning),
@@ -334,7 +334,7 @@ function checkTool(found: FoundTool): Check {
   const subject = { id: "dump-tool", side: "both" } as const;
   if (found.tool !== undefined) return pass(subject, found.tool.description);
   const { message, remedy = "install PostgreSQL's client programs" } = found.reason;
-  return fail(subject, message, remedy);
+  return fail(subject, { finding: message, fix: remedy });
 }
 
 interface DatabaseContext {

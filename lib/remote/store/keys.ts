@@ -150,7 +150,10 @@ export async function replaceKey(
 }
 
 /** Stores the digest of a key that was created before digests were stored. */
-export async function storeDigest(session: Session, id: string, digest: string): Promise<void> {
+export async function storeDigest(
+  session: Session,
+  { id, digest }: { readonly id: string; readonly digest: string },
+): Promise<void> {
   await session.query(
     "UPDATE seren_remote.api_keys SET digest = $2::pg_catalog.text WHERE id = $1::pg_catalog.text::pg_catalog.uuid AND digest IS NULL",
     [id, digest],

@@ -136,7 +136,7 @@ export class RepairTransaction {
           : Array.from({ length: rows - others }, () => this.#insert(values)),
       };
     }
-    const where = keyCondition(comparison, [id], "target table");
+    const where = keyCondition(comparison, [id], { place: "target table" });
     if (rows === 1 && others === 1 && values !== undefined && onTarget !== undefined) {
       const update = this.#update(values, onTarget, where);
       if (update !== undefined) return { removing: [], writing: [update] };

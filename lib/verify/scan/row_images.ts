@@ -172,8 +172,10 @@ function outerCondition({ key }: Comparison, selection: RowSelection): string {
 export function keyCondition(
   { key = [] }: Pick<Comparison, "key">,
   ids: readonly string[],
-  /** Whether columns refer to the scanned rows or directly to the target table. */
-  place: "rows" | "target table" = "rows",
+  { place = "rows" }: {
+    /** Whether columns refer to the scanned rows or directly to the target table. */
+    readonly place?: "rows" | "target table";
+  } = {},
 ): string {
   const values = ids.map((id) => {
     const texts = JSON.parse(id) as readonly string[];

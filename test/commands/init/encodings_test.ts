@@ -339,7 +339,7 @@ Deno.test("[63] changed rows are listed by keys that contain any bytes", async (
   await using session = await openSession(await resolveEndpoint(one.url, { side: "source" }));
   const [relation] = await readRelations(session);
   const options = { sameEncoding: true, isConverted: true };
-  const { columns } = pairColumns(relation!, relation!, options);
+  const { columns } = pairColumns({ source: relation!, target: relation! }, options);
   const [comparison] = planComparisons({
     source: [relation!],
     target: [relation!],
