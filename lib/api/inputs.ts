@@ -11,7 +11,9 @@ import type {
 } from "../config/internal.ts";
 import type { CheckpointStores } from "../checkpoint/internal.ts";
 import type { CleanupPlan } from "../commands/cleanup/cleanup.ts";
-import type { InitPlan, InitReport, SyncPlan } from "../commands/shared/report.ts";
+import type { InitPlan } from "../commands/shared/init_plan.ts";
+import type { InitReport } from "../commands/shared/init_report.ts";
+import type { SyncPlan } from "../commands/shared/sync_report.ts";
 import type {
   DatabaseSelection,
   SnapshotHook,

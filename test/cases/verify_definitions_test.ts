@@ -2,7 +2,7 @@
  * Definitions after dump and restore: verify reports no differences, except real ones.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import type { VerifyReport } from "../../lib/commands/shared/report.ts";
+import type { VerifyReport } from "../../lib/commands/shared/verify_report.ts";
 import { withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { exec } from "../support/sql.ts";

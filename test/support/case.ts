@@ -1,10 +1,8 @@
 import type { Cluster } from "../../lib/cluster/mod.ts";
 import { type CleanupReport, executeCleanup } from "../../lib/commands/cleanup/cleanup.ts";
-import type {
-  SyncReport,
-  ValidationReport,
-  VerifyReport,
-} from "../../lib/commands/shared/report.ts";
+import type { SyncReport } from "../../lib/commands/shared/sync_report.ts";
+import type { ValidationReport } from "../../lib/commands/shared/validation_report.ts";
+import type { VerifyReport } from "../../lib/commands/shared/verify_report.ts";
 import { executeStatus, type StatusReport } from "../../lib/commands/status/status.ts";
 import { executeValidate } from "../../lib/commands/validate/validate.ts";
 import {

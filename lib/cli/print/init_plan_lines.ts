@@ -6,7 +6,7 @@ import {
   plural,
   stepTitle,
 } from "../../core/internal.ts";
-import type { InitPlan, TablePlan } from "../../commands/shared/report.ts";
+import type { InitPlan, TablePlan } from "../../commands/shared/init_plan.ts";
 import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
 import { serverLine } from "./server_line.ts";
 

@@ -1,10 +1,8 @@
-import type {
-  InitPlan,
-  InitReport,
-  SyncReport,
-  ValidationReport,
-  VerifyReport,
-} from "../../commands/shared/report.ts";
+import type { InitPlan } from "../../commands/shared/init_plan.ts";
+import type { InitReport } from "../../commands/shared/init_report.ts";
+import type { SyncReport } from "../../commands/shared/sync_report.ts";
+import type { ValidationReport } from "../../commands/shared/validation_report.ts";
+import type { VerifyReport } from "../../commands/shared/verify_report.ts";
 import type { StatusReport } from "../../commands/status/status.ts";
 import type { CutoverJobOptions, RemoteJobWithResult } from "../../remote/mod.ts";
 import type { CommandContext } from "../context.ts";

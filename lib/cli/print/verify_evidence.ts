@@ -1,5 +1,5 @@
 import { errorMessage, toolVersion } from "../../core/internal.ts";
-import type { VerifyReport } from "../../commands/shared/report.ts";
+import type { VerifyReport } from "../../commands/shared/verify_report.ts";
 import { renderVerifyReport } from "../../ui/mod.ts";
 import type { CommandContext } from "../context.ts";
 import { printResult } from "./print.ts";

@@ -3,13 +3,11 @@ import { formatLsn, UsageError } from "../../core/internal.ts";
 import type { Endpoint } from "../../postgres/internal.ts";
 import { endpointUrl, type JobOptions } from "../../remote/mod.ts";
 import type { InitResult } from "../../commands/init/init.ts";
-import type {
-  InitPlan,
-  InitReport,
-  SyncReport,
-  ValidationReport,
-  VerifyReport,
-} from "../../commands/shared/report.ts";
+import type { InitPlan } from "../../commands/shared/init_plan.ts";
+import type { InitReport } from "../../commands/shared/init_report.ts";
+import type { SyncReport } from "../../commands/shared/sync_report.ts";
+import type { ValidationReport } from "../../commands/shared/validation_report.ts";
+import type { VerifyReport } from "../../commands/shared/verify_report.ts";
 import type {
   InitOptions,
   SyncOptions,

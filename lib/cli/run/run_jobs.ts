@@ -7,7 +7,7 @@ import {
   stepTitle,
   UsageError,
 } from "../../core/internal.ts";
-import type { InitReport } from "../../commands/shared/report.ts";
+import type { InitReport } from "../../commands/shared/init_report.ts";
 import type { RemoteClient, RemoteJob } from "../../remote/mod.ts";
 import { makeStyle, printable, renderTable } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";

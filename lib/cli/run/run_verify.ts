@@ -1,7 +1,7 @@
 import { ExitCode } from "../../core/internal.ts";
 import { completeVerifyOptions } from "../../commands/shared/complete_options.ts";
 import type { VerifyOptions } from "../../commands/shared/run.ts";
-import type { VerifyReport } from "../../commands/shared/report.ts";
+import type { VerifyReport } from "../../commands/shared/verify_report.ts";
 import { executeVerify } from "../../commands/verify/verify.ts";
 import type { Verdict } from "../../verify/internal.ts";
 import { describeEndpoint, type Endpoint } from "../../postgres/internal.ts";

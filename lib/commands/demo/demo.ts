@@ -39,7 +39,9 @@ import {
 import { executeCutoverPrepare } from "../cutover/prepare.ts";
 import { executeSwitch } from "../cutover/switch.ts";
 import { executeInit } from "../init/init.ts";
-import type { InitPlan, InitReport, ValidationReport } from "../shared/report.ts";
+import type { InitPlan } from "../shared/init_plan.ts";
+import type { InitReport } from "../shared/init_report.ts";
+import type { ValidationReport } from "../shared/validation_report.ts";
 import type { RunContext, ToolSelection } from "../shared/run.ts";
 import { catchUp } from "../shared/catch_up.ts";
 import { executeValidate } from "../validate/validate.ts";

@@ -38,7 +38,7 @@ import {
 } from "../../checkpoint/internal.ts";
 import { describeConsequences } from "../../rules/internal.ts";
 import type { PlannedDatabase } from "../shared/database_plan.ts";
-import type { DatabaseReport } from "../shared/report.ts";
+import type { DatabaseReport } from "../shared/init_report.ts";
 import type { ReadScope } from "../shared/table_scope.ts";
 import { DumpApplier, reportAdaptations } from "./apply_dump.ts";
 import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";

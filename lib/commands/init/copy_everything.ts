@@ -28,7 +28,8 @@ import { copyDatabase } from "./copy_database.ts";
 import { ReplicationSetup } from "../shared/replication_setup.ts";
 import { combineFailures, type DatabaseFailure, endsRun } from "../shared/failures.ts";
 import type { Recorder } from "../shared/recorder.ts";
-import { type DatabaseReport, type InitPlan, setAsideObjects } from "../shared/report.ts";
+import { type DatabaseReport, setAsideObjects } from "../shared/init_report.ts";
+import { type InitPlan } from "../shared/init_plan.ts";
 import type { RunCheckpoint } from "./run_checkpoint.ts";
 import type { InitOptions } from "../shared/run.ts";
 

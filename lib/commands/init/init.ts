@@ -14,7 +14,8 @@ import { probeSourceFromTarget, requirePrerequisites } from "./prerequisites.ts"
 import { Recorder } from "../shared/recorder.ts";
 import { reportOf, unfinishedDatabases } from "./run_report.ts";
 import { refuseUndroppable } from "./refuse_undroppable.ts";
-import type { DatabaseReport, InitPlan, InitReport } from "../shared/report.ts";
+import type { DatabaseReport, InitReport } from "../shared/init_report.ts";
+import type { InitPlan } from "../shared/init_plan.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import {
   finishEarlierRun,

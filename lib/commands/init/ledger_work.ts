@@ -33,7 +33,7 @@ import {
   structureOf,
   type TableRecord,
 } from "../../checkpoint/internal.ts";
-import type { TableReport } from "../shared/report.ts";
+import type { TableReport } from "../shared/init_report.ts";
 
 /** Represents all large objects in the ledger. */
 export const largeObjectsMark: DumpStatement = { sql: "large objects", type: "BLOBS" };

@@ -23,7 +23,8 @@ import {
 import type { DumpTool } from "../../schema/internal.ts";
 import { type ServerPair, summarize } from "../shared/server_pair.ts";
 import type { DatabasePlanning, PlannedDatabase } from "../shared/database_plan.ts";
-import type { DatabasePlan, InitPlan, TablePlan, ValidationReport } from "../shared/report.ts";
+import type { DatabasePlan, InitPlan, TablePlan } from "../shared/init_plan.ts";
+import type { ValidationReport } from "../shared/validation_report.ts";
 import type { InitOptions } from "../shared/run.ts";
 import { type DatabaseScope, scopeNotes, tableDecisions } from "../shared/table_scope.ts";
 import { predictRun } from "./predict/predict_run.ts";

@@ -25,7 +25,7 @@ import { fingerprintScope } from "../../rules/internal.ts";
 import type { TemporaryMembership } from "../../schema/internal.ts";
 import type { ServerPair } from "../shared/server_pair.ts";
 import { type DatabasePlanning, planDatabases, readOnlyPlanning } from "../shared/database_plan.ts";
-import type { InitPlan } from "../shared/report.ts";
+import type { InitPlan } from "../shared/init_plan.ts";
 import type { InitOptions } from "../shared/run.ts";
 import { decisionsOf } from "./check_scope.ts";
 

@@ -13,7 +13,7 @@ import type { JobCommand, JobSpec } from "../../remote/spec/mod.ts";
 import type { Verdict } from "../../verify/internal.ts";
 import { cutoverRunner } from "./run_cutover_job.ts";
 import { executeInit } from "../init/init.ts";
-import { setAsideObjects } from "../shared/report.ts";
+import { setAsideObjects } from "../shared/init_report.ts";
 import {
   completeInitOptions,
   completeSyncOptions,

@@ -4,14 +4,8 @@
  * @module
  */
 import type { EventSink, RunEvent, StepName } from "../../core/internal.ts";
-import type {
-  RetryReport,
-  StepPrediction,
-  StepReport,
-  ThrottleReport,
-  TimelineEntry,
-  Warning,
-} from "./report.ts";
+import type { RetryReport, ThrottleReport, TimelineEntry } from "./init_report.ts";
+import type { StepPrediction, StepReport, Warning } from "./report.ts";
 
 /** Which step, and of which database. */
 export interface StepOptions<Result> {

@@ -12,7 +12,9 @@ import type {
 import type { EventSink, Lsn } from "../../core/internal.ts";
 import type { CheckpointStores } from "../../checkpoint/internal.ts";
 import type { CopySettings } from "../../copy/internal.ts";
-import type { InitPlan, InitReport, SyncPlan } from "./report.ts";
+import type { InitPlan } from "./init_plan.ts";
+import type { InitReport } from "./init_report.ts";
+import type { SyncPlan } from "./sync_report.ts";
 import type { Endpoint } from "../../postgres/internal.ts";
 import type { TableRules } from "../../rules/internal.ts";
 import type { VerifyJournal } from "../../verify/internal.ts";

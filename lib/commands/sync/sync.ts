@@ -17,7 +17,7 @@ import { openServerPair } from "../shared/server_pair.ts";
 import { planDatabases, readOnlyPlanning } from "../shared/database_plan.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import { Recorder } from "../shared/recorder.ts";
-import type { SyncDatabaseReport, SyncPlan, SyncReport } from "../shared/report.ts";
+import type { SyncDatabaseReport, SyncPlan, SyncReport } from "../shared/sync_report.ts";
 import type { RunContext, SyncOptions } from "../shared/run.ts";
 import { copyAgain } from "./copy_again.ts";
 import { chooseTables } from "./choose_tables.ts";

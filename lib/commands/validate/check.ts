@@ -1,6 +1,6 @@
 import { describeError, ReplicatorError, type Side } from "../../core/internal.ts";
 import { ConnectionError, ServerError } from "../../postgres/internal.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 
 /** The subject of a check. */
 export interface CheckSubject {

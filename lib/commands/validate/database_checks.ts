@@ -6,7 +6,7 @@ import {
   differingProperties,
   type PlannedDatabase,
 } from "../shared/database_plan.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 import { fail, listNames, pass, warn } from "./check.ts";
 
 /** Is the selection of databases right? */

@@ -5,7 +5,7 @@ import {
   preloadNeed,
 } from "../../catalog/internal.ts";
 import { plural, quoteIdentifier, suggest } from "../../core/internal.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 import { fail, failIf, pass, warn } from "./check.ts";
 import type { ServerFacts } from "./facts.ts";
 

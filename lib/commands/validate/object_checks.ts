@@ -1,5 +1,5 @@
 import { plural, quoteIdentifier } from "../../core/internal.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 import { listNames, pass, warn } from "./check.ts";
 import type { SourceDatabaseFacts } from "./facts.ts";
 

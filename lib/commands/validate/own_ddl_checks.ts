@@ -7,7 +7,7 @@
 import { quoteIdentifier, type Side } from "../../core/internal.ts";
 import { type Session, silenceEventTriggers } from "../../postgres/internal.ts";
 import { workerSettings } from "../../replication/internal.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 import { listNames, pass, warn } from "./check.ts";
 
 /**

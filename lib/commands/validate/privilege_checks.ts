@@ -1,6 +1,6 @@
 import { displayName, plural, quoteIdentifier } from "../../core/internal.ts";
 import type { PlannedDatabase } from "../shared/database_plan.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 import { fail, listNames, pass, warn } from "./check.ts";
 import type { ServerFacts, SourceDatabaseFacts, TargetDatabaseFacts } from "./facts.ts";
 import { readAllRemedy } from "./remedies.ts";

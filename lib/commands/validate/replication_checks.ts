@@ -2,7 +2,7 @@ import type { IdentityPolicy } from "../../config/internal.ts";
 import { mayReplicate, maySubscribe, type SettingName } from "../../catalog/internal.ts";
 import { displayName, formatBytes, plural, quoteIdentifier } from "../../core/internal.ts";
 import type { Hazard, UnpublishedTable } from "../../replication/internal.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 import { failIf, listNames, pass, warn } from "./check.ts";
 import type { ServerFacts, SourceDatabaseFacts } from "./facts.ts";
 import { replicationGrant, settingRemedy, walLevelRemedy } from "./remedies.ts";

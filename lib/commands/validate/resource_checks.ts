@@ -1,6 +1,6 @@
 import type { Database, OpenTransaction, ProviderId } from "../../catalog/internal.ts";
 import { formatBytes, formatDuration, type Side } from "../../core/internal.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 import { fail, failIf, listNames, pass, warn } from "./check.ts";
 import type { ServerFacts } from "./facts.ts";
 import { settingRemedy } from "./remedies.ts";

@@ -1,6 +1,6 @@
 import { displayName, plural, tableKey } from "../../core/internal.ts";
 import { type IdentityFacts, publicationProblems } from "../../rules/internal.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 import { countOutcomes, type DatabaseScope, scopeNotes } from "../shared/table_scope.ts";
 import { failIf, listNames, pass, warn } from "./check.ts";
 

@@ -1,5 +1,5 @@
 import { type ComputedKind, type SearchPathUse } from "../../catalog/internal.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 import { listNames, pass, warn } from "./check.ts";
 
 /** The effects of values computed under a different search_path. */

@@ -2,7 +2,7 @@ import { intermediaryByAddress, type ServerRelation } from "../../catalog/intern
 import type { Side } from "../../core/internal.ts";
 import { describeHost } from "../../postgres/internal.ts";
 import { formatVersion } from "../shared/server_pair.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 import { fail, failIf, pass, warn } from "./check.ts";
 import type { ServerFacts } from "./facts.ts";
 import { directRemedy } from "./remedies.ts";

@@ -1,6 +1,6 @@
 import type { ComputingFunction } from "../../catalog/internal.ts";
 import { plural } from "../../core/internal.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 import { listNames, pass, warn } from "./check.ts";
 import type { ServerFacts } from "./facts.ts";
 

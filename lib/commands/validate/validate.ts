@@ -48,7 +48,7 @@ import {
   planDatabases,
   type PlannedDatabase,
 } from "../shared/database_plan.ts";
-import type { Check, ValidationReport } from "../shared/report.ts";
+import type { Check, ValidationReport } from "../shared/validation_report.ts";
 import type { RunContext, ValidateOptions } from "../shared/run.ts";
 import {
   type DatabaseScope,

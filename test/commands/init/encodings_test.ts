@@ -12,7 +12,7 @@ import { readChangedSince, readVisibility } from "../../../lib/verify/live/chang
 import { pairColumns } from "../../../lib/verify/plan/columns.ts";
 import { planComparisons } from "../../../lib/verify/plan/plan_comparisons.ts";
 import { readRelations } from "../../../lib/verify/plan/relations.ts";
-import type { VerifyReport } from "../../../lib/commands/shared/report.ts";
+import type { VerifyReport } from "../../../lib/commands/shared/verify_report.ts";
 import { exec, query } from "../../support/sql.ts";
 
 const source = await sharedCluster(15);

@@ -4,7 +4,7 @@
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { FileCheckpointStore } from "../../../lib/checkpoint/internal.ts";
-import { setAsideObjects } from "../../../lib/commands/shared/report.ts";
+import { setAsideObjects } from "../../../lib/commands/shared/init_report.ts";
 import { statusLines } from "../../../lib/cli/print/status_lines.ts";
 import { verifyLines } from "../../../lib/cli/print/verify_lines.ts";
 import { InterruptedError, ReplicatorError } from "../../../lib/core/internal.ts";

@@ -1,6 +1,6 @@
 import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
 import type { Cluster, PgMajor } from "../../../lib/cluster/mod.ts";
-import type { Check, ValidationReport } from "../../../lib/commands/shared/report.ts";
+import type { Check, ValidationReport } from "../../../lib/commands/shared/validation_report.ts";
 import {
   completeValidateOptions,
   type ValidateChoices,
