@@ -14,7 +14,7 @@ import type { DatabaseRoute } from "./route.ts";
 export interface RehearseOptions {
   /** Tokens that are sent one after the other. */
   readonly tokens: number;
-  /** How long the barrier is held at most; undefined for no barrier. */
+  /** How long the barrier is held, waiting for it included; undefined for no barrier. */
   readonly brownoutMs: number | undefined;
   readonly sequenceMargin: number;
   readonly maxPauseMs: number;
@@ -82,12 +82,16 @@ export async function rehearse(
   };
 }
 
+/** How long after a brownout the server ends the session of a client that is gone. */
+const silenceMs = 1_000;
+
 async function brownout(
   database: DatabaseSwitch,
-  { brownoutMs = 0, events }: RehearseOptions,
+  { brownoutMs = 0, events, signal }: RehearseOptions,
 ): Promise<{ readonly ms: number | undefined; readonly blockers: readonly string[] }> {
   const start = performance.now();
-  const attempt = await database.tryBarrier(brownoutMs);
+  // a little more than it should take: the client releases it
+  const attempt = await database.tryBarrier(brownoutMs + silenceMs);
   if (!attempt.isHeld) {
     return {
       ms: undefined,
@@ -96,10 +100,7 @@ async function brownout(
   }
   try {
     events({ kind: "info", message: `the barrier of ${database.name} is held` });
-    const deadline = start + brownoutMs;
-    const [drained] = await Promise.allSettled([database.measureDrain(deadline)]);
-    const left = deadline - performance.now();
-    if (drained.status === "fulfilled" && left > 0) await pause(Math.min(left, 50));
+    await pause(Math.max(0, start + brownoutMs - performance.now()), signal);
   } finally {
     await database.release();
   }
