@@ -2,12 +2,12 @@ import { deepEqual, match, strictEqual as equal } from "node:assert/strict";
 import type { RunEvent } from "../../lib/core/internal.ts";
 import { type Endpoint, openSession } from "../../lib/postgres/internal.ts";
 import { withDatabase as withTestDatabase } from "../support/databases.ts";
-import { startCluster } from "../../lib/cluster/mod.ts";
 import { installedDumpMajor } from "../support/corpus_copy.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { endpointOf, runInit } from "../support/init.ts";
 import { exec, query, withSession } from "../support/sql.ts";
 import { runVerify } from "../support/verify.ts";
+import { startTestCluster } from "../support/test_cluster.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(16);
@@ -64,7 +64,7 @@ Deno.test({
   fn: async () => {
     await withTestDatabase(source, undefined, async (database) => {
       await exec(database.url, `${rows}; CREATE VIEW v AS SELECT id FROM t`);
-      const peer = await startCluster({ major: 15 });
+      const peer = await startTestCluster({ major: 15 });
       await using _peer = peer;
       const { messages, pid } = await untilReported(
         // the tables are not locked: only pg_dump reads the view

@@ -4,7 +4,6 @@ import { openSession } from "../../lib/postgres/internal.ts";
 import { AddressGuard, readAllowList } from "../../lib/remote/guard/mod.ts";
 import { RemoteClient } from "../../lib/remote/mod.ts";
 import type { JobRunner, JobRunners, RunnerContext } from "../../lib/remote/worker/mod.ts";
-import { startCluster } from "../../lib/cluster/mod.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase } from "../support/databases.ts";
 import { startProxy } from "../support/proxy.ts";
@@ -19,6 +18,7 @@ import {
   type TestService,
 } from "../support/service.ts";
 import { query } from "../support/sql.ts";
+import { startTestCluster } from "../support/test_cluster.ts";
 
 const cluster = await sharedCluster(16);
 const template = await serviceTemplate(cluster);
@@ -406,7 +406,7 @@ Deno.test("a worker connects to the address that was checked, even if the name r
 
 Deno.test("a run waits for the service's database while it is briefly unavailable, and does not reveal where it is", async () => {
   const settings = { fsync: "on", synchronous_commit: "on" };
-  await using own = await startCluster({ major: 17, settings });
+  await using own = await startTestCluster({ major: 17, settings });
   await using service = await openTestService(own.url());
   const alice = await service.key("alice");
   const { runners, runs, reached } = held();

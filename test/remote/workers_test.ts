@@ -3,7 +3,7 @@
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { Ledger } from "../../lib/checkpoint/internal.ts";
-import { type Cluster, startCluster } from "../../lib/cluster/mod.ts";
+import type { Cluster } from "../../lib/cluster/mod.ts";
 import { jobRunners } from "../../lib/commands/job_runners/job_runners.ts";
 import { ExitCode, ignoreEvents, ReplicatorError } from "../../lib/core/internal.ts";
 import { resolveEndpoint } from "../../lib/postgres/internal.ts";
@@ -30,6 +30,7 @@ import {
   sharedShop,
 } from "../support/shared_copy.ts";
 import { exec, query } from "../support/sql.ts";
+import { startTestCluster } from "../support/test_cluster.ts";
 
 // the source is idle, so a new coordinator reads an equivalent snapshot
 const source = await sharedCluster(16, { settings: { autovacuum: "off" } });
@@ -318,7 +319,7 @@ Deno.test("cancelling a job ends its helpers", async () => {
 
 Deno.test("a shared copy survives an outage of the service's database within the same attempt", async () => {
   const settings = { fsync: "on", synchronous_commit: "on" };
-  await using queue = await startCluster({ major: 17, settings });
+  await using queue = await startTestCluster({ major: 17, settings });
   await withPlace(async ({ service, key, submit }, [name = ""]) => {
     await using _one = await startTestWorker(service, runners, { concurrency: 1 });
     await using _two = await startTestWorker(service, runners, { concurrency: 1 });

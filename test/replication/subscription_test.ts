@@ -1,7 +1,7 @@
 import { deepStrictEqual, doesNotMatch, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
 import { giveToServer } from "../../lib/cluster/data_dir.ts";
-import { type PgMajor, startCluster } from "../../lib/cluster/mod.ts";
+import type { PgMajor } from "../../lib/cluster/mod.ts";
 import { ReplicatorError } from "../../lib/core/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../support/databases.ts";
@@ -9,6 +9,7 @@ import { endpointOf, runInit } from "../support/init.ts";
 import { compareRows, drain } from "../support/replicated.ts";
 import { exec, query } from "../support/sql.ts";
 import { syncSettings } from "../support/sync.ts";
+import { startTestCluster } from "../support/test_cluster.ts";
 
 const locked = await sharedCluster(16, { password: "p a'ss\\" });
 const target = await sharedCluster(17);
@@ -184,7 +185,7 @@ async function removeStreams(url: string, targetUrl: string): Promise<void> {
 
 for (const major of [14, 16] satisfies PgMajor[]) {
   Deno.test(`a role that is not a superuser may subscribe since 16 (${major})`, async () => {
-    await using own = await startCluster({ major });
+    await using own = await startTestCluster({ major });
     await withDatabase(locked, undefined, async ({ name, url }) => {
       await exec(url, schema);
       await exec(

@@ -1,5 +1,5 @@
 import { deepStrictEqual as equal } from "node:assert/strict";
-import { type Cluster, startCluster } from "../../lib/cluster/mod.ts";
+import type { Cluster } from "../../lib/cluster/mod.ts";
 import { openSession, resolveEndpoint, withDatabase } from "../../lib/postgres/internal.ts";
 import {
   applyGlobals,
@@ -16,6 +16,7 @@ import {
   readDatabaseProperties,
 } from "../../lib/schema/internal.ts";
 import { loadCorpus } from "../corpus/mod.ts";
+import { startTestCluster } from "../support/test_cluster.ts";
 
 const environment = Deno.env.toObject();
 const [newest] = await findInstalledTools({ binDirectory: undefined, environment });
@@ -71,8 +72,8 @@ for (const major of [12, 15, 18] as const) {
   for (const tool of [embedded, native]) {
     if (tool === undefined || tool.major < major) continue;
     Deno.test(`the corpus of ${major} has the same schema when copied with the ${tool.kind} pg_dump`, async () => {
-      await using source = await startCluster({ major });
-      await using target = await startCluster({ major });
+      await using source = await startTestCluster({ major });
+      await using target = await startTestCluster({ major });
       await using admin = await openSession(
         await resolveEndpoint(source.url(), { side: "source" }),
       );

@@ -19,9 +19,10 @@ import {
   revokeTemporaryMemberships,
   SchemaError,
 } from "../../../lib/schema/internal.ts";
-import { type Cluster, startCluster } from "../../../lib/cluster/mod.ts";
+import type { Cluster } from "../../../lib/cluster/mod.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { exec, query } from "../../support/sql.ts";
+import { startTestCluster } from "../../support/test_cluster.ts";
 
 const embedded: DumpTool = { kind: "embedded", major: 18, description: "embedded pg_dump 18" };
 const environment = Deno.env.toObject();
@@ -158,7 +159,7 @@ for (
     ignore: tool === undefined || tool.major < from,
     async fn() {
       if (tool === undefined) return;
-      await using cluster = await startCluster({ major: to });
+      await using cluster = await startTestCluster({ major: to });
       await exec(cluster.url(), "CREATE DATABASE app");
       const source = await endpointOf(sources[from], "source");
       const target = await endpointOf(cluster, "target");
@@ -184,7 +185,7 @@ for (
 }
 
 Deno.test("a schema of 18 is copied to 12 as far as 12 supports it", async () => {
-  await using cluster = await startCluster({ major: 12 });
+  await using cluster = await startTestCluster({ major: 12 });
   await exec(cluster.url(), "CREATE DATABASE app");
   const target = await endpointOf(cluster, "target");
   await copyGlobals(sources[18], target);
@@ -196,7 +197,7 @@ Deno.test("a schema of 18 is copied to 12 as far as 12 supports it", async () =>
 });
 
 Deno.test("a refused statement fails with object, side, SQLSTATE and SQL", async () => {
-  await using cluster = await startCluster({ major: 12 });
+  await using cluster = await startTestCluster({ major: 12 });
   await using session = await openSession(
     await resolveEndpoint(cluster.url(), { side: "target" }),
   );
@@ -224,7 +225,7 @@ Deno.test("a refused statement fails with object, side, SQLSTATE and SQL", async
 
 for (const major of [15, 18] as const) {
   Deno.test(`a role without superuser on ${major} keeps owners and privileges, and refusals are reported`, async () => {
-    await using cluster = await startCluster({ major });
+    await using cluster = await startTestCluster({ major });
     await exec(cluster.url(), "CREATE ROLE migrator LOGIN CREATEROLE CREATEDB");
     await exec(cluster.url(), "CREATE DATABASE app OWNER migrator");
     const target = await endpointOf(cluster, "target", "migrator");
