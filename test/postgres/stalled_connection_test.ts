@@ -15,6 +15,7 @@ import { sharedCluster } from "../support/clusters.ts";
 import { compareDatabases } from "../support/compare.ts";
 import { dropDatabase, withDatabase } from "../support/databases.ts";
 import { endpointOf, runInit } from "../support/init.ts";
+import { withRepeats } from "../support/long.ts";
 import { startProxy } from "../support/proxy.ts";
 import { exec, query, withSession } from "../support/sql.ts";
 
@@ -149,18 +150,21 @@ for (const side of ["source", "target"] as const) {
 
 const isPartOf = (event: RunEvent) => event.kind === "table-progress" && event.bytes > 1_000_000;
 
-const points: readonly {
+interface Point {
   readonly at: string;
   readonly side: "source" | "target";
   readonly isReached: (event: RunEvent) => boolean;
-}[] = [
+}
+
+const points = withRepeats<Point>([
+  { at: "the rows", side: "source", isReached: isPartOf },
+  { at: "the rows", side: "target", isReached: isPartOf },
+], [
   {
     at: "the schema",
     side: "target",
     isReached: (event) => event.kind === "step-started" && event.step === "schema",
   },
-  { at: "the rows", side: "source", isReached: isPartOf },
-  { at: "the rows", side: "target", isReached: isPartOf },
   {
     at: "the indexes",
     side: "target",
@@ -171,7 +175,7 @@ const points: readonly {
     side: "target",
     isReached: (event) => event.kind === "step-started" && event.step === "foreign-keys",
   },
-];
+]);
 
 for (const { at, side, isReached } of points) {
   Deno.test(`init whose connections to the ${side} stall at ${at} completes without being run again`, async () => {

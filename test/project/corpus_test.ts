@@ -1,5 +1,5 @@
 import { deepStrictEqual as equal, ok } from "node:assert/strict";
-import { embeddedMajors, PG_MAJORS } from "../../lib/cluster/mod.ts";
+import { embeddedMajors } from "../../lib/cluster/mod.ts";
 import { SHOP_ROLES, shopSql } from "../../lib/demo/mod.ts";
 import { CORPUS, loadCorpus, NASTY_NAMES } from "../corpus/mod.ts";
 import { sharedCluster } from "../support/clusters.ts";
@@ -7,6 +7,7 @@ import { compareDatabases, compareRoles, describe } from "../support/compare.ts"
 import { contentOf, storedRelations } from "../support/compare/content.ts";
 import { createTemplate, withDatabase } from "../support/databases.ts";
 import { startLoad } from "../support/load.ts";
+import { withRepeats } from "../support/long.ts";
 import { exec, query, withSession } from "../support/sql.ts";
 import { startTestCluster } from "../support/test_cluster.ts";
 
@@ -16,7 +17,10 @@ const NOT_OF_TEMPLATE = ["database", "database setting"];
 const newest = await sharedCluster(18);
 const oldest = await sharedCluster(embeddedMajors().includes(12) ? 12 : 15);
 
-for (const major of PG_MAJORS.filter((each) => embeddedMajors().includes(each))) {
+const majors = withRepeats([oldest.major, newest.major], embeddedMajors())
+  .filter((major, at, all) => all.indexOf(major) === at);
+
+for (const major of majors) {
   Deno.test(`the corpus loads into PostgreSQL ${major}, equals itself and equals its copy`, async () => {
     await using cluster = await startTestCluster({ major });
     await exec(cluster.url(), "CREATE DATABASE corpus TEMPLATE template0");
@@ -278,7 +282,7 @@ CREATE EVENT TRIGGER corpus_planted ON ddl_command_end EXECUTE FUNCTION p.ev();
 SELECT lo_from_bytea(12345, decode(repeat('00', 1600000), 'hex'));
 `;
 
-for (const cluster of [oldest, newest]) {
+for (const cluster of withRepeats([newest], [oldest])) {
   Deno.test(`compareDatabases() finds every planted difference and no other on ${cluster.major}`, async (test) => {
     await exec(cluster.url(), CORPUS[0]?.globals ?? "");
     const template = await createTemplate(cluster, "plant_bed", PLANT_BED);

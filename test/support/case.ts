@@ -11,7 +11,7 @@ import {
 } from "../../lib/commands/shared/complete_options.ts";
 import type { SyncSettings } from "../../lib/commands/shared/run.ts";
 import { compareDatabases, type CompareOptions, type Difference } from "./compare.ts";
-import { dropDatabase } from "./databases.ts";
+import { create, dropDatabase } from "./databases.ts";
 import { endpointOf, type InitOutcome, type InitTestOptions, runInit } from "./init.ts";
 import { makeReferenceCopy, type ReferenceCopy } from "./reference_copy.ts";
 import { runScript } from "./script.ts";
@@ -280,7 +280,7 @@ export async function withCase<Result>(
   const before = await Promise.all(sides.map(rolesOf));
   try {
     if (owner !== undefined) await exec(source.url(), `CREATE ROLE "${owner}" LOGIN`);
-    await exec(source.url(), createDatabase({ name, owner, encoding }));
+    await create(source, name, databaseOptions({ owner, encoding }));
     const user = owner === undefined ? {} : { user: owner };
     await runScript(source.url({ database: name, ...user }), setup);
     return await use(new Case({ source, target, name, streamed }));
@@ -298,13 +298,12 @@ function databaseOf(file: string): string {
   return number === undefined ? name ?? "" : `h${number}`;
 }
 
-function createDatabase({ name, owner, encoding }: {
-  readonly name: string;
+function databaseOptions({ owner, encoding }: {
   readonly owner: string | undefined;
   readonly encoding: string | undefined;
 }): string {
   return [
-    `CREATE DATABASE "${name}" TEMPLATE template0`,
+    "TEMPLATE template0",
     ...(owner === undefined ? [] : [`OWNER "${owner}"`]),
     ...(encoding === undefined ? [] : [`ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C'`]),
   ].join(" ");

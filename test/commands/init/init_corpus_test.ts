@@ -6,6 +6,7 @@ import { CertificateAuthority } from "../../support/certificates.ts";
 import type { Cluster, PgMajor } from "../../../lib/cluster/mod.ts";
 import { copyCorpus, installedDumpMajor, loadCorpusFor } from "../../support/corpus_copy.ts";
 import type { InitTestOptions } from "../../support/init.ts";
+import { withRepeats } from "../../support/long.ts";
 import { startTestCluster } from "../../support/test_cluster.ts";
 
 /** The warnings that a copy between versions does not explain. */
@@ -31,7 +32,7 @@ async function equalAfter(
 }
 
 /** Every other pair of versions is copied by `deno task test:matrix`. */
-const pairs: readonly (readonly [PgMajor, PgMajor])[] = [[12, 18], [18, 18]];
+const pairs = withRepeats<readonly [PgMajor, PgMajor]>([[12, 18]], [[18, 18]]);
 const nativeMajor = await installedDumpMajor();
 
 for (const [from, to] of pairs) {

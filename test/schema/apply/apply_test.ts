@@ -21,6 +21,7 @@ import {
 } from "../../../lib/schema/internal.ts";
 import type { Cluster } from "../../../lib/cluster/mod.ts";
 import { sharedCluster } from "../../support/clusters.ts";
+import { withRepeats } from "../../support/long.ts";
 import { exec, query } from "../../support/sql.ts";
 import { startTestCluster } from "../../support/test_cluster.ts";
 
@@ -146,13 +147,10 @@ const native: DumpTool | undefined = newest === undefined
   : { kind: "native", description: "", environment, ...newest };
 
 for (
-  const [from, to, tool] of [
-    [12, 18, embedded],
-    [12, 12, native],
-    [15, 15, native],
-    [15, 18, embedded],
-    [18, 18, embedded],
-  ] as const
+  const [from, to, tool] of withRepeats(
+    [[12, 18, embedded], [15, 15, native], [18, 18, embedded]],
+    [[12, 12, native], [15, 18, embedded]],
+  )
 ) {
   Deno.test({
     name: `a schema of ${from} copied to ${to} with the ${tool?.kind} pg_dump has the same dump`,

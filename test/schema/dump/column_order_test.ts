@@ -5,6 +5,7 @@ import { sharedCluster } from "../../support/clusters.ts";
 import { compareDatabases } from "../../support/compare.ts";
 import { createDatabase, type TestDatabase } from "../../support/databases.ts";
 import { runInit } from "../../support/init.ts";
+import { withRepeats } from "../../support/long.ts";
 import { exec, query } from "../../support/sql.ts";
 
 const cases = await Promise.all(
@@ -70,9 +71,9 @@ const columnNotNull = `
   CREATE TABLE public.strict (c integer) INHERITS (public.plain);
   ALTER TABLE public.strict ALTER COLUMN b SET NOT NULL;`;
 
-for (
-  const [one, other] of [[source, target], [target, others[18]], [source, others[12]]] as const
-) {
+const pairs = withRepeats([[source, target]], [[target, others[18]], [source, others[12]]]);
+
+for (const [one, other] of pairs) {
   Deno.test(`child tables keep the order of their columns from ${one.major} to ${other.major}`, async () => {
     for (const script of [cases.join("\n"), siblings + columnNotNull]) {
       await using from = await createDatabase(one, script);
