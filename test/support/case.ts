@@ -324,14 +324,7 @@ async function forget(
   rolesBefore: readonly string[],
 ): Promise<void> {
   if (!cluster.postmasterPid) return; // killed by the test, and disposed of with its database
-  for (const name of names) {
-    const exists = await query(
-      cluster.url(),
-      `SELECT FROM pg_database WHERE datname = '${name}'`,
-    );
-    if (exists.length > 0) await exec(cluster.url(), `ALTER DATABASE "${name}" RESET ALL`);
-    await dropDatabase(cluster, name);
-  }
+  for (const name of names) await dropDatabase(cluster, name);
   for (const role of await rolesOf(cluster)) {
     if (!rolesBefore.includes(role)) {
       await exec(cluster.url(), `DROP OWNED BY ${role}; DROP ROLE ${role}`);

@@ -1,5 +1,6 @@
 import type { Cluster, ClusterUrlOptions } from "../../lib/cluster/mod.ts";
-import { exec, query } from "./sql.ts";
+import { exec, withSession } from "./sql.ts";
+import type { Sql } from "postgres";
 
 /** A database for one test. */
 export interface TestDatabase {
@@ -78,49 +79,48 @@ export async function create(cluster: Cluster, name: string, options: string): P
 
 /** Drops a database if it exists, even if it is in use. */
 export async function dropDatabase(cluster: Cluster, name: string): Promise<void> {
-  const url = cluster.url();
-  const [found] = await query(url, "SELECT FROM pg_database WHERE datname = $1", [name]);
-  if (!found) return;
-  // a cutover leaves the closed side read-only
-  await exec(url, `ALTER DATABASE ${quote(name)} RESET default_transaction_read_only`);
-  await dropSubscriptions(cluster, name);
-  // block new connections, then terminate the existing ones
-  await exec(url, `ALTER DATABASE ${quote(name)} WITH ALLOW_CONNECTIONS false IS_TEMPLATE false`);
-  while (true) {
-    const [row] = await query(
-      url,
-      `SELECT count(pg_terminate_backend(pid))::int AS n FROM pg_stat_activity
-       WHERE datname = $1 AND pid <> pg_backend_pid()`,
+  await withSession(cluster.url(), async (session) => {
+    const found = await session.unsafe("SELECT FROM pg_database WHERE datname = $1", [name]);
+    if (found.length === 0) return;
+    // a cutover leaves the closed side read-only
+    await session.unsafe(`ALTER DATABASE ${quote(name)} RESET ALL`);
+    await dropSubscriptions(session, cluster.url({ database: name }));
+    // block new connections, then terminate the existing ones
+    await session.unsafe(
+      `ALTER DATABASE ${quote(name)} WITH ALLOW_CONNECTIONS false IS_TEMPLATE false`,
+    );
+    while (true) {
+      const terminated = await session.unsafe(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
+        [name],
+      );
+      if (terminated.length === 0) break;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    await session.unsafe(
+      "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = $1",
       [name],
     );
-    if (row?.n === 0) break;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  await query(
-    url,
-    `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = $1`,
-    [name],
-  );
-  await exec(url, `DROP DATABASE ${quote(name)}`);
+    await session.unsafe(`DROP DATABASE ${quote(name)}`);
+  });
 }
 
-async function dropSubscriptions(cluster: Cluster, name: string): Promise<void> {
-  const subscriptions = await query(
-    cluster.url(),
+/** Drops the subscriptions of the database at `url`, without their slots. */
+async function dropSubscriptions(session: Sql, url: string): Promise<void> {
+  const subscriptions = await session.unsafe<{ name: string }[]>(
     `SELECT quote_ident(subname) AS name FROM pg_subscription
      WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = $1)`,
-    [name],
+    [decodeURIComponent(new URL(url).pathname.slice(1))],
   );
-  for (const { name: subscription } of subscriptions) {
-    const alter = `ALTER SUBSCRIPTION ${subscription}`;
-    for (
-      const sql of [
-        `${alter} DISABLE`,
-        `${alter} SET (slot_name = NONE)`,
-        `DROP SUBSCRIPTION ${subscription}`,
-      ]
-    ) await query(cluster.url({ database: name }), sql);
-  }
+  if (subscriptions.length === 0) return;
+  await withSession(url, async (inside) => {
+    for (const { name } of subscriptions) {
+      for (const change of ["DISABLE", "SET (slot_name = NONE)"]) {
+        await inside.unsafe(`ALTER SUBSCRIPTION ${name} ${change}`);
+      }
+      await inside.unsafe(`DROP SUBSCRIPTION ${name}`);
+    }
+  });
 }
 
 function quote(identifier: string): string {
