@@ -14,7 +14,8 @@ const started = new Map<string, Promise<Cluster>>();
  * process and pipe would count as leaks if started inside a test. `deno test` runs each file in a
  * separate isolate, so clusters are shared within a file only; starting one takes 0.1 s.
  *
- * Do not stop or restart a shared cluster; use `await using c = await startTestCluster(…)` for that.
+ * Do not stop or restart a shared cluster; use `await using c = await startTestCluster(…)` for
+ * that.
  *
  * @example
  * ```ts no-assert
