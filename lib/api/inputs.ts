@@ -48,7 +48,8 @@ export interface ServersInput {
   readonly target: string | Endpoint;
   /**
    * What URLs are resolved against: `PG*` variables, `~/.pgpass`, certificates. The library reads
-   * neither the environment nor files of its own accord.
+   * neither the environment nor files of its own accord; {@linkcode ResolveEnvironment} has an
+   * example that does what `psql` does.
    *
    * @default {emptyEnvironment}
    */

@@ -8,6 +8,7 @@ import {
   readWalPosition,
   waitForLsn,
 } from "../../lib/replication/internal.ts";
+import { startCluster } from "../../lib/cluster/mod.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase } from "../support/databases.ts";
 import { endReplication, replicate, type Replication, until } from "../support/replication.ts";
@@ -191,3 +192,58 @@ Deno.test("waitForLsn() ends when its signal aborts", async () => {
     await query(targetUrl, "SELECT 1");
   });
 });
+
+for (
+  const [setting, major, limit] of [
+    ["max_logical_replication_workers", 12, 1],
+    ["max_logical_replication_workers", 18, 1],
+    ["max_worker_processes", 18, 2], // one for the launcher
+  ] as const
+) {
+  Deno.test(`waitForLsn() refuses to wait for a worker that ${setting} does not allow (${major})`, async () => {
+    await using server = await startCluster({ major, settings: { [setting]: String(limit) } });
+    await withDatabase(servers.get(15)!, undefined, async (a) => {
+      const urls = [];
+      for (const name of ["first", "second"]) {
+        await exec(server.url(), `CREATE DATABASE ${name}`);
+        urls.push(server.url({ database: name }));
+      }
+      for (const url of [a.url, ...urls]) await exec(url, "CREATE TABLE t (id int PRIMARY KEY)");
+      const made: Replication[] = [];
+      try {
+        made.push(await replicate(a.url, urls[0]!));
+        const { name } = made[0]!;
+        await until(
+          urls[0]!,
+          `SELECT pid IS NOT NULL AS ok FROM pg_stat_subscription WHERE subname = '${name}'`,
+        );
+        made.push(await replicate(a.url, urls[1]!));
+        await exec(a.url, "INSERT INTO t VALUES (1)");
+        await using source = await openSession(await resolveEndpoint(a.url, { side: "source" }));
+        await using target = await openSession(
+          await resolveEndpoint(urls[1]!, { side: "target" }),
+        );
+        await rejects(
+          waitForLsn({
+            source,
+            target,
+            subscriptions: [made[1]!.name],
+            lsn: (await readWalPosition(source)).inserted,
+            signal: AbortSignal.timeout(60_000),
+            events: () => {},
+          }),
+          (error: unknown) => {
+            ok(error instanceof ReplicatorError);
+            strictEqual(error.exitCode, 7);
+            match(error.message, new RegExp(`may not start another one: ${setting} is ${limit}`));
+            deepStrictEqual(error.details, [`1 subscription has a worker: ${name}`]);
+            match(error.remedy ?? "", new RegExp(`raise ${setting} on the target`));
+            return true;
+          },
+        );
+      } finally {
+        for (const each of made) await endReplication(each);
+      }
+    });
+  });
+}

@@ -92,7 +92,7 @@ async function list(
   reader: OptionReader,
   { terminal, output }: CommandContext,
 ): Promise<ExitCode> {
-  const jobs = await client.jobs({ state: reader.text("state") });
+  const jobs = await client.jobs({ state: reader.choice("state") });
   if (output.json) printJson(terminal, jobs);
   else if (jobs.length === 0) printResult(terminal, ["No jobs."]);
   else {

@@ -57,3 +57,16 @@ export const wayBacks = ["replicate", "none"] as const;
 
 /** One of {@linkcode wayBacks}. */
 export type WayBack = typeof wayBacks[number];
+
+/** The states of a job: queued ⇄ running (lost worker, shutdown), then one of the final states. */
+export const jobStates = [
+  "queued",
+  "running",
+  "succeeded",
+  "failed",
+  "cancelled",
+  "timed_out",
+] as const;
+
+/** One of {@linkcode jobStates}. */
+export type JobState = typeof jobStates[number];

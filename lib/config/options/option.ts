@@ -59,7 +59,7 @@ export type OptionKind =
     readonly kind: "choice";
     readonly placeholder: string;
     readonly values: readonly [string, ...string[]];
-    readonly default: string;
+    readonly default?: string;
   }
   | {
     readonly kind: "integer";

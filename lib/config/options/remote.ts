@@ -1,3 +1,4 @@
+import { jobStates } from "./choices.ts";
 import type { Options } from "./option.ts";
 
 /** Where a command runs: here, or as a job of a service. */
@@ -26,8 +27,9 @@ export const remoteOptions = {
     job: { name: "workers", commands: ["init"] },
   },
   state: {
-    kind: "text",
+    kind: "choice",
     placeholder: "STATE",
+    values: jobStates,
     help: "list: only jobs in this state",
     commands: ["jobs"],
   },

@@ -161,7 +161,7 @@ export function blockingReason({ subscription, slot, newErrors }: AwaitedSubscri
   if (newErrors > 0) return `the apply worker is failing (${plural(newErrors, "error")})`;
   if (subscription?.workerPid === undefined) {
     return "no apply worker is running: it is restarting, cannot reach the source, or no worker slot is free " +
-      "(max_logical_replication_workers)";
+      "(max_logical_replication_workers, max_worker_processes)";
   }
   if (slot !== undefined && !slot.active) return "the slot is not being read";
   return undefined;
