@@ -53,7 +53,7 @@ Deno.test("a run that is continued reports the pause since its barrier", async (
     const report = await switchCutover("run", pair);
     ok(report!.pauseMs >= 1_000, String(report!.pauseMs));
     // the barrier was held before the point
-    ok(report!.pauseMs < performance.now() - heldAt + 5_000, String(report!.pauseMs));
+    ok(report!.pauseMs < performance.now() - heldAt + 30_000, String(report!.pauseMs));
   });
 });
 

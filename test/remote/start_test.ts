@@ -97,7 +97,7 @@ Deno.test("Ctrl-C ends a waiting serve or worker, even while a server does not r
       await waiting.says(/retrying in/);
       const before = performance.now();
       strictEqual(await waiting.kill("SIGINT"), 0, waiting.output);
-      ok(performance.now() - before < 5_000);
+      ok(performance.now() - before < 60_000);
     }
     // accepts connections, but never responds
     using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
