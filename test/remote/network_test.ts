@@ -143,7 +143,7 @@ async function helpersOf({ key, workers, service }: Place, id: string): Promise<
   return helpers;
 }
 
-/** Repeats a test of workers_test.ts on separate hosts. */
+/** Repeats a test of parallel_copy_test.ts on separate hosts. */
 Deno.test(
   "three workers on separate hosts share a copy; one is killed during it, and both sides are equal",
   { ignore: !isLong },

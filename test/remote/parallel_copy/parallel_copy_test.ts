@@ -2,17 +2,17 @@
  * One job on several workers: no row is lost or repeated, whichever of them is killed.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { Ledger } from "../../lib/checkpoint/internal.ts";
-import type { Cluster } from "../../lib/cluster/mod.ts";
-import { jobRunners } from "../../lib/commands/job_runners/job_runners.ts";
-import { ExitCode, ignoreEvents, ReplicatorError } from "../../lib/core/internal.ts";
-import { resolveEndpoint } from "../../lib/postgres/internal.ts";
-import { LocalKeyProvider } from "../../lib/remote/secrets/mod.ts";
-import type { JobRunners } from "../../lib/remote/worker/mod.ts";
-import { sharedCluster } from "../support/clusters.ts";
-import { dropDatabase, withDatabase } from "../support/databases.ts";
-import { until } from "../support/replication.ts";
-import { Running } from "../support/running.ts";
+import { Ledger } from "../../../lib/checkpoint/internal.ts";
+import type { Cluster } from "../../../lib/cluster/mod.ts";
+import { jobRunners } from "../../../lib/commands/job_runners/job_runners.ts";
+import { ExitCode, ignoreEvents, ReplicatorError } from "../../../lib/core/internal.ts";
+import { resolveEndpoint } from "../../../lib/postgres/internal.ts";
+import { LocalKeyProvider } from "../../../lib/remote/secrets/mod.ts";
+import type { JobRunners } from "../../../lib/remote/worker/mod.ts";
+import { sharedCluster } from "../../support/clusters.ts";
+import { dropDatabase, withDatabase } from "../../support/databases.ts";
+import { until } from "../../support/replication.ts";
+import { Running } from "../../support/running.ts";
 import {
   finished,
   openTestService,
@@ -20,7 +20,7 @@ import {
   startTestWorker,
   type TestKey,
   type TestService,
-} from "../support/service.ts";
+} from "../../support/service.ts";
 import {
   hasClaimed,
   helperOf,
@@ -28,9 +28,9 @@ import {
   logOf,
   partsOfHelpers,
   sharedShop,
-} from "../support/shared_copy.ts";
-import { exec, query } from "../support/sql.ts";
-import { startTestCluster } from "../support/test_cluster.ts";
+} from "../../support/shared_copy.ts";
+import { exec, query } from "../../support/sql.ts";
+import { startTestCluster } from "../../support/test_cluster.ts";
 
 // the source is idle, so a new coordinator reads an equivalent snapshot
 const source = await sharedCluster(16, { settings: { autovacuum: "off" } });

@@ -1,7 +1,7 @@
 /** The defaults as values are those that the option table has as text. */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
-import { OptionReader } from "../../lib/cli/options/option_reader.ts";
-import { defaultJobs, optionDefaults } from "../../lib/config/internal.ts";
+import { OptionReader } from "../../../lib/cli/options/option_reader.ts";
+import { defaultJobs, optionDefaults } from "../../../lib/config/internal.ts";
 
 Deno.test("optionDefaults has what the command line reads where nothing is given", () => {
   const reader = new OptionReader({});

@@ -3,16 +3,16 @@
  * verify() sends, one row at a time.
  */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
-import { pinnedSettings } from "../../lib/postgres/session/settings.ts";
-import { rowHash } from "../../lib/verify/scan/digest.ts";
-import { type ComparedColumn, pairColumns } from "../../lib/verify/plan/columns.ts";
-import { readRelations } from "../../lib/verify/plan/relations.ts";
-import { openSession, type Session } from "../../lib/postgres/internal.ts";
-import { sharedCluster } from "../support/clusters.ts";
-import { withDatabase } from "../support/databases.ts";
-import { endpointOf } from "../support/init.ts";
-import { exec, query } from "../support/sql.ts";
-import { runVerify, unequalTables } from "../support/verify.ts";
+import { pinnedSettings } from "../../../lib/postgres/session/settings.ts";
+import { rowHash } from "../../../lib/verify/scan/digest.ts";
+import { type ComparedColumn, pairColumns } from "../../../lib/verify/plan/columns.ts";
+import { readRelations } from "../../../lib/verify/plan/relations.ts";
+import { openSession, type Session } from "../../../lib/postgres/internal.ts";
+import { sharedCluster } from "../../support/clusters.ts";
+import { withDatabase } from "../../support/databases.ts";
+import { endpointOf } from "../../support/init.ts";
+import { exec, query } from "../../support/sql.ts";
+import { runVerify, unequalTables } from "../../support/verify.ts";
 
 const clusters = await Promise.all(
   ([12, 15, 16, 18] as const).map((major) => sharedCluster(major)),

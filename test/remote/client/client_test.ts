@@ -1,11 +1,11 @@
 /** `jobs` from the command line: attached on a terminal, Ctrl-C, the log, the exit code. */
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
-import { ReplicatorError } from "../../lib/core/internal.ts";
-import type { JobRunner, JobRunners, RunnerContext } from "../../lib/remote/worker/mod.ts";
-import { cliCommand, denoEnvironment, runCli } from "../support/cli.ts";
-import { sharedCluster } from "../support/clusters.ts";
-import { withDatabase } from "../support/databases.ts";
-import { Running } from "../support/running.ts";
+import { ReplicatorError } from "../../../lib/core/internal.ts";
+import type { JobRunner, JobRunners, RunnerContext } from "../../../lib/remote/worker/mod.ts";
+import { cliCommand, denoEnvironment, runCli } from "../../support/cli.ts";
+import { sharedCluster } from "../../support/clusters.ts";
+import { withDatabase } from "../../support/databases.ts";
+import { Running } from "../../support/running.ts";
 import {
   finished,
   jobSpec,
@@ -13,8 +13,8 @@ import {
   serviceTemplate,
   startTestWorker,
   type TestKey,
-} from "../support/service.ts";
-import { hasTmux, TerminalProgram } from "../support/tmux.ts";
+} from "../../support/service.ts";
+import { hasTmux, TerminalProgram } from "../../support/tmux.ts";
 
 const cluster = await sharedCluster(17);
 const template = await serviceTemplate(cluster);

@@ -3,9 +3,9 @@
  * again later.
  */
 import { deepStrictEqual } from "node:assert/strict";
-import { TextLineStream } from "../faults/lines.ts";
+import { TextLineStream } from "../../faults/lines.ts";
 
-const program = new URL("../support/signals_program.ts", import.meta.url).pathname;
+const program = new URL("../../support/signals_program.ts", import.meta.url).pathname;
 
 /**
  * Starts the program. Returns its output so far, and functions that write to its stdin and wait for

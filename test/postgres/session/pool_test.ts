@@ -1,7 +1,7 @@
 import { deepStrictEqual, rejects } from "node:assert/strict";
-import { ServerError, SessionPool } from "../../lib/postgres/internal.ts";
-import { sharedCluster } from "../support/clusters.ts";
-import { endpointOf } from "../support/init.ts";
+import { ServerError, SessionPool } from "../../../lib/postgres/internal.ts";
+import { sharedCluster } from "../../support/clusters.ts";
+import { endpointOf } from "../../support/init.ts";
 
 const cluster = await sharedCluster(16);
 

@@ -4,8 +4,8 @@
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { HttpServer, type HttpServerOptions } from "../../lib/remote/api/http_server.ts";
-import { CertificateAuthority } from "../support/certificates.ts";
+import { HttpServer, type HttpServerOptions } from "../../../lib/remote/api/http_server.ts";
+import { CertificateAuthority } from "../../support/certificates.ts";
 
 /** A server with a given handler; by default it responds with the client's address. */
 function serve(options: Partial<HttpServerOptions> = {}): HttpServer {
@@ -302,8 +302,8 @@ Deno.test({
     "a process that ran out of file descriptors recovers, and answers clients that connected meanwhile",
   ignore: Deno.build.os === "windows",
   async fn() {
-    const program = fileURLToPath(new URL("../support/crowded_server.ts", import.meta.url));
-    const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
+    const program = fileURLToPath(new URL("../../support/crowded_server.ts", import.meta.url));
+    const config = fileURLToPath(new URL("../../../deno.json", import.meta.url));
     const run = `ulimit -n 80; exec "$0" run -q --no-prompt --config="$1" -A "$2"`;
     const child = new Deno.Command("sh", {
       args: ["-c", run, Deno.execPath(), config, program],

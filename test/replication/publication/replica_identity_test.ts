@@ -1,14 +1,14 @@
 /** Remedies for tables whose UPDATE and DELETE cannot be published. */
 import { deepStrictEqual, doesNotMatch, match } from "node:assert/strict";
-import { listTables } from "../../lib/catalog/internal.ts";
-import { completeValidateOptions } from "../../lib/commands/shared/complete_options.ts";
-import { executeValidate } from "../../lib/commands/validate/validate.ts";
-import { openSession } from "../../lib/postgres/internal.ts";
-import { assessPublication } from "../../lib/replication/internal.ts";
-import { sharedCluster } from "../support/clusters.ts";
-import { createDatabase } from "../support/databases.ts";
-import { endpointOf } from "../support/init.ts";
-import { exec } from "../support/sql.ts";
+import { listTables } from "../../../lib/catalog/internal.ts";
+import { completeValidateOptions } from "../../../lib/commands/shared/complete_options.ts";
+import { executeValidate } from "../../../lib/commands/validate/validate.ts";
+import { openSession } from "../../../lib/postgres/internal.ts";
+import { assessPublication } from "../../../lib/replication/internal.ts";
+import { sharedCluster } from "../../support/clusters.ts";
+import { createDatabase } from "../../support/databases.ts";
+import { endpointOf } from "../../support/init.ts";
+import { exec } from "../../support/sql.ts";
 
 const source = await sharedCluster(16);
 const target = await sharedCluster(17);

@@ -1,12 +1,12 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import type { RunEvent } from "../../lib/core/internal.ts";
-import { ReplicatorError } from "../../lib/core/internal.ts";
-import { createSlotSnapshot, dropSlotApart } from "../../lib/replication/internal.ts";
-import { importSnapshot, openSession } from "../../lib/postgres/internal.ts";
-import { sharedCluster } from "../support/clusters.ts";
-import { withDatabase } from "../support/databases.ts";
-import { endpointOf } from "../support/init.ts";
-import { exec, query, withSession } from "../support/sql.ts";
+import type { RunEvent } from "../../../lib/core/internal.ts";
+import { ReplicatorError } from "../../../lib/core/internal.ts";
+import { createSlotSnapshot, dropSlotApart } from "../../../lib/replication/internal.ts";
+import { importSnapshot, openSession } from "../../../lib/postgres/internal.ts";
+import { sharedCluster } from "../../support/clusters.ts";
+import { withDatabase } from "../../support/databases.ts";
+import { endpointOf } from "../../support/init.ts";
+import { exec, query, withSession } from "../../support/sql.ts";
 
 const clusters = [await sharedCluster(12), await sharedCluster(18)];
 

@@ -1,15 +1,15 @@
 import { deepStrictEqual, doesNotMatch, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
-import { giveToServer } from "../../lib/cluster/data_dir.ts";
-import type { PgMajor } from "../../lib/cluster/mod.ts";
-import { ReplicatorError } from "../../lib/core/internal.ts";
-import { sharedCluster } from "../support/clusters.ts";
-import { dropDatabase, withDatabase } from "../support/databases.ts";
-import { endpointOf, runInit } from "../support/init.ts";
-import { compareRows, drain } from "../support/replicated.ts";
-import { exec, query } from "../support/sql.ts";
-import { syncSettings } from "../support/sync.ts";
-import { startTestCluster } from "../support/test_cluster.ts";
+import { giveToServer } from "../../../lib/cluster/data_dir.ts";
+import type { PgMajor } from "../../../lib/cluster/mod.ts";
+import { ReplicatorError } from "../../../lib/core/internal.ts";
+import { sharedCluster } from "../../support/clusters.ts";
+import { dropDatabase, withDatabase } from "../../support/databases.ts";
+import { endpointOf, runInit } from "../../support/init.ts";
+import { compareRows, drain } from "../../support/replicated.ts";
+import { exec, query } from "../../support/sql.ts";
+import { syncSettings } from "../../support/sync.ts";
+import { startTestCluster } from "../../support/test_cluster.ts";
 
 const locked = await sharedCluster(16, { password: "p a'ss\\" });
 const target = await sharedCluster(17);

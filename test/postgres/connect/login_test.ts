@@ -1,10 +1,10 @@
 /** Authentication: what servers request, what the URL allows, and what a server must prove. */
 import { match, ok, strictEqual } from "node:assert/strict";
-import { ConnectionError, openSession, resolveEndpoint } from "../../lib/postgres/internal.ts";
-import { CertificateAuthority } from "../support/certificates.ts";
-import { sharedCluster } from "../support/clusters.ts";
-import { authentication, ready, RogueServer } from "../support/rogue_server.ts";
-import { exec } from "../support/sql.ts";
+import { ConnectionError, openSession, resolveEndpoint } from "../../../lib/postgres/internal.ts";
+import { CertificateAuthority } from "../../support/certificates.ts";
+import { sharedCluster } from "../../support/clusters.ts";
+import { authentication, ready, RogueServer } from "../../support/rogue_server.ts";
+import { exec } from "../../support/sql.ts";
 
 const authority = await CertificateAuthority.create();
 // the first is changed by RFC 4013; the second is not, because Unicode 3.2 has no emoji

@@ -1,13 +1,13 @@
 import { deepEqual, match, strictEqual as equal } from "node:assert/strict";
-import type { RunEvent } from "../../lib/core/internal.ts";
-import { type Endpoint, openSession } from "../../lib/postgres/internal.ts";
-import { withDatabase as withTestDatabase } from "../support/databases.ts";
-import { installedDumpMajor } from "../support/corpus_copy.ts";
-import { sharedCluster } from "../support/clusters.ts";
-import { endpointOf, runInit } from "../support/init.ts";
-import { exec, query, withSession } from "../support/sql.ts";
-import { runVerify } from "../support/verify.ts";
-import { startTestCluster } from "../support/test_cluster.ts";
+import type { RunEvent } from "../../../lib/core/internal.ts";
+import { type Endpoint, openSession } from "../../../lib/postgres/internal.ts";
+import { withDatabase as withTestDatabase } from "../../support/databases.ts";
+import { installedDumpMajor } from "../../support/corpus_copy.ts";
+import { sharedCluster } from "../../support/clusters.ts";
+import { endpointOf, runInit } from "../../support/init.ts";
+import { exec, query, withSession } from "../../support/sql.ts";
+import { runVerify } from "../../support/verify.ts";
+import { startTestCluster } from "../../support/test_cluster.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(16);

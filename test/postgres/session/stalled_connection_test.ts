@@ -3,21 +3,21 @@
  * server is working are left alone.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { FileCheckpointStore } from "../../lib/checkpoint/internal.ts";
-import type { RunEvent } from "../../lib/core/internal.ts";
+import { FileCheckpointStore } from "../../../lib/checkpoint/internal.ts";
+import type { RunEvent } from "../../../lib/core/internal.ts";
 import {
   ConnectionError,
   openSession,
   relayCopies,
   type Session,
-} from "../../lib/postgres/internal.ts";
-import { sharedCluster } from "../support/clusters.ts";
-import { compareDatabases } from "../support/compare.ts";
-import { dropDatabase, withDatabase } from "../support/databases.ts";
-import { endpointOf, runInit } from "../support/init.ts";
-import { withRepeats } from "../support/long.ts";
-import { startProxy } from "../support/proxy.ts";
-import { exec, query, withSession } from "../support/sql.ts";
+} from "../../../lib/postgres/internal.ts";
+import { sharedCluster } from "../../support/clusters.ts";
+import { compareDatabases } from "../../support/compare.ts";
+import { dropDatabase, withDatabase } from "../../support/databases.ts";
+import { endpointOf, runInit } from "../../support/init.ts";
+import { withRepeats } from "../../support/long.ts";
+import { startProxy } from "../../support/proxy.ts";
+import { exec, query, withSession } from "../../support/sql.ts";
 
 const source = await sharedCluster(12, { settings: { autovacuum: "off" } });
 const target = await sharedCluster(18);

@@ -5,10 +5,10 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { parse } from "npm:parse5@8.1.1";
-import { runCli } from "../support/cli.ts";
-import { sharedCluster } from "../support/clusters.ts";
-import { dropDatabase, withDatabase } from "../support/databases.ts";
-import { exec } from "../support/sql.ts";
+import { runCli } from "../../support/cli.ts";
+import { sharedCluster } from "../../support/clusters.ts";
+import { dropDatabase, withDatabase } from "../../support/databases.ts";
+import { exec } from "../../support/sql.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(16);

@@ -1,18 +1,18 @@
 /** Waiting until the target has applied a position of the source. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { parseLsn, ReplicatorError, type RunEvent } from "../../lib/core/internal.ts";
-import { openSession, resolveEndpoint, type Session } from "../../lib/postgres/internal.ts";
+import { parseLsn, ReplicatorError, type RunEvent } from "../../../lib/core/internal.ts";
+import { openSession, resolveEndpoint, type Session } from "../../../lib/postgres/internal.ts";
 import {
   readSlots,
   readSubscriptions,
   readWalPosition,
   waitForLsn,
-} from "../../lib/replication/internal.ts";
-import { startCluster } from "../../lib/cluster/mod.ts";
-import { sharedCluster } from "../support/clusters.ts";
-import { withDatabase } from "../support/databases.ts";
-import { endReplication, replicate, type Replication, until } from "../support/replication.ts";
-import { exec, query, withSession } from "../support/sql.ts";
+} from "../../../lib/replication/internal.ts";
+import { sharedCluster } from "../../support/clusters.ts";
+import { withDatabase } from "../../support/databases.ts";
+import { endReplication, replicate, type Replication, until } from "../../support/replication.ts";
+import { exec, query, withSession } from "../../support/sql.ts";
+import { startTestCluster } from "../../support/test_cluster.ts";
 
 const pairs = [[12, 18], [15, 15], [18, 12]] as const;
 const servers = new Map(
@@ -201,7 +201,7 @@ for (
   ] as const
 ) {
   Deno.test(`waitForLsn() refuses to wait for a worker that ${setting} does not allow (${major})`, async () => {
-    await using server = await startCluster({ major, settings: { [setting]: String(limit) } });
+    await using server = await startTestCluster({ major, settings: { [setting]: String(limit) } });
     await withDatabase(servers.get(15)!, undefined, async (a) => {
       const urls = [];
       for (const name of ["first", "second"]) {

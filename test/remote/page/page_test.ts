@@ -1,18 +1,18 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Browser, Page } from "npm:playwright-core@1.65.1";
-import { jobRunners } from "../../lib/commands/job_runners/job_runners.ts";
-import type { EventSink } from "../../lib/core/internal.ts";
-import { ReplicatorError } from "../../lib/core/internal.ts";
-import { addPage } from "../../lib/remote/page/mod.ts";
-import type { JobRunners } from "../../lib/remote/worker/mod.ts";
+import { jobRunners } from "../../../lib/commands/job_runners/job_runners.ts";
+import type { EventSink } from "../../../lib/core/internal.ts";
+import { ReplicatorError } from "../../../lib/core/internal.ts";
+import { addPage } from "../../../lib/remote/page/mod.ts";
+import type { JobRunners } from "../../../lib/remote/worker/mod.ts";
 import {
   accessibilityProblems,
   complaints,
   findChromium,
   openBrowser,
-} from "../support/browser.ts";
-import { sharedCluster } from "../support/clusters.ts";
-import { createTemplate, dropDatabase, withDatabase } from "../support/databases.ts";
+} from "../../support/browser.ts";
+import { sharedCluster } from "../../support/clusters.ts";
+import { createTemplate, dropDatabase, withDatabase } from "../../support/databases.ts";
 import {
   jobSpec,
   openTestService,
@@ -20,8 +20,8 @@ import {
   startTestWorker,
   type TestKey,
   type TestService,
-} from "../support/service.ts";
-import { query, withSession } from "../support/sql.ts";
+} from "../../support/service.ts";
+import { query, withSession } from "../../support/sql.ts";
 
 const cluster = await sharedCluster(16);
 const target = await sharedCluster(17);

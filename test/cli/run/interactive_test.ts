@@ -1,10 +1,10 @@
 /** --interactive in a separate terminal. */
 import { deepStrictEqual as equal, match, ok, strictEqual } from "node:assert/strict";
-import { cliCommand, denoEnvironment, runCli } from "../support/cli.ts";
-import { sharedCluster } from "../support/clusters.ts";
-import { createTemplate, dropDatabase, withDatabase } from "../support/databases.ts";
-import { query } from "../support/sql.ts";
-import { hasTmux, TerminalProgram } from "../support/tmux.ts";
+import { cliCommand, denoEnvironment, runCli } from "../../support/cli.ts";
+import { sharedCluster } from "../../support/clusters.ts";
+import { createTemplate, dropDatabase, withDatabase } from "../../support/databases.ts";
+import { query } from "../../support/sql.ts";
+import { hasTmux, TerminalProgram } from "../../support/tmux.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(17);
