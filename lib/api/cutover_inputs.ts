@@ -124,3 +124,13 @@ export interface CutoverFinishInput extends ServersInput {
   /** Receives the plan; false ends the verb with both servers untouched. Default: yes. */
   readonly confirm?: Confirm<CutoverFinishPlan> | undefined;
 }
+
+/** The input of each cutover verb. */
+export interface CutoverInputs {
+  readonly cutoverPrepare: CutoverPrepareInput;
+  readonly cutoverRehearse: CutoverRehearseInput;
+  readonly cutoverRun: CutoverSwitchInput;
+  readonly cutoverRollback: CutoverSwitchInput;
+  readonly cutoverFinish: CutoverFinishInput;
+  readonly cutoverStatus: ServersInput;
+}

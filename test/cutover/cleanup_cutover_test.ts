@@ -111,6 +111,7 @@ Deno.test("rehearse predicts the pause without stopping anyone, and leaves the p
     await load.more(20);
     load.takeLongestMs();
     const rehearsal = await executeRehearse({
+      now: () => new Date(),
       ...pair.servers,
       maxPauseMs: 30_000,
       tokens: 5,

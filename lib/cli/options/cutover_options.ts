@@ -19,6 +19,7 @@ import { type Endpoint, resolveEndpoint } from "../../postgres/internal.ts";
 import type { ResolveContext } from "./copy_options.ts";
 import { type Environment, resolveEnvironmentOf } from "./environment.ts";
 import { notOneOf, type OptionReader } from "./option_reader.ts";
+import { readEvidenceFile } from "./report_file.ts";
 import { readServerOptions, type ReplicationOptions } from "./replication_options.ts";
 
 /** Commands of hooks, and how long each may run. */
@@ -37,13 +38,15 @@ export interface CutoverCommandOptions {
     CutoverPrepareOptions,
     "wayBack" | "targetFromSource" | "passfile" | "now"
   >;
-  readonly rehearse: Omit<CutoverRehearseOptions, keyof ReplicationOptions>;
+  readonly rehearse: Omit<CutoverRehearseOptions, keyof ReplicationOptions | "now">;
   readonly run: Omit<
     CutoverSwitchOptions,
     keyof ReplicationOptions | "hook" | "isContinued" | "now" | "confirm"
   >;
   readonly finish: Pick<CutoverFinishOptions, "openOldSide">;
   readonly hooks: HookCommands;
+  /** Where the evidence goes; the extension selects the format. */
+  readonly reportFile: string | undefined;
 }
 
 /** @throws UsageError with every problem */
@@ -96,6 +99,7 @@ export async function resolveCutoverOptions(
     },
     finish: { openOldSide: reader.flag("openOldSide") },
     hooks: readHooks(reader),
+    reportFile: await readEvidenceFile(reader),
   };
   reader.done();
   if (action === undefined || source === undefined || target === undefined) {

@@ -17,7 +17,13 @@ import type {
 import { type CutoverAction, flagOf, optionNamed } from "../../config/internal.ts";
 import { ExitCode } from "../../core/internal.ts";
 import { noRemoteHooks } from "../../remote/spec/mod.ts";
-import { fitLines, makeStyle, type TableOptions } from "../../ui/mod.ts";
+import {
+  fitLines,
+  makeStyle,
+  renderRehearsalReport,
+  renderSwitchReport,
+  type TableOptions,
+} from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { type CutoverCommandOptions, resolveCutoverOptions } from "../options/cutover_options.ts";
 import {
@@ -31,6 +37,7 @@ import {
   statementLines,
   switchPlanLines,
 } from "../print/cutover_lines.ts";
+import { writeEvidence } from "../print/evidence.ts";
 import { nextCommandLine } from "../print/next_command.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
 import { readRemote } from "../remote/remote.ts";
@@ -112,10 +119,14 @@ const actions: Readonly<Record<CutoverAction, Action>> = {
     return ExitCode.success;
   },
   rehearse: async (options, { context, remote }) => {
+    const { servers, rehearse, reportFile } = options;
     const report = remote === undefined
-      ? await executeRehearse({ ...options.servers, ...options.rehearse }, context.run)
+      ? await executeRehearse({ ...servers, ...rehearse, now: () => new Date() }, context.run)
       : await cutoverRemotely<CutoverRehearsal>(remote);
     print(report, { context, lines: (size) => rehearsalLines(report, size) });
+    if (reportFile !== undefined) {
+      await writeEvidence(report, { reportFile, render: renderRehearsalReport, context });
+    }
     return report.isRefused ? ExitCode.prerequisite : ExitCode.success;
   },
   run: (options, place) => switchDatabases("run", options, place),
@@ -172,6 +183,10 @@ async function switchDatabases(
     lines: (size) => cutoverSwitchedLines(report, size),
     next: [direction === "run" ? "cutover status" : "cutover rehearse"],
   });
+  const { reportFile } = options;
+  if (reportFile !== undefined) {
+    await writeEvidence(report, { reportFile, render: renderSwitchReport, context });
+  }
   return ExitCode.success;
 }
 

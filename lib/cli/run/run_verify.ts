@@ -9,7 +9,8 @@ import { askYesNo } from "../terminal/confirm.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { resolveVerifyOptions } from "../options/verify_options.ts";
 import { printJson, printResult, tableOptions } from "../print/print.ts";
-import { writeEvidence } from "../print/verify_evidence.ts";
+import { writeEvidence } from "../print/evidence.ts";
+import { renderVerifyReport } from "../../ui/mod.ts";
 import { readRemote } from "../remote/remote.ts";
 import { verifyRemotely } from "../remote/remote_commands.ts";
 import { openJournal } from "../print/verify_journal.ts";
@@ -45,7 +46,9 @@ export const runVerify: CommandRunner = async (reader, context) => {
   progress.pause();
   if (output.json) printJson(terminal, report);
   else printResult(terminal, verifyLines(report, tableOptions(terminal.stdout)));
-  if (reportFile !== undefined) await writeEvidence(report, { reportFile, context });
+  if (reportFile !== undefined) {
+    await writeEvidence(report, { reportFile, render: renderVerifyReport, context });
+  }
   return exitCodes[report.verdict];
 };
 

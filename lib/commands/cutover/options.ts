@@ -31,6 +31,7 @@ export interface CutoverRehearseOptions extends CutoverServers {
   /** How long the barrier is held at most, in milliseconds; undefined for no barrier. */
   readonly brownoutMs: number | undefined;
   readonly sequenceMargin: number;
+  readonly now: () => Date;
 }
 
 /** What `cutover run` and `cutover rollback` take. */

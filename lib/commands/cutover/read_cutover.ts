@@ -21,7 +21,8 @@ import {
   type SideRecords,
 } from "../../cutover/internal.ts";
 import { planDatabases, readOnlyPlanning } from "../shared/database_plan.ts";
-import { openServerPair } from "../shared/server_pair.ts";
+import type { ServerSummary } from "../shared/report.ts";
+import { openServerPair, summarize } from "../shared/server_pair.ts";
 import type { DatabaseSelection, RunContext } from "../shared/run.ts";
 
 /** The two servers and the databases. */
@@ -101,6 +102,19 @@ async function readDatabase(
   const [onSource, onTarget] = await Promise.all([read(source), read(target)]);
   const records = { source: onSource, target: onTarget };
   return { source, target, records, phase: phaseOf(records) };
+}
+
+/** Describes both servers, by a database that exists on each. */
+export async function describeServers(
+  { source, target }: Pick<CutoverDatabase, "source" | "target">,
+  signal: AbortSignal,
+): Promise<{ readonly source: ServerSummary; readonly target: ServerSummary }> {
+  const describe = async (endpoint: Endpoint) => {
+    await using session = await retry(() => openSession(endpoint, { signal }), { signal });
+    return await summarize(session);
+  };
+  const [onSource, onTarget] = await Promise.all([describe(source), describe(target)]);
+  return { source: onSource, target: onTarget };
 }
 
 /** The route of a database in one direction. Both records must exist. */

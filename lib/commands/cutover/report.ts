@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ServerSummary } from "../shared/report.ts";
 import type {
   CutoverPhase,
   PreflightFinding,
@@ -12,6 +13,7 @@ import type {
   TripwireFinding,
 } from "../../cutover/internal.ts";
 
+export type { ServerSummary } from "../shared/report.ts";
 export type {
   CloseEvidence,
   CutoverHook,
@@ -118,10 +120,32 @@ export interface CutoverSwitchPlan {
   readonly unchecked: readonly string[];
 }
 
+/** What one database went through, and what was compared. */
+export interface CutoverSwitchedDatabase extends SwitchedDatabase {
+  /** What the last check compared while writers waited; null if an earlier attempt did so. */
+  readonly compared: FinalComparison | null;
+}
+
+/** What the last check of a switch compared. */
+export interface FinalComparison {
+  /** Tables whose columns were compared. */
+  readonly tables: number;
+  /** Rows that were counted on both sides; null without `--final-check counts`. */
+  readonly rows: number | null;
+}
+
 /** What `cutover run` and `cutover rollback` return. */
 export interface CutoverSwitchReport {
   /** `run`: from the source to the target; `rollback`: back. */
   readonly direction: SwitchDirection;
+  /** The source. */
+  readonly source: ServerSummary;
+  /** The target. */
+  readonly target: ServerSummary;
+  /** ISO timestamp. */
+  readonly startedAt: string;
+  /** ISO timestamp. */
+  readonly finishedAt: string;
   /**
    * From the barrier until the other side was open, in milliseconds. If an earlier attempt had
    * closed a database, since its barrier.
@@ -134,7 +158,7 @@ export interface CutoverSwitchReport {
   /** How long writers waited in these attempts altogether, in milliseconds. */
   readonly failedAttemptsMs: number;
   /** In the order of their names on the source. */
-  readonly databases: readonly SwitchedDatabase[];
+  readonly databases: readonly CutoverSwitchedDatabase[];
   /** The timeline. */
   readonly steps: readonly SwitchStep[];
   /** What to know beforehand, or what went wrong without stopping it. */
@@ -147,6 +171,14 @@ export interface CutoverSwitchReport {
 
 /** What `cutover rehearse` returns. */
 export interface CutoverRehearsal {
+  /** The source. */
+  readonly source: ServerSummary;
+  /** The target. */
+  readonly target: ServerSummary;
+  /** ISO timestamp. */
+  readonly startedAt: string;
+  /** ISO timestamp. */
+  readonly finishedAt: string;
   /** In the order of their names on the source. */
   readonly databases: readonly {
     readonly source: string;

@@ -18,6 +18,7 @@ import {
   type DatabaseRoute,
   describeSwitch,
   type PreflightFinding,
+  readDurablePauseMs,
   restoreIfTurning,
   switchOver,
   type SwitchReport,
@@ -26,9 +27,20 @@ import { examineRoute } from "./examine_route.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import type { RunContext } from "../shared/run.ts";
 import type { CutoverSwitchOptions } from "./options.ts";
-import { type CutoverDatabase, incompleteSets, readCutover, routeOf } from "./read_cutover.ts";
+import {
+  type CutoverDatabase,
+  describeServers,
+  incompleteSets,
+  readCutover,
+  routeOf,
+} from "./read_cutover.ts";
 import { describeFinding, refuseProblems } from "./refuse.ts";
-import type { CutoverSwitchPlan, CutoverSwitchReport, SwitchDirection } from "./report.ts";
+import type {
+  CutoverSwitchPlan,
+  CutoverSwitchReport,
+  FinalComparison,
+  SwitchDirection,
+} from "./report.ts";
 
 /** What no switch can prevent. */
 const uncheckedByFence: readonly string[] = [
@@ -87,11 +99,12 @@ export async function executeSwitch(
 ): Promise<CutoverSwitchReport | undefined> {
   const options = prepareEndpoints(given, run.events);
   const start = performance.now();
+  const startedAt = options.now().toISOString();
   const databases = await readCutover(options, options.isContinued ? unstoppable(run) : run);
   const involved = databases.filter(({ phase }) => phase !== "none");
   if (options.isContinued) {
     if (involved.length > 0 && involved.every((each) => isDone(each, direction))) {
-      return doneEarlier(direction, { involved, options, start });
+      return await doneEarlier(direction, { involved, options, start, startedAt });
     }
     if (!involved.some((each) => isBeyond(each, direction))) run.signal.throwIfAborted();
   }
@@ -115,11 +128,23 @@ export async function executeSwitch(
     warnings,
     unchecked: uncheckedBy(options.finalCheck),
   };
+  const servers = await describeServers(
+    involved[0]!,
+    options.isContinued ? new AbortController().signal : run.signal,
+  );
   if (!await options.confirm(plan)) return undefined;
-  const report = await performUntilDone(direction, { options, run });
+  const compared = new Map<string, FinalComparison>();
+  const report = await performUntilDone(direction, { options, run, compared });
   return {
     ...report,
+    ...servers,
     direction,
+    startedAt,
+    finishedAt: options.now().toISOString(),
+    databases: report.databases.map((each) => ({
+      ...each,
+      compared: compared.get(each.database) ?? null,
+    })),
     maxPauseMs: options.maxPauseMs,
     warnings: [...warnings.map(describeFinding), ...report.warnings],
     unchecked: uncheckedBy(options.finalCheck),
@@ -142,29 +167,35 @@ function unstoppable(run: RunContext): RunContext {
 }
 
 /** The report of a switch whose client did not live to report it: what the records say of it. */
-function doneEarlier(
+async function doneEarlier(
   direction: SwitchDirection,
-  { involved, options, start }: {
+  { involved, options, start, startedAt }: {
     readonly involved: readonly CutoverDatabase[];
     readonly options: CutoverSwitchOptions;
     readonly start: number;
+    readonly startedAt: string;
   },
-): CutoverSwitchReport {
+): Promise<CutoverSwitchReport> {
+  const pauses = await Promise.all(
+    involved.map((database) => readDurablePauseMs(routeOf(database, direction))),
+  );
   return {
+    ...await describeServers(involved[0]!, new AbortController().signal),
     direction,
-    pauseMs: 0,
+    startedAt,
+    finishedAt: options.now().toISOString(),
+    pauseMs: Math.max(0, ...pauses),
     maxPauseMs: options.maxPauseMs,
     failedAttempts: 0,
     failedAttemptsMs: 0,
     databases: involved.map((database) => ({
       database: database.source.database,
       evidence: routeOf(database, direction).fromRecord.details.evidence,
+      compared: null,
       waiting: { sessions: 0, longestMs: 0 },
     })),
     steps: [],
-    warnings: [
-      "an earlier attempt, which was interrupted, had switched already; its pause is in its log",
-    ],
+    warnings: ["an earlier attempt, which was interrupted, had completed the switch"],
     unchecked: uncheckedBy(options.finalCheck),
     ms: performance.now() - start,
   };
@@ -181,7 +212,12 @@ async function examine(
 /** After the point of no return, continues by itself as the same command would. */
 async function performUntilDone(
   direction: SwitchDirection,
-  { options, run }: { readonly options: CutoverSwitchOptions; readonly run: RunContext },
+  { options, run, compared }: {
+    readonly options: CutoverSwitchOptions;
+    readonly run: RunContext;
+    /** Receives what the last check compared, by database. */
+    readonly compared: Map<string, FinalComparison>;
+  },
 ): Promise<SwitchReport> {
   let reading = options.isContinued ? unstoppable(run) : run;
   for (let attempt = 1;; attempt++) {
@@ -205,7 +241,7 @@ async function performUntilDone(
         {
           ...options,
           unchecked: uncheckedBy(options.finalCheck),
-          finalCheck: checkerFor(options, context),
+          finalCheck: checkerFor(options, { signal: context.signal, compared }),
         },
         context,
       );
@@ -236,7 +272,10 @@ async function isBeyondReturn(options: CutoverSwitchOptions, run: RunContext): P
 /** Compares while writers wait, and throws to abandon the switch. */
 function checkerFor(
   { finalCheck }: CutoverSwitchOptions,
-  { signal: outer }: RunContext,
+  { signal: outer, compared }: {
+    readonly signal: AbortSignal;
+    readonly compared: Map<string, FinalComparison>;
+  },
 ): (route: DatabaseRoute, signal: AbortSignal) => Promise<void> {
   return async (route, inner) => {
     const signal = AbortSignal.any([outer, inner]);
@@ -258,7 +297,8 @@ function checkerFor(
         },
       );
     }
-    if (finalCheck === "counts") await compareCounts(route.tables, { from, to });
+    const rows = finalCheck === "counts" ? await compareCounts(route.tables, { from, to }) : null;
+    compared.set(route.from.database, { tables: here.size, rows });
   };
 }
 
@@ -282,11 +322,13 @@ async function readColumns(
   return new Map(rows.map(({ name, columns }) => [name, columns]));
 }
 
+/** Returns the number of rows of all tables. @throws ReplicatorError if any of them differs */
 async function compareCounts(
   tables: readonly TableName[],
   { from, to }: { readonly from: Session; readonly to: Session },
-): Promise<void> {
+): Promise<number> {
   const differing: string[] = [];
+  let rows = 0;
   for (const { schema, name } of tables) {
     const statement = `SELECT pg_catalog.count(*)::pg_catalog.text AS count FROM ONLY ${
       quoteQualified(schema, name)
@@ -295,11 +337,12 @@ async function compareCounts(
       from.queryOne<{ readonly count: string }>(statement),
       to.queryOne<{ readonly count: string }>(statement),
     ]);
+    rows += Number(here.count);
     if (here.count !== there.count) {
       differing.push(`${schema}.${name}: ${here.count} rows, ${there.count} on the other side`);
     }
   }
-  if (differing.length === 0) return;
+  if (differing.length === 0) return rows;
   throw new ReplicatorError(
     `${plural(differing.length, "table")} differ in the number of rows; writers continue`,
     {

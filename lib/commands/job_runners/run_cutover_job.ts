@@ -58,7 +58,7 @@ const actions: Readonly<Record<CutoverAction, (input: ActionInput) => Promise<Ru
     }, context);
     return plan.outcome(report);
   },
-  rehearse: async ({ job, context }) => {
+  rehearse: async ({ job, context, defaults }) => {
     const { options } = job;
     const result = await executeRehearse({
       ...serversOf(job),
@@ -66,6 +66,7 @@ const actions: Readonly<Record<CutoverAction, (input: ActionInput) => Promise<Ru
       tokens: options.rehearse_tokens ?? optionDefaults.rehearseTokens,
       brownoutMs: options.brownout_ms,
       sequenceMargin: options.sequence_margin ?? optionDefaults.sequenceMargin,
+      now: defaults.now,
     }, context);
     return { result, exitCode: result.isRefused ? ExitCode.prerequisite : ExitCode.success };
   },

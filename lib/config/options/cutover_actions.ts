@@ -23,7 +23,7 @@ const measuring: readonly CutoverAction[] = ["rehearse", ...switches];
 
 /** The options that only some actions have. */
 export const cutoverOptionActions: Readonly<
-  Record<CutoverOptionName | "dryRun" | "yes" | "slotTimeout", readonly CutoverAction[]>
+  Record<CutoverOptionName | "dryRun" | "yes" | "slotTimeout" | "report", readonly CutoverAction[]>
 > = {
   dryRun: planningActions,
   yes: planningActions,
@@ -34,6 +34,7 @@ export const cutoverOptionActions: Readonly<
   finalCheck: switches,
   keepSessions: switches,
   slotTimeout: switches,
+  report: measuring,
   hookBefore: switches,
   hookSwitch: switches,
   hookAbort: switches,

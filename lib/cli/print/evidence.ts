@@ -1,23 +1,28 @@
 import { errorMessage, toolVersion } from "../../core/internal.ts";
-import type { VerifyReport } from "../../commands/shared/verify_report.ts";
-import { renderVerifyReport } from "../../ui/mod.ts";
+import type { HtmlReportOptions } from "../../ui/mod.ts";
 import type { CommandContext } from "../context.ts";
 import { printResult } from "./print.ts";
 import { writeReportFile } from "../options/report_file.ts";
 
+/** Where a report goes, and how it looks as a page. */
+export interface EvidenceOptions<Report> {
+  readonly reportFile: string;
+  readonly render: (report: Report, options: HtmlReportOptions) => string;
+  readonly context: CommandContext;
+}
+
 /**
- * Writes the report of `verify` and prints the file's SHA-256 digest, which proves later that the
- * file is unchanged: on stdout, or on stderr if stdout is JSON. A failure to write is a warning.
+ * Writes a report and prints the file's SHA-256 digest, which proves later that the file is
+ * unchanged: on stdout, or on stderr if stdout is JSON. A failure to write is a warning.
  */
-export async function writeEvidence(
-  report: VerifyReport,
-  { reportFile, context: { run, output, terminal } }: {
-    readonly reportFile: string;
-    readonly context: CommandContext;
-  },
+export async function writeEvidence<Report extends object>(
+  report: Report,
+  { reportFile, render, context: { run, output, terminal } }: EvidenceOptions<Report>,
 ): Promise<void> {
   try {
-    const text = evidenceText(report, reportFile);
+    const text = /\.json$/i.test(reportFile)
+      ? jsonText(report)
+      : render(report, { generatedAt: new Date(), toolVersion });
     await writeReportFile(reportFile, text);
     const lines = [
       "",
@@ -33,17 +38,14 @@ export async function writeEvidence(
     run.events({
       kind: "warning",
       message: `the report could not be written to ${reportFile}: ${errorMessage(error)}`,
-      remedy: "the comparison is complete; with --json its report is on stdout as well",
+      remedy: "the command itself is complete; with --json its report is on stdout as well",
     });
   }
 }
 
-function evidenceText(report: VerifyReport, reportFile: string): string {
-  if (/\.json$/i.test(reportFile)) {
-    const tool = `postgres-seren-replicator ${toolVersion}`;
-    return `${JSON.stringify({ tool, ...report }, undefined, 2)}\n`;
-  }
-  return renderVerifyReport(report, { generatedAt: new Date(), toolVersion });
+function jsonText(report: object): string {
+  const tool = `postgres-seren-replicator ${toolVersion}`;
+  return `${JSON.stringify({ tool, ...report }, undefined, 2)}\n`;
 }
 
 /** Hexadecimal, as `sha256sum` prints it. */
