@@ -1,14 +1,14 @@
 /**
  * Checks the structure of the source tree: which folder may import which, that no files import each
- * other in a cycle, that an exported name has one meaning, where side effects are allowed, and what
- * the published library may load. Part of `deno task ok`; `docs/internals/architecture.md` explains
- * the rules.
+ * other in a cycle, that an exported name has one meaning, where side effects are allowed, what the
+ * published library may load, and that `test` mirrors `lib`. Part of `deno task ok`;
+ * `docs/internals/architecture.md` explains the rules.
  *
  * Requires `--allow-read=.`.
  *
  * @module
  */
-import { dirname, join, normalize } from "node:path";
+import { basename, dirname, join, normalize } from "node:path";
 
 /** The folders of `lib`, bottom up: a folder may import those in earlier rows only. */
 const order: readonly (readonly string[])[] = [
@@ -221,6 +221,33 @@ function findHomonyms(
   });
 }
 
+/** Tests of the folders of `lib`; `test` has others as well, such as `cases` and `project`. */
+async function* mirroredTests(folder: string): AsyncGenerator<string> {
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    const path = join(folder, name);
+    if (isDirectory) yield* mirroredTests(path);
+    else if (name.endsWith("_test.ts")) yield path;
+  }
+}
+
+/**
+ * Why a test is not where its file is: the test of `lib/copy/a/b.ts` is `test/copy/a/b_test.ts`. A
+ * test named after no file, after several or after its own folder is about the folder.
+ */
+function testProblem(test: string, files: readonly string[]): string | undefined {
+  const mirrored = dirname(test).replace(/^test/, "lib");
+  const room = mirrored.split("/").slice(0, 2).join("/") + "/";
+  if (!files.some((file) => file.startsWith(room))) return undefined;
+  if (!files.some((file) => file.startsWith(`${mirrored}/`))) return `${mirrored} does not exist`;
+  const name = basename(test, "_test.ts");
+  if (name === basename(mirrored)) return undefined;
+  const [file, ...more] = files.filter((each) =>
+    each.startsWith(room) && basename(each) === `${name}.ts`
+  );
+  if (file === undefined || more.length > 0 || dirname(file) === mirrored) return undefined;
+  return `tests ${file}, so it belongs in ${dirname(file).replace(/^lib/, "test")}`;
+}
+
 const problems: string[] = [];
 const exported = new Map<string, Set<string>>();
 const declared = new Map<string, Set<string>>();
@@ -247,6 +274,10 @@ for (const file of files) {
       );
     }
   }
+}
+for (const test of await Array.fromAsync(mirroredTests("test"))) {
+  const problem = testProblem(test, files);
+  if (problem !== undefined) problems.push(`${test}: ${problem}`);
 }
 for (const homonym of findHomonyms(exported, declared)) {
   problems.push(`an exported name has one meaning: ${homonym}`);

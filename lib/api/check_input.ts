@@ -9,6 +9,7 @@ import {
   describeInput,
   minimums,
   optionTable,
+  repairModes,
   schemaProblems,
   type ValuePath,
 } from "../config/internal.ts";
@@ -30,6 +31,13 @@ import type {
   VerbInputs,
   VerifyInput,
 } from "./inputs.ts";
+import type {
+  CutoverFinishInput,
+  CutoverInputs,
+  CutoverPrepareInput,
+  CutoverRehearseInput,
+  CutoverSwitchInput,
+} from "./cutover_inputs.ts";
 import { propertyNames } from "./property_names.ts";
 
 /** A schema for each field; a field without one does not compile. */
@@ -45,13 +53,16 @@ export interface CheckedInput<Input> {
 const words = { keyWord: "property", objectWord: "object" } as const;
 
 /** Checks the input of a verb: names, types and ranges of all properties. */
-export function checkInput<Verb extends keyof VerbInputs>(
+export function checkInput<Verb extends keyof CheckableInputs>(
   verb: Verb,
   input: unknown,
-): CheckedInput<VerbInputs[Verb]> {
+): CheckedInput<CheckableInputs[Verb]> {
   const schema = schemas[verb](isObject(input) ? input : {});
-  return check<VerbInputs[Verb]>(schema, { name: "input", value: input });
+  return check<CheckableInputs[Verb]>(schema, { name: "input", value: input });
 }
+
+/** The input of every verb. */
+interface CheckableInputs extends VerbInputs, CutoverInputs {}
 
 /** Checks the second parameter of a verb. */
 export function checkRun(run: unknown): readonly Problem[] {
@@ -104,7 +115,16 @@ function isFunction(value: unknown): boolean {
   return typeof value === "function";
 }
 
-function whole(name: "jobs" | "indexJobs" | "copyThreads" | "maxDiffs"): z.ZodType<number> {
+type WholeOption =
+  | "jobs"
+  | "indexJobs"
+  | "copyThreads"
+  | "maxDiffs"
+  | "barrierAttempts"
+  | "sequenceMargin"
+  | "rehearseTokens";
+
+function whole(name: WholeOption): z.ZodType<number> {
   const { min, max } = optionTable[name];
   return z.int().min(min).max(max);
 }
@@ -263,7 +283,7 @@ const verifyShape: Shape<VerifyInput> = {
   jobs: whole("jobs").optional(),
   maxDiffs: whole("maxDiffs").optional(),
   showValues: flag,
-  repair: z.enum(["no", "print", "follow"]).optional(),
+  repair: z.enum(repairModes).optional(),
   journal: custom<VerifyJournal>(isObject, "a VerifyJournal").optional(),
   now: clock,
 };
@@ -274,9 +294,47 @@ const cleanupShape: Shape<CleanupInput> = {
   confirm: callable<NonNullable<CleanupInput["confirm"]>>().optional(),
 };
 
+const durationMs = z.number().min(minimums.duration).optional();
+
+const prepareShape: Shape<CutoverPrepareInput> = {
+  ...serversShape,
+  wayBack: z.enum(optionTable.wayBack.values).optional(),
+  targetFromSource: url.optional(),
+  passfile: z.string().optional(),
+  confirm: callable<NonNullable<CutoverPrepareInput["confirm"]>>().optional(),
+};
+
+const rehearseShape: Shape<CutoverRehearseInput> = {
+  ...serversShape,
+  maxPauseMs: durationMs,
+  tokens: whole("rehearseTokens").optional(),
+  brownoutMs: durationMs,
+  sequenceMargin: whole("sequenceMargin").optional(),
+};
+
+const switchShape: Shape<CutoverSwitchInput> = {
+  ...serversShape,
+  maxPauseMs: durationMs,
+  onBlocker: z.enum(optionTable.onBlocker.values).optional(),
+  barrierAttempts: whole("barrierAttempts").optional(),
+  sequenceMargin: whole("sequenceMargin").optional(),
+  endSessions: flag,
+  slotTimeoutMs: durationMs,
+  finalCheck: z.enum(optionTable.finalCheck.values).optional(),
+  hook: callable<NonNullable<CutoverSwitchInput["hook"]>>().optional(),
+  now: clock,
+  confirm: callable<NonNullable<CutoverSwitchInput["confirm"]>>().optional(),
+};
+
+const finishShape: Shape<CutoverFinishInput> = {
+  ...serversShape,
+  openOldSide: flag,
+  confirm: callable<NonNullable<CutoverFinishInput["confirm"]>>().optional(),
+};
+
 /** By verb; what may be of two types is checked as the one it resembles. */
 const schemas: {
-  readonly [Verb in keyof VerbInputs]: (
+  readonly [Verb in keyof CheckableInputs]: (
     input: Readonly<Record<string, unknown>>,
   ) => z.ZodType;
 } = {
@@ -287,4 +345,10 @@ const schemas: {
   status: () => z.strictObject(statusShape),
   verify: () => z.strictObject(verifyShape),
   cleanup: () => z.strictObject(cleanupShape),
+  cutoverPrepare: () => z.strictObject(prepareShape),
+  cutoverRehearse: () => z.strictObject(rehearseShape),
+  cutoverRun: () => z.strictObject(switchShape),
+  cutoverRollback: () => z.strictObject(switchShape),
+  cutoverFinish: () => z.strictObject(finishShape),
+  cutoverStatus: () => z.strictObject(serversShape),
 };

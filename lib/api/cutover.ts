@@ -10,23 +10,25 @@ import type {
 } from "../commands/cutover/report.ts";
 import { executeCutoverStatus } from "../commands/cutover/status.ts";
 import { executeSwitch } from "../commands/cutover/switch.ts";
-import type { CutoverSwitchOptions } from "../commands/cutover/options.ts";
 import { optionDefaults } from "../config/internal.ts";
-import type { Problem } from "../core/internal.ts";
+import { type Problem, systemClock } from "../core/internal.ts";
+import { checkInput, checkRun } from "./check_input.ts";
 import type {
   CutoverFinishInput,
+  CutoverInputs,
   CutoverPrepareInput,
   CutoverRehearseInput,
   CutoverSwitchInput,
 } from "./cutover_inputs.ts";
 import type { RunInput, ServersInput } from "./inputs.ts";
+import { withPropertyNames } from "./property_names.ts";
 import {
   answer,
   complete,
   resolveEndpointFrom,
   resolveRun,
   resolveServers,
-  systemClock,
+  type ServersReading,
 } from "./resolve_options.ts";
 
 /**
@@ -59,29 +61,30 @@ export async function cutoverPrepare(
   input: CutoverPrepareInput,
   run?: RunInput,
 ): Promise<CutoverPrepareReport | undefined> {
-  const problems: Problem[] = [];
-  const servers = await resolveServers(input, problems);
-  const { passfile } = input;
-  if (passfile !== undefined && !/^(\/|[A-Za-z]:[\\/])/.test(passfile)) {
-    problems.push({
-      path: "passfile",
-      message: `"${passfile}" must be a full path: the file is on the source's server`,
+  return await withPropertyNames(async () => {
+    const { sound, problems, servers } = await checkCall("cutoverPrepare", input, run);
+    const { passfile } = sound;
+    if (passfile !== undefined && !/^(\/|[A-Za-z]:[\\/])/.test(passfile)) {
+      problems.push({
+        path: "passfile",
+        message: `"${passfile}" must be a full path: the file is on the source's server`,
+      });
+    }
+    const targetFromSource = await resolveEndpointFrom(sound.targetFromSource, {
+      side: "target",
+      path: "targetFromSource",
+      environment: sound.environment,
+      problems,
     });
-  }
-  const targetFromSource = await resolveEndpointFrom(input.targetFromSource, {
-    side: "target",
-    path: "targetFromSource",
-    environment: input.environment,
-    problems,
+    return await executeCutoverPrepare({
+      ...complete(servers, problems),
+      wayBack: sound.wayBack ?? optionDefaults.wayBack,
+      targetFromSource,
+      passfile,
+      now: systemClock().toISOString(),
+      confirm: answer(sound.confirm),
+    }, resolveRun(run));
   });
-  return await executeCutoverPrepare({
-    ...complete(servers, problems),
-    wayBack: input.wayBack ?? optionDefaults.wayBack,
-    targetFromSource,
-    passfile,
-    now: systemClock().toISOString(),
-    confirm: answer(input.confirm),
-  }, resolveRun(run));
 }
 
 /**
@@ -111,15 +114,17 @@ export async function cutoverRehearse(
   input: CutoverRehearseInput,
   run?: RunInput,
 ): Promise<CutoverRehearsal> {
-  const problems: Problem[] = [];
-  const servers = await resolveServers(input, problems);
-  return await executeRehearse({
-    ...complete(servers, problems),
-    maxPauseMs: input.maxPauseMs ?? optionDefaults.maxPauseMs,
-    tokens: input.tokens ?? optionDefaults.rehearseTokens,
-    brownoutMs: input.brownoutMs,
-    sequenceMargin: input.sequenceMargin ?? optionDefaults.sequenceMargin,
-  }, resolveRun(run));
+  return await withPropertyNames(async () => {
+    const { sound, problems, servers } = await checkCall("cutoverRehearse", input, run);
+    return await executeRehearse({
+      ...complete(servers, problems),
+      maxPauseMs: sound.maxPauseMs ?? optionDefaults.maxPauseMs,
+      tokens: sound.tokens ?? optionDefaults.rehearseTokens,
+      brownoutMs: sound.brownoutMs,
+      sequenceMargin: sound.sequenceMargin ?? optionDefaults.sequenceMargin,
+      now: systemClock,
+    }, resolveRun(run));
+  });
 }
 
 /**
@@ -155,7 +160,7 @@ export async function cutoverRun(
   input: CutoverSwitchInput,
   run?: RunInput,
 ): Promise<CutoverSwitchReport | undefined> {
-  return await executeSwitch("run", await resolveSwitch(input), resolveRun(run));
+  return await switchDatabases("run", "cutoverRun", { input, run });
 }
 
 /**
@@ -184,7 +189,7 @@ export async function cutoverRollback(
   input: CutoverSwitchInput,
   run?: RunInput,
 ): Promise<CutoverSwitchReport | undefined> {
-  return await executeSwitch("rollback", await resolveSwitch(input), resolveRun(run));
+  return await switchDatabases("rollback", "cutoverRollback", { input, run });
 }
 
 /**
@@ -213,13 +218,14 @@ export async function cutoverFinish(
   input: CutoverFinishInput,
   run?: RunInput,
 ): Promise<CutoverFinishReport | undefined> {
-  const problems: Problem[] = [];
-  const servers = await resolveServers(input, problems);
-  return await executeFinish({
-    ...complete(servers, problems),
-    openOldSide: input.openOldSide ?? false,
-    confirm: answer(input.confirm),
-  }, resolveRun(run));
+  return await withPropertyNames(async () => {
+    const { sound, problems, servers } = await checkCall("cutoverFinish", input, run);
+    return await executeFinish({
+      ...complete(servers, problems),
+      openOldSide: sound.openOldSide ?? false,
+      confirm: answer(sound.confirm),
+    }, resolveRun(run));
+  });
 }
 
 /**
@@ -249,25 +255,48 @@ export async function cutoverStatus(
   input: ServersInput,
   run?: RunInput,
 ): Promise<CutoverStatusReport> {
-  const problems: Problem[] = [];
-  const servers = await resolveServers(input, problems);
-  return await executeCutoverStatus(complete(servers, problems), resolveRun(run));
+  return await withPropertyNames(async () => {
+    const { problems, servers } = await checkCall("cutoverStatus", input, run);
+    return await executeCutoverStatus(complete(servers, problems), resolveRun(run));
+  });
 }
 
-async function resolveSwitch(input: CutoverSwitchInput): Promise<CutoverSwitchOptions> {
-  const problems: Problem[] = [];
-  const servers = await resolveServers(input, problems);
-  return {
-    ...complete(servers, problems),
-    maxPauseMs: input.maxPauseMs ?? optionDefaults.maxPauseMs,
-    onBlocker: input.onBlocker ?? optionDefaults.onBlocker,
-    barrierAttempts: input.barrierAttempts ?? optionDefaults.barrierAttempts,
-    sequenceMargin: input.sequenceMargin ?? optionDefaults.sequenceMargin,
-    endSessions: input.endSessions ?? true,
-    slotTimeoutMs: input.slotTimeoutMs ?? optionDefaults.slotTimeoutMs,
-    finalCheck: input.finalCheck ?? optionDefaults.finalCheck,
-    hook: input.hook ?? (() => undefined),
-    now: input.now ?? systemClock,
-    confirm: answer(input.confirm),
-  };
+async function switchDatabases(
+  direction: "run" | "rollback",
+  verb: "cutoverRun" | "cutoverRollback",
+  { input, run }: { readonly input: CutoverSwitchInput; readonly run: RunInput | undefined },
+): Promise<CutoverSwitchReport | undefined> {
+  return await withPropertyNames(async () => {
+    const { sound, problems, servers } = await checkCall(verb, input, run);
+    return await executeSwitch(direction, {
+      ...complete(servers, problems),
+      maxPauseMs: sound.maxPauseMs ?? optionDefaults.maxPauseMs,
+      onBlocker: sound.onBlocker ?? optionDefaults.onBlocker,
+      barrierAttempts: sound.barrierAttempts ?? optionDefaults.barrierAttempts,
+      sequenceMargin: sound.sequenceMargin ?? optionDefaults.sequenceMargin,
+      endSessions: sound.endSessions ?? true,
+      slotTimeoutMs: sound.slotTimeoutMs ?? optionDefaults.slotTimeoutMs,
+      finalCheck: sound.finalCheck ?? optionDefaults.finalCheck,
+      hook: sound.hook ?? (() => undefined),
+      isContinued: false,
+      now: sound.now ?? systemClock,
+      confirm: answer(sound.confirm),
+    }, resolveRun(run));
+  });
+}
+
+/** Checks both parameters of a verb, and parses the URLs of what is right. */
+async function checkCall<Verb extends keyof CutoverInputs>(
+  verb: Verb,
+  input: CutoverInputs[Verb],
+  run: RunInput | undefined,
+): Promise<{
+  readonly sound: Partial<CutoverInputs[Verb]>;
+  readonly problems: Problem[];
+  readonly servers: ServersReading;
+}> {
+  const checked = checkInput(verb, input);
+  const problems = [...checked.problems, ...checkRun(run ?? {})];
+  const sound = checked.sound as Partial<CutoverInputs[Verb]>;
+  return { sound, problems, servers: await resolveServers(sound as ServersInput, problems) };
 }

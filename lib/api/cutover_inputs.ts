@@ -3,12 +3,13 @@
  *
  * @module
  */
+import type { BlockerPolicy, FinalCheck, WayBack } from "../config/internal.ts";
 import type {
   CutoverFinishPlan,
   CutoverPreparePlan,
   CutoverSwitchPlan,
 } from "../commands/cutover/report.ts";
-import type { BlockerPolicy, CutoverHook } from "../cutover/internal.ts";
+import type { CutoverHook } from "../cutover/internal.ts";
 import type { Endpoint } from "../postgres/internal.ts";
 import type { Confirm, ServersInput } from "./inputs.ts";
 
@@ -20,7 +21,7 @@ export interface CutoverPrepareInput extends ServersInput {
    *
    * @default {"replicate"}
    */
-  readonly wayBack?: "replicate" | "none" | undefined;
+  readonly wayBack?: WayBack | undefined;
   /** The target at the address by which the source's server reaches it. Default: `target`. */
   readonly targetFromSource?: string | Endpoint | undefined;
   /**
@@ -100,7 +101,7 @@ export interface CutoverSwitchInput extends ServersInput {
    *
    * @default {"structure"}
    */
-  readonly finalCheck?: "structure" | "counts" | undefined;
+  readonly finalCheck?: FinalCheck | undefined;
   /**
    * Runs at each named moment; undefined where there is nothing to run. A rejected `before` refuses
    * the switch; the others become warnings. Default: nothing.
@@ -122,4 +123,14 @@ export interface CutoverFinishInput extends ServersInput {
   readonly openOldSide?: boolean | undefined;
   /** Receives the plan; false ends the verb with both servers untouched. Default: yes. */
   readonly confirm?: Confirm<CutoverFinishPlan> | undefined;
+}
+
+/** The input of each cutover verb. */
+export interface CutoverInputs {
+  readonly cutoverPrepare: CutoverPrepareInput;
+  readonly cutoverRehearse: CutoverRehearseInput;
+  readonly cutoverRun: CutoverSwitchInput;
+  readonly cutoverRollback: CutoverSwitchInput;
+  readonly cutoverFinish: CutoverFinishInput;
+  readonly cutoverStatus: ServersInput;
 }

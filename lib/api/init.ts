@@ -1,5 +1,5 @@
 import { executeInit } from "../commands/init/init.ts";
-import type { InitReport } from "../commands/shared/report.ts";
+import type { InitReport } from "../commands/shared/init_report.ts";
 import type { InitInput, RunInput } from "./inputs.ts";
 import { withPropertyNames } from "./property_names.ts";
 import { resolveCall } from "./resolve_options.ts";

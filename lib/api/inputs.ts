@@ -3,9 +3,17 @@
  *
  * @module
  */
+import type {
+  CopyFormatChoice,
+  IdentityPolicy,
+  RepairMode,
+  RestoreSearchPath,
+} from "../config/internal.ts";
 import type { CheckpointStores } from "../checkpoint/internal.ts";
 import type { CleanupPlan } from "../commands/cleanup/cleanup.ts";
-import type { InitPlan, InitReport, SyncPlan } from "../commands/shared/report.ts";
+import type { InitPlan } from "../commands/shared/init_plan.ts";
+import type { InitReport } from "../commands/shared/init_report.ts";
+import type { SyncPlan } from "../commands/shared/sync_report.ts";
 import type {
   DatabaseSelection,
   SnapshotHook,
@@ -14,7 +22,6 @@ import type {
 } from "../commands/shared/run.ts";
 import type { EventSink } from "../core/internal.ts";
 import type { Endpoint, ResolveEnvironment } from "../postgres/internal.ts";
-import type { IdentityPolicy } from "../replication/internal.ts";
 import type { RuleFlags, TableRules } from "../rules/internal.ts";
 import type { VerifyJournal } from "../verify/internal.ts";
 
@@ -41,7 +48,8 @@ export interface ServersInput {
   readonly target: string | Endpoint;
   /**
    * What URLs are resolved against: `PG*` variables, `~/.pgpass`, certificates. The library reads
-   * neither the environment nor files of its own accord.
+   * neither the environment nor files of its own accord; {@linkcode ResolveEnvironment} has an
+   * example that does what `psql` does.
    *
    * @default {emptyEnvironment}
    */
@@ -101,7 +109,7 @@ export interface ValidateInput extends CopyInput {
    *
    * @default {"empty"}
    */
-  readonly restoreSearchPath?: "empty" | "own" | undefined;
+  readonly restoreSearchPath?: RestoreSearchPath | undefined;
   /**
    * Whether `init` will drop target databases that are not empty.
    *
@@ -161,14 +169,14 @@ export interface InitInput extends CopyInput {
    *
    * @default {"auto"}
    */
-  readonly copyFormat?: "auto" | "text" | "binary" | undefined;
+  readonly copyFormat?: CopyFormatChoice | undefined;
   /**
    * The `search_path` under which checks, generated columns, index expressions and materialized
    * views are computed: empty, as with `pg_dump` and `psql`, or the target database's own.
    *
    * @default {"empty"}
    */
-  readonly restoreSearchPath?: "empty" | "own" | undefined;
+  readonly restoreSearchPath?: RestoreSearchPath | undefined;
   /**
    * Web Workers that copy rows; 0 copies in the calling thread. They need `worker-options`, an
    * unstable feature of Deno.
@@ -304,7 +312,7 @@ export interface VerifyInput extends ScopeInput {
    *
    * @default {"no"}
    */
-  readonly repair?: "no" | "print" | "follow" | undefined;
+  readonly repair?: RepairMode | undefined;
   /** What an interrupted run found equal. Default: everything is compared. */
   readonly journal?: VerifyJournal | undefined;
   /** The clock, for the report. Default: the system's. */

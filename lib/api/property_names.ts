@@ -46,6 +46,22 @@ export const propertyNames: Readonly<Partial<Record<OptionName, string>>> = {
   repair: "repair",
   maxDiffs: "maxDiffs",
   values: "showValues",
+  maxPause: "maxPauseMs",
+  onBlocker: "onBlocker",
+  barrierAttempts: "barrierAttempts",
+  sequenceMargin: "sequenceMargin",
+  finalCheck: "finalCheck",
+  keepSessions: "endSessions",
+  brownout: "brownoutMs",
+  rehearseTokens: "tokens",
+  wayBack: "wayBack",
+  targetFromSource: "targetFromSource",
+  wayBackPassfile: "passfile",
+  openOldSide: "openOldSide",
+  hookBefore: "hook",
+  hookSwitch: "hook",
+  hookAbort: "hook",
+  hookAfter: "hook",
 };
 
 const propertyOfFlag: ReadonlyMap<string, string> = new Map(

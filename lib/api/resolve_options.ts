@@ -24,7 +24,13 @@ import type {
 } from "../commands/shared/run.ts";
 import type { StatusOptions } from "../commands/status/status.ts";
 import { optionDefaults } from "../config/internal.ts";
-import { ignoreEvents, type Problem, type Side, UsageError } from "../core/internal.ts";
+import {
+  ignoreEvents,
+  type Problem,
+  type Side,
+  systemClock,
+  UsageError,
+} from "../core/internal.ts";
 import {
   emptyEnvironment,
   type Endpoint,
@@ -278,7 +284,7 @@ function readRules({ filters = {}, rules }: ScopeInput, problems: Problem[]): Ta
     ...filters,
   });
   problems.push(...read.problems);
-  const now = rules?.now ?? new Date().toISOString();
+  const now = rules?.now ?? systemClock().toISOString();
   return { ...(rules === undefined ? read.rules : mergeRules(read.rules, rules)), now };
 }
 
@@ -339,9 +345,4 @@ export function answer<Plan>(
   confirm: Confirm<Plan> = () => true,
 ): (plan: Plan) => Promise<boolean> {
   return async (plan) => await confirm(plan);
-}
-
-/** The system's clock. */
-export function systemClock(): Date {
-  return new Date();
 }

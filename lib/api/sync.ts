@@ -1,4 +1,4 @@
-import type { SyncReport } from "../commands/shared/report.ts";
+import type { SyncReport } from "../commands/shared/sync_report.ts";
 import { executeSync } from "../commands/sync/sync.ts";
 import type { RunInput, SyncInput } from "./inputs.ts";
 import { withPropertyNames } from "./property_names.ts";

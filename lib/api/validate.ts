@@ -1,4 +1,4 @@
-import type { ValidationReport } from "../commands/shared/report.ts";
+import type { ValidationReport } from "../commands/shared/validation_report.ts";
 import { executeValidate } from "../commands/validate/validate.ts";
 import type { RunInput, ValidateInput } from "./inputs.ts";
 import { withPropertyNames } from "./property_names.ts";

@@ -1,4 +1,4 @@
-import type { VerifyReport } from "../commands/shared/report.ts";
+import type { VerifyReport } from "../commands/shared/verify_report.ts";
 import { executeVerify } from "../commands/verify/verify.ts";
 import type { RunInput, VerifyInput } from "./inputs.ts";
 import { withPropertyNames } from "./property_names.ts";

@@ -3,8 +3,15 @@
  *
  * @module
  */
-import { errorMessage, formatDuration, type Lsn, ReplicatorError } from "../core/internal.ts";
-import { isTransient, openSession, retry, ServerError, SqlState } from "../postgres/internal.ts";
+import {
+  errorMessage,
+  formatDuration,
+  isTransient,
+  type Lsn,
+  ReplicatorError,
+  retry,
+} from "../core/internal.ts";
+import { openSession, ServerError, SqlState } from "../postgres/internal.ts";
 import { ChangeRefusedError } from "./explain.ts";
 import { recordApplyError } from "./record.ts";
 import type { ApplyChangesOptions, ApplyProgress } from "./options.ts";

@@ -7,6 +7,7 @@ import {
   displayName,
   ExitCode,
   formatLsn,
+  isTransient,
   type Lsn,
   quoteIdentifier,
   quoteQualified,
@@ -15,7 +16,6 @@ import {
 } from "../core/internal.ts";
 import {
   type ColumnValue,
-  isTransient,
   ServerError,
   type ServerMessage,
   type Session,

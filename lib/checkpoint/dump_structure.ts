@@ -36,13 +36,15 @@ export interface StructureChanges {
 /**
  * Compares the structure that a run began with to the current one. Objects that are new, or changed
  * before they were created on the target, do not count: they are created in their current form.
- *
- * @param done digests of committed statements
  */
 export function compareDumpStructure(
-  recorded: ReadonlyMap<string, string>,
-  now: readonly StructureEntry[],
-  done: ReadonlySet<string>,
+  { recorded, now, done }: {
+    /** Objects by the digests of their statements. */
+    readonly recorded: ReadonlyMap<string, string>;
+    readonly now: readonly StructureEntry[];
+    /** Digests of committed statements. */
+    readonly done: ReadonlySet<string>;
+  },
 ): StructureChanges {
   const digests = new Set(now.map(({ digest }) => digest));
   const objects = new Set(now.map(({ object }) => object));

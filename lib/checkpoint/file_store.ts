@@ -17,6 +17,20 @@ export const checkpointFolder = ".postgres-seren-replicator";
  * after a power failure either the old or the new text exists.
  *
  * Requires `--allow-read` and `--allow-write` for the folder.
+ *
+ * @example Let a later call resume the copy, wherever it is started
+ * ```ts
+ * import { FileCheckpointStore, init } from "@seren/postgres-replicator";
+ *
+ * const folder = await Deno.makeTempDir(); // one that persists, such as /var/lib/migration
+ * await init({
+ *   source: Deno.env.get("SOURCE_URL")!,
+ *   target: Deno.env.get("TARGET_URL")!,
+ *   databases: { include: ["app"] },
+ *   checkpoint: (operation) => new FileCheckpointStore(operation, folder),
+ *   confirm: () => true,
+ * });
+ * ```
  */
 export class FileCheckpointStore implements CheckpointStore {
   readonly place: string;

@@ -8,22 +8,22 @@ import {
   type EventSink,
   ExitCode,
   InterruptedError,
+  isTransient,
   ledgerSchema,
+  pause,
   plural,
   quoteQualified,
   ReplicatorError,
+  retry,
   retryEvent,
+  type RetryOptions,
   tableKey,
   type TableName,
 } from "../core/internal.ts";
 import {
   ConnectionError,
   type Endpoint,
-  isTransient,
   openSession,
-  pause,
-  retry,
-  type RetryOptions,
   type Session,
   textArray,
   withoutEventTriggers,
@@ -517,8 +517,7 @@ export class Ledger implements AsyncDisposable {
   }
 
   get #endpoint(): Endpoint {
-    const { sharedLock: _, ...endpoint } = this.target;
-    return endpoint;
+    return { ...this.target, sharedLock: undefined };
   }
 }
 

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { ReplicatorError } from "../core/internal.ts";
-import { isTransient, type Session } from "../postgres/internal.ts";
+import { isTransient, ReplicatorError } from "../core/internal.ts";
+import { type Session } from "../postgres/internal.ts";
 import type { SetAsideObject } from "../schema/internal.ts";
 import { readLedgerRun } from "./read_ledger.ts";
 

@@ -9,8 +9,8 @@
  *
  * @module
  */
-import { ExitCode, formatDuration, plural, ReplicatorError } from "../core/internal.ts";
-import { type AdvisoryLock, poll, type Session } from "../postgres/internal.ts";
+import { ExitCode, formatDuration, plural, poll, ReplicatorError } from "../core/internal.ts";
+import { type AdvisoryLock, type Session } from "../postgres/internal.ts";
 
 const classId = 0x5345524e; // "SERN"
 const runLock: AdvisoryLock = [classId, 1];

@@ -1,3 +1,4 @@
+import { poll } from "../core/internal.ts";
 import { runProgram } from "./run_program.ts";
 
 /** A running process. */
@@ -15,13 +16,11 @@ export async function childrenOf(pid: number): Promise<number[]> {
  * Waits until all processes have exited; returns `false` if some still run after `timeoutMs`.
  */
 export async function waitUntilGone(pids: readonly number[], timeoutMs: number): Promise<boolean> {
-  const deadline = Date.now() + timeoutMs;
-  while (true) {
+  const gone = await poll(async () => {
     const running = new Set((await runningProcesses()).map((each) => each.pid));
-    if (!pids.some((pid) => running.has(pid))) return true;
-    if (Date.now() > deadline) return false;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+    return pids.some((pid) => running.has(pid)) ? undefined : true;
+  }, { intervalMs: 10, timeoutMs });
+  return gone ?? false;
 }
 
 /** Sends a signal; ignores processes that no longer exist. */

@@ -23,10 +23,9 @@
  *
  * @module
  */
+export { blockerPolicies, type BlockerPolicy } from "../config/internal.ts";
 export {
   type ApplySettings,
-  blockerPolicies,
-  type BlockerPolicy,
   type BlockerStatus,
   type Check,
   type CheckStatus,
@@ -53,6 +52,7 @@ export {
   type CutoverPrepareReport,
   type CutoverRehearsal,
   type CutoverStatusReport,
+  type CutoverSwitchedDatabase,
   type CutoverSwitchPlan,
   type CutoverSwitchReport,
   type DatabaseDecisions,
@@ -61,6 +61,7 @@ export {
   type DatabaseSelection,
   type DatabaseStatus,
   type DriftStatus,
+  type FinalComparison,
   type HeldSnapshot,
   type InitOptions,
   type InitPlan,
@@ -92,6 +93,8 @@ export {
   type StreamStatus,
   type SubscribedTableStatus,
   type SubscriptionStatus,
+  type SwitchDirection,
+  switchDirections,
   type SwitchedDatabase,
   type SwitchStep,
   type SyncAction,

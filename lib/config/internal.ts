@@ -3,7 +3,10 @@
  *
  * @internal
  */
+export * from "./options/choices.ts";
+export * from "./options/cutover_actions.ts";
 export * from "./options/defaults.ts";
+export * from "./options/key_limits.ts";
 export * from "./options/option.ts";
 export * from "./options/table.ts";
 export { logFormats } from "./options/output.ts";

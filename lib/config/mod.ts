@@ -18,6 +18,24 @@
  * @module
  */
 export {
+  blockerPolicies,
+  type BlockerPolicy,
+  type CopyFormatChoice,
+  copyFormats,
+  type DumpToolChoice,
+  dumpTools,
+  type FinalCheck,
+  finalChecks,
+  identityPolicies,
+  type IdentityPolicy,
+  type RepairMode,
+  repairModes,
+  type RestoreSearchPath,
+  restoreSearchPaths,
+  type WayBack,
+  wayBacks,
+} from "./options/choices.ts";
+export {
   type Config,
   type ConfigReading,
   readConfig,

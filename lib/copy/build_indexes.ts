@@ -8,11 +8,12 @@ import {
   displayName,
   type EventSink,
   ReplicatorError,
+  retry,
   retryEvent,
   tableKey,
   type TableName,
 } from "../core/internal.ts";
-import { type Endpoint, openSessionWithRetry, retry, type Session } from "../postgres/internal.ts";
+import { type Endpoint, openSessionWithRetry, type Session } from "../postgres/internal.ts";
 import type { DumpStatement } from "../schema/internal.ts";
 import {
   analyzesAlone,

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { optionDefaults } from "../config/internal.ts";
+import { type CopyFormatChoice, optionDefaults } from "../config/internal.ts";
 import { type ThrottleLimits, throttleLimits } from "./throttle_decision.ts";
 import { type CopyWorkerRunner, copyWorkersHere } from "./worker_runner.ts";
 
 /** COPY's format. */
-export type CopyFormat = "text" | "binary";
+export type CopyFormat = Exclude<CopyFormatChoice, "auto">;
 
 /** When the copy slows down for its source. */
 export interface ThrottleSettings {
@@ -25,7 +25,7 @@ export interface CopySettings {
   /** Where the copy workers run: this thread, threads of this process, or other machines. */
   readonly workers: CopyWorkerRunner;
   /** `auto`: binary where it means the same on both servers, text elsewhere. */
-  readonly format: "auto" | CopyFormat;
+  readonly format: CopyFormatChoice;
   /** Larger tables are copied in parts, several at once. */
   readonly splitBytes: number;
   /** Limit on reading from the source, all sessions together; undefined for none. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type EventSink, formatBytes, ReplicatorError } from "../core/internal.ts";
-import { type Endpoint, openSession, pause, type Session } from "../postgres/internal.ts";
+import { type EventSink, formatBytes, pause, ReplicatorError } from "../core/internal.ts";
+import { type Endpoint, openSession, type Session } from "../postgres/internal.ts";
 import {
   decideRate,
   initialThrottleState,

@@ -3,16 +3,15 @@
  *
  * @module
  */
+import { isTransient, retry } from "../core/internal.ts";
 import {
   type CopyJob,
   type CopyOutcome,
   type Endpoint,
   importSnapshot,
-  isTransient,
   openSession,
   relayCopies,
   type RelayOptions,
-  retry,
   ServerError,
   type Session,
   SqlState,

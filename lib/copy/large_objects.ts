@@ -62,7 +62,7 @@ export async function copyLargeObjects(options: CopyLargeObjectsOptions): Promis
   let done = 0;
   for await (const page of listLargeObjects(listing, { pageSize })) {
     const missing = page.map(({ oid }) => oid).filter((oid) => !existing.has(oid));
-    const jobs: CopyJob[] = missing.length === 0 ? [] : [contentsJob(missing)];
+    const jobs: CopyJob[] = missing.length === 0 ? [] : [contentsJob(missing, { existing: [] })];
     await relayCopies(from, to, { next: () => jobs.shift(), onFinished: () => {} });
     await applyPrivileges(listing, to, page.map(({ oid }) => oid), options.onRefused);
     done += page.length;
@@ -78,6 +78,44 @@ export async function copyLargeObjects(options: CopyLargeObjectsOptions): Promis
   return done;
 }
 
+/** Large objects that differ on the other side. */
+export interface LargeObjectDelta {
+  /** Only on the source. */
+  readonly created: readonly number[];
+  /** With other contents. */
+  readonly changed: readonly number[];
+  /** Only on the target. */
+  readonly removed: readonly number[];
+}
+
+/**
+ * Makes the large objects of a delta equal to those of the source as they are now, a page per
+ * transaction.
+ *
+ * @param sessions outside a transaction
+ */
+export async function refreshLargeObjects(
+  { source, target }: { readonly source: Session; readonly target: Session },
+  { created, changed, removed, onRefused }:
+    & LargeObjectDelta
+    & Pick<CopyLargeObjectsOptions, "onRefused">,
+): Promise<void> {
+  for (let from = 0; from < removed.length; from += pageSize) {
+    const page = removed.slice(from, from + pageSize).join(", ");
+    await target.query(
+      `SELECT pg_catalog.count(pg_catalog.lo_unlink(oid)) FROM pg_catalog.unnest(ARRAY[${page}]::pg_catalog.oid[]) AS object (oid)`,
+    );
+  }
+  for (const [oids, exist] of [[changed, true], [created, false]] as const) {
+    for (let from = 0; from < oids.length; from += pageSize) {
+      const page = oids.slice(from, from + pageSize);
+      const jobs: CopyJob[] = [contentsJob(page, { existing: exist ? page : [] })];
+      await relayCopies(source, target, { next: () => jobs.shift(), onFinished: () => {} });
+      if (!exist) await applyPrivileges(source, target, page, onRefused);
+    }
+  }
+}
+
 /** Those of an earlier attempt: each was created and filled in one transaction. */
 async function existingObjects(session: Session): Promise<ReadonlySet<number>> {
   const rows = await session.query<{ oid: number }>(
@@ -86,8 +124,19 @@ async function existingObjects(session: Session): Promise<ReadonlySet<number>> {
   return new Set(rows.map(({ oid }) => oid));
 }
 
-function contentsJob(oids: readonly number[]): CopyJob {
+/**
+ * Copies the contents of a page of objects.
+ *
+ * @param options `existing`: those that the target has already, which are emptied first and keep
+ * owner and privileges
+ */
+function contentsJob(
+  oids: readonly number[],
+  { existing }: { readonly existing: readonly number[] },
+): CopyJob {
   const list = oids.join(", ");
+  const known = new Set(existing);
+  const created = oids.filter((oid) => !known.has(oid));
   return {
     name: `large objects ${oids[0]} to ${oids.at(-1)}`,
     expectedBytes: Number.MAX_SAFE_INTEGER,
@@ -105,7 +154,17 @@ function contentsJob(oids: readonly number[]): CopyJob {
        CROSS JOIN LATERAL pg_catalog.generate_series(0, measured.bytes - 1, ${chunkBytes}) AS start
     ) TO STDOUT`,
     copyIn: `
-      SELECT pg_catalog.count(pg_catalog.lo_create(oid)) FROM pg_catalog.unnest(ARRAY[${list}]::pg_catalog.oid[]) AS object (oid);
+      SELECT pg_catalog.count(pg_catalog.lo_create(oid)) FROM pg_catalog.unnest(ARRAY[${
+      created.join(", ")
+    }]::pg_catalog.oid[]) AS object (oid);
+      SELECT pg_catalog.count(pg_catalog.lo_close(descriptor))
+        FROM (SELECT descriptor, pg_catalog.lo_truncate64(descriptor, 0) AS emptied
+                FROM (SELECT pg_catalog.lo_open(oid, 131072) AS descriptor
+                        FROM pg_catalog.unnest(ARRAY[${
+      existing.join(", ")
+    }]::pg_catalog.oid[]) AS object (oid)
+                      OFFSET 0) AS opened
+              OFFSET 0) AS emptied;
       CREATE TEMPORARY TABLE seren_large_object_piece (oid oid, start bigint, piece bytea) ON COMMIT DROP;
       COPY pg_temp.seren_large_object_piece FROM STDIN;
       SELECT pg_catalog.count(pg_catalog.lo_put(oid, start, piece)) FROM pg_temp.seren_large_object_piece;

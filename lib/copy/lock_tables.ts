@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { plural, quoteQualified, ReplicatorError, type TableName } from "../core/internal.ts";
+import { plural, poll, quoteQualified, ReplicatorError, type TableName } from "../core/internal.ts";
 import { type Endpoint, openSession, type Session, SnapshotHolder } from "../postgres/internal.ts";
 import { listTables, type Table } from "../catalog/internal.ts";
 
@@ -44,7 +44,7 @@ export async function exportLockedSnapshot(
     const tables = await listTables(session);
     return await (select?.(session, tables) ?? tables);
   };
-  for (let attempt = 0; attempt < attempts; attempt++) {
+  const snapshot = await poll(async () => {
     const { snapshot, tables: locked } = await lockAndExport(source, { signal, readTables });
     try {
       const tables = await readTables(snapshot.session);
@@ -54,7 +54,9 @@ export async function exportLockedSnapshot(
       throw error;
     }
     await snapshot[Symbol.asyncDispose]();
-  }
+    return undefined;
+  }, { intervalMs: 0, maxProbes: attempts, signal });
+  if (snapshot !== undefined) return snapshot;
   throw new ReplicatorError(
     `tables were created or dropped during each of ${plural(attempts, "attempt")} to lock them`,
     {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { pause } from "../postgres/internal.ts";
+import { pause } from "../core/internal.ts";
 
 /** The limit, a clock, and the signal that ends waiting. */
 export interface RateLimiterOptions {

@@ -20,6 +20,12 @@ export interface ErrorDetails {
   readonly remedy?: string | undefined;
   /** Exit code of the process. */
   readonly exitCode?: ExitCode;
+  /**
+   * Whether the same work may succeed a moment later.
+   *
+   * @default false
+   */
+  readonly transient?: boolean;
   /** The error underneath. */
   readonly cause?: unknown;
 }
@@ -38,6 +44,8 @@ export class ReplicatorError extends Error {
   readonly remedy: string | undefined;
   /** Exit code of a command that ends with this error. */
   readonly exitCode: ExitCode;
+  /** Whether the same work may succeed a moment later; such work is retried. */
+  readonly transient: boolean;
 
   /** Without details, the exit code is that of a failed step. */
   constructor(message: string, details: ErrorDetails = {}) {
@@ -47,7 +55,13 @@ export class ReplicatorError extends Error {
     this.details = details.details ?? [];
     this.remedy = details.remedy;
     this.exitCode = details.exitCode ?? ExitCode.stepFailed;
+    this.transient = details.transient ?? false;
   }
+}
+
+/** Whether a retry can succeed: by the error's class and SQLSTATE, never by its message. */
+export function isTransient(error: unknown): boolean {
+  return error instanceof ReplicatorError && error.transient;
 }
 
 /** One error in the user's input, and where. */

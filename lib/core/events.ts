@@ -65,6 +65,8 @@ export type RunEvent =
     readonly predictedMs?: number;
     /** The outcome in a few words: `12 roles`. */
     readonly summary?: string;
+    /** Whether it ended with an error, which is reported separately. */
+    readonly failed?: true;
   }
   | {
     readonly kind: "database-planned";

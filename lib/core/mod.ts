@@ -42,6 +42,8 @@ export {
   ReplicatorError,
   type RunEvent,
   Secret,
+  severities,
+  type Severity,
   type Side,
   type StepName,
   suggest,

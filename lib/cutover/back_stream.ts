@@ -14,13 +14,13 @@ import {
   parseLsn,
   quoteIdentifier,
   ReplicatorError,
+  retry,
   tableKey,
   type TableName,
 } from "../core/internal.ts";
 import {
   type Endpoint,
   openSession,
-  retry,
   ServerError,
   type Session,
   SqlState,
@@ -91,7 +91,15 @@ export async function prepareBackStream(options: BackStreamOptions): Promise<str
   await publishTokens(from, names.publication);
   await using applier = await openApplier(to, { name: names.subscription, signal });
   if (await applier.state() === "absent") {
-    await applier.create({ source: from, names, published, scopeComment, access });
+    // what the forward streams brought must not return, whatever the position of the slot
+    await applier.create({
+      source: from,
+      names,
+      published,
+      scopeComment,
+      access,
+      origin: "none",
+    });
   }
   return names.subscription;
 }
@@ -199,4 +207,13 @@ export async function advanceSlot(session: Session, slot: string): Promise<Lsn> 
     object: `database ${session.endpoint.database}`,
     remedy: "run the same command again",
   });
+}
+
+/** The same for a slot that may be in use: then it cannot be advanced, and need not be. */
+export async function advanceSlotIfIdle(session: Session, slot: string): Promise<void> {
+  const [row] = await session.query<{ readonly active: boolean }>(
+    "SELECT active FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
+    [slot],
+  );
+  if (row?.active === false) await advanceSlot(session, slot);
 }

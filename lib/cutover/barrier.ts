@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { quoteQualified, type TableName } from "../core/internal.ts";
-import { pause, ServerError, type Session, SqlState } from "../postgres/internal.ts";
+import { pause, quoteQualified, type TableName } from "../core/internal.ts";
+import { ServerError, type Session, SqlState } from "../postgres/internal.ts";
 import { type Blocker, readBarrierBlockers } from "./blockers.ts";
 
 /** How long an attempt may wait for its locks, as a share of the server's `deadlock_timeout`. */
@@ -33,7 +33,12 @@ export async function barrierTimeoutMs(session: Session): Promise<number> {
 
 /** One attempt: granted, or what it waited for. */
 export type BarrierAttempt =
-  | { readonly isHeld: true; readonly ms: number }
+  | {
+    readonly isHeld: true;
+    readonly ms: number;
+    /** When it was begun: an ISO timestamp of the server. */
+    readonly since: string;
+  }
   | { readonly isHeld: false; readonly ms: number; readonly blockers: readonly Blocker[] };
 
 /** What an attempt takes. */
@@ -67,10 +72,12 @@ export function barrierStatement(tables: readonly TableName[]): string {
  */
 export async function attemptBarrier(options: BarrierOptions): Promise<BarrierAttempt> {
   const { session, observer, tables, timeoutMs, maxSilenceMs, signal } = options;
-  await session.execute(
+  const begun = await session.queryAll(
     `BEGIN; SET LOCAL statement_timeout = ${timeoutMs}; SET LOCAL synchronous_commit = on;
-     SET LOCAL idle_in_transaction_session_timeout = ${Math.max(1, Math.ceil(maxSilenceMs))}`,
+     SET LOCAL idle_in_transaction_session_timeout = ${Math.max(1, Math.ceil(maxSilenceMs))};
+     SELECT pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS since`,
   );
+  const since = String(begun.flat().find((row) => "since" in row)?.["since"]);
   const start = performance.now();
   const granted = new AbortController();
   // looked up while it waits: afterwards nothing shows what it waited for
@@ -84,7 +91,7 @@ export async function attemptBarrier(options: BarrierOptions): Promise<BarrierAt
     const ms = performance.now() - start;
     granted.abort();
     await session.execute("SET LOCAL statement_timeout = 0");
-    return { isHeld: true, ms };
+    return { isHeld: true, ms, since };
   } catch (error) {
     granted.abort();
     await session.execute("ROLLBACK").catch(() => {}); // the connection may be gone

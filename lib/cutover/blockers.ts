@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { BlockerPolicy } from "../config/internal.ts";
 import { formatDuration, quoteQualified, type Side, type TableName } from "../core/internal.ts";
 import { ServerError, type Session } from "../postgres/internal.ts";
 
@@ -22,6 +23,8 @@ export interface Blocker {
   readonly preventsWraparound: boolean;
   /** Age of its transaction in milliseconds. */
   readonly ageMs: number | undefined;
+  /** Process IDs of the sessions that it waits for itself, in a queue of locks. */
+  readonly waitsFor: readonly number[];
 }
 
 // "autovacuum: VACUUM public.t (to prevent wraparound)" is visible to every role; statements of
@@ -30,7 +33,8 @@ const sessionsStatement = (pids: string) => `
   SELECT a.pid, NULL::pg_catalog.text AS gid, a.usename::pg_catalog.text AS username,
          a.application_name AS application, coalesce(a.backend_type, 'client backend') AS backend_type,
          a.state, coalesce(a.query LIKE '%(to prevent wraparound)', false) AND a.backend_type = 'autovacuum worker' AS wraparound,
-         (extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start) * 1000)::pg_catalog.float8 AS age_ms
+         (extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start) * 1000)::pg_catalog.float8 AS age_ms,
+         pg_catalog.array_to_json(pg_catalog.pg_blocking_pids(a.pid)) AS waits_for
     FROM (${pids}) AS blocking
     JOIN pg_catalog.pg_stat_activity AS a ON a.pid = blocking.pid`;
 
@@ -41,7 +45,8 @@ const blockersStatement = `${
 }
    UNION ALL
   SELECT NULL, p.gid, p.owner::pg_catalog.text, NULL, 'prepared transaction', 'prepared', false,
-         (extract(epoch FROM pg_catalog.clock_timestamp() - p.prepared) * 1000)::pg_catalog.float8
+         (extract(epoch FROM pg_catalog.clock_timestamp() - p.prepared) * 1000)::pg_catalog.float8,
+         '[]'::pg_catalog.json
     FROM pg_catalog.pg_prepared_xacts AS p
    WHERE p.database = pg_catalog.current_database() AND 0 = ANY (pg_catalog.pg_blocking_pids($1))
    ORDER BY age_ms DESC NULLS LAST`;
@@ -66,6 +71,7 @@ type BlockerRow = {
   readonly state: string | null;
   readonly wraparound: boolean;
   readonly age_ms: number | null;
+  readonly waits_for: readonly number[];
 };
 
 /** Reads what a backend waits for at the moment, oldest transaction first. */
@@ -96,12 +102,14 @@ function toBlocker(row: BlockerRow): Blocker {
     state: row.state ?? undefined,
     preventsWraparound: row.wraparound,
     ageMs: row.age_ms ?? undefined,
+    // a prepared transaction is 0
+    waitsFor: row.waits_for.filter((pid) => pid > 0),
   };
 }
 
 /** Describes one: `pid 4711 (app, report.py): idle in transaction, 2 h 05 min old`. */
 export function describeBlocker(blocker: Blocker): string {
-  const { pid, preparedAs, user, application, backendType, state, ageMs } = blocker;
+  const { pid, preparedAs, user, application, backendType, state, ageMs, waitsFor } = blocker;
   const name = pid === undefined ? `prepared transaction '${preparedAs}'` : `pid ${pid}`;
   const who = [user, application].filter((part) => part !== undefined && part !== "").join(", ");
   const what = [
@@ -109,6 +117,7 @@ export function describeBlocker(blocker: Blocker): string {
       ? pid === undefined ? undefined : state
       : `${backendType}${blocker.preventsWraparound ? " (to prevent wraparound)" : ""}`,
     ageMs === undefined ? undefined : `transaction ${formatDuration(ageMs)} old`,
+    waitsFor.length === 0 ? undefined : `waits for pid ${waitsFor.join(", ")}`,
   ].filter((part) => part !== undefined);
   return `${name}${who === "" ? "" : ` (${who})`}${
     what.length === 0 ? "" : `: ${what.join(", ")}`
@@ -130,12 +139,6 @@ export function blockerRemedy(
     ? `let it finish, or on the ${side}: SELECT pg_catalog.pg_cancel_backend(${pid});`
     : `commit or roll back in that session, or on the ${side}: SELECT pg_catalog.pg_terminate_backend(${pid});`;
 }
-
-/** What happens to sessions that hold up the barrier. */
-export const blockerPolicies = ["wait", "cancel", "terminate"] as const;
-
-/** One of {@linkcode blockerPolicies}. */
-export type BlockerPolicy = typeof blockerPolicies[number];
 
 /**
  * Cancels or terminates blockers. Prepared transactions and, under `cancel`, idle sessions have no

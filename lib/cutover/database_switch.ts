@@ -3,27 +3,17 @@
  *
  * @module
  */
-import {
-  errorMessage,
-  ExitCode,
-  quoteIdentifier,
-  ReplicatorError,
-  type TableName,
-} from "../core/internal.ts";
+import { errorMessage, retry } from "../core/internal.ts";
 import {
   durableSettings,
   type Endpoint,
   openSession,
-  pause,
-  poll,
-  retry,
-  ServerError,
   type Session,
   silenceEventTriggers,
-  SqlState,
   textArray,
 } from "../postgres/internal.ts";
 import { openApplier } from "../replication/internal.ts";
+import { advanceSlot } from "./back_stream.ts";
 import {
   attemptBarrier,
   type BarrierAttempt,
@@ -31,31 +21,19 @@ import {
   type BarrierWaiters,
   readBarrierWaiters,
 } from "./barrier.ts";
-import { disableFence, enableFence } from "./fence.ts";
-import type { CloseEvidence, SideRecord, TokenEvidence } from "./model.ts";
-import { readSide, recordSideStatement } from "./own_schema.ts";
-import { planSequences, readSequences, setSequenceStatements } from "./sequences.ts";
-import { advanceSlot } from "./back_stream.ts";
+import { commitSide } from "./commit.ts";
+import { refuseStale } from "./complete_switch.ts";
+import { enableFence, fenceMessages } from "./fence.ts";
+import { LargeObjectCarrier } from "./large_objects.ts";
 import { lockCutover } from "./lock.ts";
+import { type CloseEvidence, type TokenEvidence, withTurning } from "./model.ts";
+import { beginOpening } from "./open_side.ts";
+import { recordSideStatement } from "./own_schema.ts";
+import { trySetReadOnly } from "./read_only_default.ts";
+import type { DatabaseRoute } from "./route.ts";
+import { planSequences, readSequences, setSequenceStatements } from "./sequences.ts";
 import { awaitTokens, deleteOldTokens, sendToken } from "./token.ts";
-
-/** One database and its direction. */
-export interface DatabaseRoute {
-  /** The database in use, which will be closed. */
-  readonly from: Endpoint;
-  /** The database that will be opened. */
-  readonly to: Endpoint;
-  /** Streams from `from` to `to`. */
-  readonly out: readonly string[];
-  /** Streams from `to` to `from`; empty without a way back. */
-  readonly back: readonly string[];
-  /** Tables with a fence on both sides. */
-  readonly tables: readonly TableName[];
-  /** The record of the side in use. */
-  readonly fromRecord: SideRecord;
-  /** The record of the side that will be opened. */
-  readonly toRecord: SideRecord;
-}
+import { restoreStreams, stopStreams } from "./turn_streams.ts";
 
 /**
  * Moves one database.
@@ -78,9 +56,12 @@ export class DatabaseSwitch implements AsyncDisposable {
   readonly #to: Session;
   readonly #opening: Session;
   readonly #monitor: Session;
+  /** Carries the large objects. */
+  readonly largeObjects: LargeObjectCarrier;
   readonly #signal: AbortSignal;
   readonly #timeoutMs: number;
   #isHeld = false;
+  #heldSince: string | undefined;
   #isOpening = false;
   #isReversed = false;
 
@@ -92,6 +73,7 @@ export class DatabaseSwitch implements AsyncDisposable {
       readonly to: Session;
       readonly opening: Session;
       readonly monitor: Session;
+      readonly largeObjects: LargeObjectCarrier;
     },
     { signal, timeoutMs }: { readonly signal: AbortSignal; readonly timeoutMs: number },
   ) {
@@ -101,6 +83,7 @@ export class DatabaseSwitch implements AsyncDisposable {
     this.#to = sessions.to;
     this.#opening = sessions.opening;
     this.#monitor = sessions.monitor;
+    this.largeObjects = sessions.largeObjects;
     this.#signal = signal;
     this.#timeoutMs = timeoutMs;
   }
@@ -118,6 +101,7 @@ export class DatabaseSwitch implements AsyncDisposable {
       to: await open(route.to),
       opening: await open(route.to),
       monitor: await open(route.from),
+      largeObjects: stack.use(await LargeObjectCarrier.open(route, signal)),
     };
     // held by the sessions that commit: who has the lock and reads the records knows the phase
     await lockCutover(sessions.barrier);
@@ -167,7 +151,15 @@ export class DatabaseSwitch implements AsyncDisposable {
       signal: this.#signal,
     });
     this.#isHeld = attempt.isHeld;
+    this.#heldSince = attempt.isHeld ? attempt.since : undefined;
     return attempt;
+  }
+
+  /**
+   * When writers began to wait, by the server's clock; undefined unless the barrier was granted.
+   */
+  get heldSince(): string | undefined {
+    return this.#heldSince;
   }
 
   /** How the barrier is felt. */
@@ -196,11 +188,8 @@ export class DatabaseSwitch implements AsyncDisposable {
    * time then.
    */
   async prepareFence(): Promise<void> {
-    const { tables } = this.route;
-    for (let from = 0; from < tables.length; from += batchSize) {
-      await this.#barrier.execute(
-        tables.slice(from, from + batchSize).map(enableFence).join(";\n"),
-      );
+    for (const message of fenceMessages(this.route.tables, enableFence)) {
+      await this.#barrier.execute(message);
     }
   }
 
@@ -248,7 +237,11 @@ export class DatabaseSwitch implements AsyncDisposable {
    * they brought, starts the way back, and proves that it works with a token.
    */
   async reverse(deadlineMs: number): Promise<readonly TokenEvidence[]> {
-    await this.#stop(this.#to, this.route.out, this.#from);
+    await stopStreams(this.#to, {
+      streams: this.route.out,
+      sender: this.#from,
+      signal: this.#signal,
+    });
     for (const name of this.route.back) {
       await using applier = await openApplier(this.#from, { name, signal: this.#signal });
       await applier.advance(await advanceSlot(this.#to, name));
@@ -264,13 +257,21 @@ export class DatabaseSwitch implements AsyncDisposable {
     this.#isOpening = true;
     await beginOpening(this.#opening, {
       tables: this.route.tables,
-      record: this.#openedRecord(),
+      record: this.route.toRecord,
       timeoutMs: this.#timeoutMs,
     });
   }
 
-  #openedRecord(): SideRecord {
-    return opened(this.route.toRecord);
+  /** Writes into the barrier's transaction that this side is closed: only COMMIT is left. */
+  async seal(evidence: CloseEvidence): Promise<void> {
+    const { fromRecord, from } = this.route;
+    await this.#barrier.execute(recordSideStatement({
+      ...fromRecord,
+      isOpen: false,
+      generation: this.#nextGeneration,
+      details: { ...fromRecord.details, evidence },
+    }));
+    await trySetReadOnly(this.#barrier, { database: from.database, timeoutMs: this.#timeoutMs });
   }
 
   /**
@@ -279,28 +280,13 @@ export class DatabaseSwitch implements AsyncDisposable {
    * @throws CommitUnknownError if the server cannot be asked whether it was committed; any other
    * error means that it was not
    */
-  async close(evidence: CloseEvidence): Promise<void> {
+  async close(timeoutMs: number): Promise<void> {
     const generation = this.#nextGeneration;
-    const { fromRecord, from } = this.route;
-    await this.#barrier.execute(recordSideStatement({
-      ...fromRecord,
-      isOpen: false,
-      generation,
-      details: { ...fromRecord.details, evidence },
-    }));
-    await trySetReadOnly(this.#barrier, { database: from.database, timeoutMs: this.#timeoutMs });
-    try {
-      await this.#barrier.execute("COMMIT");
-    } catch (error) {
-      const pid = this.#barrier.processId;
-      let isClosed: boolean;
-      try {
-        isClosed = await isClosedAt(from, { generation, pid });
-      } catch (cause) {
-        throw new CommitUnknownError(from, cause);
-      }
-      if (!isClosed) throw error;
-    }
+    await commitSide(this.#barrier, {
+      timeoutMs,
+      isCommitted: (record) =>
+        record !== undefined && !record.isOpen && record.generation >= generation,
+    });
     this.#isHeld = false;
   }
 
@@ -314,8 +300,11 @@ export class DatabaseSwitch implements AsyncDisposable {
    * @throws if that fails: another command may already be working on the databases, so that only
    * {@linkcode completeSwitch}, which reads the records again, may repeat it
    */
-  async openOther(): Promise<void> {
-    await this.#opening.execute("COMMIT");
+  async openOther(timeoutMs: number): Promise<void> {
+    await commitSide(this.#opening, {
+      timeoutMs,
+      isCommitted: (record) => record?.isOpen === true,
+    });
     this.#isOpening = false;
   }
 
@@ -348,314 +337,17 @@ export class DatabaseSwitch implements AsyncDisposable {
     }
   }
 
-  /** Stops appliers. A token wakes those that wait for changes: before 16 they do not notice. */
-  async #stop(session: Session, streams: readonly string[], sender: Session): Promise<void> {
-    await Promise.all(streams.map(async (name) => {
-      await using applier = await openApplier(session, { name, signal: this.#signal });
-      const stopped = applier.stop();
-      const waking = wake(sender, name, stopped);
-      await stopped;
-      await waking;
-    }));
-  }
-
   /** Closes all sessions, which ends the barrier. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(
-      [this.#barrier, this.#from, this.#to, this.#opening, this.#monitor].map((session) =>
-        session.close()
-      ),
+      [
+        this.#barrier,
+        this.#from,
+        this.#to,
+        this.#opening,
+        this.#monitor,
+        this.largeObjects,
+      ].map((each) => each[Symbol.asyncDispose]()),
     );
   }
-}
-
-/** Statements in one message. */
-const batchSize = 200;
-
-const wakePauseMs = 20;
-
-async function wake(sender: Session, stream: string, until: Promise<void>): Promise<void> {
-  let isOver = false;
-  const over = () => {
-    isOver = true;
-  };
-  until.then(over, over);
-  while (!isOver) {
-    await pause(wakePauseMs);
-    if (!isOver && sender.isOpen) await sendToken(sender, stream).catch(over);
-  }
-}
-
-interface OpeningOptions {
-  readonly tables: readonly TableName[];
-  readonly record: SideRecord;
-}
-
-/** A client that is gone must not hold the locks of the side that should be opened. */
-const maxSilenceMs = 60_000;
-
-/** Begins the transaction that opens a side, up to its commit. */
-async function beginOpening(
-  session: Session,
-  { tables, record, timeoutMs }: OpeningOptions & { readonly timeoutMs: number },
-): Promise<void> {
-  // autovacuum of a large table may hold a lock: then the cutover is abandoned in time
-  await session.execute(
-    `BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = ${timeoutMs};
-     SET LOCAL idle_in_transaction_session_timeout = ${maxSilenceMs}`,
-  );
-  for (let from = 0; from < tables.length; from += batchSize) {
-    await session.execute(tables.slice(from, from + batchSize).map(disableFence).join(";\n"));
-  }
-  // waits for another ALTER DATABASE of the database
-  await resetReadOnly(session, session.endpoint.database);
-  await session.execute("SET LOCAL lock_timeout = 0");
-  await session.execute(recordSideStatement(record));
-}
-
-const openingTimeoutMs = 10_000;
-
-const openingDelaysMs: readonly number[] = [200, 500, 1_000, 2_000, 5_000, 10_000, 10_000, 10_000];
-
-/**
- * Completes an interrupted switch of a closed database: turns replication around if that is not so
- * yet, then opens the other side. Nothing can have been written on either side since. Holds the
- * lock of both sides in the meantime, so that no other command opens the side that was in use.
- *
- * @throws ReplicatorError if another command has opened a side
- */
-export async function completeSwitch(given: DatabaseRoute): Promise<void> {
-  await retry(async () => {
-    await using onFrom = await openSession(given.from, { settings: durableSettings });
-    await using onTo = await openSession(given.to, { settings: durableSettings });
-    await lockCutover(onFrom);
-    await lockCutover(onTo);
-    const route = await refresh(given, { from: onFrom, to: onTo });
-    if (route.fromRecord.isOpen) throw overtaken(given);
-    if (route.toRecord.isOpen) return; // the answer to its COMMIT was lost
-    await turnAround(route, { onFrom, onTo });
-    await silenceEventTriggers(onTo);
-    await beginOpening(onTo, {
-      tables: route.tables,
-      record: opened(route.toRecord),
-      timeoutMs: openingTimeoutMs,
-    });
-    await onTo.execute("COMMIT");
-  }, { delaysMs: openingDelaysMs });
-}
-
-async function turnAround(
-  { out, back }: DatabaseRoute,
-  { onFrom, onTo }: { readonly onFrom: Session; readonly onTo: Session },
-): Promise<void> {
-  for (const name of out) {
-    await using applier = await openApplier(onTo, { name });
-    if (await applier.state() === "running") await applier.stop();
-  }
-  for (const name of back) {
-    await using applier = await openApplier(onFrom, { name });
-    if (await applier.state() !== "stopped") continue;
-    await applier.advance(await advanceSlot(onTo, name));
-    await applier.start();
-  }
-}
-
-/** The route with the records as they are now. */
-async function refresh(
-  route: DatabaseRoute,
-  { from, to }: { readonly from: Session; readonly to: Session },
-): Promise<DatabaseRoute> {
-  const [fromRecord, toRecord] = [await readSide(from), await readSide(to)];
-  if (fromRecord?.id !== route.fromRecord.id || toRecord?.id !== route.toRecord.id) {
-    throw overtaken(route);
-  }
-  return { ...route, fromRecord, toRecord };
-}
-
-/** @throws ReplicatorError if another command has changed the phase since the route was read */
-async function refuseStale(
-  route: DatabaseRoute,
-  sessions: { readonly from: Session; readonly to: Session },
-): Promise<void> {
-  const { fromRecord, toRecord } = await refresh(route, sessions);
-  const isSame = (a: SideRecord, b: SideRecord) =>
-    a.isOpen === b.isOpen && a.generation === b.generation &&
-    a.details.isPrepared === b.details.isPrepared &&
-    a.details.isFinished === b.details.isFinished &&
-    a.details.isTurning === b.details.isTurning;
-  if (!isSame(fromRecord, route.fromRecord) || !isSame(toRecord, route.toRecord)) {
-    throw overtaken(route);
-  }
-}
-
-function overtaken({ from }: DatabaseRoute): ReplicatorError {
-  return new ReplicatorError("another command has changed the state of the cutover", {
-    side: from.side,
-    object: `database ${from.database}`,
-    remedy: "see cutover status, then decide again",
-    exitCode: ExitCode.prerequisite,
-  });
-}
-
-/** The record of a side that has just been opened. */
-function opened(record: SideRecord): SideRecord {
-  return {
-    ...record,
-    isOpen: true,
-    details: { ...record.details, isTurning: false, isSettled: false },
-  };
-}
-
-function withTurning(record: SideRecord, isTurning: boolean): SideRecord {
-  return { ...record, details: { ...record.details, isTurning } };
-}
-
-/**
- * Stops the way back and starts the streams to `to`: how replication stands while `from` is open.
- */
-export async function restoreStreams({ from, to, back, out }: DatabaseRoute): Promise<void> {
-  await using onFrom = await retry(() => openSession(from));
-  await using onTo = await retry(() => openSession(to));
-  for (const name of back) {
-    await using applier = await openApplier(onFrom, { name });
-    if (await applier.state() === "running") await applier.stop();
-  }
-  for (const name of out) {
-    await using applier = await openApplier(onTo, { name });
-    if (await applier.state() === "stopped") await applier.start();
-  }
-}
-
-/**
- * Restores the streams if an earlier attempt died while it was turning them around.
- *
- * @returns the route with the records as they are now
- * @throws ReplicatorError if another command is working on the databases
- */
-export async function restoreIfTurning(given: DatabaseRoute): Promise<DatabaseRoute> {
-  if (!given.toRecord.details.isTurning) return given;
-  await using onFrom = await retry(() => openSession(given.from));
-  await using onTo = await retry(() => openSession(given.to, { settings: durableSettings }));
-  await lockCutover(onFrom);
-  await lockCutover(onTo);
-  const route = await refresh(given, { from: onFrom, to: onTo });
-  if (!route.fromRecord.isOpen) throw overtaken(route);
-  if (!route.toRecord.details.isTurning) return route;
-  await restoreStreams(route);
-  const toRecord = withTurning(route.toRecord, false);
-  await onTo.execute(recordSideStatement(toRecord));
-  return { ...route, toRecord };
-}
-
-/**
- * New sessions are read-only unless they ask otherwise: clients find out before their first write,
- * and `target_session_attrs=read-write` moves on to the other host. The fence is what refuses
- * writes; without the database's ownership this is left out.
- */
-async function trySetReadOnly(
-  session: Session,
-  { database, timeoutMs }: { readonly database: string; readonly timeoutMs: number },
-): Promise<void> {
-  // a second ALTER DATABASE waits until the transaction of the first has ended
-  await session.execute(`SAVEPOINT seren_read_only; SET LOCAL lock_timeout = ${timeoutMs}`);
-  try {
-    await session.execute(
-      `ALTER DATABASE ${quoteIdentifier(database)} SET default_transaction_read_only = on`,
-    );
-    await session.execute("SET LOCAL lock_timeout = 0");
-  } catch (error) {
-    if (
-      !(error instanceof ServerError) ||
-      error.sqlState !== SqlState.insufficientPrivilege &&
-        error.sqlState !== SqlState.lockNotAvailable
-    ) throw error;
-    await session.execute("ROLLBACK TO SAVEPOINT seren_read_only");
-  }
-}
-
-async function resetReadOnly(session: Session, database: string): Promise<void> {
-  const { isSet } = await session.queryOne<{ readonly isSet: boolean }>(`
-    SELECT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting AS s
-                     JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
-                    CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS c (entry)
-                    WHERE s.setrole = 0 AND d.datname = pg_catalog.current_database()
-                      AND c.entry LIKE 'default_transaction_read_only=%') AS "isSet"`);
-  if (!isSet) return;
-  await session.execute(
-    `ALTER DATABASE ${quoteIdentifier(database)} RESET default_transaction_read_only`,
-  );
-}
-
-/**
- * Whether a COMMIT whose answer was lost has closed the side. Waits until its backend has ended, as
- * it may still be committing.
- */
-async function isClosedAt(
-  endpoint: Endpoint,
-  { generation, pid }: { readonly generation: number; readonly pid: number },
-): Promise<boolean> {
-  return await retry(async () => {
-    await using session = await openSession(endpoint);
-    await session.query("SELECT pg_catalog.pg_terminate_backend($1)", [pid]).catch(() => []);
-    await poll(async () => {
-      const { alive } = await session.queryOne<{ readonly alive: boolean }>(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE pid = $1) AS alive",
-        [pid],
-      );
-      return alive ? undefined : true;
-    }, { intervalMs: 50 });
-    const record = await readSide(session);
-    return record !== undefined && !record.isOpen && record.generation >= generation;
-  }, { delaysMs: [200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 30_000] });
-}
-
-/** Ends the client sessions of a closed database. */
-export async function endClientSessions(
-  endpoint: Endpoint,
-): Promise<{ readonly ended: number; readonly refused: number }> {
-  await using session = await retry(() => openSession(endpoint));
-  const pids = await session.query<{ readonly pid: number }>(
-    `SELECT pid FROM pg_catalog.pg_stat_activity
-      WHERE datname = pg_catalog.current_database() AND backend_type = 'client backend'
-        AND pid <> pg_catalog.pg_backend_pid()`,
-  );
-  let ended = 0;
-  let refused = 0;
-  for (const { pid } of pids) {
-    try {
-      await session.query("SELECT pg_catalog.pg_terminate_backend($1)", [pid]);
-      ended++;
-    } catch (error) {
-      if (!(error instanceof ServerError)) throw error;
-      refused++;
-    }
-  }
-  return { ended, refused };
-}
-
-/** Whether the point of no return was passed is not known. */
-export class CommitUnknownError extends ReplicatorError {
-  /** Class name, for `error.name`. */
-  override readonly name = "CommitUnknownError";
-
-  /** Names the side that does not answer. */
-  constructor(endpoint: Endpoint, cause: unknown) {
-    super(
-      "the connection was lost while the database was being closed, and the server does not answer",
-      {
-        side: endpoint.side,
-        object: `database ${endpoint.database}`,
-        details: [errorMessage(cause)],
-        cause,
-      },
-    );
-  }
-}
-
-/** For messages: why a step cannot be done in time. */
-export function pauseExceeded(maxPauseMs: number): ReplicatorError {
-  return new ReplicatorError(
-    `the pause would have exceeded --max-pause (${maxPauseMs} ms); writers continue on the side in use`,
-    { remedy: "run cutover rehearse to see what takes the time, or allow a longer pause" },
-  );
 }

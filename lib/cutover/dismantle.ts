@@ -3,12 +3,11 @@
  *
  * @module
  */
-import { cutoverSchema, quoteIdentifier, type TableName } from "../core/internal.ts";
+import { cutoverSchema, retry, type TableName } from "../core/internal.ts";
 import {
   durableSettings,
   type Endpoint,
   openSession,
-  retry,
   ServerError,
   type Session,
   SqlState,
@@ -18,6 +17,7 @@ import { dropPublication, dropSlot, openApplier } from "../replication/internal.
 import { unpublishTokens } from "./back_stream.ts";
 import { dropFence, readFence } from "./fence.ts";
 import { readSide } from "./own_schema.ts";
+import { tryResetReadOnly } from "./read_only_default.ts";
 
 const lockDelaysMs: readonly number[] = [200, 500, 1_000, 2_000, 5_000, 5_000];
 
@@ -50,7 +50,7 @@ export async function dismantleSide(session: Session): Promise<number> {
   const record = await readSide(session);
   await withoutEventTriggers(session, async () => {
     await session.execute("SET LOCAL client_min_messages = error; SET LOCAL lock_timeout = '10s'");
-    if (record !== undefined && !record.isOpen) await resetReadOnlyDefault(session);
+    if (record !== undefined && !record.isOpen) await tryResetReadOnly(session);
     await session.execute(`DROP SCHEMA IF EXISTS ${cutoverSchema} CASCADE`);
   });
   return fenced.length;
@@ -69,23 +69,6 @@ async function dropOne(session: Session, table: TableName): Promise<void> {
         error instanceof ServerError && error.sqlState === SqlState.lockNotAvailable,
     },
   );
-}
-
-/** Removes `default_transaction_read_only` from the database's settings, if the role may. */
-async function resetReadOnlyDefault(session: Session): Promise<void> {
-  await session.execute("SAVEPOINT seren_read_only");
-  try {
-    await session.execute(
-      `ALTER DATABASE ${
-        quoteIdentifier(session.endpoint.database)
-      } RESET default_transaction_read_only`,
-    );
-  } catch (error) {
-    if (!(error instanceof ServerError) || error.sqlState !== SqlState.insufficientPrivilege) {
-      throw error;
-    }
-    await session.execute("ROLLBACK TO SAVEPOINT seren_read_only");
-  }
 }
 
 function open(endpoint: Endpoint): Promise<Session> {

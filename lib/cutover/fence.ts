@@ -50,6 +50,21 @@ export function disableFence({ schema, name }: TableName): string {
   }, DISABLE TRIGGER ${quoteIdentifier(fenceTruncateTrigger)}`;
 }
 
+/** Statements in one message. */
+const messageSize = 200;
+
+/** Statements for many tables, as few messages. */
+export function fenceMessages(
+  tables: readonly TableName[],
+  statementOf: (table: TableName) => string,
+): readonly string[] {
+  const messages: string[] = [];
+  for (let from = 0; from < tables.length; from += messageSize) {
+    messages.push(tables.slice(from, from + messageSize).map(statementOf).join(";\n"));
+  }
+  return messages;
+}
+
 /** Statements that remove the fence of one table. */
 export function dropFence({ schema, name }: TableName): readonly string[] {
   const table = quoteQualified(schema, name);

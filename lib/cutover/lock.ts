@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { ExitCode, ReplicatorError } from "../core/internal.ts";
-import { pause, type Session } from "../postgres/internal.ts";
+import { ExitCode, pause, ReplicatorError } from "../core/internal.ts";
+import { type Session } from "../postgres/internal.ts";
 
 const lockClass = 0x53455243; // "SERC"
 const lockObject = 1;
@@ -31,16 +31,7 @@ export async function lockCutover(session: Session): Promise<void> {
     if (performance.now() > deadline) break;
     await pause(pollMs);
   }
-  const [holder] = await session.query<{ readonly pid: number; readonly address: string | null }>(
-    `SELECT l.pid, a.client_addr::pg_catalog.text AS address
-       FROM pg_catalog.pg_locks AS l
-       LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
-      WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
-        AND l.classid::pg_catalog.int8 = $1 AND l.objid::pg_catalog.int8 = $2
-        AND l.database = (SELECT oid FROM pg_catalog.pg_database
-                           WHERE datname = pg_catalog.current_database())`,
-    [lockClass, lockObject],
-  );
+  const holder = await readLockHolder(session);
   throw new ReplicatorError("another cutover command is working on the database", {
     side: session.side,
     object: `database ${session.endpoint.database}`,
@@ -52,4 +43,25 @@ export async function lockCutover(session: Session): Promise<void> {
       : `wait until it ends; if its client is gone: SELECT pg_catalog.pg_terminate_backend(${holder.pid});`,
     exitCode: ExitCode.prerequisite,
   });
+}
+
+/** Whether a backend holds the lock of the session's database. */
+export async function holdsCutoverLock(session: Session, pid: number): Promise<boolean> {
+  return (await readLockHolder(session))?.pid === pid;
+}
+
+type LockHolder = { readonly pid: number; readonly address: string | null };
+
+async function readLockHolder(session: Session): Promise<LockHolder | undefined> {
+  const [holder] = await session.query<LockHolder>(
+    `SELECT l.pid, a.client_addr::pg_catalog.text AS address
+       FROM pg_catalog.pg_locks AS l
+       LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+      WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
+        AND l.classid::pg_catalog.int8 = $1 AND l.objid::pg_catalog.int8 = $2
+        AND l.database = (SELECT oid FROM pg_catalog.pg_database
+                           WHERE datname = pg_catalog.current_database())`,
+    [lockClass, lockObject],
+  );
+  return holder;
 }

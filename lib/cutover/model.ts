@@ -39,10 +39,17 @@ export type CutoverPhase = typeof cutoverPhases[number];
 export interface CloseEvidence {
   /** ISO timestamp of the client. */
   readonly closedAt: string;
+  /**
+   * When writers began to wait for the barrier: an ISO timestamp of the side's server. Null in
+   * records of earlier versions.
+   */
+  readonly heldSince: string | null;
   /** One token for each stream: sent on the closed side, seen on the other. */
   readonly tokens: readonly TokenEvidence[];
   /** Sequences that were set on the other side. */
   readonly sequences: number;
+  /** Large objects that were compared with the other side, and copied if they had changed. */
+  readonly largeObjects: number;
   /** What the fence cannot stop, or was not compared. */
   readonly unchecked: readonly string[];
 }
@@ -124,4 +131,18 @@ export function phaseOf({ source, target }: SideRecords): CutoverPhase {
   if (source.isOpen) return target.isOpen ? "preparing" : "prepared";
   if (target.isOpen) return target.details.isFinished ? "finished" : "switched";
   return source.generation > target.generation ? "closing" : "returning";
+}
+
+/** The record of a side that is being opened. Pure. */
+export function openedRecord(record: SideRecord): SideRecord {
+  return {
+    ...record,
+    isOpen: true,
+    details: { ...record.details, isTurning: false, isSettled: false },
+  };
+}
+
+/** The record of a side whose streams are being turned around, or no longer are. Pure. */
+export function withTurning(record: SideRecord, isTurning: boolean): SideRecord {
+  return { ...record, details: { ...record.details, isTurning } };
 }

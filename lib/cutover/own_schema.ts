@@ -160,7 +160,18 @@ async function readRecord(session: Session): Promise<SideRecord | undefined> {
 
 function readDetails(text: string, side: Side): SideDetails {
   const details = JSON.parse(text) as SideDetails;
-  if (details.version === 1) return details;
+  if (details.version === 1) {
+    const { evidence } = details;
+    return evidence === null ? details : {
+      ...details,
+      // earlier versions did not record all of it
+      evidence: {
+        ...evidence,
+        heldSince: evidence.heldSince ?? null,
+        largeObjects: evidence.largeObjects ?? 0,
+      },
+    };
+  }
   throw new ReplicatorError("the record of the cutover was written by a later version", {
     side,
     object: sideTable,

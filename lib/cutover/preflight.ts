@@ -88,6 +88,8 @@ export interface PreflightFacts {
   readonly leftOut: readonly TableName[];
   /** Whether a way back is wanted or exists. */
   readonly wayBack: boolean;
+  /** Large objects of the side in use, which no stream carries. */
+  readonly largeObjects: { readonly count: number; readonly unreadable: number };
 }
 
 /** One reason not to switch, or something to know about it. */
@@ -155,6 +157,7 @@ export function preflight(
       "what is written to them does not reach the other side; sync --add-tables or --resnapshot",
     );
   }
+  checkLargeObjects(facts, stage, add);
   return [
     ...found.filter(({ severity }) => severity === "problem"),
     ...found.filter(({ severity }) => severity === "warning"),
@@ -294,6 +297,30 @@ function checkSide(side: SideFacts, facts: PreflightFacts, stage: PreflightStage
         "raise max_replication_slots (needs a restart)",
       );
     }
+  }
+}
+
+function checkLargeObjects(
+  { from, largeObjects: { count, unreadable } }: PreflightFacts,
+  stage: PreflightStage,
+  add: Add,
+): void {
+  if (unreadable > 0) {
+    add(
+      "warning",
+      from.side,
+      `the role may not read ${
+        plural(unreadable, "large object")
+      }: none will be compared or copied`,
+      "connect as their owner or a superuser",
+    );
+  } else if (count > 0 && stage === "prepare") {
+    add(
+      "warning",
+      from.side,
+      `${plural(count, "large object")} ${count === 1 ? "is" : "are"} not replicated`,
+      "cutover run copies what has changed while writers wait; cutover rehearse shows how long that takes",
+    );
   }
 }
 

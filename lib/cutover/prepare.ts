@@ -8,6 +8,7 @@ import {
   displayName,
   ExitCode,
   ReplicatorError,
+  retry,
   tableKey,
   type TableName,
 } from "../core/internal.ts";
@@ -15,7 +16,6 @@ import {
   durableSettings,
   type Endpoint,
   openSession,
-  retry,
   ServerError,
   type Session,
   SqlState,

@@ -5,7 +5,7 @@
  */
 import { formatBytes, lsnDistance, tableKey, type TableName } from "../core/internal.ts";
 import { readUnsilencedEventTriggers, type Session } from "../postgres/internal.ts";
-import { listSequences, listTables } from "../catalog/internal.ts";
+import { listSequences, listTables, summarizeLargeObjects } from "../catalog/internal.ts";
 import {
   compareShapes,
   isSlotLost,
@@ -68,6 +68,7 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
     notCarried,
     leftOut: input.leftOut,
     wayBack,
+    largeObjects: await summarizeLargeObjects(from),
   };
 }
 

@@ -4,16 +4,17 @@
  *
  * @module
  */
-import { type EventSink, joinAll } from "../core/internal.ts";
-import { openSession, pause, retry } from "../postgres/internal.ts";
+import { type EventSink, joinAll, pause, retry } from "../core/internal.ts";
+import { openSession } from "../postgres/internal.ts";
 import { type Blocker, describeBlocker } from "./blockers.ts";
-import { type DatabaseRoute, DatabaseSwitch } from "./database_switch.ts";
+import { DatabaseSwitch } from "./database_switch.ts";
+import type { DatabaseRoute } from "./route.ts";
 
 /** What a rehearsal takes. */
 export interface RehearseOptions {
   /** Tokens that are sent one after the other. */
   readonly tokens: number;
-  /** How long the barrier is held at most; undefined for no barrier. */
+  /** How long the barrier is held, waiting for it included; undefined for no barrier. */
   readonly brownoutMs: number | undefined;
   readonly sequenceMargin: number;
   readonly maxPauseMs: number;
@@ -27,6 +28,8 @@ export interface Rehearsal {
   readonly drainMs: readonly number[];
   /** Reading and setting the sequences. Values are set for real: the other side is not in use. */
   readonly sequencesMs: number;
+  /** Comparing large objects; those that differed are copied first. */
+  readonly largeObjectsMs: number;
   /**
    * Turning replication around, as far as it can be measured: see {@linkcode reverseEstimateMs}.
    */
@@ -45,7 +48,10 @@ export interface Rehearsal {
  */
 const workerMs = 150;
 
-/** Measures one database. Leaves no trace but tokens and higher sequences on the unused side. */
+/**
+ * Measures one database. Leaves no trace but tokens, and on the unused side higher sequences and
+ * the other side's large objects.
+ */
 export async function rehearse(
   route: DatabaseRoute,
   options: RehearseOptions,
@@ -60,12 +66,15 @@ export async function rehearse(
   }
   drainMs.sort((a, b) => a - b);
   const sequencesMs = await time(() => database.carrySequences(sequenceMargin));
+  await database.largeObjects.carry();
+  const largeObjectsMs = await time(() => database.largeObjects.carry());
   const openMs = await database.measureOpening();
   const reverseMs = await reverseEstimateMs(route, signal);
   const held = brownoutMs === undefined ? undefined : await brownout(database, options);
   return {
     drainMs,
     sequencesMs,
+    largeObjectsMs,
     reverseMs,
     openMs,
     brownoutMs: held?.ms,
@@ -73,12 +82,16 @@ export async function rehearse(
   };
 }
 
+/** How long after a brownout the server ends the session of a client that is gone. */
+const silenceMs = 1_000;
+
 async function brownout(
   database: DatabaseSwitch,
-  { brownoutMs = 0, events }: RehearseOptions,
+  { brownoutMs = 0, events, signal }: RehearseOptions,
 ): Promise<{ readonly ms: number | undefined; readonly blockers: readonly string[] }> {
   const start = performance.now();
-  const attempt = await database.tryBarrier(brownoutMs);
+  // a little more than it should take: the client releases it
+  const attempt = await database.tryBarrier(brownoutMs + silenceMs);
   if (!attempt.isHeld) {
     return {
       ms: undefined,
@@ -87,10 +100,7 @@ async function brownout(
   }
   try {
     events({ kind: "info", message: `the barrier of ${database.name} is held` });
-    const deadline = start + brownoutMs;
-    const [drained] = await Promise.allSettled([database.measureDrain(deadline)]);
-    const left = deadline - performance.now();
-    if (drained.status === "fulfilled" && left > 0) await pause(Math.min(left, 50));
+    await pause(Math.max(0, start + brownoutMs - performance.now()), signal);
   } finally {
     await database.release();
   }
@@ -122,8 +132,12 @@ export function percentile(sorted: readonly number[], share: number): number {
 
 /** The expected pause of one database. Pure. */
 export function predictPauseMs(
-  { drainMs, sequencesMs, reverseMs, openMs }: Omit<Rehearsal, "brownoutMs" | "blockers">,
+  { drainMs, sequencesMs, largeObjectsMs, reverseMs, openMs }: Omit<
+    Rehearsal,
+    "brownoutMs" | "blockers"
+  >,
 ): number {
-  // a token there, one back, and the commits on both sides
-  return percentile(drainMs, 0.5) * 2 + sequencesMs + reverseMs + openMs * 2;
+  // a token there, while large objects are compared, one back, and the commits on both sides
+  const drained = percentile(drainMs, 0.5);
+  return drained + Math.max(drained, largeObjectsMs) + sequencesMs + reverseMs + openMs * 2;
 }

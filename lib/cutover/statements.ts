@@ -7,7 +7,7 @@
 import { cutoverSchema, quoteIdentifier, type Side, type TableName } from "../core/internal.ts";
 import type { Endpoint } from "../postgres/internal.ts";
 import { barrierStatement } from "./barrier.ts";
-import type { DatabaseRoute } from "./database_switch.ts";
+import type { DatabaseRoute } from "./route.ts";
 import { createFence, disableFence, dropFence, enableFence } from "./fence.ts";
 import {
   createTokenTable,

@@ -6,8 +6,8 @@
  *
  * @module
  */
-import { formatLsn, type Lsn, parseLsn, ReplicatorError } from "../core/internal.ts";
-import { pause, type Session } from "../postgres/internal.ts";
+import { formatLsn, type Lsn, parseLsn, pause, ReplicatorError } from "../core/internal.ts";
+import { type Session } from "../postgres/internal.ts";
 import type { TokenEvidence } from "./model.ts";
 import { tokenTable } from "./own_schema.ts";
 

@@ -5,8 +5,8 @@
  *
  * @module
  */
-import { cutoverSchema, formatLsn, type TableName } from "../core/internal.ts";
-import { poll, type Session } from "../postgres/internal.ts";
+import { cutoverSchema, formatLsn, poll, type TableName } from "../core/internal.ts";
+import { type Session } from "../postgres/internal.ts";
 
 /** A change on the closed side that replication did not bring. */
 export interface TripwireFinding extends TableName {

@@ -25,14 +25,12 @@ export {
   withoutEventTriggers,
 } from "./session/event_triggers.ts";
 export * from "./connect/passfile.ts";
-export * from "./connect/poll.ts";
 export * from "./session/pool.ts";
 export { terminatePreviousBackend } from "./session/previous_backend.ts";
 export * from "./session/program_lock_watch.ts";
 export * from "./session/query_bytes.ts";
 export * from "./session/relay.ts";
 export { actAsReplica } from "./session/replica_role.ts";
-export * from "./connect/retry.ts";
 export * from "./connect/server_error.ts";
 export * from "./session/row.ts";
 export * from "./session/session.ts";

@@ -30,6 +30,7 @@
  *
  * @module
  */
+export { isTransient } from "../core/internal.ts";
 export {
   type AdvisoryLock,
   type ChannelBinding,
@@ -43,7 +44,6 @@ export {
   type ExchangeConnection,
   type HostPort,
   importSnapshot,
-  isTransient,
   type LockBlocker,
   type LockWait,
   type LockWaitOver,

@@ -10,6 +10,7 @@ import type { Endpoint, Session } from "../postgres/internal.ts";
 import type { ReplicationNames } from "./publication/names.ts";
 import type { ScopeComment } from "./publication/publication_comment.ts";
 import type { LeftIdentity } from "./publication/restore_replica_identities.ts";
+import type { SubscriptionOrigin } from "./subscription/create_subscription.ts";
 import type { HarmfulSetting } from "./subscription/worker_settings.ts";
 
 /** What applies the changes: a subscription of the target's server, or a process of the tool. */
@@ -41,6 +42,8 @@ export interface AppliedStream {
   readonly scopeComment: ScopeComment;
   /** How the target's server connects to the source, for a subscription. */
   readonly access: SubscriptionAccess;
+  /** See {@linkcode SubscriptionOrigin}. */
+  readonly origin: SubscriptionOrigin;
 }
 
 /**

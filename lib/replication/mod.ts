@@ -17,6 +17,7 @@
  *
  * @module
  */
+export type { IdentityPolicy } from "../config/internal.ts";
 export {
   type AppliedStream,
   type AppliedTable,
@@ -38,7 +39,7 @@ export {
   type DiagnoseOptions,
   evaluateStream,
   type HarmfulSetting,
-  type IdentityPolicy,
+  type IdentityKind,
   type LeftIdentity,
   listOwnedPublications,
   listOwnedSlots,
@@ -66,6 +67,7 @@ export {
   streamStates,
   type StreamVerdict,
   type SubscriptionAccess,
+  type SubscriptionOrigin,
   type SubscriptionState,
   type TableState,
   tableStates,

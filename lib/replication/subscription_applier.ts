@@ -46,7 +46,7 @@ export class SubscriptionApplier implements Applier {
   }
 
   async create(
-    { source, names, published, scopeComment, access }: AppliedStream,
+    { source, names, published, scopeComment, access, origin }: AppliedStream,
   ): Promise<readonly HarmfulSetting[]> {
     const harmfulSettings = await readHarmfulSettings({ source, target: this.#session });
     await createSubscription({
@@ -55,6 +55,7 @@ export class SubscriptionApplier implements Applier {
       publication: names.publication,
       slot: names.slot,
       ...access,
+      origin,
       sourceMajor: source.majorVersion,
       portableBinary: published.every(({ columns }) =>
         columns.every(({ portableBinary }) => portableBinary)

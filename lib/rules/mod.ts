@@ -51,6 +51,7 @@ export {
   type RuleFlags,
   type RuleOrigin,
   type RuleScope,
+  ruleSources,
   type RulesReading,
   type SourceColumn,
   type SourceDatabase,

@@ -15,10 +15,13 @@ import { literalOf, quotedPattern, type TablePattern } from "./name_pattern.ts";
 import { readPredicate } from "./predicate.ts";
 import { readTimeWindow, type TimeWindow } from "./time_window.ts";
 
+/** Where rules are written. */
+export const ruleSources = ["flag", "file"] as const;
+
 /** Where a rule was written. */
 export interface RuleOrigin {
   /** Flags override the file. */
-  readonly from: "flag" | "file";
+  readonly from: typeof ruleSources[number];
   /** For messages: `--table-filter`, `move.toml:12: databases.app.schema_only[0]`. */
   readonly path: string;
 }

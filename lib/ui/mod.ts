@@ -5,6 +5,7 @@
  * @module
  */
 export * from "./bar.ts";
+export * from "./cutover_report.ts";
 export * from "./html_report.ts";
 export * from "./json_lines.ts";
 export * from "./live_progress.ts";

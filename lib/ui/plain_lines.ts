@@ -84,7 +84,9 @@ function describe(event: RunEvent): string | undefined {
     case "step-started":
       return `${stepTitle(event.step)}${ofDatabase(event)} …`;
     case "step-finished":
-      return `${stepTitle(event.step)}${ofDatabase(event)}: done in ${formatDuration(event.ms)}` +
+      return `${stepTitle(event.step)}${ofDatabase(event)}: ${
+        event.failed ? "failed after" : "done in"
+      } ${formatDuration(event.ms)}` +
         (event.summary === undefined ? "" : `, ${event.summary}`);
     case "database-planned":
       return `${event.database}: ${plural(event.tables, "table")}, ${formatBytes(event.bytes)}`;

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Lsn } from "../core/internal.ts";
-import { isTransient, isUnconvertible, ServerError } from "../postgres/internal.ts";
+import { isTransient, type Lsn } from "../core/internal.ts";
+import { isUnconvertible, ServerError } from "../postgres/internal.ts";
 import { describeRows } from "./narrow/describe_rows.ts";
 import { type Follower, readInsertPosition } from "./live/follower.ts";
 import { findDifferences, type Suspect } from "./narrow/find_differences.ts";

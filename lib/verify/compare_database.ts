@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { RepairMode } from "../config/internal.ts";
 import { type EventSink, ownSchemas, plural, tableKey } from "../core/internal.ts";
 import { readEncoding } from "../catalog/internal.ts";
 import { type Endpoint, openSession } from "../postgres/internal.ts";
@@ -34,7 +35,7 @@ export interface CompareRowsOptions {
   /** Whether the report may contain values. */
   readonly showValues: boolean;
   /** What is done about differences. */
-  readonly repair: "no" | "print" | "follow";
+  readonly repair: RepairMode;
   /** Results of an interrupted run, to which this run appends. */
   readonly journal: VerifyJournal | undefined;
   /** Ends the work; the promise then rejects with its reason. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { displayName, type EventSink, runConcurrently } from "../core/internal.ts";
-import { type Endpoint, isTransient, ServerError, type Session } from "../postgres/internal.ts";
+import { displayName, type EventSink, isTransient, runConcurrently } from "../core/internal.ts";
+import { type Endpoint, ServerError, type Session } from "../postgres/internal.ts";
 import { cutIntoChunks } from "./scan/chunks.ts";
 import { compareChunk } from "./compare_chunk.ts";
 import type { Follower } from "./live/follower.ts";

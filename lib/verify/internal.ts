@@ -5,6 +5,7 @@
  */
 export * from "./compare_database.ts";
 export * from "./journal.ts";
+export { digestLargeObjects, type LargeObjectDigest } from "./large_objects.ts";
 export type { ComparedColumn, HashForm } from "./plan/columns.ts";
 export type { Comparison, Part } from "./plan/plan_comparisons.ts";
 export * from "./report/report.ts";

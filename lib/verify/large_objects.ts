@@ -3,15 +3,9 @@
  *
  * @module
  */
-import { plural } from "../core/internal.ts";
+import { isTransient, plural } from "../core/internal.ts";
 import { readEncoding } from "../catalog/internal.ts";
-import {
-  isTransient,
-  isUnconvertible,
-  queryBytes,
-  ServerError,
-  type Session,
-} from "../postgres/internal.ts";
+import { isUnconvertible, queryBytes, ServerError, type Session } from "../postgres/internal.ts";
 import type { ObjectDifference, VerifiedSection } from "./report/report.ts";
 import { both, type SessionPair } from "./scan/session_pair.ts";
 
@@ -25,10 +19,15 @@ export interface LargeObjectOptions {
   readonly onProgress: (done: number) => void;
 }
 
-interface Contents {
+/** What a large object contains, without its contents. */
+export interface LargeObjectDigest {
   readonly oid: number;
+  /** Its length. */
   readonly bytes: string;
   readonly hash: string;
+}
+
+interface Contents extends LargeObjectDigest {
   readonly comment: string | undefined;
 }
 
@@ -169,16 +168,31 @@ async function* contents(
   session: Session,
   options: CommentOptions,
 ): AsyncGenerator<Contents, undefined, void> {
+  let after = 0;
+  for await (const page of digestLargeObjects(session)) {
+    const { oid: last } = page.at(-1)!;
+    const comments = await readComments(session, { ...options, after, last });
+    for (const object of page) yield { ...object, comment: comments.get(object.oid) };
+    after = last;
+  }
+  return undefined;
+}
+
+/**
+ * Reads all large objects of the session's database by OID, in pages, and digests their contents.
+ */
+export async function* digestLargeObjects(
+  session: Session,
+): AsyncGenerator<readonly LargeObjectDigest[], void, void> {
   for (let last = 0;;) {
     // large object descriptors are valid only within a transaction
     const page = await session.transaction(
       () => session.query<{ oid: number; bytes: string; hash: string }>(pageStatement, [last]),
     );
     const final = page.at(-1);
-    if (final === undefined) return undefined;
-    const comments = await readComments(session, { ...options, after: last, last: final.oid });
-    for (const object of page) yield { ...object, comment: comments.get(object.oid) };
-    if (page.length < pageSize) return undefined;
+    if (final === undefined) return;
+    yield page;
+    if (page.length < pageSize) return;
     last = final.oid;
   }
 }

@@ -1,9 +1,14 @@
+import { checkpointFolder } from "../../lib/checkpoint/internal.ts";
+import { libpqVariables } from "../../lib/postgres/internal.ts";
 import {
   type CommandName,
   commandNames,
   describeOption,
+  flagOf,
+  type Option,
   optionGroups,
   optionsOf,
+  optionTable,
   usageOf,
 } from "../../lib/config/internal.ts";
 import { commandDescriptions } from "../../lib/cli/grammar/commands.ts";
@@ -23,12 +28,64 @@ export function manPage(): string {
     "COMMAND [OPTIONS]",
     ".SH COMMANDS",
     ...commandNames.flatMap(commandLines),
+    ".SH ENVIRONMENT",
+    ...variableLines(),
+    ".SH FILES",
+    ...fileLines(),
     ".SH EXIT STATUS",
     ".nf",
     ...exitCodesHelp.trim().split("\n").slice(1).map((line) => escape(line.trim())),
     ".fi",
     "",
   ].join("\n");
+}
+
+/** The variables that options name, then those of libpq and of terminals. */
+function variableLines(): string[] {
+  const flags = Map.groupBy(
+    Object.entries<Option>(optionTable).filter(([, { variable }]) => variable !== undefined),
+    ([, { variable }]) => variable ?? "",
+  );
+  return [
+    ...[...flags].flatMap(([variable, options]) =>
+      term(
+        variable,
+        `used where ${
+          options.map(([name, option]) => flagOf(name, option)).join(", ")
+        } is not given`,
+      )
+    ),
+    ...term("SEREN_API_KEY", "the key for --remote"),
+    ...term("NO_COLOR", "disables colors, as --no-color does"),
+    ...term("SEREN_*", "other variables that a configuration file refers to as ${SEREN_NAME}"),
+    ...term(
+      libpqVariables.join(", "),
+      "what a connection URL leaves out, as for psql; docs/guides/connections.md lists exceptions",
+    ),
+  ];
+}
+
+/** The files of the tool and of libpq, then those that options name. */
+function fileLines(): string[] {
+  const named = Object.entries<Option>(optionTable).filter(([, option]) =>
+    "completes" in option && option.completes === "file"
+  );
+  return [
+    ...term(
+      `${checkpointFolder}/*.json`,
+      "the state of unfinished runs, in the working directory; the same command resumes them",
+    ),
+    ...term("~/.pgpass", "passwords, or the file that PGPASSFILE names"),
+    ...term(
+      "~/.postgresql/root.crt, postgresql.crt, postgresql.key",
+      "certificates and key for TLS, unless the connection URL names others",
+    ),
+    ...named.flatMap(([name, option]) => term(usageOf(name, option), option.help)),
+  ];
+}
+
+function term(name: string, text: string): string[] {
+  return [".TP", `.B ${escape(name)}`, escape(text)];
 }
 
 function commandLines(name: CommandName): string[] {

@@ -18,6 +18,10 @@ const intro = `# Commands and options
 \`${programName} help COMMAND\` shows the same in the terminal, and
 [${programName}.1](${programName}.1) is the manual page. [Exit codes](exit-codes.md) have a page of
 their own, and so have the keys of the [configuration file](configuration.md).
+
+*Key* is the option's key at the top of the configuration file. Options without one (–) are only given on the
+command line; the rules of \`--schema-only-tables\`, \`--table-filter\` and \`--time-filter\` are written in
+the [section of a database](configuration.md#keys) instead.
 `;
 
 /** `docs/reference/options.md`. */
@@ -44,7 +48,7 @@ function groupSection(command: CommandName, group: string): string {
 }
 
 function row(command: CommandName, { name, option }: NamedOption): string {
-  const key = option.config === undefined ? "" : `\`${keyOf(name)}\``;
+  const key = option.config === undefined ? "–" : `\`${keyOf(name)}\``;
   const text = describeOption(option, command).replaceAll("*", "\\*").replaceAll("|", "\\|");
   return `| \`${usageOf(name, option)}\` | ${text} | ${key} |`;
 }

@@ -4,6 +4,12 @@ import { propertyNames } from "../../lib/api/property_names.ts";
 import { optionsOf } from "../../lib/config/internal.ts";
 import {
   cleanup,
+  cutoverFinish,
+  cutoverPrepare,
+  cutoverRehearse,
+  cutoverRollback,
+  cutoverRun,
+  cutoverStatus,
   init,
   resolveOptions,
   status,
@@ -16,6 +22,15 @@ import {
 
 const verbs = { cleanup, init, status, sync, validate, verify };
 type Verb = keyof VerbInputs;
+const cutoverVerbs = {
+  cutoverFinish,
+  cutoverPrepare,
+  cutoverRehearse,
+  cutoverRollback,
+  cutoverRun,
+  cutoverStatus,
+};
+type CutoverVerb = keyof typeof cutoverVerbs;
 
 // nothing listens there: a verb that connects fails with another error
 const servers = {
@@ -24,8 +39,15 @@ const servers = {
 };
 
 /** As a program without types calls it. */
-async function problemsOf(verb: Verb, input: unknown, run?: unknown): Promise<readonly string[]> {
-  const call = verbs[verb] as (input: unknown, run?: unknown) => Promise<unknown>;
+async function problemsOf(
+  verb: Verb | CutoverVerb,
+  input: unknown,
+  run?: unknown,
+): Promise<readonly string[]> {
+  const call = { ...verbs, ...cutoverVerbs }[verb] as (
+    input: unknown,
+    run?: unknown,
+  ) => Promise<unknown>;
   const error = await call(input, run).then(() => undefined, (error: unknown) => error);
   if (error instanceof UsageError) {
     return error.problems.map(({ path, message }) => `${path}: ${message}`);
@@ -35,70 +57,103 @@ async function problemsOf(verb: Verb, input: unknown, run?: unknown): Promise<re
 
 const hint = "use a URL like postgresql://user@host:5432/database";
 
-const refused: readonly (readonly [Verb, Readonly<Record<string, unknown>>, readonly string[]])[] =
-  [
-    ["init", { jobs: 0, indexJobs: 1000, copyThreads: Number.NaN }, [
-      "jobs: is the number 0, must be at least 1",
-      "indexJobs: is the number 1000, must be at most 64",
-      "copyThreads: is NaN, must be a number",
-    ]],
-    ["init", { splitBytes: 1, maxBytesPerSecond: 1, databaseRetryDelaysMs: [-1] }, [
-      "splitBytes: is the number 1, must be at least 1048576",
-      "maxBytesPerSecond: is the number 1, must be at least 65536",
-      "databaseRetryDelaysMs[0]: is the number -1, must be at least 0",
-    ]],
-    ["init", { databases: { include: "app" }, filters: { excludeTable: ["app.t"] } }, [
-      'databases.include: is the string "app", must be a list',
-      "filters.excludeTable: is not a known property; did you mean excludeTables or includeTables?",
-    ]],
-    ["init", { filter: {}, dryrun: true, maxRate: "1MB" }, [
-      "filter: is not a known property; did you mean filters?",
-      "dryrun: is not a known property; did you mean dryRun?",
-      "maxRate: is not a known property; did you mean maxBytesPerSecond?",
-    ]],
-    ["init", { source: undefined, target: "", jobs: 1.5 }, [
-      `source: is missing; ${hint}`,
-      "jobs: is the number 1.5, must be a whole number",
-      `target: is empty; ${hint}`,
-    ]],
-    ["init", { sync: { identity: "ful", slotTimeoutMs: 0 }, confirm: true, dropExisting: "yes" }, [
-      'dropExisting: is the string "yes", must be true or false',
-      'sync.identity: the string "ful" is not one of fail, full, skip; did you mean full?',
-      "sync.slotTimeoutMs: is the number 0, must be at least 100",
-      "confirm: is true, must be a function",
-    ]],
-    ["init", { sync: { passfile: "pgpass" } }, [
-      'sync.passfile: "pgpass" must be a full path: the file is on the target\'s server',
-    ]],
-    ["init", { filters: { includeTables: ["app.a"], excludeTables: ["app.b"] } }, [
-      "filters.excludeTables: cannot be combined with filters.includeTables: use either include or exclude",
-    ]],
-    ["validate", { identity: "ful", restoreSearchPath: "mine", jobs: null }, [
-      "jobs: is null, must be a number",
-      'identity: the string "ful" is not one of fail, full, skip; did you mean full?',
-      'restoreSearchPath: the string "mine" is not one of empty, own',
-    ]],
-    ["sync", { action: { kind: "skip", lsn: "0/1" }, jobs: 65 }, [
-      "jobs: is the number 65, must be at most 64",
-      'action.lsn: is the string "0/1", must be a bigint',
-    ]],
-    ["sync", { action: { kind: "retrie" } }, [
-      'action.kind: the string "retrie" is not one of follow, copy, skip, retry; did you mean retry?',
-    ]],
-    ["status", { sampleMs: -1, jobs: 4 }, [
-      "sampleMs: is the number -1, must be at least 0",
-      "jobs: is not a known property; must be one of source, target, environment, databases, " +
-      "sampleMs, now",
-    ]],
-    ["verify", { maxDiffs: -1, repair: true }, [
-      "maxDiffs: is the number -1, must be at least 0",
-      "repair: true is not one of no, print, follow",
-    ]],
-    ["cleanup", { checkpoint: ".state", checkpoints: () => {} }, [
-      'checkpoint: is the string ".state", must be a function',
-      "checkpoints: is not a known property; did you mean checkpoint?",
-    ]],
-  ];
+const refused: readonly (readonly [
+  Verb | CutoverVerb,
+  Readonly<Record<string, unknown>>,
+  readonly string[],
+])[] = [
+  ["cutoverPrepare", { wayBack: "maybe", passfile: "pgpass", confirm: "yes", sync: true }, [
+    'wayBack: the string "maybe" is not one of replicate, none',
+    'confirm: is the string "yes", must be a function',
+    "sync: is not a known property; must be one of source, target, environment, databases, " +
+    "wayBack, targetFromSource, passfile, confirm",
+    'passfile: "pgpass" must be a full path: the file is on the source\'s server',
+  ]],
+  ["cutoverRehearse", { maxPauseMs: 1, tokens: 0, brownoutMs: "500ms", maxPause: "5s" }, [
+    "maxPauseMs: is the number 1, must be at least 100",
+    "tokens: is the number 0, must be at least 1",
+    'brownoutMs: is the string "500ms", must be a number',
+    "maxPause: is not a known property; did you mean maxPauseMs?",
+  ]],
+  ["cutoverRun", { onBlocker: "kill", barrierAttempts: 1001, hook: "true", keepSessions: true }, [
+    'onBlocker: the string "kill" is not one of wait, cancel, terminate',
+    "barrierAttempts: is the number 1001, must be at most 1000",
+    'hook: is the string "true", must be a function',
+    "keepSessions: is not a known property; did you mean endSessions?",
+  ]],
+  ["cutoverRollback", { finalCheck: "rows", endSessions: 1 }, [
+    "endSessions: is the number 1, must be true or false",
+    'finalCheck: the string "rows" is not one of structure, counts',
+  ]],
+  ["cutoverFinish", { openOldSide: "no" }, [
+    'openOldSide: is the string "no", must be true or false',
+  ]],
+  ["cutoverStatus", { source: "mysql://a/b", databases: { include: "app" } }, [
+    'databases.include: is the string "app", must be a list',
+    'source: begins with "mysql://"; a connection URL begins with "postgresql://"',
+  ]],
+  ["init", { jobs: 0, indexJobs: 1000, copyThreads: Number.NaN }, [
+    "jobs: is the number 0, must be at least 1",
+    "indexJobs: is the number 1000, must be at most 64",
+    "copyThreads: is NaN, must be a number",
+  ]],
+  ["init", { splitBytes: 1, maxBytesPerSecond: 1, databaseRetryDelaysMs: [-1] }, [
+    "splitBytes: is the number 1, must be at least 1048576",
+    "maxBytesPerSecond: is the number 1, must be at least 65536",
+    "databaseRetryDelaysMs[0]: is the number -1, must be at least 0",
+  ]],
+  ["init", { databases: { include: "app" }, filters: { excludeTable: ["app.t"] } }, [
+    'databases.include: is the string "app", must be a list',
+    "filters.excludeTable: is not a known property; did you mean excludeTables or includeTables?",
+  ]],
+  ["init", { filter: {}, dryrun: true, maxRate: "1MB" }, [
+    "filter: is not a known property; did you mean filters?",
+    "dryrun: is not a known property; did you mean dryRun?",
+    "maxRate: is not a known property; did you mean maxBytesPerSecond?",
+  ]],
+  ["init", { source: undefined, target: "", jobs: 1.5 }, [
+    `source: is missing; ${hint}`,
+    "jobs: is the number 1.5, must be a whole number",
+    `target: is empty; ${hint}`,
+  ]],
+  ["init", { sync: { identity: "ful", slotTimeoutMs: 0 }, confirm: true, dropExisting: "yes" }, [
+    'dropExisting: is the string "yes", must be true or false',
+    'sync.identity: the string "ful" is not one of fail, full, skip; did you mean full?',
+    "sync.slotTimeoutMs: is the number 0, must be at least 100",
+    "confirm: is true, must be a function",
+  ]],
+  ["init", { sync: { passfile: "pgpass" } }, [
+    'sync.passfile: "pgpass" must be a full path: the file is on the target\'s server',
+  ]],
+  ["init", { filters: { includeTables: ["app.a"], excludeTables: ["app.b"] } }, [
+    "filters.excludeTables: cannot be combined with filters.includeTables: use either include or exclude",
+  ]],
+  ["validate", { identity: "ful", restoreSearchPath: "mine", jobs: null }, [
+    "jobs: is null, must be a number",
+    'identity: the string "ful" is not one of fail, full, skip; did you mean full?',
+    'restoreSearchPath: the string "mine" is not one of empty, own',
+  ]],
+  ["sync", { action: { kind: "skip", lsn: "0/1" }, jobs: 65 }, [
+    "jobs: is the number 65, must be at most 64",
+    'action.lsn: is the string "0/1", must be a bigint',
+  ]],
+  ["sync", { action: { kind: "retrie" } }, [
+    'action.kind: the string "retrie" is not one of follow, copy, skip, retry; did you mean retry?',
+  ]],
+  ["status", { sampleMs: -1, jobs: 4 }, [
+    "sampleMs: is the number -1, must be at least 0",
+    "jobs: is not a known property; must be one of source, target, environment, databases, " +
+    "sampleMs, now",
+  ]],
+  ["verify", { maxDiffs: -1, repair: true }, [
+    "maxDiffs: is the number -1, must be at least 0",
+    "repair: true is not one of no, print, follow",
+  ]],
+  ["cleanup", { checkpoint: ".state", checkpoints: () => {} }, [
+    'checkpoint: is the string ".state", must be a function',
+    "checkpoints: is not a known property; did you mean checkpoint?",
+  ]],
+];
 
 for (const [verb, input, expected] of refused) {
   Deno.test(`${verb}() refuses ${Object.keys(input).join(", ")}`, async () => {
@@ -106,7 +161,7 @@ for (const [verb, input, expected] of refused) {
   });
 }
 
-for (const verb of Object.keys(verbs) as Verb[]) {
+for (const verb of Object.keys({ ...verbs, ...cutoverVerbs }) as (Verb | CutoverVerb)[]) {
   Deno.test(`${verb}() refuses a missing input, and what is wrong with the run`, async () => {
     deepStrictEqual(await problemsOf(verb, undefined), ["input: is missing"]);
     deepStrictEqual(
@@ -221,9 +276,9 @@ Deno.test("every option of the verbs has a property, or belongs to the command l
   const ownOptions = [
     ...["config", "interactive", "report", "json", "logLevel", "logFormat", "color"],
     ...["explainRules", "watch", "interval", "check", "maxLagBytes", "maxLagSeconds"],
-    ...["prometheus", "yes", "remote", "local", "workers"],
+    ...["prometheus", "yes", "remote", "local", "workers", "hookTimeout"],
   ];
-  const missing = (Object.keys(verbs) as Verb[]).flatMap((verb) =>
+  const missing = [...Object.keys(verbs) as Verb[], "cutover" as const].flatMap((verb) =>
     optionsOf(verb).map(({ name }) => name)
   ).filter((name) => propertyNames[name] === undefined && !ownOptions.includes(name));
   strictEqual(missing.join(), "");

@@ -93,6 +93,7 @@ async function measure(
   await using load = startAcknowledgedLoad(urls, { writers, pauseMs: 0, first });
   await load.more(500);
   const rehearsal = await executeRehearse({
+    now: () => new Date(),
     ...pair.servers,
     maxPauseMs: 30_000,
     tokens: 20,

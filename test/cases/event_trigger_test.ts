@@ -5,6 +5,7 @@ import type { Case } from "../support/case.ts";
 import { withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { endpointOf } from "../support/init.ts";
+import { withRepeats } from "../support/long.ts";
 import { exec } from "../support/sql.ts";
 
 const file = "57-event-trigger-audit-ordinary.sql";
@@ -29,12 +30,8 @@ async function replicateAndCleanUp(it: Case): Promise<void> {
   }
 }
 
-async function pairs(): Promise<readonly (readonly [Cluster, Cluster])[]> {
-  return [
-    [await sharedCluster(12), await sharedCluster(14)],
-    [await sharedCluster(15), await sharedCluster(18)],
-  ];
-}
+const older = [await sharedCluster(12), await sharedCluster(14)] as const;
+const newer = [await sharedCluster(15), await sharedCluster(18)] as const;
 
 /**
  * Modes of event triggers, with a guard that rejects everything except the audit's own statements.
@@ -50,21 +47,33 @@ const modes = {
     CREATE EVENT TRIGGER c_guard ON sql_drop EXECUTE FUNCTION refuse();`,
 } as const;
 
-for (const [source, target] of await pairs()) {
-  for (const [label, more] of Object.entries(modes)) {
-    Deno.test(`[57] ${label} do not fire for the tool's own objects, ${source.major} to ${target.major}`, async () => {
-      const rewrite = (script: string) => script.replace("-- STREAM", () => `${more}\n-- STREAM`);
-      await withCase(file, { source, target, rewrite }, async (it) => {
-        const before = await it.ask("source", "SELECT * FROM public.ddl_log ORDER BY n");
-        await replicateAndCleanUp(it);
-        deepStrictEqual(await it.ask("source", "SELECT * FROM public.ddl_log ORDER BY n"), before);
-        deepStrictEqual(
-          await it.ask("target", "SELECT evtname, evtenabled FROM pg_event_trigger ORDER BY 1"),
-          await it.ask("source", "SELECT evtname, evtenabled FROM pg_event_trigger ORDER BY 1"),
-        );
-      });
+const runs = withRepeats<readonly [keyof typeof modes, readonly [Cluster, Cluster]]>(
+  [
+    ["event triggers ENABLE ALWAYS", older],
+    ["event triggers ENABLE ALWAYS", newer],
+    ["rejecting guards", newer],
+  ],
+  [
+    ["rejecting guards", older],
+    ["ordinary event triggers", older],
+    ["ordinary event triggers", newer],
+  ],
+);
+
+for (const [label, [source, target]] of runs) {
+  const more = modes[label];
+  Deno.test(`[57] ${label} do not fire for the tool's own objects, ${source.major} to ${target.major}`, async () => {
+    const rewrite = (script: string) => script.replace("-- STREAM", () => `${more}\n-- STREAM`);
+    await withCase(file, { source, target, rewrite }, async (it) => {
+      const before = await it.ask("source", "SELECT * FROM public.ddl_log ORDER BY n");
+      await replicateAndCleanUp(it);
+      deepStrictEqual(await it.ask("source", "SELECT * FROM public.ddl_log ORDER BY n"), before);
+      deepStrictEqual(
+        await it.ask("target", "SELECT evtname, evtenabled FROM pg_event_trigger ORDER BY 1"),
+        await it.ask("source", "SELECT evtname, evtenabled FROM pg_event_trigger ORDER BY 1"),
+      );
     });
-  }
+  });
 }
 
 Deno.test("[57] validate reports event triggers that a non-superuser cannot suppress", async () => {

@@ -2,7 +2,7 @@
  * Hazards that would stop replication later are reported before the copy, and their remedies work.
  */
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
-import type { Check } from "../../lib/commands/shared/report.ts";
+import type { Check } from "../../lib/commands/shared/validation_report.ts";
 import { type Case, withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { rowsVerdict } from "../support/verify.ts";

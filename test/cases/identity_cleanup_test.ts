@@ -5,6 +5,7 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { type Case, withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";
+import { withRepeats } from "../support/long.ts";
 import { exec, query } from "../support/sql.ts";
 
 const source = await sharedCluster(15, { programs: "embedded" });
@@ -189,17 +190,19 @@ Deno.test("a table published FOR ALL TABLES keeps FULL on a source of version 12
 });
 
 for (
-  const { what, system, superuser, expected } of [
-    { what: "an ordinary role's", system: "nowhere", superuser: false, expected: "f" },
-    {
-      what: "an ordinary role's, of the right system",
-      system: undefined,
-      superuser: false,
-      expected: "f",
-    },
-    { what: "a superuser's, of no system", system: "nowhere", superuser: true, expected: "f" },
-    { what: "a superuser's", system: undefined, superuser: true, expected: "n" },
-  ]
+  const { what, system, superuser, expected } of withRepeats(
+    [
+      {
+        what: "an ordinary role's, of the right system",
+        system: undefined,
+        superuser: false,
+        expected: "f",
+      },
+      { what: "a superuser's, of no system", system: "nowhere", superuser: true, expected: "f" },
+      { what: "a superuser's", system: undefined, superuser: true, expected: "n" },
+    ],
+    [{ what: "an ordinary role's", system: "nowhere", superuser: false, expected: "f" }],
+  )
 ) {
   Deno.test(`a publication's comment alone changes the target only if it is trusted: ${what}`, async () => {
     await withCase(file, servers, async (it) => {

@@ -3,7 +3,8 @@
  * with the database's own search path.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { type Check, setAsideObjects } from "../../lib/commands/shared/report.ts";
+import { type Check } from "../../lib/commands/shared/validation_report.ts";
+import { setAsideObjects } from "../../lib/commands/shared/init_report.ts";
 import { ReplicatorError } from "../../lib/core/internal.ts";
 import { dropDatabase } from "../support/databases.ts";
 import { type Case, withCase } from "../support/case.ts";

@@ -6,6 +6,7 @@ import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { installedDumpMajor } from "../support/corpus_copy.ts";
+import { withRepeats } from "../support/long.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
@@ -52,7 +53,8 @@ for (const dump of ["native", "embedded"] as const) {
   }
 }
 
-const pairs = [[await sharedCluster(12), await sharedCluster(14)], [source, target]] as const;
+const older = [await sharedCluster(12), await sharedCluster(14)] as const;
+const pairs = withRepeats([older], [[source, target]]);
 
 for (const [from, to] of pairs) {
   Deno.test(`[35] settings that would change what an apply worker writes do not affect it, ${from.major} to ${to.major}`, async () => {

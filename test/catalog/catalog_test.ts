@@ -18,12 +18,15 @@ import type { Cluster, PgMajor } from "../../lib/cluster/mod.ts";
 import { openSession, resolveEndpoint, type Session } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase as withTestDatabase } from "../support/databases.ts";
+import { withRepeats } from "../support/long.ts";
 import { exec, withSession } from "../support/sql.ts";
 import { startupRefusal } from "../support/startup_refusal.ts";
 
-const majors: readonly PgMajor[] = [12, 15, 18];
+/** Version 15 serves tests of a single version. */
+const clusterMajors: readonly PgMajor[] = [12, 15, 18];
+const majors = withRepeats<PgMajor>([12, 18], [15]);
 const clusters = new Map<PgMajor, Cluster>();
-for (const major of majors) clusters.set(major, await sharedCluster(major));
+for (const major of clusterMajors) clusters.set(major, await sharedCluster(major));
 
 /** Opens a new database, as superuser by default. */
 async function withDatabase(

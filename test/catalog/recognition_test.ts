@@ -49,20 +49,22 @@ Deno.test("relate() distinguishes clones from standbys", () => {
     fingerprint: "a",
   };
   const standby = { ...facts, inRecovery: true };
-  equal(relate(facts, facts, true), "same-database");
-  equal(relate(facts, { ...facts, databaseOid: 5 }, true), "same-cluster");
+  equal(relate(facts, facts, { sharesLocks: true }), "same-database");
+  equal(relate(facts, { ...facts, databaseOid: 5 }, { sharesLocks: true }), "same-cluster");
   // restored from the same backup, now independent
-  equal(relate(facts, facts, false), "different");
-  equal(relate(standby, facts, false), "same-database");
-  equal(relate(standby, { ...facts, systemIdentifier: "8" }, false), "different");
+  equal(relate(facts, facts, { sharesLocks: false }), "different");
+  equal(relate(standby, facts, { sharesLocks: false }), "same-database");
+  equal(relate(standby, { ...facts, systemIdentifier: "8" }, { sharesLocks: false }), "different");
   // neither identifier is readable
   const hidden = { ...facts, systemIdentifier: undefined };
-  equal(relate({ ...hidden, inRecovery: true }, hidden, false), "same-database");
+  equal(relate({ ...hidden, inRecovery: true }, hidden, { sharesLocks: false }), "same-database");
   equal(
-    relate({ ...hidden, inRecovery: true }, { ...hidden, fingerprint: "b" }, false),
+    relate({ ...hidden, inRecovery: true }, { ...hidden, fingerprint: "b" }, {
+      sharesLocks: false,
+    }),
     "different",
   );
-  equal(relate(facts, facts, undefined), "same-database");
+  equal(relate(facts, facts, { sharesLocks: undefined }), "same-database");
 });
 
 Deno.test("knowsLocale() ignores the spelling of the encoding", () => {

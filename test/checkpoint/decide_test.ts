@@ -160,7 +160,7 @@ Deno.test("compareDumpStructure() finds objects that differ on the target, not n
     { digest: "6", object: "TABLE public.new" },
   ];
   const done = new Set(["1", "2", "4", "5"]);
-  deepStrictEqual(compareDumpStructure(recorded, now, done), {
+  deepStrictEqual(compareDumpStructure({ recorded, now, done }), {
     changed: ["TABLE public.b", "FUNCTION public.gone()"],
     replaceable: new Set(["FUNCTION public.f(integer)"]),
   });

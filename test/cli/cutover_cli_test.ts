@@ -80,9 +80,18 @@ Deno.test("cutover leads from prepare to finish, prints the next command, and re
     strictEqual(rehearsed.code, 0, rehearsed.stderr);
     ok(JSON.parse(rehearsed.stdout).predictedPauseMs > 0);
 
-    const run = await cutover("run", "--yes", "--json", "--final-check", "counts");
+    const reportFile = await Deno.makeTempFile({ suffix: ".html" });
+    const run = await cutover(
+      ...["run", "--yes", "--json", "--final-check", "counts", "--report", reportFile],
+    );
     strictEqual(run.code, 0, run.stderr);
     const report = JSON.parse(run.stdout);
+    const page = await Deno.readTextFile(reportFile);
+    await Deno.remove(reportFile);
+    ok(page.includes(report.databases[0].evidence.tokens[0].id));
+    deepStrictEqual(report.databases[0].compared, { tables: 1, rows: 1 });
+    match(report.source.version, /^15\./);
+    match(run.stderr, /Report written to .*SHA-256/);
     strictEqual(report.direction, "run");
     ok(report.databases[0].evidence.tokens[0].lsn.includes("/"));
     strictEqual(report.steps.at(-1).isPause, false);
@@ -96,9 +105,16 @@ Deno.test("cutover leads from prepare to finish, prints the next command, and re
     match(again.stderr, /the target is in use already/);
 
     await exec(targetUrl, "INSERT INTO t (v) VALUES ('b')");
-    const back = await cutover("rollback", "--yes");
+    const jsonFile = await Deno.makeTempFile({ suffix: ".json" });
+    const back = await cutover("rollback", "--yes", "--report", jsonFile);
     strictEqual(back.code, 0, back.stderr);
     match(back.stdout, /✓ the source is in use\. Writers waited /);
+    const written = JSON.parse(await Deno.readTextFile(jsonFile));
+    await Deno.remove(jsonFile);
+    deepStrictEqual([written.direction, written.databases[0].evidence.tokens.length], [
+      "rollback",
+      1,
+    ]);
     deepStrictEqual(await query(url, "SELECT v FROM t ORDER BY v"), [{ v: "a" }, { v: "b" }]);
 
     strictEqual((await cutover("run", "--yes")).code, 0);
@@ -116,6 +132,11 @@ Deno.test("cutover reports every wrong option at once", async () => {
   const typo = await run("runn");
   strictEqual(typo.code, 2);
   match(typo.stderr, /"runn" is not one of .*; did you mean run\?/);
+  const status = await run("status", "--report", "/tmp/report.html");
+  match(
+    status.stderr,
+    /--report: belongs to cutover rehearse, run, rollback; not to cutover status/,
+  );
   const wrong = await run("run", "--brownout", "1s", "--max-pause", "fast", "--on-blocker", "kill");
   strictEqual(wrong.code, 2);
   for (

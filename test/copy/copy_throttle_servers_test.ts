@@ -4,9 +4,9 @@
  */
 import { match, ok, rejects, strictEqual } from "node:assert/strict";
 import { CopyThrottle, throttleLimits } from "../../lib/copy/internal.ts";
-import type { RunEvent } from "../../lib/core/internal.ts";
+import { pause, type RunEvent } from "../../lib/core/internal.ts";
 import { encodeQuery } from "../../lib/postgres/protocol/frames.ts";
-import { openSession, pause } from "../../lib/postgres/internal.ts";
+import { openSession } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../support/databases.ts";
 import { endpointOf, runInit } from "../support/init.ts";

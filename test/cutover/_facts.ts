@@ -1,11 +1,11 @@
 import type { PgMajor } from "../../lib/cluster/mod.ts";
-import { isLong } from "../support/long.ts";
 import type postgres from "postgres";
+import { withRepeats } from "../support/long.ts";
 import { until } from "../support/replication.ts";
 import { withSession } from "../support/sql.ts";
 
 /** Versions of which the facts are shown besides the installed one. */
-export const factVersions: readonly PgMajor[] = isLong ? [12, 15, 18] : [12, 18];
+export const factVersions: readonly PgMajor[] = withRepeats([18], [12, 15]);
 
 /** SQLSTATEs that the facts depend on. */
 export const READ_ONLY = "25006";

@@ -1,13 +1,15 @@
 import { isLong } from "../support/long.ts";
-import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { ReplicatorError } from "../../lib/core/internal.ts";
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { ReplicatorError, type RunEvent } from "../../lib/core/internal.ts";
 import { readTableHolders } from "../../lib/cutover/blockers.ts";
+import type { HookRunner } from "../../lib/cutover/switch_options.ts";
 import { openSession } from "../../lib/postgres/internal.ts";
-import { startAcknowledgedLoad } from "../support/acknowledged_load.ts";
+import { acknowledgedSchema, startAcknowledgedLoad } from "../support/acknowledged_load.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
   type CutoverPair,
   prepareCutover,
+  quietRun,
   switchCutover,
   withCutoverPair,
 } from "../support/cutover_pair.ts";
@@ -15,7 +17,7 @@ import { withDatabase } from "../support/databases.ts";
 import { endpointOf } from "../support/init.ts";
 import { until } from "../support/replication.ts";
 import { exec, query, withSession } from "../support/sql.ts";
-import { outcome, pidOf, QUERY_CANCELED, run } from "./_facts.ts";
+import { outcome, pidOf, QUERY_CANCELED, run, untilWaiting, withSessions } from "./_facts.ts";
 import { accepts } from "./open_probe.ts";
 
 const source = await sharedCluster(15);
@@ -48,12 +50,40 @@ Deno.test("a transaction that wrote is reported with pid and remedy, writers con
   });
 });
 
+Deno.test("a barrier that is not granted ends its step with an event that says so", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    await withSession(pair.url, async (holder) => {
+      await run(holder, "BEGIN; INSERT INTO ack (writer, n) VALUES (99, 99)");
+      const steps: string[] = [];
+      const events = (event: RunEvent) => {
+        if (event.kind === "step-started") steps.push(`${event.step} begins`);
+        if (event.kind === "step-finished") {
+          steps.push(`${event.step} ${event.failed === true ? "fails" : "ends"}`);
+        }
+      };
+      await rejects(
+        switchCutover("run", pair, { barrierAttempts: 1 }, { ...quietRun, events }),
+        { exitCode: 3 },
+      );
+      deepStrictEqual(steps.slice(-2), ["barrier begins", "barrier fails"]);
+    });
+  });
+});
+
 Deno.test("--on-blocker terminate ends an idle transaction, whose work is on neither side", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
     await prepareCutover(pair);
     await withSession(pair.url, async (holder) => {
       await run(holder, "BEGIN; INSERT INTO ack (writer, n) VALUES (99, 99)");
-      await switchCutover("run", pair, { onBlocker: "terminate", endSessions: false });
+      const report = await switchCutover("run", pair, {
+        onBlocker: "terminate",
+        endSessions: false,
+      });
+      // writers waited in every attempt
+      const { failedAttempts, failedAttemptsMs } = report!;
+      ok(failedAttempts >= 3);
+      ok(failedAttemptsMs >= failedAttempts * 100, String(failedAttemptsMs));
     });
     strictEqual(await accepts(pair.targetUrl, "DELETE FROM ack"), true);
     for (const url of [pair.url, pair.targetUrl]) {
@@ -128,12 +158,91 @@ Deno.test(
   },
 );
 
+Deno.test(
+  "an autovacuum that prevents wraparound is reported as such, and canceled only with --on-blocker cancel",
+  { ignore: !isLong },
+  async () => {
+    const schema = slowTable.replace("WITH (", "WITH (autovacuum_freeze_max_age = 100000, ") +
+      acknowledgedSchema;
+    await withCutoverPair({ source: vacuuming, target, schema }, async (pair) => {
+      await prepareCutover(pair);
+      await exec(
+        pair.url,
+        `DO $$ BEGIN FOR n IN 1..100100 LOOP PERFORM txid_current(); COMMIT; END LOOP; END $$`,
+      );
+      await until(
+        pair.url,
+        `SELECT count(*) > 0 AS ok FROM pg_stat_activity
+          WHERE backend_type = 'autovacuum worker' AND query LIKE '%slow (to prevent wraparound)'`,
+      );
+      await using load = startAcknowledgedLoad([pair.url, pair.targetUrl], { writers: 3 });
+      await load.more(20);
+      const error = await blocked(pair, "wait");
+      match(error.details.join("\n"), /pid \d+.*: autovacuum worker \(to prevent wraparound\)/);
+      match(error.details.join("\n"), /wait until it ends, or on the source: .*pg_cancel_backend/);
+      await load.more(20);
+      deepStrictEqual(await barriersOf(pair.url), []);
+      await switchCutover("run", pair, { onBlocker: "cancel", endSessions: false });
+      await load.more(20);
+      const { errors } = await load.stop();
+      strictEqual(errors["40P01"], undefined);
+    });
+  },
+);
+
+Deno.test("a queue of locks is reported with the session that waits and the one that it waits for", async () => {
+  await withCutoverPair({ source, target, schema: queueSchema }, async (pair) => {
+    await prepareCutover(pair);
+    await using load = startAcknowledgedLoad([pair.url, pair.targetUrl], { writers: 3 });
+    await load.more(20);
+    await withSessions([pair.url, pair.url], async (reader, waiting) => {
+      const [first, second] = [await pidOf(reader), await pidOf(waiting)];
+      await run(reader, "BEGIN; SELECT FROM quiet");
+      let ended = Promise.resolve("");
+      // later than the preflight, which reads the table's definition
+      const hook = (name: string) => {
+        if (name !== "before") return;
+        ended = outcome(waiting, "ROLLBACK; BEGIN; LOCK TABLE quiet IN ACCESS EXCLUSIVE MODE");
+        return untilWaiting(pair.url, second);
+      };
+      const error = await blocked(pair, "wait", hook);
+      match(
+        error.details.join("\n"),
+        new RegExp(`pid ${second} .*active.*waits for pid ${first}\\b`),
+      );
+      match(error.details.join("\n"), new RegExp(`pg_cancel_backend\\(${second}\\)`));
+      deepStrictEqual(await barriersOf(pair.url), []);
+      await query(pair.url, `SELECT pg_cancel_backend(${second})`);
+      await ended;
+      await load.more(20);
+      // the reader need not be ended
+      await switchCutover("run", pair, { onBlocker: "cancel", endSessions: false, hook });
+      strictEqual(await ended, QUERY_CANCELED);
+      await run(reader, "SELECT FROM quiet; COMMIT");
+    });
+    await load.more(20);
+    strictEqual((await load.stop()).errors["40P01"], undefined);
+  });
+});
+
+const queueSchema = `${acknowledgedSchema} CREATE TABLE quiet (id int PRIMARY KEY);`;
+
+async function barriersOf(url: string): Promise<readonly unknown[]> {
+  return await query(
+    url,
+    `SELECT FROM pg_locks WHERE mode = 'ShareRowExclusiveLock'
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+  );
+}
+
 async function blocked(
   pair: CutoverPair,
   onBlocker: "wait" | "cancel" = "wait",
+  hook: HookRunner = () => undefined,
 ): Promise<ReplicatorError> {
+  const barrierAttempts = onBlocker === "wait" ? 2 : 5;
   try {
-    await switchCutover("run", pair, { barrierAttempts: onBlocker === "wait" ? 2 : 5, onBlocker });
+    await switchCutover("run", pair, { barrierAttempts, onBlocker, hook });
   } catch (error) {
     if (error instanceof ReplicatorError && error.exitCode === 3) return error;
     throw error;

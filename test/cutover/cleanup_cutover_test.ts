@@ -5,6 +5,7 @@ import { executeRehearse } from "../../lib/commands/cutover/rehearse.ts";
 import { executeCutoverStatus } from "../../lib/commands/cutover/status.ts";
 import { executeStatus } from "../../lib/commands/status/status.ts";
 import { statusFormProblems } from "../../lib/commands/status/schema.ts";
+import { startAcknowledgedLoad } from "../support/acknowledged_load.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
   type CutoverPair,
@@ -106,7 +107,11 @@ Deno.test("finish removes the way back and leaves the source closed; cleanup the
 Deno.test("rehearse predicts the pause without stopping anyone, and leaves the phase", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
     await prepareCutover(pair);
+    await using load = startAcknowledgedLoad([pair.url, pair.targetUrl], { writers: 2 });
+    await load.more(20);
+    load.takeLongestMs();
     const rehearsal = await executeRehearse({
+      now: () => new Date(),
       ...pair.servers,
       maxPauseMs: 30_000,
       tokens: 5,
@@ -114,7 +119,10 @@ Deno.test("rehearse predicts the pause without stopping anyone, and leaves the p
       sequenceMargin: 1_000,
     }, quietRun);
     ok(rehearsal.predictedPauseMs > 0 && !rehearsal.isRefused);
-    ok(rehearsal.databases[0]!.brownoutMs !== null);
+    // writers really wait for that long
+    ok(rehearsal.databases[0]!.brownoutMs! >= 500);
+    await load.more(20);
+    ok(load.takeLongestMs() >= 450);
     await exec(pair.url, "INSERT INTO balance VALUES (97, 0)");
     const { databases, next } = await executeCutoverStatus(pair.servers, quietRun);
     strictEqual(databases[0]?.phase, "prepared");

@@ -1,7 +1,6 @@
 /** What a database's users can put in the way of a cutover, and what it does with their rights. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { executeFinish } from "../../lib/commands/cutover/finish.ts";
-import { startCluster } from "../../lib/cluster/mod.ts";
 import { acknowledgedSchema } from "../support/acknowledged_load.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
@@ -16,6 +15,7 @@ import { compareRows, drain } from "../support/replicated.ts";
 import { exec, query } from "../support/sql.ts";
 import { syncSettings } from "../support/sync.ts";
 import { accepts } from "./open_probe.ts";
+import { startTestCluster } from "../support/test_cluster.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
@@ -212,8 +212,8 @@ Deno.test("statement triggers of the users fire for their writes only", async ()
 });
 
 Deno.test("a role that owns the database, without superuser, prepares, switches, goes back and finishes", async () => {
-  await using from = await startCluster({ major: 16, password: "secret" });
-  await using to = await startCluster({ major: 18, password: "secret" });
+  await using from = await startTestCluster({ major: 16, password: "secret" });
+  await using to = await startTestCluster({ major: 18, password: "secret" });
   const name = "owned";
   const role = { user: "mover", password: "moving" };
   for (const cluster of [from, to]) {

@@ -1,7 +1,7 @@
 /** A few rounds of `deno task test:cutover`. */
 import { ok } from "node:assert/strict";
-import { startCluster } from "../../lib/cluster/mod.ts";
 import { KillRounds } from "./kill_rounds.ts";
+import { startTestCluster } from "../support/test_cluster.ts";
 
 const seed = Math.floor(Math.random() * 1e9);
 const settings = { synchronous_commit: "on" };
@@ -10,8 +10,8 @@ Deno.test({
   name: `cutovers survive kills and crashes under load (seed ${seed})`,
   // the servers and their databases are shared by the steps
   fn: async (test) => {
-    await using source = await startCluster({ major: 15, settings });
-    await using target = await startCluster({ major: 18, settings });
+    await using source = await startTestCluster({ major: 15, settings });
+    await using target = await startTestCluster({ major: 18, settings });
     await using rounds = await KillRounds.start({ source, target, seed });
     for (
       const [kind, point] of [

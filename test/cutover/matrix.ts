@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type Cluster, type PgMajor, startCluster } from "../../lib/cluster/mod.ts";
+import type { Cluster, PgMajor } from "../../lib/cluster/mod.ts";
 import { ReplicatorError } from "../../lib/core/internal.ts";
 import { noTableRules, readRuleFlags, type TableRules } from "../../lib/rules/internal.ts";
 import {
@@ -21,6 +21,7 @@ import { compareRows, drain } from "../support/replicated.ts";
 import { exec, query } from "../support/sql.ts";
 import { syncSettings } from "../support/sync.ts";
 import { startOpenProbe } from "./open_probe.ts";
+import { startTestCluster } from "../support/test_cluster.ts";
 
 /** What a round is about. */
 interface RoundOptions {
@@ -55,7 +56,7 @@ async function round(options: RoundOptions): Promise<Outcome> {
   const { databases = 1, filters = false, tls = false } = options;
   const authority = tls ? await CertificateAuthority.create() : undefined;
   const start = async (major: PgMajor) =>
-    await startCluster({
+    await startTestCluster({
       major,
       settings: { max_replication_slots: "30" },
       ...(options.owner ? { password: "secret" } : {}),

@@ -1,6 +1,5 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import type { Cluster } from "../../lib/cluster/mod.ts";
-import { startCluster } from "../../lib/cluster/mod.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase } from "../support/databases.ts";
 import { testedServers } from "../support/installed.ts";
@@ -23,6 +22,7 @@ import {
   run,
   withSessions,
 } from "./_facts.ts";
+import { startTestCluster } from "../support/test_cluster.ts";
 
 const schema = `
   CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);
@@ -379,8 +379,8 @@ for (const { label, major, options } of await testedServers(...factVersions)) {
 
 for (const { label, major, options } of await testedServers(...factVersions)) {
   Deno.test(`PostgreSQL ${label}: a synchronous commit after a token makes everything applied before it durable`, async () => {
-    await using source = await startCluster({ ...options, major });
-    await using target = await startCluster({ ...options, major });
+    await using source = await startTestCluster({ ...options, major });
+    await using target = await startTestCluster({ ...options, major });
     const [sourceUrl, targetUrl] = [source.url(), target.url()];
     for (const url of [sourceUrl, targetUrl]) await exec(url, schema);
     // the subscription's own default: the worker commits asynchronously

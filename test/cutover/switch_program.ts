@@ -83,6 +83,7 @@ async function main(input: ProgramInput): Promise<void> {
         slotTimeoutMs: 20_000,
         finalCheck: input.finalCheck ?? "structure",
         hook: () => Promise.resolve(),
+        isContinued: false,
         now: () => new Date(),
         confirm,
       }, run);

@@ -5,9 +5,10 @@
  *
  * @module
  */
-import { type Cluster, type PgMajor, startCluster } from "../../lib/cluster/mod.ts";
+import type { Cluster, PgMajor } from "../../lib/cluster/mod.ts";
 import type { Difference } from "../support/compare.ts";
 import { copyCorpus, installedDumpMajor, loadCorpusFor } from "../support/corpus_copy.ts";
+import { startTestCluster } from "../support/test_cluster.ts";
 
 const majors: readonly PgMajor[] = [12, 13, 14, 15, 16, 17, 18];
 
@@ -72,8 +73,8 @@ let failed = 0;
 for (const from of sources) {
   for (const to of targets) {
     // new servers: roles left by a run would affect the next one
-    await using source = await startCluster({ major: from });
-    await using target = await startCluster({ major: to });
+    await using source = await startTestCluster({ major: from });
+    await using target = await startTestCluster({ major: to });
     const start = performance.now();
     const problems = await check(source, target, nativeMajor);
     const seconds = ((performance.now() - start) / 1000).toFixed(0);

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type Cluster, type PgMajor, startCluster } from "../../lib/cluster/mod.ts";
+import type { Cluster, PgMajor } from "../../lib/cluster/mod.ts";
 import { noTableRules, readRuleFlags, type TableRules } from "../../lib/rules/internal.ts";
 import { CertificateAuthority } from "../support/certificates.ts";
 import { runInit } from "../support/init.ts";
@@ -18,6 +18,7 @@ import {
 import { exec, query } from "../support/sql.ts";
 import { runSync, syncSettings } from "../support/sync.ts";
 import { killedRound } from "../support/killed_round.ts";
+import { startTestCluster } from "../support/test_cluster.ts";
 
 interface Outcome {
   readonly rows: number;
@@ -63,7 +64,7 @@ async function round(options: RoundOptions): Promise<Outcome> {
   const authority = options.tls ? await CertificateAuthority.create() : undefined;
   const tls = async () => authority === undefined ? {} : { tls: await authority.server() };
   const settings = { max_replication_slots: "30", max_locks_per_transaction: "256" };
-  await using source = await startCluster({
+  await using source = await startTestCluster({
     major: options.source,
     settings,
     ...await tls(),
@@ -77,7 +78,7 @@ async function round(options: RoundOptions): Promise<Outcome> {
       }
       : {}),
   });
-  await using target = await startCluster({ major: options.target, settings });
+  await using target = await startTestCluster({ major: options.target, settings });
   const params: Record<string, string> = options.tls ? { sslmode: "require" } : {};
   const names = Array.from({ length: databases }, (_, at) => `load ${at}`);
   const url = (cluster: Cluster, database: string) =>
@@ -146,8 +147,8 @@ async function settlePrepared(url: string): Promise<void> {
 
 /** Copies single tables again under load, while the others keep streaming. */
 async function resnapshotRound(sourceMajor: PgMajor, targetMajor: PgMajor): Promise<Outcome> {
-  await using source = await startCluster({ major: sourceMajor });
-  await using target = await startCluster({ major: targetMajor });
+  await using source = await startTestCluster({ major: sourceMajor });
+  await using target = await startTestCluster({ major: targetMajor });
   await exec(source.url(), "CREATE DATABASE load");
   const [url, targetUrl] = [source, target].map((cluster) => cluster.url({ database: "load" }));
   await exec(url!, loadSchema());

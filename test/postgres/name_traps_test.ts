@@ -4,11 +4,13 @@
  * `deno task sql` finds, so new SQL is covered.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { type Cluster, type PgMajor, startCluster } from "../../lib/cluster/mod.ts";
+import type { Cluster, PgMajor } from "../../lib/cluster/mod.ts";
 import { runCli } from "../support/cli.ts";
 import { runInit } from "../support/init.ts";
+import { withRepeats } from "../support/long.ts";
 import { setNameTraps, sprungPattern } from "../support/name_traps.ts";
 import { exec } from "../support/sql.ts";
+import { startTestCluster } from "../support/test_cluster.ts";
 
 const tables = `
   CREATE SCHEMA app;
@@ -105,11 +107,11 @@ async function runAll(source: Cluster, target: Cluster): Promise<void> {
   await run([0], "verify");
 }
 
-const pairs: readonly (readonly [PgMajor, PgMajor])[] = [[12, 15], [18, 18]];
+const pairs = withRepeats<readonly [PgMajor, PgMajor]>([[12, 18]], [[12, 15], [18, 18]]);
 for (const [from, to] of pairs) {
   Deno.test(`no command runs a function, operator or type of the database (${from} to ${to})`, async () => {
-    await using source = await startCluster({ major: from });
-    await using target = await startCluster({ major: to });
+    await using source = await startTestCluster({ major: from });
+    await using target = await startTestCluster({ major: to });
     await prepare(source);
     await prepare(target);
     await exec(quiet(source, "app"), tables);

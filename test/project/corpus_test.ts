@@ -1,5 +1,5 @@
 import { deepStrictEqual as equal, ok } from "node:assert/strict";
-import { embeddedMajors, PG_MAJORS, startCluster } from "../../lib/cluster/mod.ts";
+import { embeddedMajors } from "../../lib/cluster/mod.ts";
 import { SHOP_ROLES, shopSql } from "../../lib/demo/mod.ts";
 import { CORPUS, loadCorpus, NASTY_NAMES } from "../corpus/mod.ts";
 import { sharedCluster } from "../support/clusters.ts";
@@ -7,7 +7,9 @@ import { compareDatabases, compareRoles, describe } from "../support/compare.ts"
 import { contentOf, storedRelations } from "../support/compare/content.ts";
 import { createTemplate, withDatabase } from "../support/databases.ts";
 import { startLoad } from "../support/load.ts";
+import { withRepeats } from "../support/long.ts";
 import { exec, query, withSession } from "../support/sql.ts";
+import { startTestCluster } from "../support/test_cluster.ts";
 
 /** CREATE DATABASE … TEMPLATE copies neither. */
 const NOT_OF_TEMPLATE = ["database", "database setting"];
@@ -15,9 +17,12 @@ const NOT_OF_TEMPLATE = ["database", "database setting"];
 const newest = await sharedCluster(18);
 const oldest = await sharedCluster(embeddedMajors().includes(12) ? 12 : 15);
 
-for (const major of PG_MAJORS.filter((each) => embeddedMajors().includes(each))) {
+const majors = withRepeats([oldest.major, newest.major], embeddedMajors())
+  .filter((major, at, all) => all.indexOf(major) === at);
+
+for (const major of majors) {
   Deno.test(`the corpus loads into PostgreSQL ${major}, equals itself and equals its copy`, async () => {
-    await using cluster = await startCluster({ major });
+    await using cluster = await startTestCluster({ major });
     await exec(cluster.url(), "CREATE DATABASE corpus TEMPLATE template0");
     const loaded = await loadCorpus(cluster, "corpus");
     equal(loaded.length, CORPUS.filter((entry) => entry.minMajor <= major).length);
@@ -277,7 +282,7 @@ CREATE EVENT TRIGGER corpus_planted ON ddl_command_end EXECUTE FUNCTION p.ev();
 SELECT lo_from_bytea(12345, decode(repeat('00', 1600000), 'hex'));
 `;
 
-for (const cluster of [oldest, newest]) {
+for (const cluster of withRepeats([newest], [oldest])) {
   Deno.test(`compareDatabases() finds every planted difference and no other on ${cluster.major}`, async (test) => {
     await exec(cluster.url(), CORPUS[0]?.globals ?? "");
     const template = await createTemplate(cluster, "plant_bed", PLANT_BED);
@@ -298,8 +303,8 @@ for (const cluster of [oldest, newest]) {
 }
 
 Deno.test("compareRoles() finds attributes, passwords, settings, memberships and comments", async () => {
-  await using other = await startCluster({ major: 18 });
-  await using same = await startCluster({ major: 18 });
+  await using other = await startTestCluster({ major: 18 });
+  await using same = await startTestCluster({ major: 18 });
   const base =
     "CREATE ROLE r LOGIN PASSWORD 'md50123456789abcdef0123456789abcdef'; CREATE ROLE g; GRANT g TO r;";
   await exec(other.url(), base);
@@ -393,7 +398,7 @@ Deno.test("the shop is the same on two servers until its customers write to one"
 });
 
 Deno.test("the load survives a server crash and continues after the restart", async () => {
-  await using cluster = await startCluster({ major: 17 });
+  await using cluster = await startTestCluster({ major: 17 });
   await exec(cluster.url(), SHOP_ROLES);
   await exec(cluster.url(), shopSql({ megabytes: 1 }));
   await using load = startLoad(cluster.url(), { sessions: 4 });

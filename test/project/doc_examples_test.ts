@@ -1,9 +1,9 @@
 /** The examples in the documentation of the published modules, run as a reader would run them. */
 import { strictEqual } from "node:assert/strict";
-import { startCluster } from "../../lib/cluster/mod.ts";
 import { cleanup } from "../../mod.ts";
 import { denoEnvironment, repository, runProgram } from "../support/cli.ts";
 import { exec } from "../support/sql.ts";
+import { startTestCluster } from "../support/test_cluster.ts";
 import denoJson from "../../deno.json" with { type: "json" };
 
 const app = `
@@ -20,8 +20,8 @@ const documented = [
 ];
 
 Deno.test("every example in the documentation of the published modules runs", async (test) => {
-  await using source = await startCluster({ major: 16, settings: { wal_level: "logical" } });
-  await using target = await startCluster({ major: 18 });
+  await using source = await startTestCluster({ major: 16, settings: { wal_level: "logical" } });
+  await using target = await startTestCluster({ major: 18 });
   const urls = { source: source.url({ database: "app" }), target: target.url() };
   for (const file of documented) {
     if (!(await Deno.readTextFile(`${repository}${file}`)).includes("* ```ts")) continue;

@@ -2,7 +2,6 @@ import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
 import { once } from "node:events";
 import net from "node:net";
 import tls from "node:tls";
-import { startCluster } from "../../lib/cluster/mod.ts";
 import {
   type Certificate,
   CertificateAuthority,
@@ -12,6 +11,7 @@ import { sharedCluster } from "../support/clusters.ts";
 import { createTemplate, withDatabase } from "../support/databases.ts";
 import { startProxy } from "../support/proxy.ts";
 import { exec, query, withSession } from "../support/sql.ts";
+import { startTestCluster } from "../support/test_cluster.ts";
 
 const cluster = await sharedCluster(17);
 const template = await createTemplate(
@@ -120,7 +120,7 @@ Deno.test("a stalled proxy can be disposed of", async () => {
 Deno.test("a server with a certificate from a private CA requests a client certificate", async () => {
   const ca = await CertificateAuthority.create();
   const certificate = await ca.server();
-  await using server = await startCluster({
+  await using server = await startTestCluster({
     major: 15,
     tls: { ...certificate, caPem: ca.certPem },
     hba: [
@@ -144,7 +144,7 @@ Deno.test("certificates for a wrong host, from another CA, expired or self-signe
     await selfSignedCertificate(),
   ];
   for (const certificate of bad) {
-    await using server = await startCluster({ major: 18, tls: certificate });
+    await using server = await startTestCluster({ major: 18, tls: certificate });
     await rejects(tlsTo(server.port, ca.certPem), /certificate/i);
   }
 });

@@ -7,6 +7,7 @@ import { LocalKeyProvider } from "../../lib/remote/secrets/mod.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../support/databases.ts";
 import { makeHosts } from "../support/hosts.ts";
+import { isLong } from "../support/long.ts";
 import { until } from "../support/replication.ts";
 import { Running } from "../support/running.ts";
 import { finished, openTestService, serviceTemplate, type TestKey } from "../support/service.ts";
@@ -142,20 +143,25 @@ async function helpersOf({ key, workers, service }: Place, id: string): Promise<
   return helpers;
 }
 
-Deno.test("three workers on separate hosts share a copy; one is killed during it, and both sides are equal", async () => {
-  await withWorkers(async (place) => {
-    const { key, name, service, workers, submit } = place;
-    const id = await submit();
-    const [killed = ""] = await helpersOf(place, id);
-    await allTakePart(name);
-    await workers[killed]!.kill("SIGKILL");
-    const job = await finished(key, id);
-    deepStrictEqual([job.state, job.attempt], ["succeeded", 1], JSON.stringify(job.error));
-    match(await logOf(key, id), new RegExp(`worker ${killed}: did not report for 10 s`));
-    await isCopied({ source, target }, name);
-    ok(await partsOfHelpers(service, id) > 0);
-  });
-});
+/** Repeats a test of parallel_copy_test.ts on separate hosts. */
+Deno.test(
+  "three workers on separate hosts share a copy; one is killed during it, and both sides are equal",
+  { ignore: !isLong },
+  async () => {
+    await withWorkers(async (place) => {
+      const { key, name, service, workers, submit } = place;
+      const id = await submit();
+      const [killed = ""] = await helpersOf(place, id);
+      await allTakePart(name);
+      await workers[killed]!.kill("SIGKILL");
+      const job = await finished(key, id);
+      deepStrictEqual([job.state, job.attempt], ["succeeded", 1], JSON.stringify(job.error));
+      match(await logOf(key, id), new RegExp(`worker ${killed}: did not report for 10 s`));
+      await isCopied({ source, target }, name);
+      ok(await partsOfHelpers(service, id) > 0);
+    });
+  },
+);
 
 Deno.test({
   name: "a disconnected worker loses its parts to others, and copies nothing twice when it is back",

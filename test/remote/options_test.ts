@@ -1,4 +1,4 @@
-import { strictEqual } from "node:assert/strict";
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { parseArguments } from "../../lib/cli/grammar/parse.ts";
 
 for (
@@ -15,3 +15,14 @@ for (
     strictEqual(parsed.problems.length, 0);
   });
 }
+
+Deno.test("an option and its former name cannot be combined", () => {
+  const parsed = parseArguments(["worker", "--max-running", "3", "--most-running", "4"], {
+    columns: 80,
+  });
+  strictEqual(parsed.kind, "command");
+  deepStrictEqual(parsed.problems, [{
+    path: "--most-running",
+    message: "is the former name of --max-running: give only one of them",
+  }]);
+});

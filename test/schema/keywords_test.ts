@@ -8,6 +8,7 @@ import { createDatabase } from "../support/databases.ts";
 import { installedClient } from "../support/installed.ts";
 import { runInit } from "../support/init.ts";
 import { compareDatabases } from "../support/compare.ts";
+import { withRepeats } from "../support/long.ts";
 import { exec, query } from "../support/sql.ts";
 
 const newest = await sharedCluster(18);
@@ -88,7 +89,10 @@ async function words(clusters: readonly Cluster[]): Promise<readonly string[]> {
 const quoted = { params: { quote_all_identifiers: "on" } };
 
 const native = ((await installedClient())?.major ?? 0) >= 15;
-const runs = [[12, 15, "native"], [15, 18, "embedded"], [17, 18, "embedded"]] as const;
+const runs = withRepeats(
+  [[12, 15, "native"], [15, 18, "embedded"]],
+  [[17, 18, "embedded"]],
+);
 for (const [from, to, dump] of runs) {
   if (dump === "native" && !native) continue;
   const [source, target] = [await sharedCluster(from), await sharedCluster(to)];

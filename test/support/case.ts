@@ -1,10 +1,8 @@
 import type { Cluster } from "../../lib/cluster/mod.ts";
 import { type CleanupReport, executeCleanup } from "../../lib/commands/cleanup/cleanup.ts";
-import type {
-  SyncReport,
-  ValidationReport,
-  VerifyReport,
-} from "../../lib/commands/shared/report.ts";
+import type { SyncReport } from "../../lib/commands/shared/sync_report.ts";
+import type { ValidationReport } from "../../lib/commands/shared/validation_report.ts";
+import type { VerifyReport } from "../../lib/commands/shared/verify_report.ts";
 import { executeStatus, type StatusReport } from "../../lib/commands/status/status.ts";
 import { executeValidate } from "../../lib/commands/validate/validate.ts";
 import {
@@ -13,7 +11,7 @@ import {
 } from "../../lib/commands/shared/complete_options.ts";
 import type { SyncSettings } from "../../lib/commands/shared/run.ts";
 import { compareDatabases, type CompareOptions, type Difference } from "./compare.ts";
-import { dropDatabase } from "./databases.ts";
+import { create, dropDatabase } from "./databases.ts";
 import { endpointOf, type InitOutcome, type InitTestOptions, runInit } from "./init.ts";
 import { makeReferenceCopy, type ReferenceCopy } from "./reference_copy.ts";
 import { runScript } from "./script.ts";
@@ -282,7 +280,7 @@ export async function withCase<Result>(
   const before = await Promise.all(sides.map(rolesOf));
   try {
     if (owner !== undefined) await exec(source.url(), `CREATE ROLE "${owner}" LOGIN`);
-    await exec(source.url(), createDatabase({ name, owner, encoding }));
+    await create(source, name, databaseOptions({ owner, encoding }));
     const user = owner === undefined ? {} : { user: owner };
     await runScript(source.url({ database: name, ...user }), setup);
     return await use(new Case({ source, target, name, streamed }));
@@ -300,13 +298,12 @@ function databaseOf(file: string): string {
   return number === undefined ? name ?? "" : `h${number}`;
 }
 
-function createDatabase({ name, owner, encoding }: {
-  readonly name: string;
+function databaseOptions({ owner, encoding }: {
   readonly owner: string | undefined;
   readonly encoding: string | undefined;
 }): string {
   return [
-    `CREATE DATABASE "${name}" TEMPLATE template0`,
+    "TEMPLATE template0",
     ...(owner === undefined ? [] : [`OWNER "${owner}"`]),
     ...(encoding === undefined ? [] : [`ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C'`]),
   ].join(" ");
@@ -327,14 +324,7 @@ async function forget(
   rolesBefore: readonly string[],
 ): Promise<void> {
   if (!cluster.postmasterPid) return; // killed by the test, and disposed of with its database
-  for (const name of names) {
-    const exists = await query(
-      cluster.url(),
-      `SELECT FROM pg_database WHERE datname = '${name}'`,
-    );
-    if (exists.length > 0) await exec(cluster.url(), `ALTER DATABASE "${name}" RESET ALL`);
-    await dropDatabase(cluster, name);
-  }
+  for (const name of names) await dropDatabase(cluster, name);
   for (const role of await rolesOf(cluster)) {
     if (!rolesBefore.includes(role)) {
       await exec(cluster.url(), `DROP OWNED BY ${role}; DROP ROLE ${role}`);

@@ -1,9 +1,5 @@
-import {
-  type Cluster,
-  type ClusterOptions,
-  type PgMajor,
-  startCluster,
-} from "../../lib/cluster/mod.ts";
+import type { Cluster, ClusterOptions, PgMajor } from "../../lib/cluster/mod.ts";
+import { startTestCluster } from "./test_cluster.ts";
 
 /** Options of a shared cluster, apart from the version. */
 export type SharedClusterOptions = Omit<ClusterOptions, "major" | "signal">;
@@ -18,7 +14,8 @@ const started = new Map<string, Promise<Cluster>>();
  * process and pipe would count as leaks if started inside a test. `deno test` runs each file in a
  * separate isolate, so clusters are shared within a file only; starting one takes 0.1 s.
  *
- * Do not stop or restart a shared cluster; use `await using c = await startCluster(…)` for that.
+ * Do not stop or restart a shared cluster; use `await using c = await startTestCluster(…)` for
+ * that.
  *
  * @example
  * ```ts no-assert
@@ -39,7 +36,7 @@ export function sharedCluster(
   const key = JSON.stringify([major, options]);
   let cluster = started.get(key);
   if (!cluster) {
-    cluster = startCluster({ ...options, major });
+    cluster = startTestCluster({ ...options, major });
     started.set(key, cluster);
     // the watchdog would stop it too, but later and without waiting
     const starting = cluster;

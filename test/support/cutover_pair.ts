@@ -6,7 +6,9 @@ import type {
 import { executeCutoverPrepare } from "../../lib/commands/cutover/prepare.ts";
 import { executeSwitch } from "../../lib/commands/cutover/switch.ts";
 import { ignoreEvents } from "../../lib/core/internal.ts";
+import type { RunContext } from "../../lib/commands/shared/run.ts";
 import type { CutoverServers } from "../../lib/commands/cutover/read_cutover.ts";
+import { noTableRules, type TableRules } from "../../lib/rules/internal.ts";
 import { acknowledgedSchema } from "./acknowledged_load.ts";
 import { dropDatabase, withDatabase } from "./databases.ts";
 import { endpointOf, runInit } from "./init.ts";
@@ -27,10 +29,11 @@ export const quietRun = { events: ignoreEvents, signal: new AbortController().si
 
 /** Creates a database on the source, copies it with replication, and drops both at the end. */
 export async function withCutoverPair(
-  { source, target, schema = acknowledgedSchema }: {
+  { source, target, schema = acknowledgedSchema, rules = noTableRules }: {
     readonly source: Cluster;
     readonly target: Cluster;
     readonly schema?: string;
+    readonly rules?: TableRules;
   },
   use: (pair: CutoverPair) => Promise<void>,
 ): Promise<void> {
@@ -42,6 +45,7 @@ export async function withCutoverPair(
       await runInit(url, targetUrl, {
         include: [name],
         map: { [name]: mapped },
+        rules,
         sync: syncSettings,
       });
       await use({
@@ -81,6 +85,7 @@ export async function switchCutover(
   direction: "run" | "rollback",
   { servers }: CutoverPair,
   options: Partial<CutoverSwitchOptions> = {},
+  run: RunContext = quietRun,
 ) {
   return await executeSwitch(direction, {
     ...servers,
@@ -92,8 +97,9 @@ export async function switchCutover(
     slotTimeoutMs: 30_000,
     finalCheck: "structure",
     hook: () => Promise.resolve(),
+    isContinued: false,
     now: () => new Date(),
     confirm: () => Promise.resolve(true),
     ...options,
-  }, quietRun);
+  }, run);
 }

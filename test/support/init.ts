@@ -1,5 +1,6 @@
 import { executeInit } from "../../lib/commands/init/init.ts";
-import type { InitPlan, InitReport } from "../../lib/commands/shared/report.ts";
+import type { InitPlan } from "../../lib/commands/shared/init_plan.ts";
+import type { InitReport } from "../../lib/commands/shared/init_report.ts";
 import {
   completeInitOptions,
   type InitChoices,

@@ -1,8 +1,9 @@
-import { type PgMajor, startCluster } from "../../lib/cluster/mod.ts";
+import type { PgMajor } from "../../lib/cluster/mod.ts";
 import { cliCommand, denoEnvironment } from "./cli.ts";
 import { compareRows, drain } from "./replicated.ts";
 import { loadSchema, startReplicationLoad } from "./replication_load.ts";
 import { exec, query } from "./sql.ts";
+import { startTestCluster } from "./test_cluster.ts";
 
 /**
  * `init --enable-sync` is killed (SIGKILL) while copying under load, and repeated until it
@@ -12,8 +13,8 @@ export async function killedRound(
   sourceMajor: PgMajor,
   targetMajor: PgMajor,
 ): Promise<{ readonly rows: number; readonly transactions: number; readonly streams: number }> {
-  await using source = await startCluster({ major: sourceMajor });
-  await using target = await startCluster({ major: targetMajor });
+  await using source = await startTestCluster({ major: sourceMajor });
+  await using target = await startTestCluster({ major: targetMajor });
   const url = source.url({ database: "load" });
   const folder = await Deno.makeTempDir({ prefix: "psr-killed-" });
   await exec(source.url(), "CREATE DATABASE load");

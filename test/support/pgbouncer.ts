@@ -1,6 +1,6 @@
 import postgres from "postgres";
+import { poll } from "../../lib/core/internal.ts";
 import { freePort } from "../../lib/cluster/free_port.ts";
-import { poll } from "../../lib/postgres/internal.ts";
 
 /** Where Debian installs it. */
 const program = "/usr/sbin/pgbouncer";

@@ -1,5 +1,5 @@
 import { executeSync } from "../../lib/commands/sync/sync.ts";
-import type { SyncReport } from "../../lib/commands/shared/report.ts";
+import type { SyncReport } from "../../lib/commands/shared/sync_report.ts";
 import {
   completeSyncOptions,
   type SyncChoices,

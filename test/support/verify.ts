@@ -1,5 +1,5 @@
 import { executeVerify } from "../../lib/commands/verify/verify.ts";
-import type { VerifyReport } from "../../lib/commands/shared/report.ts";
+import type { VerifyReport } from "../../lib/commands/shared/verify_report.ts";
 import {
   completeVerifyOptions,
   type VerifyChoices,

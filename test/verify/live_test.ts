@@ -12,7 +12,7 @@ import { endReplication, replicate, until } from "../support/replication.ts";
 import { exec, query } from "../support/sql.ts";
 import { VerifyJournal } from "../../lib/verify/internal.ts";
 import { runVerify, unequalTables, type VerifyTestOptions } from "../support/verify.ts";
-import type { VerifyReport } from "../../lib/commands/shared/report.ts";
+import type { VerifyReport } from "../../lib/commands/shared/verify_report.ts";
 
 const source = await sharedCluster(14);
 const target = await sharedCluster(17);

@@ -32,14 +32,14 @@ export type ClusterFacts = {
 export async function sameDatabase(a: Session, b: Session): Promise<ServerRelation> {
   const [factsOfA, factsOfB] = await Promise.all([readClusterFacts(a), readClusterFacts(b)]);
   const seen = await seesLockOf(a, b);
-  return relate(factsOfA, factsOfB, seen);
+  return relate(factsOfA, factsOfB, { sharesLocks: seen });
 }
 
 /** The decision. Pure. */
 export function relate(
   a: ClusterFacts,
   b: ClusterFacts,
-  sharesLocks: boolean | undefined,
+  { sharesLocks }: { readonly sharesLocks: boolean | undefined },
 ): ServerRelation {
   if (sharesLocks === false && !a.inRecovery && !b.inRecovery) return "different";
   const same = sharesLocks === true ||

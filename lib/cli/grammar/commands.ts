@@ -1,4 +1,4 @@
-import type { CommandName } from "../../config/internal.ts";
+import { type CommandName, cutoverActions } from "../../config/internal.ts";
 import {
   cleanupHelp,
   completionsHelp,
@@ -16,17 +16,6 @@ import { jobsHelp, keysHelp, serveHelp, workerHelp } from "./remote_help.ts";
 export const shells = ["bash", "zsh", "fish"] as const;
 /** One of {@linkcode shells}. */
 export type Shell = typeof shells[number];
-/** What `cutover` does; without a word it shows the status. */
-export const cutoverActions = [
-  "prepare",
-  "rehearse",
-  "run",
-  "rollback",
-  "finish",
-  "status",
-] as const;
-/** One of {@linkcode cutoverActions}. */
-export type CutoverAction = typeof cutoverActions[number];
 /** What `jobs` does. */
 export const jobActions = ["list", "show", "logs", "cancel", "attach"] as const;
 /** What `keys` does. */

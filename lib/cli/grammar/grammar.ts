@@ -62,9 +62,8 @@ function addCommand(
       .helpGroup(`${group}:`);
     command.addOption(isRepeatable(option) ? added.argParser(collect) : added);
     if (option.formerName !== undefined) {
-      const former = new Option(usageOf(option.formerName, option)).hideHelp();
-      former.attributeName = () => optionName;
-      command.addOption(former);
+      // parse.ts reads it as the current name
+      command.addOption(new Option(usageOf(option.formerName, option)).hideHelp());
     }
   }
   command.action((...given: unknown[]) => {

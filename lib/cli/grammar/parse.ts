@@ -1,5 +1,5 @@
 import { CommanderError } from "@commander-js/extra-typings";
-import type { CommandName } from "../../config/internal.ts";
+import { type CommandName, flagOf, optionsOf } from "../../config/internal.ts";
 import { type Problem, suggest } from "../../core/internal.ts";
 import { buildGrammar, type RawOptions } from "./grammar.ts";
 
@@ -61,7 +61,32 @@ export function parseArguments(
     return { kind: "print", text: printed };
   }
   if (command === undefined) return { kind: "wrong", problems };
-  return { ...command, problems };
+  const { options, repeated } = withCurrentNames(command);
+  return { ...command, options, problems: [...problems, ...repeated] };
+}
+
+/** Former names of options replaced by current ones, and the options that have both. */
+function withCurrentNames(
+  { name: command, options }: Pick<Parsed & { kind: "command" }, "name" | "options">,
+): { readonly options: RawOptions; readonly repeated: readonly Problem[] } {
+  const former = optionsOf(command).flatMap(({ name, option }) => {
+    const { formerName = name } = option;
+    return formerName === name || options[formerName] === undefined
+      ? []
+      : [{ name, formerName, option }];
+  });
+  return {
+    options: {
+      ...Object.fromEntries(former.map(({ name, formerName }) => [name, options[formerName]])),
+      ...options,
+    },
+    repeated: former.filter(({ name }) => options[name] !== undefined).map(
+      ({ name, formerName, option }) => ({
+        path: flagOf(formerName, option),
+        message: `is the former name of ${flagOf(name, option)}: give only one of them`,
+      }),
+    ),
+  };
 }
 
 /**

@@ -4,14 +4,22 @@ import type {
   CutoverRehearseOptions,
   CutoverSwitchOptions,
 } from "../../commands/cutover/options.ts";
-import { flagOf, type OptionName, optionNamed } from "../../config/internal.ts";
+import {
+  type CutoverAction,
+  cutoverActions,
+  cutoverOptionActions,
+  flagOf,
+  type OptionName,
+  optionNamed,
+  planningActions,
+} from "../../config/internal.ts";
 import { type CutoverHook, cutoverHooks } from "../../cutover/internal.ts";
 import { UsageError } from "../../core/internal.ts";
 import { type Endpoint, resolveEndpoint } from "../../postgres/internal.ts";
-import { type CutoverAction, cutoverActions } from "../grammar/commands.ts";
 import type { ResolveContext } from "./copy_options.ts";
 import { type Environment, resolveEnvironmentOf } from "./environment.ts";
 import { notOneOf, type OptionReader } from "./option_reader.ts";
+import { readEvidenceFile } from "./report_file.ts";
 import { readServerOptions, type ReplicationOptions } from "./replication_options.ts";
 
 /** Commands of hooks, and how long each may run. */
@@ -30,38 +38,16 @@ export interface CutoverCommandOptions {
     CutoverPrepareOptions,
     "wayBack" | "targetFromSource" | "passfile" | "now"
   >;
-  readonly rehearse: Omit<CutoverRehearseOptions, keyof ReplicationOptions>;
-  readonly run: Omit<CutoverSwitchOptions, keyof ReplicationOptions | "hook" | "now" | "confirm">;
+  readonly rehearse: Omit<CutoverRehearseOptions, keyof ReplicationOptions | "now">;
+  readonly run: Omit<
+    CutoverSwitchOptions,
+    keyof ReplicationOptions | "hook" | "isContinued" | "now" | "confirm"
+  >;
   readonly finish: Pick<CutoverFinishOptions, "openOldSide">;
   readonly hooks: HookCommands;
+  /** Where the evidence goes; the extension selects the format. */
+  readonly reportFile: string | undefined;
 }
-
-const changing: readonly CutoverAction[] = ["prepare", "run", "rollback", "finish"];
-const switching: readonly CutoverAction[] = ["run", "rollback"];
-
-/** Options that only some actions have. */
-const actionsOf: Readonly<Partial<Record<OptionName, readonly CutoverAction[]>>> = {
-  dryRun: changing,
-  yes: changing,
-  maxPause: ["rehearse", ...switching],
-  onBlocker: switching,
-  barrierAttempts: switching,
-  sequenceMargin: ["rehearse", ...switching],
-  finalCheck: switching,
-  keepSessions: switching,
-  slotTimeout: switching,
-  hookBefore: switching,
-  hookSwitch: switching,
-  hookAbort: switching,
-  hookAfter: switching,
-  hookTimeout: switching,
-  brownout: ["rehearse"],
-  rehearseTokens: ["rehearse"],
-  wayBack: ["prepare"],
-  targetFromSource: ["prepare"],
-  wayBackPassfile: ["prepare"],
-  openOldSide: ["finish"],
-};
 
 /** @throws UsageError with every problem */
 export async function resolveCutoverOptions(
@@ -73,7 +59,7 @@ export async function resolveCutoverOptions(
   const { source, target, databases } = await readServerOptions(reader, context);
   const [yes, dryRun] = [reader.flag("yes"), reader.flag("dryRun")];
   if (
-    action !== undefined && changing.includes(action) && !yes && !dryRun && !context.canAsk
+    action !== undefined && planningActions.includes(action) && !yes && !dryRun && !context.canAsk
   ) {
     reader.problem(
       "--yes",
@@ -113,6 +99,7 @@ export async function resolveCutoverOptions(
     },
     finish: { openOldSide: reader.flag("openOldSide") },
     hooks: readHooks(reader),
+    reportFile: await readEvidenceFile(reader),
   };
   reader.done();
   if (action === undefined || source === undefined || target === undefined) {
@@ -130,7 +117,7 @@ function readAction(reader: OptionReader): CutoverAction | undefined {
 }
 
 function refuseOthers(reader: OptionReader, action: CutoverAction): void {
-  for (const [name, actions] of Object.entries(actionsOf)) {
+  for (const [name, actions] of Object.entries(cutoverOptionActions)) {
     if (actions.includes(action) || !reader.typed(name as OptionName)) continue;
     reader.problem(
       flagOf(name, optionNamed(name as OptionName)),

@@ -154,12 +154,12 @@ export class OptionReader {
     }) as Value<Name, number>;
   }
 
-  choice<Name extends NameOfKind<"choice">>(name: Name): ValuesOf<Name> {
+  choice<Name extends NameOfKind<"choice">>(name: Name): Value<Name, ValuesOf<Name>> {
     const { values } = optionNamed(name) as Option & { readonly kind: "choice" };
     return this.#read(name, {
       parse: (text) => values.find((each) => each === text),
       problem: (text) => notOneOf(text, values),
-    }) as ValuesOf<Name>;
+    }) as Value<Name, ValuesOf<Name>>;
   }
 
   /** The value of any option with a single value, in the unit of its kind. */

@@ -86,3 +86,12 @@ export async function readReportFile(reader: OptionReader): Promise<string | und
   if (problem !== undefined) reader.problem("--report", problem);
   return path;
 }
+
+/** The same for a report as .html or .json. */
+export async function readEvidenceFile(reader: OptionReader): Promise<string | undefined> {
+  const path = await readReportFile(reader);
+  if (path !== undefined && !/\.(?:html?|json)$/i.test(path)) {
+    reader.problem("--report", `"${path}" must end in .html or .json, which selects the format`);
+  }
+  return path;
+}

@@ -5,7 +5,7 @@ import {
   type ResolveContext,
 } from "./copy_options.ts";
 import type { OptionReader } from "./option_reader.ts";
-import { readReportFile } from "./report_file.ts";
+import { readEvidenceFile } from "./report_file.ts";
 
 /** `verify` in full. */
 export interface VerifyCommandOptions
@@ -35,13 +35,7 @@ export async function resolveVerifyOptions(
     reader.flag("dryRun"),
     reader.flag("yes"),
   ];
-  const reportFile = await readReportFile(reader);
-  if (reportFile !== undefined && !/\.(?:html?|json)$/i.test(reportFile)) {
-    reader.problem(
-      "--report",
-      `"${reportFile}" must end in .html or .json, which selects the format`,
-    );
-  }
+  const reportFile = await readEvidenceFile(reader);
   if (dryRun && !repair) {
     reader.problem("--dry-run", "requires --repair: without it verify only reads");
   }

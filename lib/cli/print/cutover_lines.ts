@@ -190,7 +190,16 @@ export function cutoverSwitchedLines(
   options: TableOptions,
 ): string[] {
   const style = makeStyle(options.color);
-  const { direction, databases, steps, warnings, pauseMs, maxPauseMs, failedAttempts } = report;
+  const {
+    direction,
+    databases,
+    steps,
+    warnings,
+    pauseMs,
+    maxPauseMs,
+    failedAttempts,
+    failedAttemptsMs,
+  } = report;
   const to = direction === "run" ? "target" : "source";
   const rows = databases.map(({ database, evidence, waiting }) => [
     printable(database),
@@ -218,7 +227,11 @@ export function cutoverSwitchedLines(
     `${style.green("✓")} the ${to} is in use. Writers waited ${
       style.bold(formatDuration(pauseMs))
     } of ${formatDuration(maxPauseMs)} allowed` +
-    (failedAttempts === 0 ? "" : `, after ${plural(failedAttempts, "attempt")} that gave way`),
+    (failedAttempts === 0
+      ? ""
+      : `, and ${formatDuration(failedAttemptsMs)} in ${
+        plural(failedAttempts, "attempt")
+      } that gave way`),
   ];
 }
 

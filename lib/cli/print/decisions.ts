@@ -1,5 +1,5 @@
 import { displayName, plural } from "../../core/internal.ts";
-import type { DatabaseDecisions, TableDecision } from "../../commands/shared/report.ts";
+import type { DatabaseDecisions, TableDecision } from "../../commands/shared/validation_report.ts";
 import { makeStyle, printable, renderTable, type TableOptions } from "../../ui/mod.ts";
 
 const words: Readonly<Record<TableDecision["outcome"], string>> = {

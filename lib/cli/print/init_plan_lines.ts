@@ -7,7 +7,7 @@ import {
   stepTitle,
 } from "../../core/internal.ts";
 import { describeApplierChoice } from "../../commands/shared/choose_applier.ts";
-import type { InitPlan, TablePlan } from "../../commands/shared/report.ts";
+import type { InitPlan, TablePlan } from "../../commands/shared/init_plan.ts";
 import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
 import { serverLine } from "./server_line.ts";
 

@@ -7,7 +7,8 @@ import {
   plural,
   stepTitle,
 } from "../../core/internal.ts";
-import { type InitReport, setAsideObjects, type Warning } from "../../commands/shared/report.ts";
+import { type InitReport, setAsideObjects } from "../../commands/shared/init_report.ts";
+import { type Warning } from "../../commands/shared/report.ts";
 import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
 
 const maxTables = 20;

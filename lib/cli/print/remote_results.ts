@@ -1,13 +1,12 @@
-import type {
-  InitPlan,
-  InitReport,
-  SyncReport,
-  ValidationReport,
-  VerifyReport,
-} from "../../commands/shared/report.ts";
+import type { InitPlan } from "../../commands/shared/init_plan.ts";
+import type { InitReport } from "../../commands/shared/init_report.ts";
+import type { SyncReport } from "../../commands/shared/sync_report.ts";
+import type { ValidationReport } from "../../commands/shared/validation_report.ts";
+import type { VerifyReport } from "../../commands/shared/verify_report.ts";
 import type { StatusReport } from "../../commands/status/status.ts";
-import type { RemoteJobWithResult } from "../../remote/mod.ts";
+import type { CutoverJobOptions, RemoteJobWithResult } from "../../remote/mod.ts";
 import type { CommandContext } from "../context.ts";
+import { cutoverResultLines } from "./cutover_result_lines.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
 import { initPlanLines } from "./init_plan_lines.ts";
 import { initReportLines } from "./init_report_lines.ts";
@@ -18,7 +17,7 @@ import { verifyLines } from "./verify_lines.ts";
 
 /** Prints the report of a job as its command would. */
 export function printJobResult(
-  { command, result }: RemoteJobWithResult,
+  { command, spec, result }: RemoteJobWithResult,
   { terminal, output }: CommandContext,
 ): void {
   if (output.json) return printJson(terminal, result);
@@ -39,5 +38,10 @@ export function printJobResult(
     }
     case "sync":
       return printResult(terminal, syncLines(result as SyncReport, { ...size, resume: undefined }));
+    case "cutover":
+      return printResult(
+        terminal,
+        cutoverResultLines((spec.options ?? {}) as CutoverJobOptions, result, size),
+      );
   }
 }

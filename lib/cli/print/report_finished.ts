@@ -1,4 +1,4 @@
-import type { InitReport } from "../../commands/shared/report.ts";
+import type { InitReport } from "../../commands/shared/init_report.ts";
 import type { CommandContext } from "../context.ts";
 import { printResult, tableOptions } from "./print.ts";
 import { finishedLines } from "./init_report_lines.ts";

@@ -1,5 +1,5 @@
 import { plural } from "../../core/internal.ts";
-import type { SyncReport } from "../../commands/shared/report.ts";
+import type { SyncReport } from "../../commands/shared/sync_report.ts";
 import { makeStyle, printable, renderTable, type TableOptions } from "../../ui/mod.ts";
 
 /** The outcome of `sync` as lines. */

@@ -1,5 +1,5 @@
 import { formatCount, plural } from "../../core/internal.ts";
-import type { CheckStatus, ValidationReport } from "../../commands/shared/report.ts";
+import type { CheckStatus, ValidationReport } from "../../commands/shared/validation_report.ts";
 import { makeStyle, printable, renderTable, type TableOptions } from "../../ui/mod.ts";
 import { serverLine } from "./server_line.ts";
 

@@ -5,7 +5,7 @@ import {
   formatDuration,
   plural,
 } from "../../core/internal.ts";
-import type { VerifyReport } from "../../commands/shared/report.ts";
+import type { VerifyReport } from "../../commands/shared/verify_report.ts";
 import type { Verdict, VerifiedDatabase, VerifiedTable } from "../../verify/internal.ts";
 import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
 import { serverLine } from "./server_line.ts";

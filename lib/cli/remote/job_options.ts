@@ -1,4 +1,9 @@
-import { type CommandName, type NamedOption, optionsOf } from "../../config/internal.ts";
+import {
+  type CommandName,
+  isInMilliseconds,
+  type NamedOption,
+  optionsOf,
+} from "../../config/internal.ts";
 import type { JobOptions } from "../../remote/mod.ts";
 import type { OptionReader } from "../options/option_reader.ts";
 
@@ -27,6 +32,9 @@ function jobValue(reader: OptionReader, { name, option }: NamedOption): unknown 
   if (typeof value === "boolean") return value;
   if (!reader.given(name)) return undefined;
   if (typeof value !== "number") return value;
-  if (option.kind === "duration") return Math.max(1, Math.round(value / 1000));
+  if (option.kind === "duration") {
+    const unitMs = option.job !== undefined && isInMilliseconds(option.job) ? 1 : 1000;
+    return Math.max(1, Math.round(value / unitMs));
+  }
   return option.kind === "rate" ? Math.max(minJobRate, Math.round(value)) : value;
 }

@@ -1,12 +1,13 @@
+import type { CutoverAction } from "../../config/internal.ts";
 import { formatLsn, UsageError } from "../../core/internal.ts";
+import type { Endpoint } from "../../postgres/internal.ts";
+import { endpointUrl, type JobOptions } from "../../remote/mod.ts";
 import type { InitResult } from "../../commands/init/init.ts";
-import type {
-  InitPlan,
-  InitReport,
-  SyncReport,
-  ValidationReport,
-  VerifyReport,
-} from "../../commands/shared/report.ts";
+import type { InitPlan } from "../../commands/shared/init_plan.ts";
+import type { InitReport } from "../../commands/shared/init_report.ts";
+import type { SyncReport } from "../../commands/shared/sync_report.ts";
+import type { ValidationReport } from "../../commands/shared/validation_report.ts";
+import type { VerifyReport } from "../../commands/shared/verify_report.ts";
 import type {
   InitOptions,
   SyncOptions,
@@ -17,7 +18,7 @@ import type { StatusOptions, StatusReport } from "../../commands/status/status.t
 import type { CommandContext } from "../context.ts";
 import type { OptionReader } from "../options/option_reader.ts";
 import { readJobOptions } from "./job_options.ts";
-import { jobScope, type RemotePlace, runRemotely } from "./remote.ts";
+import { jobScope, type RemotePlace, type RemoteScope, runRemotely } from "./remote.ts";
 
 /** Which service, and what the user gave. */
 export interface RemoteCommand {
@@ -111,6 +112,56 @@ export async function verifyRemotely(
       ...readJobOptions(command.reader, "verify"),
       repair: options.repair,
     },
+  }, command);
+}
+
+/** What a `cutover` job has besides its servers. */
+export interface RemoteCutover extends RemoteCommand {
+  readonly action: CutoverAction;
+  readonly servers: RemoteScope;
+  readonly targetFromSource: Endpoint | undefined;
+}
+
+/**
+ * `cutover` on a service. Unless `yes` is given, the plan is a separate job that changes nothing.
+ *
+ * @returns undefined if `confirm` declined
+ */
+export async function changeCutoverRemotely<Report, Plan>(
+  { yes, dryRun, confirm, ...job }: RemoteCutover & {
+    readonly yes: boolean;
+    readonly dryRun: boolean;
+    readonly confirm: (plan: Plan) => Promise<boolean>;
+  },
+): Promise<Report | undefined> {
+  if (dryRun || !yes) {
+    const plan = await cutoverRemotely<Plan>({ ...job, options: { dry_run: true } });
+    if (!await confirm(plan)) return undefined;
+  }
+  return await cutoverRemotely<Report>(job);
+}
+
+/** Runs one action as a job. */
+export async function cutoverRemotely<Result>(
+  { action, servers, targetFromSource, options = {}, ...command }: RemoteCutover & {
+    readonly options?: Pick<JobOptions["cutover"], "dry_run">;
+  },
+): Promise<Result> {
+  const back = targetFromSource === undefined
+    ? undefined
+    : endpointUrl(targetFromSource, "--target-from-source");
+  if (back !== undefined && back.problems.length > 0) throw new UsageError(back.problems);
+  // flags that are off belong to other actions
+  const given = Object.fromEntries(
+    Object.entries(readJobOptions(command.reader, "cutover")).filter(([, value]) =>
+      value !== false
+    ),
+  );
+  return await runRemotely<Result>({
+    ...jobScope(servers),
+    ...(back?.url === undefined ? {} : { target_from_source_url: back.url }),
+    command: "cutover",
+    options: { ...given, dry_run: false, action, ...options },
   }, command);
 }
 

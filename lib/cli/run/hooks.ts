@@ -1,10 +1,11 @@
+import type { SwitchDirection } from "../../commands/cutover/report.ts";
 import { errorMessage, type EventSink, ExitCode, ReplicatorError } from "../../core/internal.ts";
 import type { CutoverHook, DatabaseRoute, HookRunner } from "../../cutover/internal.ts";
 import type { HookCommands } from "../options/cutover_options.ts";
 
 /** What {@linkcode hookRunner} needs. */
 export interface HookOptions extends HookCommands {
-  readonly direction: "run" | "rollback";
+  readonly direction: SwitchDirection;
   readonly events: EventSink;
   /** Ends a running hook before the switch; later ones may finish. */
   readonly signal: AbortSignal;
@@ -109,7 +110,7 @@ async function runHook(
 export function hookVariables(
   hook: CutoverHook,
   { direction, routes }: {
-    readonly direction: "run" | "rollback";
+    readonly direction: SwitchDirection;
     readonly routes: readonly DatabaseRoute[];
   },
 ): Readonly<Record<string, string>> {

@@ -1,10 +1,29 @@
+import type { SwitchDirection } from "../../commands/cutover/report.ts";
 import { executeFinish } from "../../commands/cutover/finish.ts";
 import { executeCutoverPrepare } from "../../commands/cutover/prepare.ts";
 import { executeRehearse } from "../../commands/cutover/rehearse.ts";
 import { executeCutoverStatus } from "../../commands/cutover/status.ts";
 import { executeSwitch } from "../../commands/cutover/switch.ts";
+import type {
+  CutoverFinishPlan,
+  CutoverFinishReport,
+  CutoverPreparePlan,
+  CutoverPrepareReport,
+  CutoverRehearsal,
+  CutoverStatusReport,
+  CutoverSwitchPlan,
+  CutoverSwitchReport,
+} from "../../commands/cutover/report.ts";
+import { type CutoverAction, flagOf, optionNamed } from "../../config/internal.ts";
 import { ExitCode } from "../../core/internal.ts";
-import { fitLines, makeStyle, type TableOptions } from "../../ui/mod.ts";
+import { noRemoteHooks } from "../../remote/spec/mod.ts";
+import {
+  fitLines,
+  makeStyle,
+  renderRehearsalReport,
+  renderSwitchReport,
+  type TableOptions,
+} from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { type CutoverCommandOptions, resolveCutoverOptions } from "../options/cutover_options.ts";
 import {
@@ -18,34 +37,57 @@ import {
   statementLines,
   switchPlanLines,
 } from "../print/cutover_lines.ts";
+import { writeEvidence } from "../print/evidence.ts";
 import { nextCommandLine } from "../print/next_command.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
+import { readRemote } from "../remote/remote.ts";
+import {
+  changeCutoverRemotely,
+  cutoverRemotely,
+  type RemoteCutover,
+} from "../remote/remote_commands.ts";
 import { askYesNo } from "../terminal/confirm.ts";
 import { hookRunner, hookShell } from "./hooks.ts";
 
 /** `cutover`: one runner for each action. */
 export const runCutover: CommandRunner = async (reader, context) => {
+  const place = readRemote(reader, context.resolve);
   for (const name of ["hookBefore", "hookSwitch", "hookAbort", "hookAfter"] as const) {
-    if (!reader.given(name) || mayRunHooks()) continue;
-    const flag = `--${name.replace(/[A-Z]/, (letter) => `-${letter.toLowerCase()}`)}`;
-    reader.problem(
-      flag,
-      `Deno does not allow running ${hookShell}: add --allow-run=${hookShell}, or in a clone use deno task cutover`,
-    );
+    if (!reader.given(name)) continue;
+    const flag = flagOf(name, optionNamed(name));
+    if (place !== undefined) reader.problem(flag, `${noRemoteHooks} (--local)`);
+    else if (!mayRunHooks()) {
+      reader.problem(
+        flag,
+        `Deno does not allow running ${hookShell}: add --allow-run=${hookShell}, or in a clone use deno task cutover`,
+      );
+    }
   }
   const options = await resolveCutoverOptions(reader, context.resolve);
-  return await actions[options.action](options, context);
+  const { action, servers, prepare: { targetFromSource } } = options;
+  const remote = place === undefined
+    ? undefined
+    : { place, reader, context, action, servers, targetFromSource };
+  return await actions[action](options, { context, remote });
 };
 
 function mayRunHooks(): boolean {
   return Deno.permissions.querySync({ name: "run", command: hookShell }).state === "granted";
 }
 
-type Action = (options: CutoverCommandOptions, context: CommandContext) => Promise<ExitCode>;
+/** Where an action runs: here, or on a service. */
+interface ActionPlace {
+  readonly context: CommandContext;
+  readonly remote: RemoteCutover | undefined;
+}
 
-const actions: Readonly<Record<CutoverCommandOptions["action"], Action>> = {
-  status: async ({ servers }, context) => {
-    const report = await executeCutoverStatus(servers, context.run);
+type Action = (options: CutoverCommandOptions, place: ActionPlace) => Promise<ExitCode>;
+
+const actions: Readonly<Record<CutoverAction, Action>> = {
+  status: async ({ servers }, { context, remote }) => {
+    const report = remote === undefined
+      ? await executeCutoverStatus(servers, context.run)
+      : await cutoverRemotely<CutoverStatusReport>(remote);
     print(report, {
       context,
       lines: (size) => cutoverStatusLines(report, size),
@@ -55,13 +97,19 @@ const actions: Readonly<Record<CutoverCommandOptions["action"], Action>> = {
     const isAlarm = report.databases.some(({ tripwire }) => tripwire.length > 0);
     return isAlarm ? ExitCode.unhealthy : ExitCode.success;
   },
-  prepare: async (options, context) => {
+  prepare: async (options, { context, remote }) => {
     const asked = confirmation(options, { context, question: "Prepare?", lines: preparePlanLines });
-    const report = await executeCutoverPrepare({
-      ...options.servers,
-      ...options.prepare,
-      confirm: asked.confirm,
-    }, context.run);
+    const { confirm } = asked;
+    const report = remote === undefined
+      ? await executeCutoverPrepare(
+        { ...options.servers, ...options.prepare, confirm },
+        context.run,
+      )
+      : await changeCutoverRemotely<CutoverPrepareReport, CutoverPreparePlan>({
+        ...options,
+        ...remote,
+        confirm,
+      });
     if (report === undefined) return asked.declined();
     print(report, {
       context,
@@ -70,24 +118,33 @@ const actions: Readonly<Record<CutoverCommandOptions["action"], Action>> = {
     });
     return ExitCode.success;
   },
-  rehearse: async (options, context) => {
-    const report = await executeRehearse({ ...options.servers, ...options.rehearse }, context.run);
+  rehearse: async (options, { context, remote }) => {
+    const { servers, rehearse, reportFile } = options;
+    const report = remote === undefined
+      ? await executeRehearse({ ...servers, ...rehearse, now: () => new Date() }, context.run)
+      : await cutoverRemotely<CutoverRehearsal>(remote);
     print(report, { context, lines: (size) => rehearsalLines(report, size) });
+    if (reportFile !== undefined) {
+      await writeEvidence(report, { reportFile, render: renderRehearsalReport, context });
+    }
     return report.isRefused ? ExitCode.prerequisite : ExitCode.success;
   },
-  run: (options, context) => switchDatabases("run", options, context),
-  rollback: (options, context) => switchDatabases("rollback", options, context),
-  finish: async (options, context) => {
+  run: (options, place) => switchDatabases("run", options, place),
+  rollback: (options, place) => switchDatabases("rollback", options, place),
+  finish: async (options, { context, remote }) => {
     const asked = confirmation(options, {
       context,
       question: "Remove the way back?",
       lines: finishPlanLines,
     });
-    const report = await executeFinish({
-      ...options.servers,
-      ...options.finish,
-      confirm: asked.confirm,
-    }, context.run);
+    const { confirm } = asked;
+    const report = remote === undefined
+      ? await executeFinish({ ...options.servers, ...options.finish, confirm }, context.run)
+      : await changeCutoverRemotely<CutoverFinishReport, CutoverFinishPlan>({
+        ...options,
+        ...remote,
+        confirm,
+      });
     if (report === undefined) return asked.declined();
     print(report, { context, lines: (size) => cutoverFinishedLines(report, size) });
     return ExitCode.success;
@@ -95,9 +152,9 @@ const actions: Readonly<Record<CutoverCommandOptions["action"], Action>> = {
 };
 
 async function switchDatabases(
-  direction: "run" | "rollback",
+  direction: SwitchDirection,
   options: CutoverCommandOptions,
-  context: CommandContext,
+  { context, remote }: ActionPlace,
 ): Promise<ExitCode> {
   const { events, signal } = context.run;
   const asked = confirmation(options, {
@@ -105,19 +162,31 @@ async function switchDatabases(
     question: direction === "run" ? "Switch over?" : "Switch back?",
     lines: switchPlanLines,
   });
-  const report = await executeSwitch(direction, {
-    ...options.servers,
-    ...options.run,
-    hook: hookRunner({ ...options.hooks, direction, events, signal }),
-    now: () => new Date(),
-    confirm: asked.confirm,
-  }, context.run);
+  const { confirm } = asked;
+  const report = remote === undefined
+    ? await executeSwitch(direction, {
+      ...options.servers,
+      ...options.run,
+      hook: hookRunner({ ...options.hooks, direction, events, signal }),
+      isContinued: false,
+      now: () => new Date(),
+      confirm,
+    }, context.run)
+    : await changeCutoverRemotely<CutoverSwitchReport, CutoverSwitchPlan>({
+      ...options,
+      ...remote,
+      confirm,
+    });
   if (report === undefined) return asked.declined();
   print(report, {
     context,
     lines: (size) => cutoverSwitchedLines(report, size),
     next: [direction === "run" ? "cutover status" : "cutover rehearse"],
   });
+  const { reportFile } = options;
+  if (reportFile !== undefined) {
+    await writeEvidence(report, { reportFile, render: renderSwitchReport, context });
+  }
   return ExitCode.success;
 }
 

@@ -1,12 +1,9 @@
 import { FileCheckpointStore } from "../../checkpoint/internal.ts";
 import { errorMessage, ExitCode, InterruptedError, toolVersion } from "../../core/internal.ts";
 import { executeInit, type InitResult } from "../../commands/init/init.ts";
-import {
-  type DatabaseDecisions,
-  type InitPlan,
-  type InitReport,
-  setAsideObjects,
-} from "../../commands/shared/report.ts";
+import { type DatabaseDecisions } from "../../commands/shared/validation_report.ts";
+import { type InitPlan } from "../../commands/shared/init_plan.ts";
+import { type InitReport, setAsideObjects } from "../../commands/shared/init_report.ts";
 import { completeInitOptions } from "../../commands/shared/complete_options.ts";
 import { renderInitReport } from "../../ui/mod.ts";
 import { asksNothing, type TableRules } from "../../rules/internal.ts";

@@ -3,11 +3,11 @@ import {
   formatBytes,
   formatCount,
   plural,
+  poll,
   stepTitle,
   UsageError,
 } from "../../core/internal.ts";
-import { poll } from "../../postgres/internal.ts";
-import type { InitReport } from "../../commands/shared/report.ts";
+import type { InitReport } from "../../commands/shared/init_report.ts";
 import type { RemoteClient, RemoteJob } from "../../remote/mod.ts";
 import { makeStyle, printable, renderTable } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
@@ -92,7 +92,7 @@ async function list(
   reader: OptionReader,
   { terminal, output }: CommandContext,
 ): Promise<ExitCode> {
-  const jobs = await client.jobs({ state: reader.text("state") });
+  const jobs = await client.jobs({ state: reader.choice("state") });
   if (output.json) printJson(terminal, jobs);
   else if (jobs.length === 0) printResult(terminal, ["No jobs."]);
   else {

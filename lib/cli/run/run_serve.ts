@@ -1,3 +1,4 @@
+import type { JobLogLevel } from "../../remote/spec/mod.ts";
 import { errorMessage, ExitCode, toolVersion } from "../../core/internal.ts";
 import { startCluster } from "../../cluster/mod.ts";
 import { type Endpoint, resolveEndpoint } from "../../postgres/internal.ts";
@@ -199,7 +200,7 @@ function logRequest({ terminal, output }: CommandContext, line: RequestLine): vo
 function log(
   { terminal, output }: CommandContext,
   message: string,
-  level: "info" | "warn" | "error" = "info",
+  level: JobLogLevel = "info",
 ): void {
   const at = new Date().toISOString();
   terminal.stderr.write(

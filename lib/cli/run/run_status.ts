@@ -1,4 +1,4 @@
-import { ExitCode } from "../../core/internal.ts";
+import { ExitCode, pause } from "../../core/internal.ts";
 import {
   checkStatus,
   executeStatus,
@@ -9,7 +9,6 @@ import {
   type StatusReport,
 } from "../../commands/status/status.ts";
 import { optionDefaults } from "../../config/internal.ts";
-import { pause } from "../../postgres/internal.ts";
 import { LiveRegion, renderWatch } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { resolveStatusOptions, type StatusCommandOptions } from "../options/replication_options.ts";

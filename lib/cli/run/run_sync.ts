@@ -1,5 +1,5 @@
 import { displayName, ExitCode, formatBytes, plural } from "../../core/internal.ts";
-import type { SyncPlan } from "../../commands/shared/report.ts";
+import type { SyncPlan } from "../../commands/shared/sync_report.ts";
 import { executeSync } from "../../commands/sync/sync.ts";
 import { makeStyle, printable, type TableOptions } from "../../ui/mod.ts";
 import { completeSyncOptions } from "../../commands/shared/complete_options.ts";

@@ -1,7 +1,7 @@
 import { ExitCode } from "../../core/internal.ts";
 import { completeVerifyOptions } from "../../commands/shared/complete_options.ts";
 import type { VerifyOptions } from "../../commands/shared/run.ts";
-import type { VerifyReport } from "../../commands/shared/report.ts";
+import type { VerifyReport } from "../../commands/shared/verify_report.ts";
 import { executeVerify } from "../../commands/verify/verify.ts";
 import type { Verdict } from "../../verify/internal.ts";
 import { describeEndpoint, type Endpoint } from "../../postgres/internal.ts";
@@ -9,7 +9,8 @@ import { askYesNo } from "../terminal/confirm.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { resolveVerifyOptions } from "../options/verify_options.ts";
 import { printJson, printResult, tableOptions } from "../print/print.ts";
-import { writeEvidence } from "../print/verify_evidence.ts";
+import { writeEvidence } from "../print/evidence.ts";
+import { renderVerifyReport } from "../../ui/mod.ts";
 import { readRemote } from "../remote/remote.ts";
 import { verifyRemotely } from "../remote/remote_commands.ts";
 import { openJournal } from "../print/verify_journal.ts";
@@ -45,7 +46,9 @@ export const runVerify: CommandRunner = async (reader, context) => {
   progress.pause();
   if (output.json) printJson(terminal, report);
   else printResult(terminal, verifyLines(report, tableOptions(terminal.stdout)));
-  if (reportFile !== undefined) await writeEvidence(report, { reportFile, context });
+  if (reportFile !== undefined) {
+    await writeEvidence(report, { reportFile, render: renderVerifyReport, context });
+  }
   return exitCodes[report.verdict];
 };
 

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { durableSettings, openSession, retry } from "../../postgres/internal.ts";
-import { plural } from "../../core/internal.ts";
+import { durableSettings, openSession } from "../../postgres/internal.ts";
+import { plural, retry } from "../../core/internal.ts";
 import {
   describeFinish,
   dismantleSide,

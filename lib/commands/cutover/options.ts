@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { BlockerPolicy, HookRunner } from "../../cutover/internal.ts";
+import type { BlockerPolicy, FinalCheck, WayBack } from "../../config/internal.ts";
+import type { HookRunner } from "../../cutover/internal.ts";
 import type { Endpoint } from "../../postgres/internal.ts";
 import type { CutoverServers } from "./read_cutover.ts";
 import type { CutoverFinishPlan, CutoverPreparePlan, CutoverSwitchPlan } from "./report.ts";
@@ -11,7 +12,7 @@ import type { CutoverFinishPlan, CutoverPreparePlan, CutoverSwitchPlan } from ".
 /** What `cutover prepare` takes. */
 export interface CutoverPrepareOptions extends CutoverServers {
   /** `replicate`: the way back is a subscription of the source; `none`: there is no way back. */
-  readonly wayBack: "replicate" | "none";
+  readonly wayBack: WayBack;
   /** The target at the address by which the source's server connects to it. */
   readonly targetFromSource: Endpoint | undefined;
   /** A file with the target's password on the source's server. */
@@ -30,6 +31,7 @@ export interface CutoverRehearseOptions extends CutoverServers {
   /** How long the barrier is held at most, in milliseconds; undefined for no barrier. */
   readonly brownoutMs: number | undefined;
   readonly sequenceMargin: number;
+  readonly now: () => Date;
 }
 
 /** What `cutover run` and `cutover rollback` take. */
@@ -43,8 +45,14 @@ export interface CutoverSwitchOptions extends CutoverServers {
   readonly endSessions: boolean;
   readonly slotTimeoutMs: number;
   /** What is compared while writers wait: structure, or also the number of rows of every table. */
-  readonly finalCheck: "structure" | "counts";
+  readonly finalCheck: FinalCheck;
   readonly hook: HookRunner;
+  /**
+   * Whether an interrupted call is being continued, which may have done everything: then its
+   * outcome is returned instead of a refusal, and an aborted signal counts only before the point of
+   * no return.
+   */
+  readonly isContinued: boolean;
   readonly now: () => Date;
   /** Receives the plan; false leaves everything unchanged. */
   readonly confirm: (plan: CutoverSwitchPlan) => Promise<boolean>;

@@ -3,8 +3,14 @@
  *
  * @module
  */
-import { displayName, type EventSink, ExitCode, ReplicatorError } from "../../core/internal.ts";
-import { openSession, retry, withDatabase } from "../../postgres/internal.ts";
+import {
+  displayName,
+  type EventSink,
+  ExitCode,
+  ReplicatorError,
+  retry,
+} from "../../core/internal.ts";
+import { openSession, withDatabase } from "../../postgres/internal.ts";
 import {
   backStreamName,
   describePreparation,

@@ -3,14 +3,16 @@
  *
  * @module
  */
-import { ExitCode, plural, ReplicatorError, UsageError } from "../../core/internal.ts";
+import type { SwitchDirection } from "./report.ts";
 import {
   connectionDelaysMs,
-  type Endpoint,
-  openSession,
+  ExitCode,
+  plural,
+  ReplicatorError,
   retry,
-  withDatabase,
-} from "../../postgres/internal.ts";
+  UsageError,
+} from "../../core/internal.ts";
+import { type Endpoint, openSession, withDatabase } from "../../postgres/internal.ts";
 import {
   type CutoverPhase,
   type DatabaseRoute,
@@ -19,7 +21,8 @@ import {
   type SideRecords,
 } from "../../cutover/internal.ts";
 import { planDatabases, readOnlyPlanning } from "../shared/database_plan.ts";
-import { openServerPair } from "../shared/server_pair.ts";
+import type { ServerSummary } from "../shared/report.ts";
+import { openServerPair, summarize } from "../shared/server_pair.ts";
 import type { DatabaseSelection, RunContext } from "../shared/run.ts";
 
 /** The two servers and the databases. */
@@ -101,8 +104,18 @@ async function readDatabase(
   return { source, target, records, phase: phaseOf(records) };
 }
 
-/** A switch, by the name of its command. */
-export type SwitchDirection = "run" | "rollback";
+/** Describes both servers, by a database that exists on each. */
+export async function describeServers(
+  { source, target }: Pick<CutoverDatabase, "source" | "target">,
+  signal: AbortSignal,
+): Promise<{ readonly source: ServerSummary; readonly target: ServerSummary }> {
+  const describe = async (endpoint: Endpoint) => {
+    await using session = await retry(() => openSession(endpoint, { signal }), { signal });
+    return await summarize(session);
+  };
+  const [onSource, onTarget] = await Promise.all([describe(source), describe(target)]);
+  return { source: onSource, target: onTarget };
+}
 
 /** The route of a database in one direction. Both records must exist. */
 export function routeOf(

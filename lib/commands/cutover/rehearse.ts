@@ -15,7 +15,7 @@ import { examineRoute } from "./examine_route.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import type { RunContext } from "../shared/run.ts";
 import type { CutoverRehearseOptions } from "./options.ts";
-import { type CutoverDatabase, readCutover, routeOf } from "./read_cutover.ts";
+import { type CutoverDatabase, describeServers, readCutover, routeOf } from "./read_cutover.ts";
 import { refusePhases, refuseProblems } from "./refuse.ts";
 import type { CutoverRehearsal } from "./report.ts";
 
@@ -33,6 +33,7 @@ export async function executeRehearse(
   run: RunContext,
 ): Promise<CutoverRehearsal> {
   const options = prepareEndpoints(given, run.events);
+  const startedAt = options.now().toISOString();
   const databases = (await readCutover(options, run)).filter(({ phase }) => phase !== "none");
   refusePhases(databases, ["prepared", "switched"], "cutover rehearse");
   const found: (readonly PreflightFinding[])[] = [];
@@ -57,6 +58,9 @@ export async function executeRehearse(
   // databases drain at the same time; the longest counts
   const predictedPauseMs = Math.max(0, ...rehearsals.map(predictPauseMs));
   return {
+    ...await describeServers(databases[0]!, run.signal),
+    startedAt,
+    finishedAt: options.now().toISOString(),
     databases: databases.map(({ source }, index) => {
       const { drainMs, sequencesMs, reverseMs, brownoutMs, blockers } = rehearsals[index]!;
       return {

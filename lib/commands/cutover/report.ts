@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ServerSummary } from "../shared/report.ts";
 import type {
   CutoverPhase,
   PreflightFinding,
@@ -12,8 +13,8 @@ import type {
   TripwireFinding,
 } from "../../cutover/internal.ts";
 
+export type { ServerSummary } from "../shared/report.ts";
 export type {
-  BlockerPolicy,
   CloseEvidence,
   CutoverHook,
   CutoverPhase,
@@ -24,7 +25,7 @@ export type {
   TokenEvidence,
   TripwireFinding,
 } from "../../cutover/internal.ts";
-export { blockerPolicies, cutoverHooks, cutoverPhases } from "../../cutover/internal.ts";
+export { cutoverHooks, cutoverPhases } from "../../cutover/internal.ts";
 
 /** The state of one database. */
 export interface CutoverDatabaseStatus {
@@ -92,10 +93,16 @@ export interface CutoverPrepareReport {
   readonly ms: number;
 }
 
+/** The switches, by the names of their commands. */
+export const switchDirections = ["run", "rollback"] as const;
+
+/** One of {@linkcode switchDirections}. */
+export type SwitchDirection = typeof switchDirections[number];
+
 /** What `cutover run` or `cutover rollback` will do. */
 export interface CutoverSwitchPlan {
   /** `run`: from the source to the target; `rollback`: back. */
-  readonly direction: "run" | "rollback";
+  readonly direction: SwitchDirection;
   /** In the order of their names on the source. */
   readonly databases: readonly {
     readonly source: string;
@@ -113,18 +120,45 @@ export interface CutoverSwitchPlan {
   readonly unchecked: readonly string[];
 }
 
+/** What one database went through, and what was compared. */
+export interface CutoverSwitchedDatabase extends SwitchedDatabase {
+  /** What the last check compared while writers waited; null if an earlier attempt did so. */
+  readonly compared: FinalComparison | null;
+}
+
+/** What the last check of a switch compared. */
+export interface FinalComparison {
+  /** Tables whose columns were compared. */
+  readonly tables: number;
+  /** Rows that were counted on both sides; null without `--final-check counts`. */
+  readonly rows: number | null;
+}
+
 /** What `cutover run` and `cutover rollback` return. */
 export interface CutoverSwitchReport {
   /** `run`: from the source to the target; `rollback`: back. */
-  readonly direction: "run" | "rollback";
-  /** From the barrier until the other side was open, in milliseconds. */
+  readonly direction: SwitchDirection;
+  /** The source. */
+  readonly source: ServerSummary;
+  /** The target. */
+  readonly target: ServerSummary;
+  /** ISO timestamp. */
+  readonly startedAt: string;
+  /** ISO timestamp. */
+  readonly finishedAt: string;
+  /**
+   * From the barrier until the other side was open, in milliseconds. If an earlier attempt had
+   * closed a database, since its barrier.
+   */
   readonly pauseMs: number;
   /** How long writers may wait, in milliseconds. */
   readonly maxPauseMs: number;
   /** Attempts at the barrier that gave way. */
   readonly failedAttempts: number;
+  /** How long writers waited in these attempts altogether, in milliseconds. */
+  readonly failedAttemptsMs: number;
   /** In the order of their names on the source. */
-  readonly databases: readonly SwitchedDatabase[];
+  readonly databases: readonly CutoverSwitchedDatabase[];
   /** The timeline. */
   readonly steps: readonly SwitchStep[];
   /** What to know beforehand, or what went wrong without stopping it. */
@@ -137,6 +171,14 @@ export interface CutoverSwitchReport {
 
 /** What `cutover rehearse` returns. */
 export interface CutoverRehearsal {
+  /** The source. */
+  readonly source: ServerSummary;
+  /** The target. */
+  readonly target: ServerSummary;
+  /** ISO timestamp. */
+  readonly startedAt: string;
+  /** ISO timestamp. */
+  readonly finishedAt: string;
   /** In the order of their names on the source. */
   readonly databases: readonly {
     readonly source: string;

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { openSession, retry } from "../../postgres/internal.ts";
+import { retry } from "../../core/internal.ts";
+import { openSession } from "../../postgres/internal.ts";
 import {
   type CutoverPhase,
   type PreflightFinding,

@@ -6,17 +6,19 @@
 import {
   ExitCode,
   formatDuration,
+  pause,
   plural,
   quoteQualified,
   ReplicatorError,
   type TableName,
 } from "../../core/internal.ts";
-import { openSession, pause, type Session } from "../../postgres/internal.ts";
+import { openSession, type Session } from "../../postgres/internal.ts";
 import {
   type CutoverPhase,
   type DatabaseRoute,
   describeSwitch,
   type PreflightFinding,
+  readDurablePauseMs,
   restoreIfTurning,
   switchOver,
   type SwitchReport,
@@ -27,21 +29,41 @@ import type { RunContext } from "../shared/run.ts";
 import type { CutoverSwitchOptions } from "./options.ts";
 import {
   type CutoverDatabase,
+  describeServers,
   incompleteSets,
   readCutover,
   routeOf,
-  type SwitchDirection,
 } from "./read_cutover.ts";
 import { describeFinding, refuseProblems } from "./refuse.ts";
-import type { CutoverSwitchPlan, CutoverSwitchReport } from "./report.ts";
+import type {
+  CutoverSwitchPlan,
+  CutoverSwitchReport,
+  FinalComparison,
+  SwitchDirection,
+} from "./report.ts";
 
-/** What no switch can prove; the report says so. */
-export const uncheckedByFence: readonly string[] = [
+/** What no switch can prevent. */
+const uncheckedByFence: readonly string[] = [
   "nextval, and SELECT … FOR UPDATE, still work on the closed side",
-  "large objects can still be written on the closed side, and are not replicated",
+  "large objects can still be written on the closed side: a session that writes nothing else is not stopped",
   "DDL still works on the closed side; an owner can drop or disable the fence",
   "unlogged tables, and tables out of scope, have no fence",
 ];
+
+/**
+ * What a switch does not prove; the report and the evidence say so. Contents are not compared while
+ * writers wait: that a token has arrived proves that every change has, and reading the tables would
+ * take longer than everything else.
+ */
+function uncheckedBy(finalCheck: CutoverSwitchOptions["finalCheck"]): readonly string[] {
+  return [
+    ...uncheckedByFence,
+    ...(finalCheck === "counts"
+      ? []
+      : ["the numbers of rows were not compared while writers waited: --final-check counts"]),
+    "the contents of rows were not compared while writers waited: verify does, before and after",
+  ];
+}
 
 /** How often the command continues by itself after the point of no return. */
 const completionAttempts = 5;
@@ -77,8 +99,15 @@ export async function executeSwitch(
 ): Promise<CutoverSwitchReport | undefined> {
   const options = prepareEndpoints(given, run.events);
   const start = performance.now();
-  const databases = await readCutover(options, run);
+  const startedAt = options.now().toISOString();
+  const databases = await readCutover(options, options.isContinued ? unstoppable(run) : run);
   const involved = databases.filter(({ phase }) => phase !== "none");
+  if (options.isContinued) {
+    if (involved.length > 0 && involved.every((each) => isDone(each, direction))) {
+      return await doneEarlier(direction, { involved, options, start, startedAt });
+    }
+    if (!involved.some((each) => isBeyond(each, direction))) run.signal.throwIfAborted();
+  }
   refuseState(direction, { databases, involved, options });
   const warnings: PreflightFinding[] = [];
   for (const database of involved.filter(({ phase }) => phase === phases[direction].from)) {
@@ -97,16 +126,77 @@ export async function executeSwitch(
     })),
     maxPauseMs: options.maxPauseMs,
     warnings,
-    unchecked: uncheckedByFence,
+    unchecked: uncheckedBy(options.finalCheck),
   };
+  const servers = await describeServers(
+    involved[0]!,
+    options.isContinued ? new AbortController().signal : run.signal,
+  );
   if (!await options.confirm(plan)) return undefined;
-  const report = await performUntilDone(direction, { options, run });
+  const compared = new Map<string, FinalComparison>();
+  const report = await performUntilDone(direction, { options, run, compared });
   return {
     ...report,
+    ...servers,
     direction,
+    startedAt,
+    finishedAt: options.now().toISOString(),
+    databases: report.databases.map((each) => ({
+      ...each,
+      compared: compared.get(each.database) ?? null,
+    })),
     maxPauseMs: options.maxPauseMs,
     warnings: [...warnings.map(describeFinding), ...report.warnings],
-    unchecked: uncheckedByFence,
+    unchecked: uncheckedBy(options.finalCheck),
+    ms: performance.now() - start,
+  };
+}
+
+/** Whether writes are refused on both sides, or what follows an opening is still to be done. */
+function isBeyond(database: CutoverDatabase, direction: SwitchDirection): boolean {
+  return closed.includes(database.phase) || isUnsettled(database, direction);
+}
+
+/** Whether the switch of a database in this direction is complete. */
+function isDone(database: CutoverDatabase, direction: SwitchDirection): boolean {
+  return database.phase === phases[direction].to && !isUnsettled(database, direction);
+}
+
+function unstoppable(run: RunContext): RunContext {
+  return { ...run, signal: new AbortController().signal };
+}
+
+/** The report of a switch whose client did not live to report it: what the records say of it. */
+async function doneEarlier(
+  direction: SwitchDirection,
+  { involved, options, start, startedAt }: {
+    readonly involved: readonly CutoverDatabase[];
+    readonly options: CutoverSwitchOptions;
+    readonly start: number;
+    readonly startedAt: string;
+  },
+): Promise<CutoverSwitchReport> {
+  const pauses = await Promise.all(
+    involved.map((database) => readDurablePauseMs(routeOf(database, direction))),
+  );
+  return {
+    ...await describeServers(involved[0]!, new AbortController().signal),
+    direction,
+    startedAt,
+    finishedAt: options.now().toISOString(),
+    pauseMs: Math.max(0, ...pauses),
+    maxPauseMs: options.maxPauseMs,
+    failedAttempts: 0,
+    failedAttemptsMs: 0,
+    databases: involved.map((database) => ({
+      database: database.source.database,
+      evidence: routeOf(database, direction).fromRecord.details.evidence,
+      compared: null,
+      waiting: { sessions: 0, longestMs: 0 },
+    })),
+    steps: [],
+    warnings: ["an earlier attempt, which was interrupted, had completed the switch"],
+    unchecked: uncheckedBy(options.finalCheck),
     ms: performance.now() - start,
   };
 }
@@ -122,10 +212,19 @@ async function examine(
 /** After the point of no return, continues by itself as the same command would. */
 async function performUntilDone(
   direction: SwitchDirection,
-  { options, run }: { readonly options: CutoverSwitchOptions; readonly run: RunContext },
+  { options, run, compared }: {
+    readonly options: CutoverSwitchOptions;
+    readonly run: RunContext;
+    /** Receives what the last check compared, by database. */
+    readonly compared: Map<string, FinalComparison>;
+  },
 ): Promise<SwitchReport> {
+  let reading = options.isContinued ? unstoppable(run) : run;
   for (let attempt = 1;; attempt++) {
-    const databases = (await readCutover(options, run)).filter(({ phase }) => phase !== "none");
+    const databases = (await readCutover(options, reading))
+      .filter(({ phase }) => phase !== "none");
+    // both sides are closed: whoever asks to stop must not leave them so
+    const context = databases.some((each) => isBeyond(each, direction)) ? unstoppable(run) : run;
     const ofPhase = (matches: (database: CutoverDatabase) => boolean) =>
       databases.filter(matches).map((database) => routeOf(database, direction));
     // with databases that an attempt in the other direction has not closed yet: it is undone
@@ -139,12 +238,17 @@ async function performUntilDone(
           closed: ofPhase(({ phase }) => closed.includes(phase)),
           opened: ofPhase((database) => isUnsettled(database, direction)),
         },
-        { ...options, unchecked: uncheckedByFence, finalCheck: checkerFor(options, run) },
-        run,
+        {
+          ...options,
+          unchecked: uncheckedBy(options.finalCheck),
+          finalCheck: checkerFor(options, { signal: context.signal, compared }),
+        },
+        context,
       );
     } catch (error) {
       const isHalfway = await isBeyondReturn(options, run).catch(() => true);
       if (!isHalfway || attempt >= completionAttempts) throw error;
+      reading = unstoppable(run);
       run.events({
         kind: "warning",
         message: `continuing after the point of no return: ${
@@ -161,14 +265,17 @@ function opposite(direction: SwitchDirection): SwitchDirection {
 }
 
 async function isBeyondReturn(options: CutoverSwitchOptions, run: RunContext): Promise<boolean> {
-  const databases = await readCutover(options, { ...run, signal: new AbortController().signal });
+  const databases = await readCutover(options, unstoppable(run));
   return databases.some(({ phase }) => closed.includes(phase));
 }
 
 /** Compares while writers wait, and throws to abandon the switch. */
 function checkerFor(
   { finalCheck }: CutoverSwitchOptions,
-  { signal: outer }: RunContext,
+  { signal: outer, compared }: {
+    readonly signal: AbortSignal;
+    readonly compared: Map<string, FinalComparison>;
+  },
 ): (route: DatabaseRoute, signal: AbortSignal) => Promise<void> {
   return async (route, inner) => {
     const signal = AbortSignal.any([outer, inner]);
@@ -190,7 +297,8 @@ function checkerFor(
         },
       );
     }
-    if (finalCheck === "counts") await compareCounts(route.tables, { from, to });
+    const rows = finalCheck === "counts" ? await compareCounts(route.tables, { from, to }) : null;
+    compared.set(route.from.database, { tables: here.size, rows });
   };
 }
 
@@ -214,11 +322,13 @@ async function readColumns(
   return new Map(rows.map(({ name, columns }) => [name, columns]));
 }
 
+/** Returns the number of rows of all tables. @throws ReplicatorError if any of them differs */
 async function compareCounts(
   tables: readonly TableName[],
   { from, to }: { readonly from: Session; readonly to: Session },
-): Promise<void> {
+): Promise<number> {
   const differing: string[] = [];
+  let rows = 0;
   for (const { schema, name } of tables) {
     const statement = `SELECT pg_catalog.count(*)::pg_catalog.text AS count FROM ONLY ${
       quoteQualified(schema, name)
@@ -227,11 +337,12 @@ async function compareCounts(
       from.queryOne<{ readonly count: string }>(statement),
       to.queryOne<{ readonly count: string }>(statement),
     ]);
+    rows += Number(here.count);
     if (here.count !== there.count) {
       differing.push(`${schema}.${name}: ${here.count} rows, ${there.count} on the other side`);
     }
   }
-  if (differing.length === 0) return;
+  if (differing.length === 0) return rows;
   throw new ReplicatorError(
     `${plural(differing.length, "table")} differ in the number of rows; writers continue`,
     {

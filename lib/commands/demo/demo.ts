@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { SwitchDirection } from "../cutover/report.ts";
 import { type Cluster, type PgMajor, startCluster } from "../../cluster/mod.ts";
 import {
   errorMessage,
@@ -10,6 +11,7 @@ import {
   formatBytes,
   lsnDistance,
   megabyte,
+  pause,
   plural,
   ReplicatorError,
 } from "../../core/internal.ts";
@@ -23,7 +25,6 @@ import {
 import {
   type Endpoint,
   openSession,
-  pause,
   resolveEndpoint,
   withDatabase,
 } from "../../postgres/internal.ts";
@@ -38,7 +39,9 @@ import {
 import { executeCutoverPrepare } from "../cutover/prepare.ts";
 import { executeSwitch } from "../cutover/switch.ts";
 import { executeInit } from "../init/init.ts";
-import type { InitPlan, InitReport, ValidationReport } from "../shared/report.ts";
+import type { InitPlan } from "../shared/init_plan.ts";
+import type { InitReport } from "../shared/init_report.ts";
+import type { ValidationReport } from "../shared/validation_report.ts";
 import type { RunContext, ToolSelection } from "../shared/run.ts";
 import { catchUp } from "../shared/catch_up.ts";
 import { executeValidate } from "../validate/validate.ts";
@@ -88,7 +91,7 @@ export interface DemoLag {
 /** A switch between the servers under load. */
 export interface DemoSwitch {
   /** `run`: to the new server; `rollback`: back to the old one. */
-  readonly direction: "run" | "rollback";
+  readonly direction: SwitchDirection;
   /** From the barrier until the other server was open, in milliseconds. */
   readonly pauseMs: number;
   /** The longest time between two commits of a user, in milliseconds. */
@@ -279,6 +282,7 @@ async function switchAndReturn(
       slotTimeoutMs: 60_000,
       finalCheck: "structure",
       hook: () => undefined,
+      isContinued: false,
       now: () => new Date(now),
       confirm,
     }, run);

@@ -25,6 +25,8 @@ export interface DumpApplierOptions {
   /** Major version of the source. */
   readonly sourceMajor: number;
   readonly ledger: Ledger;
+  /** Whether objects are excluded, so that those that depend on them may be refused. */
+  readonly incomplete: boolean;
   readonly events: EventSink;
   readonly signal: AbortSignal;
 }
@@ -37,11 +39,21 @@ export class DumpApplier {
   readonly #options: DumpApplierOptions;
   /** Refused statements. */
   readonly setAside = new SetAsideList();
-  /** Whether objects are excluded, so that those that depend on them may be refused. */
-  incomplete = false;
+  #incomplete: boolean;
 
   constructor(options: DumpApplierOptions) {
     this.#options = options;
+    this.#incomplete = options.incomplete;
+  }
+
+  /** Whether the target lacks objects, so that those that depend on them may be refused. */
+  get incomplete(): boolean {
+    return this.#incomplete;
+  }
+
+  /** Records that an object was not created although no statement was refused. */
+  markIncomplete(): void {
+    this.#incomplete = true;
   }
 
   /** Executes statements in a new session. */
@@ -73,12 +85,11 @@ export class DumpApplier {
   async retry(settings: readonly DumpStatement[]): Promise<void> {
     if (this.setAside.items.length === 0) return;
     const { ledger, events, sourceMajor } = this.#options;
-    const { incomplete } = this;
     await using session = await this.#open();
     await this.applyIn(session, settings);
     reportAdaptations(
       await this.setAside.retry(session, {
-        incomplete,
+        incomplete: this.#incomplete,
         sourceMajor,
         record: ledger.statementRecord,
       }),
@@ -93,10 +104,9 @@ export class DumpApplier {
   ): Promise<void> {
     const { ledger, events, sourceMajor } = this.#options;
     const left = statements.filter((each) => !ledger.isDone(each));
-    const { incomplete } = this;
     reportAdaptations(
       await applyStatements(session, left, {
-        incomplete,
+        incomplete: this.#incomplete,
         sourceMajor,
         record: ledger.statementRecord,
         setAside,

@@ -13,7 +13,7 @@ import {
 } from "../../checkpoint/internal.ts";
 import { fingerprintScope, type TableRules } from "../../rules/internal.ts";
 import type { DatabasePlanning } from "../shared/database_plan.ts";
-import type { DatabaseDecisions, TableDecision } from "../shared/report.ts";
+import type { DatabaseDecisions, TableDecision } from "../shared/validation_report.ts";
 import type { DatabaseSelection, InitOptions } from "../shared/run.ts";
 
 /** What {@linkcode checkScope} takes. */

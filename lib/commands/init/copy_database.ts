@@ -38,7 +38,7 @@ import {
 } from "../../checkpoint/internal.ts";
 import { describeConsequences } from "../../rules/internal.ts";
 import type { PlannedDatabase } from "../shared/database_plan.ts";
-import type { DatabaseReport } from "../shared/report.ts";
+import type { DatabaseReport } from "../shared/init_report.ts";
 import type { ReadScope } from "../shared/table_scope.ts";
 import { DumpApplier, reportAdaptations } from "./apply_dump.ts";
 import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";
@@ -76,20 +76,7 @@ export async function copyDatabase(options: CopyDatabaseOptions): Promise<Databa
       ms: performance.now() - start,
     };
   } catch (error) {
-    await options.stream?.giveUp(run.hasRows);
-    if (run.targetTouched) {
-      recorder.events({
-        kind: "warning",
-        side: "target",
-        object: `database ${planned.target}`,
-        message: "the copy of this database is incomplete",
-        remedy: options.signal.aborted
-          ? "run the same command again, which resumes the copy"
-          : "remove the cause, then run the same command again, which resumes the copy; " +
-            "if the source has changed in the meantime, that requires --allow-mixed-snapshots, " +
-            "and if copied tables were altered, --no-resume",
-      });
-    }
+    await run.giveUp();
     throw error;
   }
 }
@@ -107,16 +94,16 @@ class DatabaseCopy {
   readonly #target: Endpoint;
   readonly #events: EventSink;
   /** Whether the database on the target was changed. */
-  targetTouched: boolean;
+  #targetTouched: boolean;
   /** Whether the target may have rows that a later run can keep. */
-  hasRows = false;
+  #hasRows = false;
 
   constructor(options: CopyDatabaseOptions) {
     this.#options = options;
     this.#source = withDatabase(options.source, options.planned.source.name);
     this.#target = withDatabase(options.target, options.planned.target);
     this.#events = options.recorder.events;
-    this.targetTouched = options.planned.action === "resume";
+    this.#targetTouched = options.planned.action === "resume";
   }
 
   get #database(): string {
@@ -128,6 +115,24 @@ class DatabaseCopy {
     const { signal } = this.#options;
     const [source, target] = [this.#source, this.#target];
     await warnLostIdentities({ source, target, tables, events: this.#events, signal });
+  }
+
+  /** After a failure: releases the stream, and warns that the target is incomplete if it is. */
+  async giveUp(): Promise<void> {
+    const { planned, stream, signal } = this.#options;
+    await stream?.giveUp(this.#hasRows);
+    if (!this.#targetTouched) return;
+    this.#events({
+      kind: "warning",
+      side: "target",
+      object: `database ${planned.target}`,
+      message: "the copy of this database is incomplete",
+      remedy: signal.aborted
+        ? "run the same command again, which resumes the copy"
+        : "remove the cause, then run the same command again, which resumes the copy; " +
+          "if the source has changed in the meantime, that requires --allow-mixed-snapshots, " +
+          "and if copied tables were altered, --no-resume",
+    });
   }
 
   /**
@@ -149,7 +154,7 @@ class DatabaseCopy {
       if (ledger === undefined) {
         await this.#makeDatabase();
         ledger = await this.#openLedger();
-        this.targetTouched = true;
+        this.#targetTouched = true;
         await commentOnDatabase(this.#options.maintenance, {
           name: planned.target,
           text: "incomplete copy, made by postgres-seren-replicator",
@@ -176,7 +181,7 @@ class DatabaseCopy {
       const { target } = ledger;
       const schema = this.#applier(ledger, scope);
       const common = { ...this.#options, ...parts, schema, source: this.#source, target };
-      this.hasRows = true;
+      this.#hasRows = true;
       await this.#options.recorder.step(async () => {
         await this.#matchNewDatabase(snapshot.session, target);
         await copySettings(common);
@@ -250,15 +255,14 @@ class DatabaseCopy {
 
   #applier(ledger: Ledger, scope: ReadScope | undefined): DumpApplier {
     const { signal } = this.#options;
-    const schema = new DumpApplier({
+    return new DumpApplier({
       target: ledger.target,
       sourceMajor: this.#options.sourceMajor,
       ledger,
+      incomplete: (scope?.consequences.relations.length ?? 0) > 0,
       events: this.#events,
       signal,
     });
-    schema.incomplete = (scope?.consequences.relations.length ?? 0) > 0;
-    return schema;
   }
 
   #openLedger(): Promise<Ledger> {
@@ -316,7 +320,7 @@ class DatabaseCopy {
   async #makeDatabase(): Promise<void> {
     const { planned, maintenance, recorder } = this.#options;
     await recorder.step(async () => {
-      this.targetTouched = planned.action !== "create";
+      this.#targetTouched = planned.action !== "create";
       if (planned.action === "drop-and-create") {
         await refuseNewContents(this.#target, planned, this.#options.signal);
         await maintenance.execute(`DROP DATABASE ${quoteIdentifier(planned.target)}`);

@@ -3,12 +3,10 @@
  *
  * @module
  */
-import { describeError, plural, retryEvent } from "../../core/internal.ts";
+import { describeError, isTransient, plural, retry, retryEvent } from "../../core/internal.ts";
 import {
   durableSettings,
-  isTransient,
   openSession,
-  retry,
   type Session,
   SnapshotLostError,
   withDatabase,
@@ -31,7 +29,8 @@ import type { ApplierKind } from "../../replication/internal.ts";
 import { ReplicationSetup } from "../shared/replication_setup.ts";
 import { combineFailures, type DatabaseFailure, endsRun } from "../shared/failures.ts";
 import type { Recorder } from "../shared/recorder.ts";
-import { type DatabaseReport, type InitPlan, setAsideObjects } from "../shared/report.ts";
+import { type DatabaseReport, setAsideObjects } from "../shared/init_report.ts";
+import { type InitPlan } from "../shared/init_plan.ts";
 import type { RunCheckpoint } from "./run_checkpoint.ts";
 import type { InitOptions } from "../shared/run.ts";
 

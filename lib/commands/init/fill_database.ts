@@ -22,7 +22,7 @@ import {
   readPlanBounds,
 } from "../../copy/internal.ts";
 import type { TableScope } from "../../rules/internal.ts";
-import type { DatabaseReport } from "../shared/report.ts";
+import type { DatabaseReport } from "../shared/init_report.ts";
 import type { DumpApplier } from "./apply_dump.ts";
 import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";
 import { earlierTables, largeObjectsMark, type LedgerWork, type TableWork } from "./ledger_work.ts";

@@ -107,6 +107,6 @@ export async function finishForeignKeys(
     events: recorder.events,
     database: planned.source.name,
   });
-  schema.incomplete ||= !complete;
+  if (!complete) schema.markIncomplete();
   return count;
 }

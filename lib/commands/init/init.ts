@@ -14,7 +14,8 @@ import { probeSourceFromTarget, requirePrerequisites } from "./prerequisites.ts"
 import { Recorder } from "../shared/recorder.ts";
 import { reportOf, unfinishedDatabases } from "./run_report.ts";
 import { refuseUndroppable } from "./refuse_undroppable.ts";
-import type { DatabaseReport, InitPlan, InitReport } from "../shared/report.ts";
+import type { DatabaseReport, InitReport } from "../shared/init_report.ts";
+import type { InitPlan } from "../shared/init_plan.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import {
   finishEarlierRun,
@@ -108,7 +109,7 @@ export async function executeInit(given: InitOptions, run: RunContext): Promise<
   if (options.dryRun) return { kind: "planned", plan };
   if (!agreed) return { kind: "declined", plan };
   await checkpoint.write();
-  recorder.predicted = plan.predictedSteps ?? [];
+  recorder.predict(plan.predictedSteps ?? []);
   const databases: DatabaseReport[] = [];
   const report = (more: Pick<InitReport, "failure"> = {}) =>
     reportOf({ plan, databases, recorder, ms: performance.now() - start, ...more });

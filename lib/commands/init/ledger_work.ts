@@ -33,7 +33,7 @@ import {
   structureOf,
   type TableRecord,
 } from "../../checkpoint/internal.ts";
-import type { TableReport } from "../shared/report.ts";
+import type { TableReport } from "../shared/init_report.ts";
 
 /** Represents all large objects in the ledger. */
 export const largeObjectsMark: DumpStatement = { sql: "large objects", type: "BLOBS" };
@@ -83,11 +83,11 @@ export class LedgerWork {
   async checkStructure(statements: readonly DumpStatement[]): Promise<ReadonlySet<string>> {
     const structure = structureOf(statements);
     const { state } = this.ledger;
-    const { changed, replaceable } = compareDumpStructure(
-      state.structure,
-      structure,
-      state.statements,
-    );
+    const { changed, replaceable } = compareDumpStructure({
+      recorded: state.structure,
+      now: structure,
+      done: state.statements,
+    });
     if (changed.length > 0) {
       throw new ReplicatorError(
         "the structure of the source has changed since the copy started, so the copy cannot be resumed",

@@ -3,14 +3,8 @@
  *
  * @module
  */
-import { ExitCode, plural, quoteIdentifier, ReplicatorError } from "../../core/internal.ts";
-import {
-  openSession,
-  poll,
-  type Session,
-  textArray,
-  withDatabase,
-} from "../../postgres/internal.ts";
+import { ExitCode, plural, poll, quoteIdentifier, ReplicatorError } from "../../core/internal.ts";
+import { openSession, type Session, textArray, withDatabase } from "../../postgres/internal.ts";
 import {
   listClientAppliers,
   type OwnedApplier,

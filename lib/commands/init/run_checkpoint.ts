@@ -25,7 +25,7 @@ import { fingerprintScope } from "../../rules/internal.ts";
 import type { TemporaryMembership } from "../../schema/internal.ts";
 import type { ServerPair } from "../shared/server_pair.ts";
 import { type DatabasePlanning, planDatabases, readOnlyPlanning } from "../shared/database_plan.ts";
-import type { InitPlan } from "../shared/report.ts";
+import type { InitPlan } from "../shared/init_plan.ts";
 import type { InitOptions } from "../shared/run.ts";
 import { decisionsOf } from "./check_scope.ts";
 
@@ -108,7 +108,7 @@ export class RunCheckpoint {
         tool: toolVersion,
         // the ledgers are authoritative: the file may be lost, or older than the target database
         run: first?.run ?? earlier?.run ?? crypto.randomUUID(),
-        startedAt: earlier?.startedAt ?? first?.startedAt ?? new Date().toISOString(),
+        startedAt: earlier?.startedAt ?? first?.startedAt ?? options.now().toISOString(),
         scope,
         dropExisting: options.dropExisting,
         databases: planning.databases.map(({ source, target, unfinished }): DatabaseState => ({

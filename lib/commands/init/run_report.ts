@@ -4,7 +4,8 @@
  * @module
  */
 import { displayName } from "../../core/internal.ts";
-import type { DatabaseReport, InitPlan, InitReport } from "../shared/report.ts";
+import type { DatabaseReport, InitReport } from "../shared/init_report.ts";
+import type { InitPlan } from "../shared/init_plan.ts";
 import type { Recorder } from "../shared/recorder.ts";
 
 /** The report of what a run has done so far. */

@@ -11,8 +11,9 @@ import { shareOfRate } from "../../remote/parallel_copy/mod.ts";
 import type { JobRunner, JobRunners, RunnableJob } from "../../remote/worker/runner.ts";
 import type { JobCommand, JobSpec } from "../../remote/spec/mod.ts";
 import type { Verdict } from "../../verify/internal.ts";
+import { cutoverRunner } from "./run_cutover_job.ts";
 import { executeInit } from "../init/init.ts";
-import { setAsideObjects } from "../shared/report.ts";
+import { setAsideObjects } from "../shared/init_report.ts";
 import {
   completeInitOptions,
   completeSyncOptions,
@@ -106,6 +107,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
       resume: attempt > 1 || (options.resume ?? true),
       allowMixedSnapshots: options.allow_mixed_snapshots,
       dryRun: options.dry_run,
+      now,
       confirm: ({ bytes }) => {
         if (options.dry_run !== true) onMeasured(bytes);
         return Promise.resolve(true); // submitting the job confirms it
@@ -193,6 +195,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
     sync: runSync,
     status: runStatus,
     verify: runVerify,
+    cutover: cutoverRunner(defaults),
   };
 }
 

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type EventSink, type Lsn, retryEvent } from "../../core/internal.ts";
-import { type Endpoint, openSession, retry } from "../../postgres/internal.ts";
+import { type EventSink, type Lsn, retry, retryEvent } from "../../core/internal.ts";
+import { type Endpoint, openSession } from "../../postgres/internal.ts";
 import { readWalPosition, waitForLsn } from "../../replication/internal.ts";
 
 /** What is waited for. */

@@ -4,8 +4,8 @@
  * @module
  */
 import { applyChanges, type ApplyProgress } from "../../apply/internal.ts";
-import { type EventSink, type Lsn, lsnDistance } from "../../core/internal.ts";
-import { type Endpoint, openSession, pause, retry } from "../../postgres/internal.ts";
+import { type EventSink, type Lsn, lsnDistance, pause, retry } from "../../core/internal.ts";
+import { type Endpoint, openSession } from "../../postgres/internal.ts";
 import { readApplierProgress, readSlots, readWalPosition } from "../../replication/internal.ts";
 import { catchUp, type CatchUpOptions } from "./catch_up.ts";
 import { ReconnectingSession } from "./reconnecting_session.ts";

@@ -5,13 +5,13 @@
  * @module
  */
 import {
-  type CopyFormat,
   type CopySettings,
   type CopyWorkerRunner,
   copyWorkersHere,
   defaultCopySettings,
 } from "../../copy/internal.ts";
-import { optionDefaults } from "../../config/internal.ts";
+import { systemClock } from "../../core/internal.ts";
+import { type CopyFormatChoice, optionDefaults } from "../../config/internal.ts";
 import { noTableRules } from "../../rules/internal.ts";
 import type {
   ApplySettings,
@@ -32,7 +32,7 @@ export type Optional<Options> = {
 /** Choices about copying rows; see {@linkcode CopySettings}. */
 export interface CopyChoices {
   readonly jobs?: number | undefined;
-  readonly copyFormat?: "auto" | CopyFormat | undefined;
+  readonly copyFormat?: CopyFormatChoice | undefined;
   /** Threads that copy rows; 0 for the caller's thread. See `copyThreadsFor`. */
   readonly copyThreads?: number | undefined;
   /** Replaces threads of this process. */
@@ -123,7 +123,7 @@ export function completeSyncSettings(
     sourceFromTarget,
     passfile,
     failover = true,
-    now = new Date().toISOString(),
+    now = systemClock().toISOString(),
   }: Optional<SyncSettings>,
 ): SyncSettings {
   return { identity, slotTimeoutMs, applyFrom, sourceFromTarget, passfile, failover, now };
@@ -170,6 +170,7 @@ export function completeInitOptions(
     allowMixedSnapshots = false,
     databaseRetryDelaysMs = defaultDatabaseRetryDelaysMs,
     dryRun = false,
+    now = systemClock,
     confirm,
     whileSnapshotHeld = () => Promise.resolve(),
     onUnfinished = () => Promise.resolve(),
@@ -184,6 +185,7 @@ export function completeInitOptions(
       allowMixedSnapshots,
       databaseRetryDelaysMs,
       dryRun,
+      now,
       confirm,
       whileSnapshotHeld,
       onUnfinished,
@@ -203,7 +205,7 @@ export function completeVerifyOptions(
     showValues = true,
     repair = "no",
     journal,
-    now = () => new Date(),
+    now = systemClock,
   }: VerifyChoices,
 ): VerifyOptions {
   return { source, target, databases, rules, jobs, maxDiffs, showValues, repair, journal, now };

@@ -21,9 +21,10 @@ export function prepareEndpoints<
 >(options: Options, events: EventSink): Options {
   const common = {
     onLockWait: lockWaitEvents(events),
-    readsViews: options.rules?.rows.some((rule) =>
-      rule.kind === "table-filter" && wordsOf(rule.predicate).hasSubquery
-    ),
+    readsViews:
+      options.rules?.rows.some((rule) =>
+        rule.kind === "table-filter" && wordsOf(rule.predicate).hasSubquery
+      ) ?? false,
   };
   return {
     ...options,

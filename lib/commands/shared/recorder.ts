@@ -4,14 +4,8 @@
  * @module
  */
 import type { EventSink, RunEvent, StepName } from "../../core/internal.ts";
-import type {
-  RetryReport,
-  StepPrediction,
-  StepReport,
-  ThrottleReport,
-  TimelineEntry,
-  Warning,
-} from "./report.ts";
+import type { RetryReport, ThrottleReport, TimelineEntry } from "./init_report.ts";
+import type { StepPrediction, StepReport, Warning } from "./report.ts";
 
 /** Which step, and of which database. */
 export interface StepOptions<Result> {
@@ -32,8 +26,7 @@ export class Recorder {
   readonly throttle: ThrottleReport[] = [];
   readonly retries: RetryReport[] = [];
   readonly tables: FinishedTable[] = [];
-  /** Predicted durations of steps, set once they are known. */
-  predicted: readonly StepPrediction[] = [];
+  #predicted: readonly StepPrediction[] = [];
   readonly #start = performance.now();
   readonly #sink: EventSink;
 
@@ -46,6 +39,11 @@ export class Recorder {
     this.#keep(event);
     this.#sink(event);
   };
+
+  /** Reports these durations next to those of the steps that start from now on. */
+  predict(steps: readonly StepPrediction[]): void {
+    this.#predicted = steps;
+  }
 
   #keep(event: RunEvent): void {
     switch (event.kind) {
@@ -106,7 +104,7 @@ export class Recorder {
   }
 
   #prediction(step: StepName, database: string | undefined): Pick<StepReport, "predictedMs"> {
-    const found = this.predicted.find((each) => each.step === step && each.database === database);
+    const found = this.#predicted.find((each) => each.step === step && each.database === database);
     return found === undefined ? {} : { predictedMs: found.ms };
   }
 

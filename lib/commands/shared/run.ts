@@ -3,12 +3,19 @@
  *
  * @module
  */
+import type {
+  DumpToolChoice,
+  IdentityPolicy,
+  RepairMode,
+  RestoreSearchPath,
+} from "../../config/internal.ts";
 import type { EventSink, Lsn } from "../../core/internal.ts";
 import type { CheckpointStores } from "../../checkpoint/internal.ts";
 import type { CopySettings } from "../../copy/internal.ts";
-import type { InitPlan, InitReport, SyncPlan } from "./report.ts";
+import type { InitPlan } from "./init_plan.ts";
+import type { InitReport } from "./init_report.ts";
+import type { SyncPlan } from "./sync_report.ts";
 import type { Endpoint } from "../../postgres/internal.ts";
-import type { IdentityPolicy } from "../../replication/internal.ts";
 import type { TableRules } from "../../rules/internal.ts";
 import type { VerifyJournal } from "../../verify/internal.ts";
 
@@ -36,7 +43,7 @@ export interface DatabaseSelection {
 /** Which programs dump schema and globals. */
 export interface ToolSelection {
   /** `auto`: installed programs if they are new enough, otherwise the embedded ones. */
-  readonly dump: "auto" | "native" | "embedded";
+  readonly dump: DumpToolChoice;
   /** A folder that is searched before the `PATH`. */
   readonly binDirectory: string | undefined;
   /** `PATH` and other variables that the programs need. */
@@ -62,7 +69,7 @@ export interface ValidateOptions {
   /** With replication: what will apply the changes. */
   readonly apply: ApplySettings;
   /** Under which `search_path` `init` will compute values. */
-  readonly restoreSearchPath: "empty" | "own";
+  readonly restoreSearchPath: RestoreSearchPath;
   /** Whether non-empty databases of the target will be dropped. */
   readonly dropExisting: boolean;
   /**
@@ -144,7 +151,7 @@ export interface InitOptions {
    * are computed: an empty one, as with pg_dump and psql, or that of the target's database and
    * role.
    */
-  readonly restoreSearchPath: "empty" | "own";
+  readonly restoreSearchPath: RestoreSearchPath;
   /** Whether non-empty databases of the target are dropped. */
   readonly dropExisting: boolean;
   /** Replication, which starts before the rows are read; undefined for a copy alone. */
@@ -164,6 +171,8 @@ export interface InitOptions {
   readonly databaseRetryDelaysMs: readonly number[];
   /** Whether to stop after the plan. */
   readonly dryRun: boolean;
+  /** The clock, for the time that the run's state and ledgers record. */
+  readonly now: () => Date;
   /** Receives the plan before anything is changed; false ends the run. */
   readonly confirm: (plan: InitPlan) => Promise<boolean>;
   /** Called per database when its rows are copied, before its snapshot is released. */
@@ -194,7 +203,7 @@ export interface VerifyOptions {
    * `follow`: makes the target equal to the source; `print`: only reports the statements that
    * would.
    */
-  readonly repair: "no" | "print" | "follow";
+  readonly repair: RepairMode;
   /** What an interrupted run found to be equal; undefined to compare everything. */
   readonly journal: VerifyJournal | undefined;
   /** The clock, for the report. */

@@ -40,7 +40,7 @@ import {
   type TableScope,
 } from "../../rules/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
-import type { TableDecision } from "./report.ts";
+import type { TableDecision } from "./validation_report.ts";
 
 /** One database under the rules. */
 export interface DatabaseScope {

@@ -3,7 +3,13 @@
  *
  * @module
  */
-import { type Metric, type MetricSample, parseLsn, printMetrics } from "../../core/internal.ts";
+import {
+  type Metric,
+  type MetricSample,
+  parseLsn,
+  printMetrics,
+  severities,
+} from "../../core/internal.ts";
 import { streamStates } from "../../replication/internal.ts";
 import type { StatusReport, StreamStatus } from "./report.ts";
 
@@ -30,7 +36,7 @@ function serverMetrics({ source, target, wal, healthy, findings }: StatusReport)
     gauge(
       "seren_findings",
       "Findings by severity.",
-      ["problem", "warning"].map((severity) => ({ labels: { severity }, value: count(severity) })),
+      severities.map((severity) => ({ labels: { severity }, value: count(severity) })),
     ),
     counter(
       "seren_source_wal_bytes_total",

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Side } from "../../core/internal.ts";
+import type { Severity, Side } from "../../core/internal.ts";
 import type { CutoverPhase } from "../../cutover/internal.ts";
 import type { StreamState, TableState } from "../../replication/internal.ts";
 
@@ -247,7 +247,7 @@ export interface StatusFinding {
   /** A stable identifier for scripts, such as `slot-at-risk`. */
   readonly id: string;
   /** `problem` makes `--check` fail. */
-  readonly severity: "problem" | "warning";
+  readonly severity: Severity;
   /** The server to look at. */
   readonly side: Side;
   /** Database name on the source, or else on the target; null if none. */

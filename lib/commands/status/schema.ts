@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { severities } from "../../core/internal.ts";
 import { z } from "zod";
 import { cutoverPhases } from "../../cutover/internal.ts";
 import { driftKinds, streamStates, tableStates, walStatuses } from "../../replication/internal.ts";
@@ -128,7 +129,7 @@ const report = z.strictObject({
   databases: z.array(database),
   findings: z.array(z.strictObject({
     id: z.string().meta({ description: "Stable identifier for scripts." }),
-    severity: z.enum(["problem", "warning"]),
+    severity: z.enum(severities),
     side: z.enum(["source", "target"]),
     database: text,
     stream: text,

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { formatLsn, type TableName } from "../../core/internal.ts";
+import { formatLsn, pause, type TableName } from "../../core/internal.ts";
 import { phaseOf, type SideRecord } from "../../cutover/internal.ts";
-import { describeEndpoint, type Endpoint, pause } from "../../postgres/internal.ts";
+import { describeEndpoint, type Endpoint } from "../../postgres/internal.ts";
 import {
   type ApplierWorker,
   compareShapes,

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { EventSink } from "../../core/internal.ts";
-import { openSession, retry } from "../../postgres/internal.ts";
+import { type EventSink, retry } from "../../core/internal.ts";
+import { openSession } from "../../postgres/internal.ts";
 import type { ApplierKind } from "../../replication/internal.ts";
 import { chooseApplier, describeApplierChoice, sameAsExisting } from "../shared/choose_applier.ts";
 import { accessTo } from "../shared/replication_setup.ts";

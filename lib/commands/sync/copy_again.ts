@@ -4,14 +4,8 @@
  *
  * @module
  */
-import { plural, quoteQualified, tableKey, type TableName } from "../../core/internal.ts";
-import {
-  openSession,
-  retry,
-  ServerError,
-  type Session,
-  SqlState,
-} from "../../postgres/internal.ts";
+import { plural, quoteQualified, retry, tableKey, type TableName } from "../../core/internal.ts";
+import { openSession, ServerError, type Session, SqlState } from "../../postgres/internal.ts";
 import type { Table } from "../../catalog/internal.ts";
 import {
   checkRowTypes,

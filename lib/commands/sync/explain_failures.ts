@@ -8,9 +8,10 @@ import {
   ExitCode,
   plural,
   ReplicatorError,
+  retry,
   type RunEvent,
 } from "../../core/internal.ts";
-import { type Endpoint, openSession, retry } from "../../postgres/internal.ts";
+import { type Endpoint, openSession } from "../../postgres/internal.ts";
 import {
   type ApplyErrorDiagnosis,
   applyRemedy,

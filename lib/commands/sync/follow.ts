@@ -10,9 +10,10 @@ import {
   type Lsn,
   plural,
   ReplicatorError,
+  retry,
   tableKey,
 } from "../../core/internal.ts";
-import { openSession, retry, type Session } from "../../postgres/internal.ts";
+import { openSession, type Session } from "../../postgres/internal.ts";
 import {
   type ApplierKind,
   compareTypes,

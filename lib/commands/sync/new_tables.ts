@@ -8,12 +8,12 @@ import {
   plural,
   quoteIdentifier,
   quoteQualified,
+  retry,
   tableKey,
   type TableName,
 } from "../../core/internal.ts";
 import {
   openSession,
-  retry,
   ServerError,
   type Session,
   silenceEventTriggers,
@@ -75,11 +75,12 @@ export interface NewStructure {
 export async function makeTables(options: NewTablesOptions): Promise<NewStructure> {
   const { status, tables, to, actsAsReplica, recorder } = options;
   const relations = await withMissingParents(options);
-  const objects = await findMissingObjects(
-    options.start.snapshot.session,
-    to,
-    await relationIds(options.start.snapshot.session, relations),
-  );
+  const source = options.start.snapshot.session;
+  const objects = await findMissingObjects({
+    source,
+    target: to,
+    relations: await relationIds(source, relations),
+  });
   const statements = attachAfterKeys(await readStatements(options, { relations, objects }))
     .filter(({ sql }) => !/^SET lock_timeout /.test(sql));
   const isLate = (statement: DumpStatement) =>

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type Endpoint, openSession, retry, type Session } from "../../postgres/internal.ts";
-import { tableKey, type TableName } from "../../core/internal.ts";
+import { type Endpoint, openSession, type Session } from "../../postgres/internal.ts";
+import { retry, tableKey, type TableName } from "../../core/internal.ts";
 import { listTables, type Table } from "../../catalog/internal.ts";
 import {
   describeScope,

@@ -3,15 +3,22 @@
  *
  * @module
  */
-import { displayName, ExitCode, plural, ReplicatorError, UsageError } from "../../core/internal.ts";
-import { connectionDelaysMs, minLibpqMajor, withDatabase } from "../../postgres/internal.ts";
+import {
+  connectionDelaysMs,
+  displayName,
+  ExitCode,
+  plural,
+  ReplicatorError,
+  UsageError,
+} from "../../core/internal.ts";
+import { minLibpqMajor, withDatabase } from "../../postgres/internal.ts";
 import type { ApplierKind } from "../../replication/internal.ts";
 import { findDumpTool } from "../../schema/internal.ts";
 import { openServerPair } from "../shared/server_pair.ts";
 import { planDatabases, readOnlyPlanning } from "../shared/database_plan.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import { Recorder } from "../shared/recorder.ts";
-import type { SyncDatabaseReport, SyncPlan, SyncReport } from "../shared/report.ts";
+import type { SyncDatabaseReport, SyncPlan, SyncReport } from "../shared/sync_report.ts";
 import type { RunContext, SyncOptions } from "../shared/run.ts";
 import { copyAgain } from "./copy_again.ts";
 import { ClientStreams } from "../shared/client_streams.ts";

@@ -3,12 +3,10 @@
  *
  * @module
  */
-import { plural, ReplicatorError, type TableName } from "../../core/internal.ts";
+import { plural, poll, ReplicatorError, retry, type TableName } from "../../core/internal.ts";
 import {
   ConnectionError,
   openSession,
-  poll,
-  retry,
   type Session,
   terminatePreviousBackend,
 } from "../../postgres/internal.ts";

@@ -1,6 +1,6 @@
 import { describeError, ReplicatorError, type Side } from "../../core/internal.ts";
 import { ConnectionError, ServerError } from "../../postgres/internal.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 
 /** The subject of a check. */
 export interface CheckSubject {
@@ -9,28 +9,30 @@ export interface CheckSubject {
   readonly database?: string | undefined;
 }
 
+/** What a check found, and what to do about it. */
+export interface CheckFinding {
+  readonly finding: string;
+  readonly fix: string;
+}
+
 /** A check that passed. */
 export function pass(subject: CheckSubject, finding: string): Check {
   return { ...about(subject), status: "pass", finding };
 }
 
 /** A check with a finding that the user should know about. */
-export function warn(subject: CheckSubject, finding: string, fix: string): Check {
+export function warn(subject: CheckSubject, { finding, fix }: CheckFinding): Check {
   return { ...about(subject), status: "warn", finding, fix };
 }
 
 /** A check with a finding that would make a later step fail. */
-export function fail(subject: CheckSubject, finding: string, fix: string): Check {
+export function fail(subject: CheckSubject, { finding, fix }: CheckFinding): Check {
   return { ...about(subject), status: "fail", finding, fix };
 }
 
 /** A failure if it matters, otherwise a warning. */
-export function failIf(
-  matters: boolean,
-  subject: CheckSubject,
-  { finding, fix }: { readonly finding: string; readonly fix: string },
-): Check {
-  return matters ? fail(subject, finding, fix) : warn(subject, finding, fix);
+export function failIf(matters: boolean, subject: CheckSubject, found: CheckFinding): Check {
+  return matters ? fail(subject, found) : warn(subject, found);
 }
 
 function about({ id, side, database }: CheckSubject): CheckSubject & { database?: string } {
@@ -62,10 +64,7 @@ export async function checkOr(
 }
 
 /** The finding for a refused query. */
-function couldNotCheck(error: ReplicatorError): {
-  readonly finding: string;
-  readonly fix: string;
-} {
+function couldNotCheck(error: ReplicatorError): CheckFinding {
   const [first = error.message] = describeError(error);
   return {
     finding: `could not be checked: ${first}`,

@@ -6,7 +6,7 @@ import {
   differingProperties,
   type PlannedDatabase,
 } from "../shared/database_plan.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 import { fail, listNames, pass, warn } from "./check.ts";
 
 /** Is the selection of databases right? */
@@ -15,7 +15,7 @@ export function checkSelection(
 ): readonly Check[] {
   const subject = { id: "database-selection", side: "source" } as const;
   const checks: Check[] = problems.map(({ path, message }) =>
-    fail(subject, `${path}: ${message}`, `correct ${path}`)
+    fail(subject, { finding: `${path}: ${message}`, fix: `correct ${path}` })
   );
   if (databases.length > 0) {
     const names = databases.map(({ source, target }) =>
@@ -26,13 +26,12 @@ export function checkSelection(
   for (const { name, reason } of skipped) {
     const skippedSubject = { id: "database-skipped", side: "source", database: name } as const;
     checks.push(
-      reason === "is empty" ? pass(skippedSubject, "skipped: it is empty") : warn(
-        skippedSubject,
-        `skipped: it ${reason}`,
-        `GRANT CONNECT ON DATABASE ${
+      reason === "is empty" ? pass(skippedSubject, "skipped: it is empty") : warn(skippedSubject, {
+        finding: `skipped: it ${reason}`,
+        fix: `GRANT CONNECT ON DATABASE ${
           quoteIdentifier(name)
         } TO the role of --source, or exclude it with --exclude-databases`,
-      ),
+      }),
     );
   }
   return checks;
@@ -60,26 +59,23 @@ export function checkTargetEmpty(planned: PlannedDatabase): Check {
       );
     case "drop-and-create":
       if (planned.unfinished !== undefined) {
-        return warn(
-          subject,
-          `will be dropped and copied from the start. This will be lost: ${willBeLost}`,
-          "omit --no-resume to resume it",
-        );
+        return warn(subject, {
+          finding: `will be dropped and copied from the start. This will be lost: ${willBeLost}`,
+          fix: "omit --no-resume to resume it",
+        });
       }
-      return warn(
-        subject,
-        `will be dropped (--drop-existing). This will be lost: ${willBeLost}`,
-        "omit --drop-existing if any of this is needed",
-      );
+      return warn(subject, {
+        finding: `will be dropped (--drop-existing). This will be lost: ${willBeLost}`,
+        fix: "omit --drop-existing if any of this is needed",
+      });
     case "refuse":
-      return fail(
-        subject,
-        refusal ?? "cannot be written",
-        contents === undefined
+      return fail(subject, {
+        finding: refusal ?? "cannot be written",
+        fix: contents === undefined
           ? `choose another name: --map ${planned.source.name}=NEW_NAME`
           : "if an earlier init copied it, it is complete: continue with status, sync and verify; otherwise choose another name " +
             `with --map ${planned.source.name}=NEW_NAME, or drop its contents with --drop-existing`,
-      );
+      });
   }
 }
 
@@ -93,19 +89,21 @@ export function checkEncoding({ source, target, action, existing }: PlannedDatab
     if (actual === "SQL_ASCII") {
       return pass(subject, "SQL_ASCII: text is copied byte for byte");
     }
-    return warn(
-      subject,
-      `the source is SQL_ASCII, which is not an encoding: text that is not valid ${actual} will be refused`,
-      `determine the encoding of the text; if it is not ${actual}, convert the source first, or let init create the database like the source`,
-    );
+    return warn(subject, {
+      finding:
+        `the source is SQL_ASCII, which is not an encoding: text that is not valid ${actual} will be refused`,
+      fix:
+        `determine the encoding of the text; if it is not ${actual}, convert the source first, or let init create the database like the source`,
+    });
   }
   if (actual === source.encoding) return pass(subject, actual);
   if (actual === "UTF8") return pass(subject, `${source.encoding} is converted to UTF8`);
-  return fail(
-    subject,
-    `the source is ${source.encoding}, the target ${actual}, which lacks some of its characters`,
-    "drop the empty database on the target, so that init creates it like the source; or use --drop-existing",
-  );
+  return fail(subject, {
+    finding:
+      `the source is ${source.encoding}, the target ${actual}, which lacks some of its characters`,
+    fix:
+      "drop the empty database on the target, so that init creates it like the source; or use --drop-existing",
+  });
 }
 
 /** Whether the target's operating system has the locale; undefined if unknown. */
@@ -125,48 +123,44 @@ export function checkLocale(
   const subject = { id: "locale", side: "target", database: target } as const;
   if (action === "fill-empty" && existing !== undefined) {
     const differences = differingProperties(source, existing).filter((each) => each !== "encoding");
-    return differences.length === 0 ? pass(subject, describeLocale(source)) : warn(
-      subject,
-      `the empty database on the target differs in ${differences.join(", ")} (${
+    return differences.length === 0 ? pass(subject, describeLocale(source)) : warn(subject, {
+      finding: `the empty database on the target differs in ${differences.join(", ")} (${
         describeLocale(existing)
       }, the source ${describeLocale(source)}): text may be sorted and compared differently`,
-      "drop the empty database on the target, so that init creates it like the source; or use --drop-existing",
-    );
+      fix:
+        "drop the empty database on the target, so that init creates it like the source; or use --drop-existing",
+    });
   }
   const need = { icu: 15, builtin: source.locale === "PG_UNICODE_FAST" ? 18 : 17, libc: 0 };
   if (targetMajor < need[source.localeProvider]) {
-    return fail(
-      subject,
-      `the source sorts by ${
+    return fail(subject, {
+      finding: `the source sorts by ${
         describeLocale(source)
       }, which PostgreSQL ${targetMajor} does not support`,
-      `use a target of version ${
+      fix: `use a target of version ${
         need[source.localeProvider]
       } or newer, or create an empty database there yourself`,
-    );
+    });
   }
   if (source.localeProvider === "icu" && !locales.hasIcu) {
-    return fail(
-      subject,
-      "the source sorts by ICU, and the target was built without it",
-      "use a target with ICU, or create an empty database there yourself",
-    );
+    return fail(subject, {
+      finding: "the source sorts by ICU, and the target was built without it",
+      fix: "use a target with ICU, or create an empty database there yourself",
+    });
   }
   const wanted = localesToTry(planned, locales);
   const missing = wanted.filter((locale) => tried.get(locale) === false);
   if (missing.length > 0) {
-    return fail(
-      subject,
-      `the target's operating system has no locale ${missing.join(", ")}`,
-      "install it there, or create an empty database yourself with an existing locale",
-    );
+    return fail(subject, {
+      finding: `the target's operating system has no locale ${missing.join(", ")}`,
+      fix: "install it there, or create an empty database yourself with an existing locale",
+    });
   }
   const unknown = wanted.filter((locale) => tried.get(locale) === undefined);
-  return unknown.length === 0 ? pass(subject, describeLocale(source)) : warn(
-    subject,
-    `whether the target's operating system has locale ${unknown.join(", ")} is unknown`,
-    "create an empty database there yourself, so that init uses its locale",
-  );
+  return unknown.length === 0 ? pass(subject, describeLocale(source)) : warn(subject, {
+    finding: `whether the target's operating system has locale ${unknown.join(", ")} is unknown`,
+    fix: "create an empty database there yourself, so that init uses its locale",
+  });
 }
 
 /**

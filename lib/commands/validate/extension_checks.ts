@@ -5,8 +5,8 @@ import {
   preloadNeed,
 } from "../../catalog/internal.ts";
 import { plural, quoteIdentifier, suggest } from "../../core/internal.ts";
-import type { Check } from "../shared/report.ts";
-import { fail, pass, warn } from "./check.ts";
+import type { Check } from "../shared/validation_report.ts";
+import { fail, failIf, pass, warn } from "./check.ts";
 import type { ServerFacts } from "./facts.ts";
 
 /** Does the target offer every extension in a usable version? */
@@ -26,14 +26,16 @@ export function checkExtensions(
     if (present.includes(extension.name)) return [];
     if (offer === undefined) {
       const near = suggest(extension.name, available.map(({ name }) => name), 1);
-      return [fail(
-        subject,
-        `the target does not offer extension ${extension.name} ${extension.version}` +
-          (near.length === 0 ? "" : ` (it has ${near[0]})`),
-        `install the extension's files on the target, or, if nothing needs it, DROP EXTENSION ${
-          quoteIdentifier(extension.name)
-        }; on the source`,
-      )];
+      return [
+        fail(subject, {
+          finding: `the target does not offer extension ${extension.name} ${extension.version}` +
+            (near.length === 0 ? "" : ` (it has ${near[0]})`),
+          fix:
+            `install the extension's files on the target, or, if nothing needs it, DROP EXTENSION ${
+              quoteIdentifier(extension.name)
+            }; on the source`,
+        }),
+      ];
     }
     return [
       ...checkVersion(subject, { extension, offer }),
@@ -54,13 +56,15 @@ function checkVersion(
 ): readonly Check[] {
   if (compareExtensionVersions(offer.defaultVersion, extension.version) >= 0) return [];
   const name = quoteIdentifier(extension.name);
-  return [warn(
-    subject,
-    `extension ${extension.name} is ${extension.version} on the source; the target creates ${offer.defaultVersion}`,
-    offer.versions.includes(extension.version)
-      ? `create it there first: CREATE EXTENSION ${name} VERSION '${extension.version}';`
-      : `install version ${extension.version} or newer on the target, if its newer functions are used`,
-  )];
+  return [
+    warn(subject, {
+      finding:
+        `extension ${extension.name} is ${extension.version} on the source; the target creates ${offer.defaultVersion}`,
+      fix: offer.versions.includes(extension.version)
+        ? `create it there first: CREATE EXTENSION ${name} VERSION '${extension.version}';`
+        : `install version ${extension.version} or newer on the target, if its newer functions are used`,
+    }),
+  ];
 }
 
 function checkPreload(
@@ -75,13 +79,13 @@ function checkPreload(
   // ordinary roles cannot read it
   if (need === undefined || libraries === undefined) return [];
   if (libraries.split(",").some((each) => each.trim().replaceAll('"', "") === name)) return [];
-  return [(need.required ? fail : warn)(
-    subject,
-    `extension ${name} requires its library to be preloaded, and the target's shared_preload_libraries is ${
-      libraries === "" ? "empty" : libraries
-    }`,
-    `add ${name} to shared_preload_libraries of the target and restart it`,
-  )];
+  return [failIf(need.required, subject, {
+    finding:
+      `extension ${name} requires its library to be preloaded, and the target's shared_preload_libraries is ${
+        libraries === "" ? "empty" : libraries
+      }`,
+    fix: `add ${name} to shared_preload_libraries of the target and restart it`,
+  })];
 }
 
 function checkCreatable(
@@ -94,11 +98,11 @@ function checkCreatable(
   if (!offer.needsSuperuser || target.role.superuser) return [];
   const name = quoteIdentifier(offer.name);
   // managed servers allow their admin role to create the extensions that they offer
-  return [(target.provider === undefined ? fail : warn)(
-    subject,
-    `extension ${offer.name} can be created by superusers only, and ${target.role.name} is not a superuser`,
-    target.provider === undefined
+  return [failIf(target.provider === undefined, subject, {
+    finding:
+      `extension ${offer.name} can be created by superusers only, and ${target.role.name} is not a superuser`,
+    fix: target.provider === undefined
       ? `let a superuser run CREATE EXTENSION ${name}; in the (empty) target database first`
       : `check whether ${target.provider.name} allows its admin role to create it`,
-  )];
+  })];
 }

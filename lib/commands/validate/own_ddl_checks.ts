@@ -7,7 +7,7 @@
 import { quoteIdentifier, type Side } from "../../core/internal.ts";
 import { type Session, silenceEventTriggers } from "../../postgres/internal.ts";
 import { workerSettings } from "../../replication/internal.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 import { listNames, pass, warn } from "./check.ts";
 
 /**
@@ -27,12 +27,11 @@ export async function checkOwnDdl(
   const made = side === "source"
     ? "the publication and changed replica identities"
     : "the ledger and the subscription";
-  return warn(
-    subject,
-    `event triggers fire for ${made}, and may reject them: ${
+  return warn(subject, {
+    finding: `event triggers fire for ${made}, and may reject them: ${
       listNames(running.map(({ name, event, calls }) => `${name} (${event}, ${calls})`))
     }`,
-    session.majorVersion >= 15
+    fix: session.majorVersion >= 15
       ? `as a superuser: GRANT SET ON PARAMETER ${
         session.majorVersion >= 17 ? "event_triggers" : "session_replication_role"
       } TO ${quoteIdentifier(session.endpoint.user)}; or ALTER EVENT TRIGGER ${
@@ -41,7 +40,7 @@ export async function checkOwnDdl(
       : `ALTER EVENT TRIGGER ${
         quoteIdentifier(first.name)
       } DISABLE until cleanup, or connect as a superuser`,
-  );
+  });
 }
 
 const configuredStatement = `
@@ -69,14 +68,14 @@ export async function checkWorkerSettings(session: Session, database: string): P
     return pass(subject, "no setting of the database changes what replication writes");
   }
   const list = harmful.map(({ name, value }) => `${name} = ${value}`);
-  return warn(
-    subject,
-    `with ${
+  return warn(subject, {
+    finding: `with ${
       listNames(list)
     }, an apply worker on the target would write different data, or nothing at all`,
-    "nothing to do if the subscription's owner can have different settings in that database until cleanup (init sets them with " +
+    fix:
+      "nothing to do if the subscription's owner can have different settings in that database until cleanup (init sets them with " +
       `ALTER ROLE … IN DATABASE); otherwise ALTER DATABASE ${quoteIdentifier(database)} RESET ${
         harmful[0]?.name ?? ""
       } on the source`,
-  );
+  });
 }

@@ -1,7 +1,8 @@
+import type { IdentityPolicy } from "../../config/internal.ts";
 import { mayReplicate, maySubscribe, type SettingName } from "../../catalog/internal.ts";
 import { displayName, formatBytes, plural, quoteIdentifier } from "../../core/internal.ts";
-import type { Hazard, IdentityPolicy, UnpublishedTable } from "../../replication/internal.ts";
-import type { Check } from "../shared/report.ts";
+import type { Hazard, UnpublishedTable } from "../../replication/internal.ts";
+import type { Check } from "../shared/validation_report.ts";
 import { failIf, listNames, pass, warn } from "./check.ts";
 import type { ServerFacts, SourceDatabaseFacts } from "./facts.ts";
 import { replicationGrant, settingRemedy, walLevelRemedy } from "./remedies.ts";
@@ -80,21 +81,26 @@ function checkSlotLimits(settings: ServerFacts["activity"]["settings"]): readonl
   const checks: Check[] = [];
   const keep = settings.max_slot_wal_keep_size; // 13+, MB
   if (keep !== undefined && keep !== "-1") {
-    checks.push(warn(
-      { id: "slot-wal-limit", side: "source" },
-      `a slot that falls behind by more than ${
-        formatBytes(Number(keep) * 1024 ** 2)
-      } is lost (max_slot_wal_keep_size), which ends the sync`,
-      "raise max_slot_wal_keep_size above the WAL that is written during init, if the disk allows it",
-    ));
+    checks.push(
+      warn({ id: "slot-wal-limit", side: "source" }, {
+        finding: `a slot that falls behind by more than ${
+          formatBytes(Number(keep) * 1024 ** 2)
+        } is lost (max_slot_wal_keep_size), which ends the sync`,
+        fix:
+          "raise max_slot_wal_keep_size above the WAL that is written during init, if the disk allows it",
+      }),
+    );
   }
   const idle = Number(settings.idle_replication_slot_timeout ?? 0); // 18+
   if (idle > 0) {
-    checks.push(warn(
-      { id: "slot-idle-timeout", side: "source" },
-      `init may take longer than idle_replication_slot_timeout (${idle} s), and a slot that is idle that long is lost`,
-      "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_catalog.pg_reload_conf();",
-    ));
+    checks.push(
+      warn({ id: "slot-idle-timeout", side: "source" }, {
+        finding:
+          `init may take longer than idle_replication_slot_timeout (${idle} s), and a slot that is idle that long is lost`,
+        fix:
+          "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_catalog.pg_reload_conf();",
+      }),
+    );
   }
   return checks;
 }
@@ -179,13 +185,16 @@ export function checkReplicaIdentity(
     );
     const unlogged = tables.filter(({ isUnlogged }) => isUnlogged);
     if (unlogged.length > 0) {
-      checks.push(warn(
-        { id: "unlogged-tables", side: "source", database },
-        `unlogged tables are copied once and never replicated: ${
-          listNames(unlogged.map(displayName))
-        }`,
-        `ALTER TABLE ${displayName(unlogged[0]!)} SET LOGGED; or copy them again at the cutover`,
-      ));
+      checks.push(
+        warn({ id: "unlogged-tables", side: "source", database }, {
+          finding: `unlogged tables are copied once and never replicated: ${
+            listNames(unlogged.map(displayName))
+          }`,
+          fix: `ALTER TABLE ${
+            displayName(unlogged[0]!)
+          } SET LOGGED; or copy them again at the cutover`,
+        }),
+      );
     }
     if (sequences.length > 0) {
       checks.push(pass(

@@ -1,6 +1,6 @@
 import type { Database, OpenTransaction, ProviderId } from "../../catalog/internal.ts";
 import { formatBytes, formatDuration, type Side } from "../../core/internal.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 import { fail, failIf, listNames, pass, warn } from "./check.ts";
 import type { ServerFacts } from "./facts.ts";
 import { settingRemedy } from "./remedies.ts";
@@ -35,7 +35,7 @@ export function checkConnections(
   const finding = `${Math.max(0, free)} of ${
     role.connectionLimit ?? limit
   } connections are free, --jobs ${jobs} needs ${needed}`;
-  return free <= otherSessions ? fail(subject, finding, fix) : warn(subject, finding, fix);
+  return free <= otherSessions ? fail(subject, { finding, fix }) : warn(subject, { finding, fix });
 }
 
 /** Providers whose disks grow automatically. */
@@ -61,11 +61,11 @@ export function checkDisk(
     );
   }
   if (bytes < smallBytes && unknown.length === 0) return pass(subject, `needs about ${size}`);
-  return warn(
-    subject,
-    `needs about ${size}, and temporarily as much again for WAL and sorting; free disk space cannot be queried with SQL`,
-    `make sure that the target has ${formatBytes(bytes * 1.5)} free`,
-  );
+  return warn(subject, {
+    finding:
+      `needs about ${size}, and temporarily as much again for WAL and sorting; free disk space cannot be queried with SQL`,
+    fix: `make sure that the target has ${formatBytes(bytes * 1.5)} free`,
+  });
 }
 
 /** A prepared transaction of this age is considered abandoned. */
@@ -95,13 +95,14 @@ export function checkTransactions(
   const long = { id: "long-transactions", side: "source" } as const;
   const [firstLong] = longTransactions;
   if (firstLong !== undefined) {
-    checks.push(warn(
-      long,
-      `long-running: ${
-        listNames(longTransactions.map(describeOpenTransaction))
-      }; creating a slot waits for them, and their locks may block pg_dump`,
-      `let them end, or SELECT pg_catalog.pg_terminate_backend(${firstLong.pid});`,
-    ));
+    checks.push(
+      warn(long, {
+        finding: `long-running: ${
+          listNames(longTransactions.map(describeOpenTransaction))
+        }; creating a slot waits for them, and their locks may block pg_dump`,
+        fix: `let them end, or SELECT pg_catalog.pg_terminate_backend(${firstLong.pid});`,
+      }),
+    );
   } else {
     checks.push(
       pass(long, seesAll ? "none" : "none of the role's own; those of other roles cannot be seen"),

@@ -1,6 +1,6 @@
 import { displayName, plural, tableKey } from "../../core/internal.ts";
 import { type IdentityFacts, publicationProblems } from "../../rules/internal.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 import { countOutcomes, type DatabaseScope, scopeNotes } from "../shared/table_scope.ts";
 import { failIf, listNames, pass, warn } from "./check.ts";
 
@@ -19,11 +19,11 @@ export function checkRules(
   return [
     pass(about("table-rules"), countOutcomes(scope)),
     ...(notes.length === 0 ? [] : [
-      warn(
-        about("table-rules-consequences"),
-        listNames(notes),
-        "include the tables that they need (--schema-only-tables copies no rows), or accept this",
-      ),
+      warn(about("table-rules-consequences"), {
+        finding: listNames(notes),
+        fix:
+          "include the tables that they need (--schema-only-tables copies no rows), or accept this",
+      }),
     ]),
     ...checkNames(scope),
     ...checkVolatility(scope),
@@ -39,15 +39,16 @@ function checkNames({ database, scope, consequences }: DatabaseScope): readonly 
       .map(({ name }) => `${displayName(table)}.${name}`)
   );
   if (found.length === 0) return [];
-  return [warn(
-    { id: "table-rules-names", side: "source", database },
-    `${
-      plural(found.length, "column holds", "columns hold")
-    } names of objects, and rows that name an excluded object cannot be copied: ${
-      listNames(found)
-    }`,
-    "exclude such rows with --table-filter, or include the objects that they name",
-  )];
+  return [
+    warn({ id: "table-rules-names", side: "source", database }, {
+      finding: `${
+        plural(found.length, "column holds", "columns hold")
+      } names of objects, and rows that name an excluded object cannot be copied: ${
+        listNames(found)
+      }`,
+      fix: "exclude such rows with --table-filter, or include the objects that they name",
+    }),
+  ];
 }
 
 function checkVolatility({ database, scope, predicates }: DatabaseScope): readonly Check[] {
@@ -59,13 +60,15 @@ function checkVolatility({ database, scope, predicates }: DatabaseScope): readon
       : [`${displayName(table)}: ${volatile.map(({ name }) => name).join(", ")}`];
   });
   if (found.length === 0) return [];
-  return [warn(
-    { id: "predicate-volatility", side: "source", database },
-    `${plural(found.length, "predicate")} may use volatile functions, whose results can vary: ${
-      listNames(found)
-    }`,
-    "use a condition on the row alone; otherwise later phases may see different rows than the copy",
-  )];
+  return [
+    warn({ id: "predicate-volatility", side: "source", database }, {
+      finding: `${
+        plural(found.length, "predicate")
+      } may use volatile functions, whose results can vary: ${listNames(found)}`,
+      fix:
+        "use a condition on the row alone; otherwise later phases may see different rows than the copy",
+    }),
+  ];
 }
 
 function checkPublishable(

@@ -1,5 +1,5 @@
 import { type ComputedKind, type SearchPathUse } from "../../catalog/internal.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 import { listNames, pass, warn } from "./check.ts";
 
 /** The effects of values computed under a different search_path. */
@@ -52,15 +52,16 @@ export function checkSearchPath(
     const matters = id === "search-path-triggers" ? forSync : forSync || !(ownPath && optionHelps);
     if (found.length === 0 || !matters) return [];
     const isLater = ownPath && optionHelps; // then only replication fails
-    return [warn(
-      about(id),
-      `${
-        isLater ? "replication may stop" : finding
-      }, because these are computed under an empty search_path, as with pg_dump and psql: ${
-        listNames(describeUses(found))
-      }`,
-      remedy(found, { optionHelps: optionHelps && !ownPath, forSync }),
-    )];
+    return [
+      warn(about(id), {
+        finding: `${
+          isLater ? "replication may stop" : finding
+        }, because these are computed under an empty search_path, as with pg_dump and psql: ${
+          listNames(describeUses(found))
+        }`,
+        fix: remedy(found, { optionHelps: optionHelps && !ownPath, forSync }),
+      }),
+    ];
   });
   return checks.length > 0
     ? checks

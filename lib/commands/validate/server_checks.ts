@@ -2,7 +2,7 @@ import { intermediaryByAddress, type ServerRelation } from "../../catalog/intern
 import type { Side } from "../../core/internal.ts";
 import { describeHost } from "../../postgres/internal.ts";
 import { formatVersion } from "../shared/server_pair.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 import { fail, failIf, pass, warn } from "./check.ts";
 import type { ServerFacts } from "./facts.ts";
 import { directRemedy } from "./remedies.ts";
@@ -18,11 +18,10 @@ export function checkVersions(
   const tooOld = ([["source", source], ["target", target]] as const)
     .filter(([, { majorVersion }]) => majorVersion < oldestMajor)
     .map(([side, { serverVersion }]) =>
-      fail(
-        { id: "version", side },
-        `PostgreSQL ${formatVersion(serverVersion)} is older than ${oldestMajor}`,
-        `upgrade the ${side} to PostgreSQL ${oldestMajor} or newer`,
-      )
+      fail({ id: "version", side }, {
+        finding: `PostgreSQL ${formatVersion(serverVersion)} is older than ${oldestMajor}`,
+        fix: `upgrade the ${side} to PostgreSQL ${oldestMajor} or newer`,
+      })
     );
   if (tooOld.length > 0) return tooOld;
   const versions = `PostgreSQL ${formatVersion(source.serverVersion)} to ${
@@ -31,11 +30,12 @@ export function checkVersions(
   const subject = { id: "version", side: "both" } as const;
   return [
     target.majorVersion < source.majorVersion
-      ? warn(
-        subject,
-        `${versions}: the target is older, and objects that require the newer version cannot be created there`,
-        `use a target of version ${source.majorVersion} or newer, or check the list of refused statements after init`,
-      )
+      ? warn(subject, {
+        finding:
+          `${versions}: the target is older, and objects that require the newer version cannot be created there`,
+        fix:
+          `use a target of version ${source.majorVersion} or newer, or check the list of refused statements after init`,
+      })
       : pass(subject, versions),
   ];
 }
@@ -47,13 +47,12 @@ export function checkSameDatabase(
 ): Check {
   const subject = { id: "same-database", side: "both" } as const;
   if (overwritten.length > 0) {
-    return fail(
-      subject,
-      `source and target are the same server, and ${
+    return fail(subject, {
+      finding: `source and target are the same server, and ${
         overwritten.join(", ")
       } would be copied onto itself or onto another source`,
-      "use the URL of another server with --target, or another name with --map OLD=NEW",
-    );
+      fix: "use the URL of another server with --target, or another name with --map OLD=NEW",
+    });
   }
   return pass(
     subject,
@@ -65,17 +64,20 @@ export function checkSameDatabase(
 
 /** Is the target writable, and can the source be replicated? */
 export function checkRecovery(
-  source: ServerFacts,
-  target: ServerFacts,
-  { forSync }: { readonly forSync: boolean },
+  { source, target, forSync }: {
+    readonly source: ServerFacts;
+    readonly target: ServerFacts;
+    readonly forSync: boolean;
+  },
 ): readonly Check[] {
   const checks: Check[] = [];
   if (target.activity.inRecovery) {
-    checks.push(fail(
-      { id: "read-only", side: "target" },
-      "the target is a standby and cannot be written",
-      "use the URL of the primary, or add target_session_attrs=read-write to it",
-    ));
+    checks.push(
+      fail({ id: "read-only", side: "target" }, {
+        finding: "the target is a standby and cannot be written",
+        fix: "use the URL of the primary, or add target_session_attrs=read-write to it",
+      }),
+    );
   }
   if (source.activity.inRecovery) {
     checks.push(failIf(forSync && source.majorVersion < 16, { id: "standby", side: "source" }, {
@@ -101,11 +103,11 @@ export function checkIntermediary(
   const pooled = found.find(({ kind }) => kind === "pooler");
   const balanced = found.find(({ kind }) => kind === "load-balancer");
   if (sharesBackends) {
-    return fail(
-      { id: "pooler", side },
-      "the URL leads to a pooler in transaction mode, where session-level snapshots, locks and settings do not persist",
-      directRemedy(provider?.id),
-    );
+    return fail({ id: "pooler", side }, {
+      finding:
+        "the URL leads to a pooler in transaction mode, where session-level snapshots, locks and settings do not persist",
+      fix: directRemedy(provider?.id),
+    });
   }
   if (pooled !== undefined) {
     return failIf(forSync && side === "source", { id: "pooler", side }, {
@@ -116,13 +118,13 @@ export function checkIntermediary(
     });
   }
   if (balanced !== undefined) {
-    return warn(
-      { id: "load-balancer", side },
-      `${
+    return warn({ id: "load-balancer", side }, {
+      finding: `${
         describeHost(balanced.place)
       } is a load balancer, which closes idle connections (after 350 s at AWS)`,
-      "connect directly to the server, or raise the balancer's idle timeout to an hour or more",
-    );
+      fix:
+        "connect directly to the server, or raise the balancer's idle timeout to an hour or more",
+    });
   }
   return pass({ id: "pooler", side }, "connected directly: each session has its own backend");
 }

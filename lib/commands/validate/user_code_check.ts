@@ -1,6 +1,6 @@
 import type { ComputingFunction } from "../../catalog/internal.ts";
 import { plural } from "../../core/internal.ts";
-import type { Check } from "../shared/report.ts";
+import type { Check } from "../shared/validation_report.ts";
 import { listNames, pass, warn } from "./check.ts";
 import type { ServerFacts } from "./facts.ts";
 
@@ -29,9 +29,10 @@ export function checkUserCode(
     names.length === 1 ? "is" : "are"
   } called while rows are copied (${listNames(names)}, by ${listNames(objects)})`;
   if (!role.superuser) return pass(subject, `${finding}, without superuser privileges`);
-  return warn(
-    subject,
-    `${finding}, with the privileges of ${role.name}, a superuser: a role that can change them can take over the target's server`,
-    "connect to the target as a role with CREATEDB and CREATEROLE that is not a superuser, or review these functions",
-  );
+  return warn(subject, {
+    finding:
+      `${finding}, with the privileges of ${role.name}, a superuser: a role that can change them can take over the target's server`,
+    fix:
+      "connect to the target as a role with CREATEDB and CREATEROLE that is not a superuser, or review these functions",
+  });
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { IdentityPolicy } from "../../config/internal.ts";
 import {
   listComputingFunctions,
   readIdentity,
@@ -11,6 +12,7 @@ import {
   tryLocale,
 } from "../../catalog/internal.ts";
 import {
+  connectionDelaysMs,
   joinAll,
   plural,
   ReplicatorError,
@@ -19,7 +21,6 @@ import {
   type TableName,
 } from "../../core/internal.ts";
 import {
-  connectionDelaysMs,
   minLibpqMajor,
   openSession,
   readEventTriggers,
@@ -33,7 +34,6 @@ import {
   equalityProblem,
   findHazards,
   type Hazard,
-  type IdentityPolicy,
   type UnpublishedTable,
 } from "../../replication/internal.ts";
 import {
@@ -48,7 +48,7 @@ import {
   planDatabases,
   type PlannedDatabase,
 } from "../shared/database_plan.ts";
-import type { Check, ValidationReport } from "../shared/report.ts";
+import type { Check, ValidationReport } from "../shared/validation_report.ts";
 import type { RunContext, ValidateOptions } from "../shared/run.ts";
 import {
   type DatabaseScope,
@@ -250,7 +250,7 @@ async function checkEverything(
   const checks: Check[] = [
     ...checkVersions(source, target),
     checkSameDatabase(planning.relation, overwritten(planning)),
-    ...checkRecovery(source, target, { forSync }),
+    ...checkRecovery({ source, target, forSync }),
     ...await checkIntermediaries(sides, { source, target, forSync, signal }),
     checkTool(found),
     ...checkSelection(planning),
@@ -317,7 +317,10 @@ async function examineApplying(
     if (!(error instanceof ReplicatorError) || !session.isOpen) throw error;
     const finding = [error.message, ...error.details].join("; ");
     const checks = apply.applyFrom === "here" ? [] : ofSubscription;
-    return { checks: [...checks, fail(subject, finding, error.remedy ?? "")], choice: undefined };
+    return {
+      checks: [...checks, fail(subject, { finding, fix: error.remedy ?? "" })],
+      choice: undefined,
+    };
   }
 }
 
@@ -381,7 +384,7 @@ function checkTool(found: FoundTool): Check {
   const subject = { id: "dump-tool", side: "both" } as const;
   if (found.tool !== undefined) return pass(subject, found.tool.description);
   const { message, remedy = "install PostgreSQL's client programs" } = found.reason;
-  return fail(subject, message, remedy);
+  return fail(subject, { finding: message, fix: remedy });
 }
 
 interface DatabaseContext {

@@ -5,19 +5,14 @@
  */
 import {
   compareLsn,
+  connectionDelaysMs,
   formatLsn,
   parseLsn,
   plural,
   type Problem,
   UsageError,
 } from "../../core/internal.ts";
-import {
-  connectionDelaysMs,
-  type Endpoint,
-  openSession,
-  type Session,
-  withDatabase,
-} from "../../postgres/internal.ts";
+import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/internal.ts";
 import {
   type ComparedRows,
   compareRows,
@@ -42,7 +37,7 @@ import { openServerPair, summarize } from "../shared/server_pair.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import { planDatabases, type PlannedDatabase, readOnlyPlanning } from "../shared/database_plan.ts";
 import { Recorder } from "../shared/recorder.ts";
-import type { VerifyReport } from "../shared/report.ts";
+import type { VerifyReport } from "../shared/verify_report.ts";
 import type { RunContext, VerifyOptions } from "../shared/run.ts";
 import { type DatabaseScope, resolveScopes } from "../shared/table_scope.ts";
 

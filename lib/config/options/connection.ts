@@ -1,3 +1,4 @@
+import { dumpTools } from "./choices.ts";
 import type { Options } from "./option.ts";
 
 const twoServers = [
@@ -56,7 +57,7 @@ export const connectionOptions = {
   dumpTool: {
     kind: "choice",
     placeholder: "WHICH",
-    values: ["auto", "native", "embedded"],
+    values: dumpTools,
     default: "auto",
     help: "which pg_dump to use",
     commands: ["validate", "init", "sync"],

@@ -1,3 +1,4 @@
+import { blockerPolicies, finalChecks, wayBacks } from "./choices.ts";
 import type { Options } from "./option.ts";
 
 const commands = ["cutover"] as const;
@@ -13,14 +14,16 @@ export const cutoverOptions = {
     default: "30s",
     help: "how long writers may wait; when it is exceeded they continue, and nothing has changed",
     commands,
+    job: { name: "max_pause_ms", commands },
   },
   onBlocker: {
     kind: "choice",
     placeholder: "WHAT",
-    values: ["wait", "cancel", "terminate"],
+    values: blockerPolicies,
     default: "wait",
     help: "what to do with sessions that hold locks on the tables",
     commands,
+    job: { name: "on_blocker", commands },
   },
   barrierAttempts: {
     kind: "integer",
@@ -30,6 +33,7 @@ export const cutoverOptions = {
     default: "20",
     help: "how often to try to hold all writers at once",
     commands,
+    job: { name: "barrier_attempts", commands },
   },
   sequenceMargin: {
     kind: "integer",
@@ -39,25 +43,29 @@ export const cutoverOptions = {
     default: "1000",
     help: "values that each sequence skips on the side that is opened",
     commands,
+    job: { name: "sequence_margin", commands },
   },
   finalCheck: {
     kind: "choice",
     placeholder: "WHAT",
-    values: ["structure", "counts"],
+    values: finalChecks,
     default: "structure",
     help: "what is compared while writers wait: columns, or also the number of rows",
     commands,
+    job: { name: "final_check", commands },
   },
   keepSessions: {
     kind: "flag",
     help: "do not terminate client sessions of the closed side",
     commands,
+    job: { name: "keep_sessions", commands },
   },
   brownout: {
     kind: "duration",
     placeholder: "TIME",
     help: "rehearse: really hold writers, for at most this long",
     commands,
+    job: { name: "brownout_ms", commands },
   },
   rehearseTokens: {
     kind: "integer",
@@ -67,14 +75,16 @@ export const cutoverOptions = {
     default: "20",
     help: "rehearse: how often to measure the time that changes take to arrive",
     commands,
+    job: { name: "rehearse_tokens", commands },
   },
   wayBack: {
     kind: "choice",
     placeholder: "WHAT",
-    values: ["replicate", "none"],
+    values: wayBacks,
     default: "replicate",
     help: "prepare: whether the source follows the target after the cutover, for rollback",
     commands,
+    job: { name: "way_back", commands },
   },
   targetFromSource: {
     kind: "url",
@@ -90,11 +100,13 @@ export const cutoverOptions = {
     help:
       "prepare: password file on the source's server, which keeps the password out of its catalog",
     commands,
+    job: { name: "way_back_passfile", commands },
   },
   openOldSide: {
     kind: "flag",
     help: "finish: let the source accept writes again",
     commands,
+    job: { name: "open_old_side", commands },
   },
   hookBefore: {
     kind: "text",
@@ -128,3 +140,6 @@ export const cutoverOptions = {
     commands,
   },
 } as const satisfies Options;
+
+/** The options of the group. */
+export type CutoverOptionName = keyof typeof cutoverOptions;

@@ -1,6 +1,6 @@
 /**
  * The defaults of the option table as values, and those of choices that the command line does not
- * offer. No default of an option stands anywhere else.
+ * offer.
  *
  * @module
  */
@@ -13,6 +13,7 @@ const {
   copyFormat,
   dumpTool,
   finalCheck,
+  heartbeat,
   maxDiffs,
   maxPause,
   onBlocker,
@@ -46,6 +47,7 @@ export const optionDefaults = {
   rehearseTokens: Number(rehearseTokens.default),
   finalCheck: finalCheck.default,
   wayBack: wayBack.default,
+  heartbeatSeconds: Number(heartbeat.default),
   /** How long `status` measures rates. */
   sampleMs: 1_000,
 } as const;

@@ -28,6 +28,7 @@ export type ConfigExample =
 
 /** An option in the options of a job. */
 export interface JobField {
+  /** Of a duration, `…_ms` is in milliseconds, others are in seconds. */
   readonly name: string;
   readonly commands: readonly CommandName[];
 }
@@ -58,7 +59,7 @@ export type OptionKind =
     readonly kind: "choice";
     readonly placeholder: string;
     readonly values: readonly [string, ...string[]];
-    readonly default: string;
+    readonly default?: string;
   }
   | {
     readonly kind: "integer";
@@ -96,6 +97,11 @@ export const minimums = {
 
 /** Options by name. */
 export type Options = Readonly<Record<string, Option>>;
+
+/** Whether a duration is in milliseconds in a job; otherwise it is in seconds. */
+export function isInMilliseconds({ name }: JobField): boolean {
+  return name.endsWith("_ms");
+}
 
 /** `--index-jobs` for `indexJobs`; `--no-resume` for a negation named `resume`. */
 export function flagOf(name: string, { kind }: Pick<Option, "kind">): string {

@@ -33,8 +33,11 @@ export const outputOptions = {
     placeholder: "FILE",
     completes: "file",
     help: "write an HTML report with a timeline",
-    helpFor: { verify: "write the evidence as .html or .json and print its SHA-256" },
-    commands: ["init", "verify"],
+    helpFor: {
+      verify: "write the evidence as .html or .json and print its SHA-256",
+      cutover: "rehearse, run, rollback: write a report as .html or .json and print its SHA-256",
+    },
+    commands: ["init", "verify", "cutover"],
   },
   prometheus: {
     kind: "flag",

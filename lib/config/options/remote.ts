@@ -1,3 +1,4 @@
+import { jobStates } from "./choices.ts";
 import type { Options } from "./option.ts";
 
 /** Where a command runs: here, or as a job of a service. */
@@ -8,12 +9,12 @@ export const remoteOptions = {
     help: "run as a job of this service",
     helpFor: { jobs: "the service" },
     variable: "SEREN_REMOTE_API",
-    commands: ["validate", "init", "sync", "status", "verify", "jobs"],
+    commands: ["validate", "init", "sync", "status", "verify", "cutover", "jobs"],
   },
   local: {
     kind: "flag",
     help: "run here even if SEREN_REMOTE_API is set",
-    commands: ["validate", "init", "sync", "status", "verify"],
+    commands: ["validate", "init", "sync", "status", "verify", "cutover"],
   },
   workers: {
     kind: "integer",
@@ -26,8 +27,9 @@ export const remoteOptions = {
     job: { name: "workers", commands: ["init"] },
   },
   state: {
-    kind: "text",
+    kind: "choice",
     placeholder: "STATE",
+    values: jobStates,
     help: "list: only jobs in this state",
     commands: ["jobs"],
   },

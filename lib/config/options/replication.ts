@@ -1,3 +1,4 @@
+import { identityPolicies } from "./choices.ts";
 import type { Options } from "./option.ts";
 
 /** How replication is set up, repaired and watched. */
@@ -17,7 +18,7 @@ export const replicationOptions = {
   replicaIdentity: {
     kind: "choice",
     placeholder: "WHAT",
-    values: ["fail", "full", "skip"],
+    values: identityPolicies,
     default: "fail",
     help: "what to do with tables that have no usable replica identity",
     commands: ["validate", "init", "sync"],
@@ -29,7 +30,7 @@ export const replicationOptions = {
     default: "5min",
     help: "how long a new slot may wait for running transactions, e.g. 30s or 10min",
     commands: ["init", "sync", "cutover"],
-    job: { name: "slot_timeout_seconds", commands: ["init", "sync"] },
+    job: { name: "slot_timeout_seconds", commands: ["init", "sync", "cutover"] },
   },
   applyFrom: {
     kind: "choice",

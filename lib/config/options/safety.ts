@@ -1,3 +1,4 @@
+import { restoreSearchPaths } from "./choices.ts";
 import type { Options } from "./option.ts";
 
 /**
@@ -14,7 +15,7 @@ export const safetyOptions = {
       cleanup: "print the list and exit; nothing is removed",
     },
     commands: ["init", "verify", "cutover", "cleanup"],
-    job: { name: "dry_run", commands: ["init"] },
+    job: { name: "dry_run", commands: ["init", "cutover"] },
   },
   yes: {
     kind: "flag",
@@ -50,7 +51,7 @@ export const safetyOptions = {
   restoreSearchPath: {
     kind: "choice",
     placeholder: "PATH",
-    values: ["empty", "own"],
+    values: restoreSearchPaths,
     default: "empty",
     help:
       "search_path for checks, generated columns, indexes and materialized views: empty, as pg_dump sets it, or the target database's own",

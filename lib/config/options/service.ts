@@ -1,3 +1,4 @@
+import { keyLimits } from "./key_limits.ts";
 import type { Options } from "./option.ts";
 
 /** For operators of a service: `serve`, `worker` and `keys`. */
@@ -151,7 +152,7 @@ export const serviceOptions = {
     kind: "text",
     placeholder: "NAMES",
     default: "jobs:read,jobs:write",
-    help: "create: jobs:read, jobs:write, metrics:read, admin; comma-separated",
+    help: "create: jobs:read, jobs:write, cutover, metrics:read, admin; comma-separated",
     commands: ["keys"],
   },
   expiresIn: {
@@ -174,8 +175,8 @@ export const serviceOptions = {
     kind: "integer",
     placeholder: "N",
     min: 1,
-    max: 1_000_000,
-    defaultText: "20",
+    max: keyLimits.requestsPerSecond.max,
+    defaultText: String(keyLimits.requestsPerSecond.default),
     help: "create: limit on requests per second",
     commands: ["keys"],
   },
@@ -186,7 +187,9 @@ export const serviceOptions = {
     min: 1,
     max: 1_000_000,
     help: "limit on jobs running on all workers together",
-    helpFor: { keys: "create: limit on running jobs, 4 unless set" },
+    helpFor: {
+      keys: `create: limit on running jobs, ${keyLimits.maxRunning.default} unless set`,
+    },
     commands: ["worker", "keys"],
   },
   maxQueued: {
@@ -194,8 +197,8 @@ export const serviceOptions = {
     kind: "integer",
     placeholder: "N",
     min: 1,
-    max: 1_000_000,
-    defaultText: "200",
+    max: keyLimits.maxQueued.max,
+    defaultText: String(keyLimits.maxQueued.default),
     help: "create: limit on jobs that are queued or running",
     commands: ["keys"],
   },
@@ -203,8 +206,8 @@ export const serviceOptions = {
     kind: "integer",
     placeholder: "N",
     min: 1,
-    max: 1_000_000,
-    defaultText: "5000",
+    max: keyLimits.jobsPerDay.max,
+    defaultText: String(keyLimits.jobsPerDay.default),
     help: "create: limit on jobs per day",
     commands: ["keys"],
   },

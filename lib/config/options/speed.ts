@@ -1,3 +1,4 @@
+import { copyFormats } from "./choices.ts";
 import type { Options } from "./option.ts";
 
 /** Parallelism, rate limits and the format of copies. */
@@ -61,7 +62,7 @@ export const speedOptions = {
   copyFormat: {
     kind: "choice",
     placeholder: "FORMAT",
-    values: ["auto", "text", "binary"],
+    values: copyFormats,
     default: "auto",
     help: "format of COPY",
     commands: ["init"],

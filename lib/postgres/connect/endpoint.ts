@@ -63,35 +63,36 @@ export interface Endpoint {
    * A session-level advisory lock that every session takes in shared mode when it is opened:
    * acquiring it exclusively proves that all of them have ended.
    */
-  readonly sharedLock?: AdvisoryLock;
+  readonly sharedLock: AdvisoryLock | undefined;
   /**
    * How long a session that waits for an answer may receive nothing before the server is asked over
    * another connection whether an answer can still come. Infinity disables the check.
-   *
-   * @default 300_000
    */
-  readonly silenceMs?: number;
+  readonly silenceMs: number;
   /**
    * Whether statements that run the user's expressions (COPY, index builds, refreshes, validation)
    * use the `search_path` of database and role instead of an empty one, which pg_dump uses.
-   *
-   * @default false
    */
-  readonly ownSearchPath?: boolean | undefined;
-  /**
-   * Whether sessions may read user-defined views, as the caller's own predicates may.
-   *
-   * @default false
-   */
-  readonly readsViews?: boolean | undefined;
-  /** Receives the locks that sessions wait for; without it they are not monitored. */
-  readonly onLockWait?: LockWaitSink | undefined;
+  readonly ownSearchPath: boolean;
+  /** Whether sessions may read user-defined views, as the caller's own predicates may. */
+  readonly readsViews: boolean;
+  /** Receives the locks that sessions wait for; undefined: they are not monitored. */
+  readonly onLockWait: LockWaitSink | undefined;
 }
 
 /** The two keys of an advisory lock: "9.28.10. Advisory Lock Functions". */
 export type AdvisoryLock = readonly [classId: number, objectId: number];
 
 const defaultConnectTimeoutMs = 15_000;
+
+/** How sessions of an endpoint behave unless its command decides otherwise. */
+const sessionDefaults = {
+  sharedLock: undefined,
+  silenceMs: 300_000,
+  ownSearchPath: false,
+  readsViews: false,
+  onLockWait: undefined,
+} as const;
 
 /**
  * Resolves a connection URL against `PG*` variables, `~/.pgpass` and the certificate files.
@@ -159,6 +160,7 @@ export async function resolveEndpoint(
       ? defaultConnectTimeoutMs
       : Math.max(2, timeoutSeconds) * 1000, // libpq rounds 1 up to 2
     targetSessionAttributes: targetAttributes,
+    ...sessionDefaults,
   };
 }
 

@@ -4,7 +4,33 @@
  * @module
  */
 
-/** What resolving reads. The library does not access the environment itself. */
+/**
+ * What resolving reads. The library does not access the environment itself: the caller passes what
+ * its URLs may be completed from.
+ *
+ * @example Complete URLs as psql does
+ * ```ts
+ * import { type ResolveEnvironment, resolveEndpoint } from "@seren/postgres-replicator/postgres";
+ * import { strictEqual } from "node:assert/strict";
+ *
+ * const resolveEnvironment: ResolveEnvironment = {
+ *   environment: { ...Deno.env.toObject(), PGUSER: "migrator" }, // requires --allow-env
+ *   readFile: async (path) => {
+ *     try {
+ *       return await Deno.readTextFile(path); // ~/.pgpass, certificates; requires --allow-read
+ *     } catch (error) {
+ *       if (error instanceof Deno.errors.NotFound) return undefined;
+ *       throw error;
+ *     }
+ *   },
+ * };
+ * const endpoint = await resolveEndpoint("postgresql://old.example.com/app", {
+ *   side: "source",
+ *   resolveEnvironment,
+ * });
+ * strictEqual(endpoint.user, "migrator");
+ * ```
+ */
 export interface ResolveEnvironment {
   /** The environment (`PG*`, `HOME`, `USER`). */
   readonly environment: Readonly<Record<string, string | undefined>>;

@@ -39,6 +39,7 @@ export class ServerError extends ReplicatorError {
         ...(context === undefined ? [] : [`Where: ${redact(context)}`]),
       ],
       exitCode: isTransientState(sqlState) ? unreachable(side) : ExitCode.stepFailed,
+      transient: isTransientState(sqlState),
     });
     this.sqlState = sqlState;
     this.serverMessage = serverMessage;
@@ -49,8 +50,6 @@ export class ServerError extends ReplicatorError {
 export class ConnectionError extends ReplicatorError {
   /** Class name, for `error.name`. */
   override readonly name = "ConnectionError";
-  /** Whether a retry can succeed (not for a rejected password). */
-  readonly transient: boolean;
   /** SQLSTATE with which the server rejected the connection; undefined when it did not answer. */
   readonly sqlState: string | undefined;
   readonly #endpoint: Endpoint;
@@ -72,8 +71,8 @@ export class ConnectionError extends ReplicatorError {
       remedy,
       cause,
       exitCode: unreachable(endpoint.side),
+      transient,
     });
-    this.transient = transient;
     this.sqlState = sqlState;
     this.#endpoint = endpoint;
   }
@@ -92,14 +91,6 @@ export class ConnectionError extends ReplicatorError {
 
 function unreachable(side: Side): ExitCode {
   return side === "source" ? ExitCode.sourceUnreachable : ExitCode.targetUnreachable;
-}
-
-/**
- * Whether a retry can succeed, by error class and SQLSTATE, never by the message.
- */
-export function isTransient(error: unknown): boolean {
-  if (error instanceof ConnectionError) return error.transient;
-  return error instanceof ServerError && isTransientState(error.sqlState);
 }
 
 /** Reads the fields of an error of postgres.js; undefined when it is not the server's. */

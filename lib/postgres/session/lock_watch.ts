@@ -6,10 +6,10 @@
  *
  * @module
  */
+import { repeatUntilAborted } from "../../core/internal.ts";
 import type { Endpoint } from "../connect/endpoint.ts";
 import type { LockBlocker, LockWait, LockWaitSink } from "../connect/lock_wait.ts";
 import { backendKey, isOwnBackend, noteOwnBackend } from "./own_backends.ts";
-import { pause } from "../connect/retry.ts";
 import type { Backend, StallObserver } from "./stalled_connection.ts";
 
 /** The session to watch. */
@@ -81,18 +81,16 @@ export class LockWatch {
       report({ kind: "over", side, database, processId, object, waitedMs });
       waiting = undefined;
     };
-    for (let check = 0; !signal.aborted; check++) {
+    await repeatUntilAborted(async () => {
       // a server that does not answer has nothing to report
       const wait = isQuiet() ? await this.#findWait(signal).catch(() => undefined) : undefined;
-      if (signal.aborted) break;
+      if (signal.aborted) return;
       if (wait === undefined) end();
       else if (waiting === undefined || !isSameWait(wait, waiting.wait)) {
         waiting = { wait, sinceMs: waiting?.sinceMs ?? performance.now() - wait.waitedMs };
         report(wait);
       }
-      // the loop checks the signal
-      await pause(delayAfter(check, waiting !== undefined), signal).catch(() => {});
-    }
+    }, { intervalMs: (checks) => delayAfter(checks - 1, waiting !== undefined), signal });
     end();
   }
 

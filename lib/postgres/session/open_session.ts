@@ -94,9 +94,13 @@ function retriesWithOtherEncryption({ tls }: Endpoint, error: unknown): boolean 
 }
 
 /** The same server, to query the state of a session there. */
-function observing(
-  { sharedLock: _, onLockWait: __, ...endpoint }: Endpoint,
-  place: HostPort,
-): Endpoint {
-  return { ...endpoint, hosts: [place], targetSessionAttributes: "any", silenceMs: Infinity };
+function observing(endpoint: Endpoint, place: HostPort): Endpoint {
+  return {
+    ...endpoint,
+    hosts: [place],
+    targetSessionAttributes: "any",
+    sharedLock: undefined,
+    silenceMs: Infinity,
+    onLockWait: undefined,
+  };
 }

@@ -3,10 +3,9 @@
  *
  * @module
  */
-import { type EventSink, retryEvent } from "../../core/internal.ts";
+import { type EventSink, retry, retryEvent, type RetryOptions } from "../../core/internal.ts";
 import { describeEndpoint, type Endpoint } from "../connect/endpoint.ts";
 import { openSession } from "./open_session.ts";
-import { retry, type RetryOptions } from "../connect/retry.ts";
 import type { Session, SessionOptions } from "./session.ts";
 
 /** How a session is opened, and where retries are reported. */

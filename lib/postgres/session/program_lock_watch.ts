@@ -3,10 +3,10 @@
  *
  * @module
  */
+import { pause } from "../../core/internal.ts";
 import type { Endpoint } from "../connect/endpoint.ts";
 import { LockWatch } from "./lock_watch.ts";
 import { openSession } from "./open_session.ts";
-import { pause } from "../connect/retry.ts";
 import type { Session } from "./session.ts";
 import type { Backend } from "./stalled_connection.ts";
 
@@ -25,17 +25,19 @@ const backendStatement = `
 
 /**
  * Watches a client program's session, found by its application name, until the signal aborts.
- * Reports to `endpoint.onLockWait`; does nothing without it.
+ * Reports to its endpoint's `onLockWait`; does nothing without it.
  *
  * Requires `--allow-net` for the host.
  *
  * @param applicationName a name that no other session has
  */
 export async function watchProgramLocks(
-  { onLockWait, ...endpoint }: Endpoint,
+  program: Endpoint,
   { applicationName, signal }: { readonly applicationName: string; readonly signal: AbortSignal },
 ): Promise<void> {
+  const { onLockWait } = program;
   if (onLockWait === undefined) return;
+  const endpoint: Endpoint = { ...program, onLockWait: undefined };
   const observe = (ending: AbortSignal): Promise<Session> =>
     openSession(endpoint, { signal: ending });
   try {

@@ -169,7 +169,7 @@ export function resetRoleStatement(endpoint: Pick<Endpoint, "options">): string 
 export function pinStatements(
   { pinned, asked }: RequestedSettings,
   { sharedLock, connectTimeoutMs, options }: {
-    readonly sharedLock?: AdvisoryLock | undefined;
+    readonly sharedLock: AdvisoryLock | undefined;
     readonly connectTimeoutMs: number;
     readonly options: Endpoint["options"];
   },

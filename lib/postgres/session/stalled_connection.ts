@@ -8,18 +8,11 @@
  *
  * @module
  */
-import { formatDuration } from "../../core/internal.ts";
+import { formatDuration, repeatUntilAborted } from "../../core/internal.ts";
 import { describeHost, type Endpoint } from "../connect/endpoint.ts";
-import { pause } from "../connect/retry.ts";
 import { ConnectionError } from "../connect/server_error.ts";
 import type { HostPort } from "../connect/url.ts";
 import type { Connection } from "../connect/connection.ts";
-
-/**
- * How long a connection may be silent before the server is asked, unless the endpoint sets another
- * time.
- */
-const defaultStallMs = 5 * 60_000;
 
 /** A backend at the start of its session. Times are microseconds since 1970, as text. */
 export interface Backend {
@@ -61,15 +54,14 @@ const checksPerSilence = 10;
  * the client is gone, which may never happen.
  */
 export async function watchForStall(options: StallOptions): Promise<void> {
-  const { connection, awaitsAnswer, endpoint: { silenceMs = defaultStallMs } } = options;
+  const { connection, awaitsAnswer, endpoint: { silenceMs } } = options;
   const closed = new AbortController();
   connection.closed.then(() => closed.abort());
   const { signal } = closed;
   let waitingSinceMs: number | undefined;
   let agreeing = 0;
   try {
-    for (;;) {
-      await pause(silenceMs / checksPerSilence, signal);
+    await repeatUntilAborted(async () => {
       const now = performance.now();
       // while received bytes are being processed, the backend may legitimately wait for the client
       const waits = connection.isListening && (connection.isWriting || awaitsAnswer());
@@ -82,9 +74,9 @@ export async function watchForStall(options: StallOptions): Promise<void> {
         terminates: agreeing + 1 >= agreeingObservations,
       });
       agreeing = verdict === undefined ? 0 : agreeing + 1;
-      if (verdict === undefined || agreeing < agreeingObservations) continue;
+      if (verdict === undefined || agreeing < agreeingObservations) return;
       connection.close(stalled(options, { verdict, silentMs: performance.now() - sinceMs }));
-    }
+    }, { intervalMs: silenceMs / checksPerSilence, signal });
   } catch (error) {
     if (!signal.aborted) throw error;
   }

@@ -39,7 +39,8 @@ export type EndpointMessage =
   };
 
 /** Converts an endpoint, with only those entries of the password file that its hosts need. */
-export function endpointToMessage({ onLockWait, ...endpoint }: Endpoint): EndpointMessage {
+export function endpointToMessage(endpoint: Endpoint): EndpointMessage {
+  const { onLockWait, ...plain } = endpoint;
   const { user, database, tls } = endpoint;
   const passfile = endpoint.password !== undefined ? [] : endpoint.hosts.flatMap((place) => {
     const password = passwordFor(endpoint, place)?.reveal();
@@ -47,7 +48,7 @@ export function endpointToMessage({ onLockWait, ...endpoint }: Endpoint): Endpoi
     return password === undefined ? [] : [{ ...key, password }];
   });
   return {
-    ...endpoint,
+    ...plain,
     password: endpoint.password?.reveal(),
     passfile,
     reportsLockWaits: onLockWait !== undefined,
@@ -77,7 +78,7 @@ export function endpointFromMessage(
   const secret = (text: string | undefined) => text === undefined ? undefined : new Secret(text);
   const endpoint: Endpoint = {
     ...message,
-    ...(reportsLockWaits ? { onLockWait } : {}),
+    onLockWait: reportsLockWaits ? onLockWait : undefined,
     password: secret(password),
     passfile: message.passfile.map((entry) => ({ ...entry, password: new Secret(entry.password) })),
     tls: {

@@ -78,7 +78,7 @@ export class Authenticator {
 
   async #verifyByHash(presented: string, { id, hash }: ApiKeyRow): Promise<boolean> {
     if (!await this.#deriveInTurn(() => matchesHash(presented, hash))) return false;
-    await this.#pool.use((session) => storeDigest(session, id, digestOf(presented)));
+    await this.#pool.use((session) => storeDigest(session, { id, digest: digestOf(presented) }));
     return true;
   }
 

@@ -1,5 +1,4 @@
-import { errorMessage } from "../../core/internal.ts";
-import { pause, retry } from "../../postgres/internal.ts";
+import { errorMessage, pause, retry } from "../../core/internal.ts";
 
 /** Settings of {@linkcode ConnectionLimiter}. */
 export interface ConnectionLimiterOptions {

@@ -1,4 +1,5 @@
-import { pause, type SessionPool, textArray } from "../../postgres/internal.ts";
+import { repeatUntilAborted } from "../../core/internal.ts";
+import { type SessionPool, textArray } from "../../postgres/internal.ts";
 
 interface Subscriber {
   readonly jobId: string;
@@ -43,8 +44,7 @@ export class EventHub implements AsyncDisposable {
   }
 
   async #poll(): Promise<void> {
-    while (this.#subscribers.size > 0 && !this.#ended.signal.aborted) {
-      await pause(this.#intervalMs, this.#ended.signal).catch(() => {}); // an abort ends the loop
+    await repeatUntilAborted(async () => {
       const ids = [...new Set([...this.#subscribers].map(({ jobId }) => jobId))];
       const rows = await this.#pool.use((session) =>
         session.query<{ readonly id: string; readonly mark: string }>(
@@ -59,7 +59,8 @@ export class EventHub implements AsyncDisposable {
         for (const { jobId, wake } of this.#subscribers) if (jobId === id) wake();
       }
       for (const id of this.#seen.keys()) if (!ids.includes(id)) this.#seen.delete(id);
-    }
+      return this.#subscribers.size > 0;
+    }, { intervalMs: this.#intervalMs, signal: this.#ended.signal });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

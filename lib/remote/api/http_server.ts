@@ -1,4 +1,4 @@
-import { pause } from "../../postgres/internal.ts";
+import { repeatUntilAborted } from "../../core/internal.ts";
 import {
   ConnectionLimiter,
   type ConnectionLimiterOptions,
@@ -58,19 +58,17 @@ export class HttpServer implements AsyncDisposable {
 
   async #keepRunning(): Promise<void> {
     const { signal } = this.#ended;
-    while (!signal.aborted) {
+    await repeatUntilAborted(async (restarts) => {
+      try {
+        if (restarts > 0) this.#server = this.#serve();
+      } catch (error) {
+        this.#options.onError(error); // the stopped server is awaited again
+      }
       await this.#server.finished.catch((error) => {
         this.#options.onError(error);
         if (isOutOfDescriptors(error)) this.#limiter.makeRoom();
       });
-      if (signal.aborted) return;
-      await pause(100, signal).catch(() => {}); // an abort ends the loop
-      try {
-        if (!signal.aborted) this.#server = this.#serve();
-      } catch (error) {
-        this.#options.onError(error); // the stopped server is awaited again
-      }
-    }
+    }, { intervalMs: 100, signal });
   }
 
   /**

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { isFinal, jobCommands, jobSpecSchema, jobStates } from "../spec/mod.ts";
+import { isFinal, isSwitchingJob, jobCommands, jobSpecSchema, jobStates } from "../spec/mod.ts";
 import {
   appendAudit,
   appendJournal,
@@ -243,7 +243,9 @@ async function cancelJob(
     if (isFinal(job.state) && job.state !== "cancelled") {
       throw new HttpProblem(409, `the job has already ended: ${job.state}`);
     }
-    if (job.state === "queued") {
+    // a switch that was begun may have closed both sides: a worker completes or abandons it
+    const isBegun = job.attempt > 0 && isSwitchingJob(job.spec);
+    if (job.state === "queued" && !isBegun) {
       await queue.cancel(session, job);
       const error = {
         message: `cancelled by ${key.owner}`,

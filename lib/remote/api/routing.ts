@@ -1,7 +1,7 @@
+import { isTransient } from "../../core/internal.ts";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { z } from "zod";
-import { isTransient } from "../../postgres/internal.ts";
 import { issueProblems, maxBodyBytes } from "../spec/mod.ts";
 import type { KeyScope } from "../keys/mod.ts";
 import { type ApiKeyRow, appendAudit, takeToken } from "../store/mod.ts";

@@ -1,4 +1,5 @@
 import { createHmac } from "node:crypto";
+import { switchingActions } from "../../config/internal.ts";
 import { type Problem, UsageError } from "../../core/internal.ts";
 import {
   describeEndpoint,
@@ -9,7 +10,7 @@ import {
 import { AddressRefusedError } from "../guard/mod.ts";
 import { queueFor } from "../queue/mod.ts";
 import { sealSecrets } from "../secrets/mod.ts";
-import { type JobSpec, readJobSpec } from "../spec/mod.ts";
+import { cutoverActionOf, isSwitchingJob, type JobSpec, readJobSpec } from "../spec/mod.ts";
 import {
   type ApiKeyRow,
   appendAudit,
@@ -20,6 +21,7 @@ import {
   type JobRow,
   type PublicSpec,
 } from "../store/mod.ts";
+import { hasScope } from "./authenticate.ts";
 import { parseBody } from "./body.ts";
 import { HttpProblem } from "./problem.ts";
 import type { ServiceParts } from "./service.ts";
@@ -55,6 +57,7 @@ export async function submitJob(parts: ServiceParts, submission: Submission): Pr
   if (earlier !== undefined) return { job: earlier, replayed: true };
   const now = new Date().toISOString();
   const spec = checkSpec(parts, parseBody(body), now);
+  if (isSwitchingJob(spec)) await requireCutoverScope(parts, spec, submission);
   const endpoints = await checkAddresses(parts, spec);
   const id = crypto.randomUUID();
   const messageId = crypto.randomUUID();
@@ -96,7 +99,10 @@ export async function submitJob(parts: ServiceParts, submission: Submission): Pr
       outcome: "done",
       traceId: submission.traceId,
       address: submission.address,
-      details: { command: spec.command },
+      details: {
+        command: spec.command,
+        ...(spec.command === "cutover" ? { action: cutoverActionOf(spec) } : {}),
+      },
     });
     return row;
   });
@@ -142,6 +148,31 @@ function checkSpec(parts: ServiceParts, value: unknown, now: string): JobSpec {
 
 function refusal(problems: readonly Problem[]): HttpProblem {
   return new HttpProblem(400, "the job is not valid", { problems });
+}
+
+/** @throws HttpProblem 403; the attempt is recorded in the audit trail */
+async function requireCutoverScope(
+  { pool }: ServiceParts,
+  spec: JobSpec,
+  { key, traceId, address }: Submission,
+): Promise<void> {
+  if (hasScope(key, "cutover")) return;
+  const action = spec.command === "cutover" ? cutoverActionOf(spec) : "";
+  await pool.use((session) =>
+    appendAudit(session, {
+      actor: key.owner,
+      apiKeyPrefix: key.prefix,
+      action: `cutover.${action}`,
+      outcome: "denied",
+      traceId,
+      address,
+      details: { lacks: "cutover" },
+    })
+  );
+  throw new HttpProblem(
+    403,
+    `this key lacks the scope cutover, which cutover ${switchingActions.join(", ")} require`,
+  );
 }
 
 interface Endpoints {

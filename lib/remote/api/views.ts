@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { keyLimits } from "../../config/internal.ts";
 import { keyScopes } from "../keys/mod.ts";
 import { jobCommands, jobLogLevels, jobStates } from "../spec/mod.ts";
 import { type ApiKeyRow, attemptNumber, type AuditRow, type JobRow } from "../store/mod.ts";
@@ -73,13 +74,20 @@ export function jobView(row: JobRow): JobView {
   };
 }
 
+function within<Schema extends z.ZodNumber>(
+  schema: Schema,
+  { min, max }: { readonly min: number; readonly max: number },
+): Schema {
+  return schema.min(min).max(max);
+}
+
 /** The limits of a key. */
 export const limitsSchema = z.strictObject({
-  requests_per_second: z.number().min(0.01).max(10_000),
-  request_burst: z.int().min(1).max(100_000),
-  most_running: z.int().min(1).max(10_000),
-  most_queued: z.int().min(1).max(1_000_000),
-  jobs_per_day: z.int().min(1).max(10_000_000),
+  requests_per_second: within(z.number(), keyLimits.requestsPerSecond),
+  request_burst: within(z.int(), keyLimits.requestBurst),
+  most_running: within(z.int(), keyLimits.maxRunning),
+  most_queued: within(z.int(), keyLimits.maxQueued),
+  jobs_per_day: within(z.int(), keyLimits.jobsPerDay),
 });
 
 /** A key, as shown to an admin; the key itself is not stored. */

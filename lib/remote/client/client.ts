@@ -3,9 +3,9 @@ import {
   ExitCode,
   type Problem,
   ReplicatorError,
+  retry,
   UsageError,
 } from "../../core/internal.ts";
-import { retry } from "../../postgres/internal.ts";
 import type { JobCommand, JobLogLevel, JobSpecInput, JobState } from "../spec/mod.ts";
 import { type EventMessage, readEventMessages } from "./event_messages.ts";
 
@@ -15,14 +15,18 @@ export interface RemoteJob {
   readonly id: string;
   /** User that the submitting API key belongs to. */
   readonly owner: string;
-  /** `init`, `validate`, `sync`, `status` or `verify`. */
+  /** `init`, `validate`, `sync`, `status`, `verify` or `cutover`. */
   readonly command: JobCommand;
   /** `queued`, `running`, `succeeded`, `failed`, `cancelled` or `timed_out`. */
   readonly state: JobState;
   /** Name of the queue, chosen by the amount of data. */
   readonly queue: string;
-  /** URLs of source and target without passwords. */
-  readonly spec: { readonly source: string; readonly target: string };
+  /** URLs of source and target without passwords, and the options of the command. */
+  readonly spec: {
+    readonly source: string;
+    readonly target: string;
+    readonly options?: unknown;
+  };
   /** Seconds after which the job times out. */
   readonly timeout_seconds: number;
   /** 32 hexadecimal digits, logged by client, service and worker. */

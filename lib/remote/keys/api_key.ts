@@ -2,8 +2,11 @@ import { Buffer } from "node:buffer";
 import { createHash, randomBytes, scrypt, timingSafeEqual } from "node:crypto";
 
 /** The scopes of API keys. */
-export const keyScopes = ["jobs:read", "jobs:write", "metrics:read", "admin"] as const;
-/** One of {@linkcode keyScopes}. `admin` allows everything, for all users. */
+export const keyScopes = ["jobs:read", "jobs:write", "cutover", "metrics:read", "admin"] as const;
+/**
+ * One of {@linkcode keyScopes}. `admin` allows everything, for all users; `cutover` allows jobs
+ * that change which side is in use, together with `jobs:write`.
+ */
 export type KeyScope = typeof keyScopes[number];
 
 /** A new key. The key itself is never stored and cannot be recovered. */

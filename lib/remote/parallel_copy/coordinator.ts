@@ -1,4 +1,4 @@
-import { type EventSink, plural } from "../../core/internal.ts";
+import { type EventSink, plural, poll, retry } from "../../core/internal.ts";
 import { readSourcePoint } from "../../checkpoint/internal.ts";
 import {
   type CopyWork,
@@ -8,13 +8,7 @@ import {
   copyWorkersHere,
   runCopyWorker,
 } from "../../copy/internal.ts";
-import {
-  type CopyOutcome,
-  openSession,
-  poll,
-  retry,
-  type Session,
-} from "../../postgres/internal.ts";
+import { type CopyOutcome, openSession, type Session } from "../../postgres/internal.ts";
 import type { JobQueue, QueueName } from "../queue/mod.ts";
 import type { OpenedSecrets } from "../secrets/mod.ts";
 import {

@@ -1,7 +1,7 @@
-import { type EventSink, ReplicatorError, retryEvent } from "../../core/internal.ts";
+import { type EventSink, pause, ReplicatorError, retryEvent } from "../../core/internal.ts";
 import { readSourcePoint } from "../../checkpoint/internal.ts";
 import { CopyThrottle, defaultCopySettings, runCopyWorker } from "../../copy/internal.ts";
-import { type Endpoint, pause, type Session, withDatabase } from "../../postgres/internal.ts";
+import { type Endpoint, type Session, withDatabase } from "../../postgres/internal.ts";
 import type { OpenedSecrets } from "../secrets/mod.ts";
 import {
   joinCopy,

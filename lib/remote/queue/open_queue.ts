@@ -1,4 +1,5 @@
-import { type Endpoint, openSession, retry, type SessionPool } from "../../postgres/internal.ts";
+import { retry } from "../../core/internal.ts";
+import { type Endpoint, openSession, type SessionPool } from "../../postgres/internal.ts";
 import { migrate } from "../store/mod.ts";
 import { JobQueue } from "./job_queue.ts";
 import type { QueueSettings } from "./settings.ts";

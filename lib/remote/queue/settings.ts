@@ -1,3 +1,5 @@
+import { optionDefaults } from "../../config/internal.ts";
+
 /** How the queue handles jobs. Must be the same for all instances and workers. */
 export interface QueueSettings {
   /**
@@ -15,7 +17,7 @@ export interface QueueSettings {
 
 /** The default settings. */
 export const defaultQueueSettings: QueueSettings = {
-  heartbeatSeconds: 30,
+  heartbeatSeconds: optionDefaults.heartbeatSeconds,
   retryLimit: 5,
   retryDelaySeconds: 5,
   superviseSeconds: 5,

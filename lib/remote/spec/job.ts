@@ -1,3 +1,10 @@
+import type { ruleSources } from "../../rules/internal.ts";
+import type {
+  CopyFormatChoice,
+  IdentityPolicy,
+  RepairMode,
+  RestoreSearchPath,
+} from "../../config/internal.ts";
 /** The version of the job specification that this release supports. */
 export const specVersion = "1.0";
 
@@ -13,7 +20,7 @@ export const maxUrlBytes = 2048;
 export const maxTimeoutSeconds: number = 21 * 24 * 3600;
 
 /** The commands that can run as jobs. */
-export const jobCommands = ["init", "validate", "sync", "status", "verify"] as const;
+export const jobCommands = ["init", "validate", "sync", "status", "verify", "cutover"] as const;
 /** One of {@linkcode jobCommands}. */
 export type JobCommand = typeof jobCommands[number];
 
@@ -28,7 +35,7 @@ export interface JobFilters {
 }
 
 /** Where a rule comes from: flags take precedence over files. */
-export type JobRuleOrigin = "flag" | "file";
+export type JobRuleOrigin = typeof ruleSources[number];
 
 /** Selects tables, as in `--include-tables`; with a database if the pattern has none. */
 export type JobTableChoice = string | { readonly table: string; readonly database: string };
@@ -100,7 +107,7 @@ export interface JobRulesInput {
 /** Replication options of `init` and `sync`. */
 export interface JobReplicationOptions {
   /** Tables without usable replica identity: reject, set FULL or leave out. */
-  readonly replica_identity?: "fail" | "full" | "skip" | undefined;
+  readonly replica_identity?: IdentityPolicy | undefined;
   /** How long a new slot may wait for running transactions, in seconds. */
   readonly slot_timeout_seconds?: number | undefined;
   /** What applies the changes: a subscription of the target, or the worker; by default `auto`. */
@@ -116,9 +123,9 @@ export interface InitJobOptions extends JobReplicationOptions {
   /** Indexes and constraints built in parallel; by default same as `jobs`. */
   readonly index_jobs?: number | undefined;
   /** Format of COPY; `auto` is binary where both servers agree. */
-  readonly copy_format?: "auto" | "text" | "binary" | undefined;
+  readonly copy_format?: CopyFormatChoice | undefined;
   /** The `search_path` used while restoring. */
-  readonly restore_search_path?: "empty" | "own" | undefined;
+  readonly restore_search_path?: RestoreSearchPath | undefined;
   /** Tables larger than this, in bytes, are copied in parts. */
   readonly split_bytes?: number | undefined;
   /** Whether non-empty target databases are dropped; false by default. */
@@ -178,7 +185,49 @@ export interface VerifyJobOptions {
   /** Whether the report, which the service stores, may contain values of differing rows. */
   readonly values?: boolean | undefined;
   /** `print` lists repairing statements, `follow` runs them on the target. */
-  readonly repair?: "no" | "print" | "follow" | undefined;
+  readonly repair?: RepairMode | undefined;
+}
+
+/** Options of `cutover` jobs. Each belongs to some actions; with others it is rejected. */
+export interface CutoverJobOptions {
+  /**
+   * What is done; `status` by default. `run`, `rollback` and `finish` require a key with the scope
+   * `cutover`, unless `dry_run` is set.
+   */
+  readonly action?:
+    | "prepare"
+    | "rehearse"
+    | "run"
+    | "rollback"
+    | "finish"
+    | "status"
+    | undefined;
+  /** Returns the plan without changing anything. For `prepare`, `run`, `rollback`, `finish`. */
+  readonly dry_run?: boolean | undefined;
+  /** How long writers may wait, in milliseconds. For `rehearse`, `run`, `rollback`. */
+  readonly max_pause_ms?: number | undefined;
+  /** Values that each sequence skips. For `rehearse`, `run`, `rollback`. */
+  readonly sequence_margin?: number | undefined;
+  /** What happens to sessions that hold locks on the tables. For `run`, `rollback`. */
+  readonly on_blocker?: "wait" | "cancel" | "terminate" | undefined;
+  /** How often to try to hold all writers at once. For `run`, `rollback`. */
+  readonly barrier_attempts?: number | undefined;
+  /** What is compared while writers wait. For `run`, `rollback`. */
+  readonly final_check?: "structure" | "counts" | undefined;
+  /** Whether client sessions of the closed side are left alone. For `run`, `rollback`. */
+  readonly keep_sessions?: boolean | undefined;
+  /** How long a new slot may wait for running transactions, in seconds. For `run`, `rollback`. */
+  readonly slot_timeout_seconds?: number | undefined;
+  /** Really holds writers, for at most this many milliseconds. For `rehearse`. */
+  readonly brownout_ms?: number | undefined;
+  /** How often to measure the time that changes take to arrive. For `rehearse`. */
+  readonly rehearse_tokens?: number | undefined;
+  /** Whether the source follows the target after the cutover. For `prepare`. */
+  readonly way_back?: "replicate" | "none" | undefined;
+  /** A password file on the source's server. For `prepare`. */
+  readonly way_back_passfile?: string | undefined;
+  /** Whether the source accepts writes again. For `finish`. */
+  readonly open_old_side?: boolean | undefined;
 }
 
 /** `status` jobs have no options. */
@@ -196,6 +245,8 @@ export interface JobOptions {
   readonly status: StatusJobOptions;
   /** Options of `verify` jobs. */
   readonly verify: VerifyJobOptions;
+  /** Options of `cutover` jobs. */
+  readonly cutover: CutoverJobOptions;
 }
 
 /** The servers of a job, and its limits. */
@@ -208,6 +259,8 @@ export interface JobServers {
   readonly target_url: string;
   /** The source's URL as seen from the target server, for replication. */
   readonly source_from_target_url?: string | undefined;
+  /** The target's URL as seen from the source server, for the way back of `cutover prepare`. */
+  readonly target_from_source_url?: string | undefined;
   /** The job fails if it has not finished by then. */
   readonly timeout_seconds?: number | undefined;
   /**

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import {
   type CommandName,
+  isInMilliseconds,
+  minimums,
   type Option,
   type OptionName,
   optionsOf,
@@ -58,7 +60,9 @@ function fieldSchema(option: Option): z.ZodType {
     case "rate":
       return z.int().min(minBytesPerSecond);
     case "duration":
-      return z.int().min(1).max(maxDurationSeconds);
+      return option.job !== undefined && isInMilliseconds(option.job)
+        ? z.int().min(minimums.duration).max(maxDurationSeconds * 1000)
+        : z.int().min(1).max(maxDurationSeconds);
     default: {
       const text = z.string().min(1).max(maxTextLength);
       const isPath = option.kind === "text" && option.isAbsolutePath;

@@ -1,5 +1,8 @@
+import { ruleSources } from "../../rules/internal.ts";
+import { repairModes } from "../../config/internal.ts";
 import { z } from "zod";
 
+import { cutoverActions } from "../../config/internal.ts";
 import { jobFields } from "./job_fields.ts";
 import {
   jobCommands,
@@ -21,7 +24,7 @@ const filters = z.strictObject({
 });
 
 /** Where a rule comes from: flags take precedence over files. */
-const origin = z.enum(["flag", "file"]).default("flag");
+const origin = z.enum(ruleSources).default("flag");
 
 const tableChoice = z.union([
   text(),
@@ -50,6 +53,7 @@ const common = {
   source_url: url,
   target_url: url,
   source_from_target_url: url.optional(),
+  target_from_source_url: url.optional(),
   filters: filters.default({ include_databases: [], exclude_databases: [], map: {} }),
   rules: rules.default({
     include_tables: [],
@@ -68,7 +72,7 @@ const validateOptions = z.strictObject(jobFields("validate"));
 
 const verifyOptions = z.strictObject({
   ...jobFields("verify"),
-  repair: z.enum(["no", "print", "follow"]).optional(),
+  repair: z.enum(repairModes).optional(),
 });
 
 const syncOptions = z.strictObject({
@@ -91,6 +95,11 @@ const syncOptions = z.strictObject({
   ]).optional(),
 });
 
+const cutoverJobOptions = z.strictObject({
+  ...jobFields("cutover"),
+  action: z.enum(cutoverActions).optional(),
+});
+
 const noOptions = z.strictObject({});
 
 /**
@@ -109,6 +118,11 @@ export const jobSpecSchema = z.discriminatedUnion("command", [
   z.strictObject({ ...common, command: z.literal("sync"), options: syncOptions.default({}) }),
   z.strictObject({ ...common, command: z.literal("status"), options: noOptions.default({}) }),
   z.strictObject({ ...common, command: z.literal("verify"), options: verifyOptions.default({}) }),
+  z.strictObject({
+    ...common,
+    command: z.literal("cutover"),
+    options: cutoverJobOptions.default({}),
+  }),
 ], {
   error: (issue) =>
     issue.code === "invalid_union" ? `must be one of ${jobCommands.join(", ")}` : undefined,

@@ -1,14 +1,7 @@
-/** The states of a job: queued ⇄ running (lost worker, shutdown), then one of the final states. */
-export const jobStates = [
-  "queued",
-  "running",
-  "succeeded",
-  "failed",
-  "cancelled",
-  "timed_out",
-] as const;
-/** One of {@linkcode jobStates}. */
-export type JobState = typeof jobStates[number];
+import { type JobState, jobStates } from "../../config/internal.ts";
+
+export { type JobState, jobStates };
+
 /** A state that a job never leaves. */
 export type FinalState = Exclude<JobState, "queued" | "running">;
 

@@ -5,6 +5,7 @@
  * @module
  */
 export * from "./connection_url.ts";
+export * from "./cutover_job.ts";
 export * from "./job.ts";
 export * from "./job_spec.ts";
 export * from "./job_state.ts";

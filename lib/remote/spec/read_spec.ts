@@ -1,5 +1,6 @@
 import { hasUnreadableName, type Problem, unreadableName } from "../../core/internal.ts";
 import { connectionUrlProblems } from "./connection_url.ts";
+import { cutoverProblems, explainHooks } from "./cutover_job.ts";
 import { jobCommands, type JobSpec } from "./job.ts";
 import { jobSpecSchema } from "./job_spec.ts";
 import { readJobRules } from "./rules.ts";
@@ -21,7 +22,7 @@ export function readJobSpec(value: unknown): SpecReading {
     return {
       spec: undefined,
       problems: [
-        ...checked.error.issues.flatMap(issueProblems),
+        ...checked.error.issues.flatMap(issueProblems).map(explainHooks),
         ...problemsBesideCommand(value, checked.error.issues),
         ...urlProblems(value),
         ...mapProblems(value),
@@ -40,6 +41,7 @@ export function readJobSpec(value: unknown): SpecReading {
         message: "cannot be combined with filters.include_databases",
       }]
       : []),
+    ...(spec.command === "cutover" ? cutoverProblems(spec) : []),
   ];
   return problems.length > 0 ? { spec: undefined, problems } : { spec, problems: [] };
 }
@@ -68,10 +70,17 @@ function mapProblems(value: unknown): readonly Problem[] {
     : [];
 }
 
+const urlKeys = [
+  "source_url",
+  "target_url",
+  "source_from_target_url",
+  "target_from_source_url",
+] as const;
+
 function urlProblems(value: unknown): readonly Problem[] {
   if (typeof value !== "object" || value === null) return [];
   const record = value as Readonly<Record<string, unknown>>;
-  return ["source_url", "target_url", "source_from_target_url"].flatMap((key) => {
+  return urlKeys.flatMap((key) => {
     const url = record[key];
     return typeof url === "string" && url !== "" ? connectionUrlProblems(url, key) : [];
   });

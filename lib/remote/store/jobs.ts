@@ -1,6 +1,7 @@
 import type { Session } from "../../postgres/internal.ts";
 import type { SealedSecrets } from "../secrets/mod.ts";
 import type { JobCommand, JobState } from "../spec/mod.ts";
+import { auditSwitch } from "./audit_switch.ts";
 import { endCopies } from "./copies.ts";
 import type { JobAttempt, JobOutcome, JobRow, PublicSpec } from "./job.ts";
 
@@ -200,7 +201,8 @@ export async function requeueAttempt(
 }
 
 /**
- * Moves a job to a final state and erases its secrets and checkpoints.
+ * Moves a job to a final state and erases its secrets and checkpoints; the end of a switch is
+ * recorded in the audit trail, in the same transaction.
  *
  * @param attempt the attempt that ends it; undefined to end the job whatever its attempt
  * @returns false if the job had already ended, or another attempt has started
@@ -213,11 +215,11 @@ export async function finishJob(
     readonly outcome: JobOutcome;
   },
 ): Promise<boolean> {
-  const rows = await session.query(
+  const rows = await session.query<JobRow>(
     `UPDATE seren_remote.jobs
         SET state = $3::pg_catalog.text, exit_code = $4::int, result = $5::pg_catalog.jsonb, error = $6::pg_catalog.jsonb, finished_at = pg_catalog.clock_timestamp()
       WHERE id = $1::pg_catalog.text::pg_catalog.uuid AND finished_at IS NULL AND ($2::int IS NULL OR attempt = $2::int)
-      RETURNING id`,
+      RETURNING ${columns}`,
     [
       jobId,
       attempt ?? null,
@@ -227,7 +229,9 @@ export async function finishJob(
       outcome.error === undefined ? null : JSON.stringify(outcome.error),
     ],
   );
-  if (rows.length === 0) return false;
+  const [job] = rows;
+  if (job === undefined) return false;
+  await auditSwitch(session, job, outcome);
   await session.query(
     "DELETE FROM seren_remote.job_secrets WHERE job_id = $1::pg_catalog.text::pg_catalog.uuid",
     [

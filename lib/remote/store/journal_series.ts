@@ -33,6 +33,8 @@ export function seriesOf(event: JobEvent): EventSeries {
       return { series: seriesKey("lag", run.database, run.subscription), sample: true };
     case "apply-progress":
       return { series: seriesKey("apply", run.database, run.stream), sample: true };
+    case "cutover-pause":
+      return { series: pauseSeries, sample: !run.isOver };
     case "governor":
       return { series: seriesKey("governor", run.database, run.about), sample: true };
     case "warning":
@@ -43,6 +45,8 @@ export function seriesOf(event: JobEvent): EventSeries {
       return {};
   }
 }
+
+const pauseSeries = "pause";
 
 /** The series of warnings, retries and informational messages. */
 export const noteSeries = "note";

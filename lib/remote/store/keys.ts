@@ -1,3 +1,4 @@
+import { keyLimits } from "../../config/internal.ts";
 import { type Session, textArray } from "../../postgres/internal.ts";
 import type { KeyScope, NewApiKey } from "../keys/mod.ts";
 
@@ -14,11 +15,11 @@ export interface KeyLimits {
 
 /** The limits of a key that was created without any. */
 export const defaultLimits: KeyLimits = {
-  requestsPerSecond: 20,
-  requestBurst: 60,
-  maxRunning: 4,
-  maxQueued: 200,
-  jobsPerDay: 5_000,
+  requestsPerSecond: keyLimits.requestsPerSecond.default,
+  requestBurst: keyLimits.requestBurst.default,
+  maxRunning: keyLimits.maxRunning.default,
+  maxQueued: keyLimits.maxQueued.default,
+  jobsPerDay: keyLimits.jobsPerDay.default,
 };
 
 /** A stored API key. */
@@ -149,7 +150,10 @@ export async function replaceKey(
 }
 
 /** Stores the digest of a key that was created before digests were stored. */
-export async function storeDigest(session: Session, id: string, digest: string): Promise<void> {
+export async function storeDigest(
+  session: Session,
+  { id, digest }: { readonly id: string; readonly digest: string },
+): Promise<void> {
   await session.query(
     "UPDATE seren_remote.api_keys SET digest = $2::pg_catalog.text WHERE id = $1::pg_catalog.text::pg_catalog.uuid AND digest IS NULL",
     [id, digest],

@@ -1,5 +1,5 @@
-import { ExitCode } from "../../core/internal.ts";
-import { retry, type Session } from "../../postgres/internal.ts";
+import { ExitCode, retry } from "../../core/internal.ts";
+import { type Session } from "../../postgres/internal.ts";
 import type { Claim, QueueName } from "../queue/mod.ts";
 import {
   appendJournal,

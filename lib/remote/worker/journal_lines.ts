@@ -16,7 +16,10 @@ export function logLineOf(event: RunEvent): NewLogLine | undefined {
     case "step-finished":
       return {
         level: "info",
-        message: `${nameOf(event)}: done in ${formatDuration(event.ms)}` +
+        message:
+          `${nameOf(event)}: ${event.failed ? "failed after" : "done in"} ${
+            formatDuration(event.ms)
+          }` +
           (event.summary === undefined ? "" : `, ${event.summary}`),
       };
     case "database-planned":
@@ -46,6 +49,15 @@ export function logLineOf(event: RunEvent): NewLogLine | undefined {
       };
     case "governor":
       return { level: "info", message: `${event.database}: ${event.message}` };
+    case "cutover-pause":
+      return event.isOver
+        ? {
+          level: "info",
+          message: `writers waited ${formatDuration(event.pauseMs)} of ${
+            formatDuration(event.maxPauseMs)
+          } allowed`,
+        }
+        : undefined;
     case "info":
       return { level: "info", message: event.message };
     default:

@@ -1,4 +1,5 @@
-import { pause, type SessionPool } from "../../postgres/internal.ts";
+import { repeatUntilAborted } from "../../core/internal.ts";
+import type { SessionPool } from "../../postgres/internal.ts";
 import type { Claim, JobQueue } from "../queue/mod.ts";
 import { findJob } from "../store/mod.ts";
 import type { AbortKind } from "./abort.ts";
@@ -27,26 +28,26 @@ export async function keepLease(options: LeaseOptions): Promise<void> {
   const leaseMs = claim.message.heartbeatSeconds * 1000;
   let renewedAt = performance.now();
   let renewAt = renewedAt + leaseMs / 3;
-  while (!signal.aborted) {
-    await pause(checkEveryMs, signal).catch(() => {}); // an abort ends the loop
-    if (signal.aborted) return;
+  await repeatUntilAborted(async () => {
     const now = performance.now();
     try {
       if (now >= renewAt) {
         if (!await queue.touch(claim.message)) {
-          return end("lost", "another worker has taken over the job");
+          end("lost", "another worker has taken over the job");
+          return false;
         }
         renewedAt = now;
         renewAt = now + leaseMs / 3;
       }
-      if (await isCancelled(options)) return end("cancelled", "cancelled by its owner");
+      if (!await isCancelled(options)) return true;
+      end("cancelled", "cancelled by its owner");
     } catch {
       // tolerated until the lease is about to expire
-      if (performance.now() - renewedAt > leaseMs * 0.8) {
-        return end("lost", "the service's database cannot be reached");
-      }
+      if (performance.now() - renewedAt <= leaseMs * 0.8) return true;
+      end("lost", "the service's database cannot be reached");
     }
-  }
+    return false;
+  }, { intervalMs: checkEveryMs, signal });
 }
 
 async function isCancelled({ pool, claim }: LeaseOptions): Promise<boolean> {

@@ -1,4 +1,5 @@
-import { isTransient, retry, type SessionPool } from "../../postgres/internal.ts";
+import { isTransient, retry } from "../../core/internal.ts";
+import { type SessionPool } from "../../postgres/internal.ts";
 import type { StoreDatabase } from "../store/mod.ts";
 import { type AbortKind, JobAbort } from "./abort.ts";
 

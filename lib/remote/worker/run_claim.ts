@@ -1,5 +1,6 @@
 import { type Claim, isLarger, queueFor, type QueueName } from "../queue/mod.ts";
 import { OpenedSecrets } from "../secrets/mod.ts";
+import { isSwitchingJob } from "../spec/mod.ts";
 import { appendJournal, attemptNumber, readSecrets } from "../store/mod.ts";
 import { JobAbort } from "./abort.ts";
 import type { ClaimOutcome } from "./claim_endings.ts";
@@ -54,7 +55,8 @@ export async function runClaim(
     using secrets = await OpenedSecrets.open(keys, { jobId: secretsOf, sealed });
     const spec = specOfSecrets(secrets.secrets);
     redactor = redactorOf(spec);
-    abort.signal.throwIfAborted();
+    // an earlier attempt may have closed both sides: then it is completed whatever happens
+    if (!isSwitchingJob(spec) || attemptNumber(job) === 1) abort.signal.throwIfAborted();
     const onMeasured = (bytes: number) => {
       if (spec.estimated_bytes !== undefined || job.moves > 0) return;
       const queue = queueFor(bytes);

@@ -1,6 +1,5 @@
-import { ExitCode, ReplicatorError } from "../../core/internal.ts";
+import { ExitCode, ReplicatorError, retry } from "../../core/internal.ts";
 import type { CopyWorkerRunner } from "../../copy/internal.ts";
-import { retry } from "../../postgres/internal.ts";
 import {
   helpCopy,
   type ParallelCopyOptions,
@@ -9,7 +8,7 @@ import {
 } from "../parallel_copy/mod.ts";
 import type { Claim } from "../queue/mod.ts";
 import type { OpenedSecrets } from "../secrets/mod.ts";
-import type { JobSpec } from "../spec/mod.ts";
+import { isSwitchingJob, type JobSpec } from "../spec/mod.ts";
 import { attemptNumber, type StoreDatabase } from "../store/mod.ts";
 import type { JobAbort } from "./abort.ts";
 import { jobCheckpoints } from "./checkpoints.ts";
@@ -23,6 +22,12 @@ import { Workspace } from "./workspace.ts";
 
 /** Retries of the last journal write, while the database is briefly unavailable. */
 const lastLinesDelaysMs = [500, 1_000, 2_000, 4_000];
+
+/**
+ * How long an aborted switch may take: past the point of no return it ends by opening the other
+ * side, for which it waits if that server is restarting.
+ */
+const switchGraceMs = 10 * 60_000;
 
 /** A job whose secrets have been decrypted. */
 export interface OpenedJob {
@@ -79,7 +84,10 @@ export async function runJob(
         signal: abort,
         journal,
       });
-    return await endInTime(running, { abort, graceMs });
+    return await endInTime(running, {
+      abort,
+      graceMs: isSwitchingJob(spec) ? Math.max(graceMs, switchGraceMs) : graceMs,
+    });
   } finally {
     // a failure to write the last lines must not hide the outcome
     await retry(() => journal.close(), { delaysMs: lastLinesDelaysMs }).catch(() => {});

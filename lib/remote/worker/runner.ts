@@ -11,6 +11,8 @@ export interface RunnableJob {
   readonly target: Endpoint;
   /** The source as the target server reaches it; undefined if by the same address. */
   readonly sourceFromTarget: Endpoint | undefined;
+  /** The target as the source server reaches it; undefined if by the same address. */
+  readonly targetFromSource: Endpoint | undefined;
   readonly databases: {
     readonly include: readonly string[];
     readonly exclude: readonly string[];
@@ -32,6 +34,7 @@ export interface JobCheckpoint {
 /** What a job's runner can use. */
 export interface RunnerContext {
   readonly events: EventSink;
+  /** Already aborted if a cancelled job may have to be completed, see `isSwitchingJob`. */
   readonly signal: AbortSignal;
   /** Number of attempts, including this one. */
   readonly attempt: number;

@@ -17,7 +17,12 @@ export function specOfSecrets(secrets: unknown): JobSpec {
 /** A redactor for everything written about the job. */
 export function redactorOf(spec: JobSpec): Redactor {
   return new Redactor({
-    urls: [spec.source_url, spec.target_url, spec.source_from_target_url ?? ""],
+    urls: [
+      spec.source_url,
+      spec.target_url,
+      spec.source_from_target_url ?? "",
+      spec.target_from_source_url ?? "",
+    ],
     predicates: spec.rules.table_filters.map(({ where }) => where),
   });
 }
@@ -40,12 +45,18 @@ export async function resolveJob(spec: JobSpec, guard: AddressGuard): Promise<Ru
     },
     rules: { ...rules, now: spec.rules.now ?? new Date(0).toISOString() },
     options: spec.options,
-    // only the target server connects to it, so it is neither checked nor pinned here
+    // only the servers connect to these, so they are neither checked nor pinned here
     sourceFromTarget: spec.source_from_target_url === undefined
       ? undefined
       : await resolveEndpoint(spec.source_from_target_url, {
         side: "source",
         path: "source_from_target_url",
+      }),
+    targetFromSource: spec.target_from_source_url === undefined
+      ? undefined
+      : await resolveEndpoint(spec.target_from_source_url, {
+        side: "target",
+        path: "target_from_source_url",
       }),
   };
 }

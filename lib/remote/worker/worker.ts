@@ -1,5 +1,4 @@
-import { errorMessage } from "../../core/internal.ts";
-import { pause } from "../../postgres/internal.ts";
+import { errorMessage, pause, repeatUntilAborted } from "../../core/internal.ts";
 import { type Claim, claimJob, type QueueName } from "../queue/mod.ts";
 import type { JobLogLevel } from "../spec/mod.ts";
 import { attemptNumber, removeWorker, reportWorker } from "../store/mod.ts";
@@ -164,12 +163,13 @@ export class Worker {
 
   /** Repeats work at an interval; a failure is reported and does not end it. */
   async #repeat(work: () => Promise<void>, intervalMs: number, signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await work().catch((error) =>
-        this.#options.notice({ level: "warn", message: errorMessage(error) })
-      );
-      await pause(intervalMs, signal).catch(() => {}); // an abort ends the loop
-    }
+    await repeatUntilAborted(
+      () =>
+        work().catch((error) =>
+          this.#options.notice({ level: "warn", message: errorMessage(error) })
+        ),
+      { intervalMs, signal },
+    );
   }
 }
 

@@ -9,11 +9,11 @@ import {
   cutoverSchema,
   formatLsn,
   type Lsn,
+  poll,
   ReplicatorError,
   type TableName,
 } from "../../core/internal.ts";
 import {
-  poll,
   ServerError,
   type Session,
   SqlState,

@@ -1,4 +1,4 @@
-import type { TableName } from "../../core/internal.ts";
+import type { Severity, TableName } from "../../core/internal.ts";
 
 /** The kinds of {@linkcode Drift}. */
 export const driftKinds = [
@@ -27,6 +27,6 @@ export interface Drift extends TableName {
   /** The difference in a sentence. */
   readonly message: string;
   /** `problem` if changes are lost or cannot be applied. */
-  readonly severity: "problem" | "warning";
+  readonly severity: Severity;
   readonly remedy: string;
 }

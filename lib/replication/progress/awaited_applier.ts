@@ -182,7 +182,7 @@ export function blockingReason({ applier, slot, newErrors }: AwaitedApplier):
   if (newErrors > 0) return `the apply worker is failing (${plural(newErrors, "error")})`;
   if (applier?.workerPid === undefined) {
     return "no apply worker is running: it is restarting, cannot reach the source, or no worker slot is free " +
-      "(max_logical_replication_workers)";
+      "(max_logical_replication_workers, max_worker_processes)";
   }
   if (slot !== undefined && !slot.active) return "the slot is not being read";
   return undefined;

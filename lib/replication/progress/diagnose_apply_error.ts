@@ -10,9 +10,10 @@ import {
   quoteIdentifier,
   quoteLiteral,
   quoteQualified,
+  retry,
   tableKey,
 } from "../../core/internal.ts";
-import { retry, ServerError, type Session } from "../../postgres/internal.ts";
+import { ServerError, type Session } from "../../postgres/internal.ts";
 import {
   describeTransaction,
   type OriginPosition,

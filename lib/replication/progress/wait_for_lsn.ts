@@ -8,9 +8,10 @@ import {
   ExitCode,
   formatLsn,
   type Lsn,
+  pause,
   ReplicatorError,
 } from "../../core/internal.ts";
-import { pause, type Session } from "../../postgres/internal.ts";
+import { type Session } from "../../postgres/internal.ts";
 import { readApplierProgress } from "../read_appliers.ts";
 import { readSlots } from "../slot/read_slots.ts";
 import { readWalPosition, type WalPosition } from "../slot/wal_position.ts";
@@ -25,6 +26,7 @@ import {
   withCause,
 } from "./awaited_applier.ts";
 import { LsnWatch } from "./lsn_watch.ts";
+import { refuseWorkerShortage } from "./worker_shortage.ts";
 
 /** What {@linkcode waitForLsn} takes. */
 export interface WaitForLsnOptions {
@@ -72,7 +74,8 @@ const pageBytes = 8192;
  * Requires `--allow-net` for both servers (for the sessions).
  *
  * @throws ReplicatorError if the position will never be reached (subscription or slot missing,
- * disabled or lost; consecutive apply errors), or was not reached in time
+ * disabled or lost; consecutive apply errors; no apply worker to be had), or was not reached in
+ * time
  */
 export async function waitForLsn(options: WaitForLsnOptions): Promise<void> {
   const { source, target, subscriptions, lsn, signal, timeoutMs = Infinity } = options;
@@ -100,7 +103,12 @@ export async function waitForLsn(options: WaitForLsnOptions): Promise<void> {
     if (late.length === 0) return;
     if (watch.elapsedMs > timeoutMs) throw notInTime(late, { lsn, timeoutMs, source });
     watch.report(late);
-    for (const [name, each] of watch.suspects(late)) await refuseConflicts(name, each, options);
+    for (const [name, each] of watch.suspects(late)) {
+      if (each.applier?.kind === "subscription" && each.applier.workerPid === undefined) {
+        await refuseWorkerShortage(name, target);
+      }
+      await refuseConflicts(name, each, options);
+    }
     if (watch.stuckMs > stuckMs && needsNudge(late, { wal, lsn })) await watch.nudge();
     await pause(Math.min(pauseMs, Math.max(0, timeoutMs - watch.elapsedMs) + 1), signal);
   }

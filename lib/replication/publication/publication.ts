@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { IdentityPolicy } from "../../config/internal.ts";
 import {
   displayName,
   ExitCode,
@@ -10,11 +11,11 @@ import {
   quoteIdentifier,
   quoteQualified,
   ReplicatorError,
+  retry,
   tableKey,
   type TableName,
 } from "../../core/internal.ts";
 import {
-  retry,
   ServerError,
   type Session,
   SqlState,
@@ -31,7 +32,6 @@ import {
 import {
   equalityProblem,
   fullProblem,
-  type IdentityPolicy,
   identityProblem,
   identityRemedy,
   readReplicaIdentities,

@@ -16,10 +16,13 @@ import {
 /** The tool's name in comments. */
 export const commentTool = "postgres-seren-replicator";
 
+/** `pg_class.relreplident`: default, nothing, index or full. */
+export type IdentityKind = "d" | "n" | "i" | "f";
+
 /** A table whose replica identity was changed on the source, with its previous identity. */
 export interface ChangedIdentity extends TableName {
   /** The previous `pg_class.relreplident`: default, nothing or index. */
-  readonly before: "d" | "n" | "i";
+  readonly before: Exclude<IdentityKind, "f">;
   /** The index of a previous `REPLICA IDENTITY USING INDEX`. */
   readonly index?: string;
   /** The table's OID on the source. Missing in comments of earlier versions. */

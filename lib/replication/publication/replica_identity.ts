@@ -7,12 +7,10 @@
  *
  * @module
  */
+import type { IdentityKind } from "./publication_comment.ts";
 import { planningHazardOf } from "../../catalog/internal.ts";
 import { quoteIdentifier, quoteQualified, type TableName } from "../../core/internal.ts";
 import { ServerError, type Session } from "../../postgres/internal.ts";
-
-/** What to do with tables that have no usable replica identity. */
-export type IdentityPolicy = "fail" | "full" | "skip";
 
 /** A table's replica identity, with everything that decides whether it can be published. */
 export interface PublishableIdentity {
@@ -21,7 +19,7 @@ export interface PublishableIdentity {
   /** The table, by schema and name. */
   readonly table: TableName;
   /** `pg_class.relreplident`: default, nothing, index or full. */
-  readonly kind: "d" | "n" | "i" | "f";
+  readonly kind: IdentityKind;
   /** The index of `REPLICA IDENTITY USING INDEX`. */
   readonly index: string | undefined;
   /** Key columns of a usable index; empty without one, undefined for FULL. */
@@ -80,7 +78,7 @@ type IdentityRow = {
   readonly oid: number;
   readonly schema: string;
   readonly name: string;
-  readonly kind: "d" | "n" | "i" | "f";
+  readonly kind: IdentityKind;
   readonly index: string | null;
   readonly columns: readonly string[] | null;
   readonly primary_key: readonly string[] | null;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { displayName, quoteQualified, type TableName } from "../../core/internal.ts";
+import { displayName, quoteQualified, type Side, type TableName } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 import { type ChangedIdentity, restoreIdentity } from "./publication_comment.ts";
 
@@ -82,7 +82,7 @@ export async function restoreIdentities(
   session: Session,
   changed: readonly ChangedIdentity[],
   { side, writtenBy }: {
-    readonly side: "source" | "target";
+    readonly side: Side;
     /**
      * OID of the role that could write `changed`: only tables which that role may alter are
      * restored. Undefined trusts the record.

@@ -10,11 +10,11 @@ import {
   parseLsn,
   quoteIdentifier,
   ReplicatorError,
+  retry,
 } from "../../core/internal.ts";
 import {
   type Endpoint,
   openSession,
-  retry,
   ServerError,
   type Session,
   SqlState,
@@ -69,8 +69,7 @@ export async function createSlot(
 ): Promise<CreatedSlot> {
   const { name, walsender, observer, failover } = options;
   const watch = new AbortController();
-  const waiting = new SlotWait(options);
-  const watching = waiting.watch(AbortSignal.any([options.signal, watch.signal]));
+  const watching = new SlotWait(options).watch(AbortSignal.any([options.signal, watch.signal]));
   try {
     const created = walsender.queryOne<
       { readonly consistent_point: string; readonly snapshot_name: string }
@@ -78,8 +77,8 @@ export async function createSlot(
     const row = await created;
     return { name, consistentPoint: parseLsn(row.consistent_point), snapshot: row.snapshot_name };
   } catch (error) {
-    if (waiting.timedOut !== undefined) throw waiting.timedOut;
-    throw explain(error, options);
+    watch.abort();
+    throw await watching ?? explain(error, options);
   } finally {
     watch.abort();
     await watching;

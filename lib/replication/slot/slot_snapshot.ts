@@ -9,16 +9,16 @@ import {
   type EventSink,
   type Lsn,
   plural,
+  poll,
   quoteIdentifier,
   ReplicatorError,
+  retry,
   tableKey,
   type TableName,
 } from "../../core/internal.ts";
 import {
   type Endpoint,
   openSession,
-  pause,
-  retry,
   ServerError,
   type Session,
   SnapshotHolder,
@@ -90,13 +90,14 @@ export async function createSlotSnapshot(
   await using observer = await retry(() => openSession(source, { signal }), { signal });
   await markCreation(observer, slot);
   let reason = "";
-  for (let attempt = 1; attempt <= attempts; attempt++) {
+  const created = await poll(async (failures) => {
+    if (failures > 0) events({ kind: "info", message: `creating the slot again: ${reason}` });
     const outcome = await attemptSnapshot(source, { ...options, observer });
     if ("tables" in outcome) return outcome;
     reason = outcome.again;
-    events({ kind: "info", message: `creating the slot again: ${reason}` });
-    await pause(100 * attempt, signal);
-  }
+    return undefined;
+  }, { intervalMs: (failures) => 100 * failures, maxProbes: attempts, signal });
+  if (created !== undefined) return created;
   throw new ReplicatorError(
     `tables changed during each of ${plural(attempts, "attempt")} to create the slot: ${reason}`,
     {

@@ -8,10 +8,12 @@ import {
   type EventSink,
   ExitCode,
   formatDuration,
+  pause,
   plural,
+  repeatUntilAborted,
   ReplicatorError,
 } from "../../core/internal.ts";
-import { pause, type Session } from "../../postgres/internal.ts";
+import { type Session } from "../../postgres/internal.ts";
 
 /** What waiting for a slot takes. */
 export interface SlotWaitOptions {
@@ -48,8 +50,6 @@ const reportEveryMs = 15_000;
 
 /** Reports what a creation waits for, and cancels it after the timeout. */
 export class SlotWait {
-  /** The error of a creation that was cancelled. */
-  timedOut: ReplicatorError | undefined;
   readonly #options: SlotWaitOptions;
   readonly #reported = new Map<string, number>();
 
@@ -57,31 +57,32 @@ export class SlotWait {
     this.#options = options;
   }
 
-  /** Runs until the signal aborts; never throws. */
-  async watch(signal: AbortSignal): Promise<void> {
+  /**
+   * Runs until the signal aborts; never throws.
+   *
+   * @returns the error of the creation if it was cancelled
+   */
+  async watch(signal: AbortSignal): Promise<ReplicatorError | undefined> {
+    const { observer, walsender, timeoutMs } = this.#options;
     const start = performance.now();
+    const waitedMs = () => performance.now() - start;
+    let timedOut: ReplicatorError | undefined;
     try {
       await pause(firstCheckMs, signal);
-      for (;;) {
-        const transactions = await readAwaited(
-          this.#options.observer,
-          this.#options.walsender.processId,
-        );
+      await repeatUntilAborted(async () => {
+        const transactions = await readAwaited(observer, walsender.processId);
         signal.throwIfAborted();
-        const waitedMs = performance.now() - start;
-        this.#report(transactions, waitedMs);
-        if (waitedMs >= this.#options.timeoutMs) {
-          this.timedOut = slotTimeout(transactions, this.#options);
-          await this.#options.walsender.cancel();
-          return;
-        }
-        await pause(
-          Math.min(checkEveryMs, Math.max(50, this.#options.timeoutMs - waitedMs)),
-          signal,
-        );
-      }
+        this.#report(transactions, waitedMs());
+        if (waitedMs() < timeoutMs) return true;
+        timedOut = slotTimeout(transactions, this.#options);
+        await walsender.cancel();
+        return false;
+      }, {
+        intervalMs: () => Math.min(checkEveryMs, Math.max(50, timeoutMs - waitedMs())),
+        signal,
+      });
     } catch (error) {
-      if (signal.aborted) return;
+      if (signal.aborted) return timedOut;
       // observing is optional; the creation continues and reports the server's errors itself
       this.#options.events({
         kind: "warning",
@@ -89,6 +90,7 @@ export class SlotWait {
         message: `cannot read what the new slot is waiting for: ${errorMessage(error)}`,
       });
     }
+    return timedOut;
   }
 
   #report(transactions: readonly AwaitedTransaction[], waitedMs: number): void {

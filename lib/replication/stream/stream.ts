@@ -4,13 +4,16 @@
  *
  * @module
  */
+import type { IdentityPolicy } from "../../config/internal.ts";
 import {
   displayName,
   type EventSink,
   plural,
+  poll,
   quoteIdentifier,
   quoteQualified,
   ReplicatorError,
+  retry,
   tableKey,
   type TableName,
 } from "../../core/internal.ts";
@@ -18,7 +21,6 @@ import {
   describeHost,
   type Endpoint,
   openSession,
-  retry,
   type Session,
   withoutEventTriggers,
 } from "../../postgres/internal.ts";
@@ -32,7 +34,6 @@ import {
   describeScope,
   type ScopeComment,
 } from "../publication/publication_comment.ts";
-import type { IdentityPolicy } from "../publication/replica_identity.ts";
 import type { ReplicationStream } from "./read_streams.ts";
 import { type ReplicationNames, replicationNames } from "../publication/names.ts";
 import {
@@ -114,12 +115,15 @@ export async function startStream(source: Endpoint, options: StreamOptions): Pro
     ...(options.added === undefined ? {} : { added: options.added }),
   });
   const names = replicationNames(described);
-  for (let attempt = 1;; attempt++) {
+  let difference: string | undefined;
+  const stream = await poll(async (failures) => {
+    if (failures > 0) {
+      events({ kind: "info", message: `creating the publication again: ${difference}` });
+    }
     const planned = await publish(source, { ...options, names, scopeComment: described });
     const scopeComment = describePlan(described, planned.plan);
     const copied = new Set(planned.tables.map((table) => tableKey(table)));
     let snapshot: SlotSnapshot | undefined;
-    let difference: string | undefined;
     try {
       snapshot = await createSlotSnapshot(source, {
         slot: names.slot,
@@ -139,15 +143,16 @@ export async function startStream(source: Endpoint, options: StreamOptions): Pro
         const published = tables.filter((table) => keys.has(tableKey(table)));
         return { ...snapshot, names, scopeComment, plan: planned.plan, published };
       }
-      if (attempt >= attempts) throw keepsChanging(source, difference);
     } catch (error) {
       // report the original error; cleanup finds what cannot be dropped
       await undo(source, { names, snapshot }).catch(() => {});
       throw error;
     }
-    events({ kind: "info", message: `creating the publication again: ${difference}` });
     await undo(source, { names, snapshot });
-  }
+    return undefined;
+  }, { intervalMs: 0, maxProbes: attempts, signal });
+  if (stream !== undefined) return stream;
+  throw keepsChanging(source, difference ?? "");
 }
 
 function describePlan(
@@ -258,7 +263,7 @@ export async function abandonStream(source: Endpoint, names: ReplicationNames): 
 }
 
 /** What {@linkcode handOver} takes. */
-export interface HandOverOptions extends AppliedStream {
+export interface HandOverOptions extends Omit<AppliedStream, "origin"> {
   /** A session on the target's database. */
   readonly target: Session;
   /** What will apply the changes; an applier that exists stays what it is. */
@@ -289,7 +294,7 @@ export async function handOver(options: HandOverOptions): Promise<Applier> {
   for (const session of [source, target]) await session.execute("SET synchronous_commit = on");
   // its commit also flushes the copied rows on the target, which were committed asynchronously
   if (await applier.state() === "absent") {
-    const overridden = await applier.create({ ...options, scopeComment });
+    const overridden = await applier.create({ ...options, scopeComment, origin: "any" });
     for (const { name, value, needed } of overridden) {
       options.events({
         kind: "info",

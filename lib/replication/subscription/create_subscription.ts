@@ -25,6 +25,12 @@ import { commentOnSubscription, type ScopeComment } from "../publication/publica
 import { subscriptionConninfo } from "./subscription_conninfo.ts";
 import { type HarmfulSetting, setWorkerSettings } from "./worker_settings.ts";
 
+/**
+ * Which changes a subscription asks for: `any`, or only those that the source did not receive from
+ * elsewhere itself (`none`, 16 and later; earlier versions send all).
+ */
+export type SubscriptionOrigin = "any" | "none";
+
 /** The facts that decide a subscription's options. */
 export interface SubscriptionFacts {
   readonly sourceMajor: number;
@@ -37,6 +43,7 @@ export interface SubscriptionFacts {
   readonly canBecomeOwners: boolean;
   /** Whether the password is in a file of the target's server. */
   readonly usesPassfile: boolean;
+  readonly origin: SubscriptionOrigin;
 }
 
 /**
@@ -50,7 +57,8 @@ export interface SubscriptionFacts {
  *   are counted in any case;
  * - `two_phase` stays off: prepared transactions are sent at commit, and the target needs no
  *   `max_prepared_transactions`;
- * - `origin` (16+) is `any`: changes that the source itself received from elsewhere are included;
+ * - `origin` (16+) is `any` for a stream to the target: changes that the source itself received
+ *   from elsewhere are included;
  * - `password_required` (16+) is off only if a superuser keeps the password in a file;
  * - `run_as_owner` (16+) is on only if the role may not act as the tables' owners;
  * - `failover` (17+) is on: the slot is synchronized to the source's standbys.
@@ -69,7 +77,7 @@ function subscriptionOptions(facts: SubscriptionFacts): Readonly<Record<string, 
     ...(streaming === undefined ? {} : { streaming }),
     ...(targetMajor >= 16
       ? {
-        origin: "any",
+        origin: facts.origin,
         ...(facts.superuser && facts.usesPassfile ? { password_required: "false" } : {}),
         ...(facts.superuser || facts.canBecomeOwners ? {} : { run_as_owner: "true" }),
       }
@@ -88,6 +96,7 @@ export interface CreateSubscriptionOptions {
   /** The source, at the address by which the target's server reaches it. */
   readonly sourceFromTarget: Endpoint;
   readonly passfile: string | undefined;
+  readonly origin: SubscriptionOrigin;
   readonly sourceMajor: number;
   readonly portableBinary: boolean;
   readonly scopeComment: ScopeComment;
@@ -123,6 +132,7 @@ export async function createSubscription(options: CreateSubscriptionOptions): Pr
     superuser: role.superuser,
     canBecomeOwners: role.can_become_owners,
     usesPassfile: options.passfile !== undefined,
+    origin: options.origin,
   });
   const conninfo = conninfoOf(options);
   try {

@@ -3,10 +3,9 @@
  *
  * @module
  */
-import { quoteIdentifier } from "../../core/internal.ts";
+import { poll, quoteIdentifier } from "../../core/internal.ts";
 import {
   besideEventTriggers,
-  poll,
   ServerError,
   type Session,
   withoutEventTriggers,

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { redact, type Side } from "../../core/internal.ts";
-import { isTransient, ServerError } from "../../postgres/internal.ts";
+import { isTransient, redact, type Side } from "../../core/internal.ts";
+import { ServerError } from "../../postgres/internal.ts";
 
 /** One line for the report. */
 export interface Adaptation {

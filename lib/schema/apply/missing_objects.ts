@@ -130,10 +130,12 @@ function withoutQuotes(name: string): string {
  * Objects that tables of the source depend on, directly or not, and that the target lacks.
  */
 export async function findMissingObjects(
-  source: Session,
-  target: Session,
-  /** OIDs of relations of the source. */
-  relations: readonly number[],
+  { source, target, relations }: {
+    readonly source: Session;
+    readonly target: Session;
+    /** OIDs of relations of the source. */
+    readonly relations: readonly number[];
+  },
 ): Promise<readonly SchemaObject[]> {
   const needed = new Set(
     (await source.query<{ readonly class: number; readonly oid: number }>(neededStatement, [

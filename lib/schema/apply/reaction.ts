@@ -46,8 +46,7 @@ const duplicateSchema = "42P06";
 /** Privileges, owners and comments are reported and do without; what holds rows fails. */
 export function reactionTo(
   statement: DumpStatement,
-  error: ServerError,
-  targetIsOlder: boolean,
+  { error, targetIsOlder }: { readonly error: ServerError; readonly targetIsOlder: boolean },
 ): Reaction {
   const cursor = new SqlCursor(statement.sql);
   const { sqlState } = error;
@@ -99,5 +98,5 @@ export function reactionTo(
   if (/^ALTER TABLE .* SET COMPRESSION /s.test(statement.sql)) {
     return { kind: "report", consequence: "compression method not copied" };
   }
-  return { kind: "fail", remedy: remedyFor(statement, sqlState, targetIsOlder) };
+  return { kind: "fail", remedy: remedyFor(statement, { sqlState, targetIsOlder }) };
 }

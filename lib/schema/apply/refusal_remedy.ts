@@ -11,8 +11,7 @@ const syntaxError = "42601";
 /** The remedy, if one is known; it depends on which side is older. */
 export function remedyFor(
   { type }: DumpStatement,
-  sqlState: string,
-  targetIsOlder: boolean,
+  { sqlState, targetIsOlder }: { readonly sqlState: string; readonly targetIsOlder: boolean },
 ): string | undefined {
   if (type === "EXTENSION") {
     return sqlState === SqlState.insufficientPrivilege

@@ -150,7 +150,7 @@ export class SchemaRun {
         return this.#setStatementAside({ statement, error, remedy: undefined });
       }
       const reaction = (this.#incomplete ? reactionToMissing(statement, error) : undefined) ??
-        reactionTo(statement, error, this.#targetIsOlder);
+        reactionTo(statement, { error, targetIsOlder: this.#targetIsOlder });
       switch (reaction.kind) {
         case "ignore":
           return;

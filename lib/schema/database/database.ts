@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { LocaleProvider } from "../../catalog/internal.ts";
 import { ExitCode, quoteIdentifier, quoteLiteral, ReplicatorError } from "../../core/internal.ts";
 import { type ServerError, type Session, SqlState } from "../../postgres/internal.ts";
 import { type Adaptation, isRefusal } from "../apply/adaptation.ts";
@@ -34,7 +35,7 @@ export interface DatabaseProperties {
   /** LC_CTYPE */
   readonly ctype: string;
   /** `icu` from 15 on, `builtin` from 17 on. */
-  readonly localeProvider: "libc" | "icu" | "builtin";
+  readonly localeProvider: LocaleProvider;
   /** The locale of a provider other than libc. */
   readonly locale: string | undefined;
   /** ICU collation rules (16+). */

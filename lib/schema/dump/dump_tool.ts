@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { DumpToolChoice } from "../../config/internal.ts";
 import { ExitCode, ReplicatorError } from "../../core/internal.ts";
 import { embeddedDumpMajor } from "./embedded_dump.ts";
 import { removeAbandonedSecrets } from "./secret_folder.ts";
@@ -32,7 +33,7 @@ export type DumpTool =
 /** The user's choice of programs. */
 export interface ToolPreference extends ToolSearch {
   /** `auto`: installed programs if new enough, otherwise the embedded ones. */
-  readonly dump: "auto" | "native" | "embedded";
+  readonly dump: DumpToolChoice;
 }
 
 /** Major versions of the two servers. */

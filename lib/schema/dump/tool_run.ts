@@ -3,7 +3,14 @@
  *
  * @module
  */
-import { decodeOpaque, ExitCode, redact, ReplicatorError, Secret } from "../../core/internal.ts";
+import {
+  decodeOpaque,
+  ExitCode,
+  redact,
+  ReplicatorError,
+  retry,
+  Secret,
+} from "../../core/internal.ts";
 import {
   ConnectionError,
   type Endpoint,
@@ -13,7 +20,6 @@ import {
   namesRole,
   openSession,
   passwordFor,
-  retry,
   watchProgramLocks,
 } from "../../postgres/internal.ts";
 import { conninfoFor, withToolSettings } from "./conninfo.ts";

@@ -11,7 +11,7 @@ import { section } from "./section.ts";
 export function eventsSection(report: ReportView): Markup | undefined {
   const { retries, governor } = report;
   if (retries.length === 0 && governor.length === 0) return undefined;
-  return section("events", "Retries and throttling", [
+  return section({ id: "events", title: "Retries and throttling" }, [
     retriesTable(report),
     throttleTable(report),
   ]);

@@ -52,6 +52,7 @@ details > summary { cursor: pointer; color: var(--quiet); margin: .5rem 0; }
 summary h3 { display: inline; color: var(--text); margin-right: .5rem; }
 figure { margin: .75rem 0 1.75rem; }
 .chart { display: block; width: calc(100% - 4.5rem); margin-left: 4.5rem; overflow: visible; }
+.chart.steps { width: calc(100% - 11rem); margin-left: 11rem; }
 .chart text { font-size: 11.5px; fill: var(--text); }
 .chart .lane, .chart text.tick { fill: var(--quiet); font-variant-numeric: tabular-nums; }
 .chart line.tick { stroke: var(--line); }

@@ -6,7 +6,7 @@ import { section } from "./section.ts";
 
 /** What was planned, and with which settings. */
 export function planSection({ plan }: ReportView): Markup {
-  return section("plan", "Plan", [
+  return section({ id: "plan", title: "Plan" }, [
     markup`<p>Up to ${plural(plan.jobs, "table")} copied and ${
       plural(plan.indexJobs, "index", "indexes")
     } built in parallel; schema dumped by ${plan.dumpTool}.</p>`,

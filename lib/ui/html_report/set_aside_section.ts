@@ -14,7 +14,7 @@ export function countSetAside({ databases }: Pick<ReportView, "databases">): num
  */
 export function setAsideSection({ databases }: ReportView): Content {
   if (countSetAside({ databases }) === 0) return undefined;
-  return section("set-aside", "Objects that could not be created", [
+  return section({ id: "set-aside", title: "Objects that could not be created" }, [
     markup`<p>All rows have been copied. Fix the causes below and run the same command again: it creates only the missing objects.</p>`,
     databases.map((database): Content => {
       const objects = listed(database);

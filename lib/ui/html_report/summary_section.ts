@@ -12,26 +12,38 @@ export function summarySection(
   const uncounted = tables.filter((table) => table.uncounted).length;
   const copyMs = sumOf(steps.filter(({ step }) => step === "data"));
   const workMs = workingTime({ databases, steps });
-  return section("summary", "Summary", [
+  return section({ id: "summary", title: "Summary" }, [
     markup`<dl class="tiles">
 ${
-      tile(
-        "Rows",
-        formatCount(rows),
-        `in ${plural(tables.length, "table")}${
+      tile({
+        title: "Rows",
+        value: formatCount(rows),
+        note: `in ${plural(tables.length, "table")}${
           uncounted === 0 ? "" : `; ${formatCount(uncounted)} copied earlier without a count`
         }`,
-      )
+      })
     }
-${tile("Copied", formatBytes(bytes), `of ${formatBytes(plan.bytes)} on the source`)}
-${tile("Time", formatDuration(workMs), `${formatDuration(ms)} including validation and waiting`)}
+${
+      tile({
+        title: "Copied",
+        value: formatBytes(bytes),
+        note: `of ${formatBytes(plan.bytes)} on the source`,
+      })
+    }
+${
+      tile({
+        title: "Time",
+        value: formatDuration(workMs),
+        note: `${formatDuration(ms)} including validation and waiting`,
+      })
+    }
 ${
       copyMs > 0
-        ? tile(
-          "Rate",
-          formatRate(bytes, copyMs),
-          `during the ${formatDuration(copyMs)} of copying rows`,
-        )
+        ? tile({
+          title: "Rate",
+          value: formatRate(bytes, copyMs),
+          note: `during the ${formatDuration(copyMs)} of copying rows`,
+        })
         : undefined
     }
 ${failure === undefined ? predictionTile(plan.predictedMs, workMs) : undefined}
@@ -50,7 +62,7 @@ function workingTime({ databases, steps }: Pick<ReportView, "databases" | "steps
 
 function predictionTile(predictedMs: number | undefined, workMs: number): Markup {
   if (predictedMs === undefined) {
-    return tile("Predicted", "–", "too little data for a prediction");
+    return tile({ title: "Predicted", value: "–", note: "too little data for a prediction" });
   }
   const ratio = workMs / Math.max(1, predictedMs);
   const difference = ratio > 1.995
@@ -58,11 +70,17 @@ function predictionTile(predictedMs: number | undefined, workMs: number): Markup
     : Math.abs(ratio - 1) < 0.005
     ? "exact"
     : `took ${formatShare(Math.abs(ratio - 1))} ${ratio > 1 ? "longer" : "less"}`;
-  return tile("Predicted", formatDuration(predictedMs), difference);
+  return tile({ title: "Predicted", value: formatDuration(predictedMs), note: difference });
 }
 
 /** A figure with its title and a short note. */
-export function tile(title: string, value: string, note: string): Markup {
+export function tile(
+  { title, value, note }: {
+    readonly title: string;
+    readonly value: string;
+    readonly note: string;
+  },
+): Markup {
   return markup`<div><dt>${title}</dt><dd><strong>${value}</strong> <span>${note}</span></dd></div>`;
 }
 

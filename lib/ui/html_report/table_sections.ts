@@ -28,8 +28,7 @@ export function stepsSection({ steps, databases }: ReportView): Markup {
     ...steps.map(({ predictedMs = 0 }) => ({ ms: predictedMs })),
   ]);
   return section(
-    "steps",
-    "Steps",
+    { id: "steps", title: "Steps" },
     dataTable({
       caption:
         "In order. Index builds start as soon as the first table is copied; their step shows only the time after the last row." +
@@ -68,8 +67,7 @@ export function tablesSection({ plan, databases }: ReportView): Markup {
     .sort((a, b) => b.bytes - a.bytes);
   const longest = largestOf(tables);
   return section(
-    "tables",
-    "Tables",
+    { id: "tables", title: "Tables" },
     tables.length === 0 ? markup`<p>No tables were copied.</p>` : dataTable({
       caption: `${plural(tables.length, "table")}, largest first. ` +
         "Time is from the COPY command to the last row, including time spent queued in a session.",
@@ -126,8 +124,7 @@ export function slowestSection({ timeline, databases }: ReportView): Markup | un
   const slowest = inTurn(timeline).toSorted((a, b) => b.ms - a.ms).slice(0, maxSlowest);
   const longest = largestOf(slowest);
   return section(
-    "slowest",
-    "Slowest work",
+    { id: "slowest", title: "Slowest work" },
     dataTable({
       caption: slowest.length < timeline.length
         ? `The ${slowest.length} slowest of ${formatCount(timeline.length)}.`

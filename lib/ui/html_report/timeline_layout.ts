@@ -156,7 +156,8 @@ const tickSteps = [
   ...[1, 2, 3, 6, 12].map((count) => count * hour),
 ];
 
-function ticksOf(ms: number): readonly Tick[] {
+/** Vertical lines at round distances. */
+export function ticksOf(ms: number): readonly Tick[] {
   const step = tickSteps.find((each) => ms / each <= maxTicks) ??
     24 * hour * Math.ceil(ms / (24 * hour) / maxTicks);
   const count = Math.floor(ms / step);

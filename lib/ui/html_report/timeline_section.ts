@@ -14,13 +14,13 @@ const maxOpenTimelines = 4;
 export function timelineSection({ timeline }: ReportView): Markup {
   const charts = layoutTimeline(inTurn(timeline));
   if (charts.length === 0) {
-    return section("timeline", "Timeline", markup`<p>No work was recorded.</p>`);
+    return section({ id: "timeline", title: "Timeline" }, markup`<p>No work was recorded.</p>`);
   }
   const open = new Set(charts.toSorted((a, b) => b.ms - a.ms).slice(0, maxOpenTimelines));
   const gathered = charts.some(hasGathered)
     ? " Pale blocks combine short consecutive pieces of work."
     : "";
-  return section("timeline", "Timeline", [
+  return section({ id: "timeline", title: "Timeline" }, [
     markup`<p>One lane per session. Hover over a block for details.${gathered}</p>
 `,
     charts.map((chart, index) => timelineOf(chart, { index, open: open.has(chart) })),

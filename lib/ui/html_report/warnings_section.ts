@@ -13,7 +13,7 @@ export function warningsSection({ warnings, plan }: ReportView): Markup {
     ({ message, remedy, side }) => JSON.stringify([message, remedy, side]),
   );
   const known = plan.warnings.map((text) => markup`<li>${lines(redact(text))}</li>\n`);
-  return section("warnings", "Warnings", [
+  return section({ id: "warnings", title: "Warnings" }, [
     warnings.length === 0
       ? markup`<p>None.</p>`
       : markup`<ul class="warnings">\n${[...groups.values()].map(warningItem)}</ul>`,

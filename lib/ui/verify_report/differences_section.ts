@@ -14,7 +14,10 @@ export function differencesSection({ databases }: VerifyView): Markup {
   const several = databases.length > 1;
   const parts = databases.map((database) => databaseDifferences(database, several));
   const none = parts.every((part) => part === undefined);
-  return section("differences", "Differences", none ? markup`<p>None found.</p>` : parts);
+  return section(
+    { id: "differences", title: "Differences" },
+    none ? markup`<p>None found.</p>` : parts,
+  );
 }
 
 function databaseDifferences(

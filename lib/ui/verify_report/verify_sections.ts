@@ -24,26 +24,31 @@ export function verifySummary(report: VerifyView): Markup {
   const objects = sections.reduce((sum, { compared }) => sum + compared, 0);
   const differing = sections.reduce((sum, { differences }) => sum + differences.length, 0);
   return section(
-    "summary",
-    "Summary",
+    { id: "summary", title: "Summary" },
     markup`<dl class="tiles">
 ${
-      tile(
-        "Tables with equal rows",
-        `${formatCount(equal)} of ${formatCount(tables.length)}`,
-        `${formatBytes(bytes)} on the source`,
-      )
+      tile({
+        title: "Tables with equal rows",
+        value: `${formatCount(equal)} of ${formatCount(tables.length)}`,
+        note: `${formatBytes(bytes)} on the source`,
+      })
     }
-${tile("Rows", formatCount(rows), "all compared, without sampling")}
+${tile({ title: "Rows", value: formatCount(rows), note: "all compared, without sampling" })}
 ${
-      tile(
-        "Other objects",
-        formatCount(objects),
-        differing === 0 ? "no differences" : `${plural(differing, "difference")}`,
-      )
+      tile({
+        title: "Other objects",
+        value: formatCount(objects),
+        note: differing === 0 ? "no differences" : `${plural(differing, "difference")}`,
+      })
     }
-${tile("Not checked", formatCount(notChecked.length), "listed below with reasons")}
-${tile("Time", formatDuration(ms), "on both servers in parallel")}
+${
+      tile({
+        title: "Not checked",
+        value: formatCount(notChecked.length),
+        note: "listed below with reasons",
+      })
+    }
+${tile({ title: "Time", value: formatDuration(ms), note: "on both servers in parallel" })}
 </dl>
 <dl class="servers">
 ${serverEntry("Source", report.source)}
@@ -73,7 +78,7 @@ export function notesSection({ databases }: VerifyView): Markup | undefined {
   const notes = databases.flatMap(({ sections }) => sections.flatMap((each) => each.notes));
   if (notes.length === 0) return undefined;
   const groups = Map.groupBy(notes, ({ reason = "" }) => reason);
-  return section("notes", "Expected differences", [
+  return section({ id: "notes", title: "Expected differences" }, [
     markup`<p>These do not affect the verdict.</p>`,
     [...groups].map(([reason, group]) =>
       markup`<details${group.length <= 10 ? markup` open` : undefined}><summary><h3>${
@@ -94,13 +99,12 @@ export function verifiedTables({ databases }: VerifyView): Markup {
     tables.map((table) => ({ database: source, asOf, ...table }))
   );
   if (tables.length === 0) {
-    return section("tables", "Rows", markup`<p>No tables were compared.</p>`);
+    return section({ id: "tables", title: "Rows" }, markup`<p>No tables were compared.</p>`);
   }
   const positions = tables.some(({ asOf }) => asOf !== undefined);
   const count = (rows: number | undefined) => rows === undefined ? "" : formatCount(rows);
   return section(
-    "tables",
-    "Rows",
+    { id: "tables", title: "Rows" },
     dataTable({
       caption:
         "Each server computes a digest of all rows, independent of their order. Equal contents have equal digests.",
@@ -156,8 +160,7 @@ export function verifiedObjects({ databases }: VerifyView): Markup {
       ])
   );
   return section(
-    "objects",
-    "Other objects",
+    { id: "objects", title: "Other objects" },
     rows.length === 0 ? markup`<p>No objects were compared.</p>` : dataTable({
       caption:
         "Including owners, privileges and comments. Parts of a missing object are not counted separately.",
@@ -178,7 +181,7 @@ export function verifiedObjects({ databases }: VerifyView): Markup {
 /** What the verdict does not cover. */
 export function notCheckedSection({ notChecked, warnings }: VerifyView): Markup {
   const ordered = notChecked.toSorted((a, b) => Number(b.failed) - Number(a.failed));
-  return section("not-checked", "Not checked", [
+  return section({ id: "not-checked", title: "Not checked" }, [
     ordered.length === 0
       ? markup`<p>Nothing was skipped.</p>`
       : markup`<ul class="warnings">${
@@ -205,7 +208,7 @@ export function notCheckedSection({ notChecked, warnings }: VerifyView): Markup 
 /** What repair changed on the target, or would change. */
 export function repairSection({ repair }: VerifyView): Markup | undefined {
   if (repair === undefined) return undefined;
-  return section("repair", "Repair", [
+  return section({ id: "repair", title: "Repair" }, [
     markup`<p>${plural(repair.rows, "row")} ${
       repair.applied
         ? "written or deleted on the target."
@@ -223,8 +226,7 @@ export function repairSection({ repair }: VerifyView): Markup | undefined {
 export function verifySteps({ steps, databases }: VerifyView): Markup {
   const several = databases.length > 1;
   return section(
-    "steps",
-    "Steps",
+    { id: "steps", title: "Steps" },
     dataTable({
       caption: "In order.",
       columns: [

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { showOpaque } from "../../core/internal.ts";
+import { showOpaque, type Side } from "../../core/internal.ts";
 import { rowHash, valueDigest, valueText } from "../scan/digest.ts";
 import type { Suspect } from "./find_differences.ts";
 import type { ComparedColumn } from "../plan/columns.ts";
 import type { Comparison } from "../plan/plan_comparisons.ts";
 import type { DifferingColumn, DigestMethod, RowDifference } from "../report/report.ts";
 import { keyCondition, queryRows } from "../scan/row_images.ts";
-import { fromClause, type ScanSide } from "../scan/scan.ts";
+import { fromClause } from "../scan/scan.ts";
 import { both, type SessionPair } from "../scan/session_pair.ts";
 
 /** Options of {@linkcode describeRows}. */
@@ -118,7 +118,7 @@ function shown(text: string | null | undefined): string | null {
 
 async function readValues(
   pair: SessionPair,
-  side: ScanSide,
+  side: Side,
   { comparison, method, suspects, showValues }: DescribeOptions,
 ): Promise<ReadonlyMap<string, Values>> {
   const { columns, key } = comparison;

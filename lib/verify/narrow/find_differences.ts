@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { pause } from "../../postgres/internal.ts";
+import { pause, type Side } from "../../core/internal.ts";
 import { type Follower, readInsertPosition } from "../live/follower.ts";
 import type { DigestMethod } from "../report/report.ts";
 import {
@@ -174,8 +174,7 @@ async function readBothSides(
   { chunk, method, follower, count }: FollowOptions,
 ): Promise<readonly Suspect[]> {
   const { comparison } = chunk;
-  const read = (side: "source" | "target") =>
-    readImages(pair[side], { comparison, side, method, selection });
+  const read = (side: Side) => readImages(pair[side], { comparison, side, method, selection });
   if (follower === undefined) return differing(...await both(read));
   const onSource = await read("source");
   await waitForTarget(pair, follower);
@@ -256,12 +255,11 @@ async function sampleBothSides(
   options: FollowOptions,
 ): Promise<readonly Suspect[]> {
   const { chunk: { comparison }, method, follower } = options;
-  const read = (side: "source" | "target") =>
-    readImages(pair[side], { comparison, side, method, selection });
+  const read = (side: Side) => readImages(pair[side], { comparison, side, method, selection });
   const states = new Map(
     selection.ids.map((id) => [id, { source: new Set<string>(), target: new Set<string>() }]),
   );
-  const add = (side: "source" | "target", images: Images) => {
+  const add = (side: Side, images: Images) => {
     for (const [id, seen] of states) seen[side].add(state(images.get(id)));
     return images;
   };

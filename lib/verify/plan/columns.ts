@@ -79,8 +79,10 @@ export interface EncodingOptions {
 
 /** The columns common to both sides, in the source's order, and how the others differ. */
 export function pairColumns(
-  source: Pick<ComparedRelation, "columns">,
-  target: Pick<ComparedRelation, "columns">,
+  { source, target }: {
+    readonly source: Pick<ComparedRelation, "columns">;
+    readonly target: Pick<ComparedRelation, "columns">;
+  },
   encoding: EncodingOptions,
 ): { readonly columns: readonly ComparedColumn[]; readonly columnProblem: string | undefined } {
   const onTarget = new Map(target.columns.map((column) => [column.name, column]));
@@ -128,8 +130,8 @@ function pairColumn(
     isCharArray: [column, other].every(({ shape }) =>
       shape.kind === "array" && shape.element.kind === "char"
     ),
-    sourceText: shape && textInShape(name, column.shape, shape),
-    targetText: shape && textInShape(name, other.shape, shape),
+    sourceText: shape && textInShape(name, { own: column.shape, result: shape }),
+    targetText: shape && textInShape(name, { own: other.shape, result: shape }),
     isConverted,
     isNotNull,
     isOrdered: column.isOrdered && other.isOrdered && isSameType && isNotNull,

@@ -212,7 +212,7 @@ class Planner {
     }
     const { encodings } = this.#options;
     const sameEncoding = encodings.source === encodings.target;
-    const { columns, columnProblem } = pairColumns(relation, target, {
+    const { columns, columnProblem } = pairColumns({ source: relation, target }, {
       sameEncoding,
       isConverted: sameEncoding && encodings.source !== "UTF8",
     });

@@ -148,22 +148,34 @@ function containsChar(shape: TypeShape): boolean {
   }
 }
 
+/** What {@linkcode textInShape} turns a value into. */
+export interface ShapePair {
+  /** The shape of the value's type. */
+  readonly own: TypeShape;
+  /** The shape of the text. */
+  readonly result: TypeShape;
+  /** Arrays around the value, which make names of its elements unique. */
+  readonly depth?: number;
+}
+
 /**
  * A value's text in the form the server would use for a type of the given shape. Runs only output
  * functions and built-in functions, whatever the types.
  *
  * @param value an SQL expression
- * @param own the shape of the value's type
- * @param result the shape of the text
  */
-export function textInShape(value: string, own: TypeShape, result: TypeShape, depth = 0): string {
+export function textInShape(value: string, { own, result, depth = 0 }: ShapePair): string {
   if (result.kind === "composite" && own.kind === "composite") {
     const shapes = new Map(own.attributes.map(({ name, shape }) => [name, shape]));
     const attributes = result.attributes.map(({ name, shape }) => {
       const attribute = shapes.get(name);
       return attribute === undefined
         ? "NULL::pg_catalog.text"
-        : textInShape(`(${value}).${quoteIdentifier(name)}`, attribute, shape, depth + 1);
+        : textInShape(`(${value}).${quoteIdentifier(name)}`, {
+          own: attribute,
+          result: shape,
+          depth: depth + 1,
+        });
     });
     return unlessNull(value, `pg_catalog.format('%s', ROW(${attributes.join(", ")}))`);
   }
@@ -171,7 +183,10 @@ export function textInShape(value: string, own: TypeShape, result: TypeShape, de
     result.kind === "array" && own.kind === "array" &&
     (containsComposite(result) || containsChar(result))
   ) {
-    return unlessNull(value, arrayInShape(value, own.element, result.element, depth + 1));
+    return unlessNull(
+      value,
+      arrayInShape(value, { own: own.element, result: result.element, depth: depth + 1 }),
+    );
   }
   // unless it is "char" on both sides, compare it as text
   return result.kind === "char" && own.kind === "char" ? charText(value) : outputText(value);
@@ -181,10 +196,10 @@ export function textInShape(value: string, own: TypeShape, result: TypeShape, de
  * Bounds precede the elements where `array_out` prints them, and for multidimensional arrays, whose
  * elements are listed flat.
  */
-function arrayInShape(value: string, own: TypeShape, result: TypeShape, depth: number): string {
+function arrayInShape(value: string, { own, result, depth }: Required<ShapePair>): string {
   const element = `seren_${depth}`;
   const texts = `pg_catalog.format('%s', ARRAY(SELECT ${
-    textInShape(`${element}.value`, own, result, depth)
+    textInShape(`${element}.value`, { own, result, depth })
   } FROM (SELECT pg_catalog.unnest(${value}) AS value) AS ${element}))`;
   return `CASE WHEN pg_catalog.array_ndims(${value}) > 1 OR pg_catalog.array_lower(${value}, 1) <> 1
     THEN pg_catalog.concat(pg_catalog.array_dims(${value}), '=') ELSE '' END OPERATOR(pg_catalog.||) ${texts}`;
@@ -206,7 +221,10 @@ export function outputText(value: string): string {
 
 /** As {@linkcode charText}, of a `"char"[]`. */
 export function charArrayText(value: string): string {
-  return unlessNull(value, arrayInShape(value, { kind: "char" }, { kind: "char" }, 0));
+  return unlessNull(
+    value,
+    arrayInShape(value, { own: { kind: "char" }, result: { kind: "char" }, depth: 0 }),
+  );
 }
 
 function unlessNull(value: string, text: string): string {

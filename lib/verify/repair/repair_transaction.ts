@@ -10,6 +10,7 @@ import {
   quoteIdentifier,
   quoteQualified,
   ReplicatorError,
+  type Side,
 } from "../../core/internal.ts";
 import { actAsReplica, ownExpressionSettings, rowResultBytes } from "../../postgres/internal.ts";
 import type { Comparison } from "../plan/plan_comparisons.ts";
@@ -22,7 +23,7 @@ import {
   queryRows,
   readImages,
 } from "../scan/row_images.ts";
-import { fromClause, type ScanSide, selectList } from "../scan/scan.ts";
+import { fromClause, selectList } from "../scan/scan.ts";
 import { both, type SessionPair } from "../scan/session_pair.ts";
 import { valueLiteral } from "./value_literal.ts";
 
@@ -135,7 +136,7 @@ export class RepairTransaction {
           : Array.from({ length: rows - others }, () => this.#insert(values)),
       };
     }
-    const where = keyCondition(comparison, [id], "target table");
+    const where = keyCondition(comparison, [id], { place: "target table" });
     if (rows === 1 && others === 1 && values !== undefined && onTarget !== undefined) {
       const update = this.#update(values, onTarget, where);
       if (update !== undefined) return { removing: [], writing: [update] };
@@ -219,12 +220,12 @@ export class RepairTransaction {
     );
   }
 
-  async #images(side: ScanSide): Promise<Images> {
+  async #images(side: Side): Promise<Images> {
     const { comparison, method, ids } = this.#rows;
     return await readImages(this.#pair[side], { comparison, side, method, selection: { ids } });
   }
 
-  async #readValues(side: ScanSide): Promise<ReadonlyMap<string, Values>> {
+  async #readValues(side: Side): Promise<ReadonlyMap<string, Values>> {
     const { comparison, method, ids } = this.#rows;
     const { columns, key } = comparison;
     const hash = rowHash(columns, method);

@@ -3,20 +3,13 @@
  *
  * @module
  */
-import { quoteIdentifier, quoteLiteral } from "../../core/internal.ts";
+import { quoteIdentifier, quoteLiteral, type Side } from "../../core/internal.ts";
 import { queryBytes, type Session } from "../../postgres/internal.ts";
 import { columnReference, rowAlias, rowHash, valueText } from "./digest.ts";
 import type { ComparedColumn } from "../plan/columns.ts";
 import type { Comparison } from "../plan/plan_comparisons.ts";
 import type { DigestMethod } from "../report/report.ts";
-import {
-  cellExpression,
-  type Chunk,
-  fromClause,
-  rangeConditions,
-  type ScanSide,
-  versionColumn,
-} from "./scan.ts";
+import { cellExpression, type Chunk, fromClause, rangeConditions, versionColumn } from "./scan.ts";
 
 /** The rows of one side with the same key or, in a table without a key, with the same values. */
 export interface Image {
@@ -44,7 +37,7 @@ export type RowSelection =
 /** Options of {@linkcode readImages}. */
 export interface ReadRowsOptions {
   readonly comparison: Comparison;
-  readonly side: ScanSide;
+  readonly side: Side;
   readonly method: DigestMethod;
   readonly selection: RowSelection;
 }
@@ -179,8 +172,10 @@ function outerCondition({ key }: Comparison, selection: RowSelection): string {
 export function keyCondition(
   { key = [] }: Pick<Comparison, "key">,
   ids: readonly string[],
-  /** Whether columns refer to the scanned rows or directly to the target table. */
-  place: "rows" | "target table" = "rows",
+  { place = "rows" }: {
+    /** Whether columns refer to the scanned rows or directly to the target table. */
+    readonly place?: "rows" | "target table";
+  } = {},
 ): string {
   const values = ids.map((id) => {
     const texts = JSON.parse(id) as readonly string[];

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { quoteIdentifier, quoteLiteral, quoteQualified } from "../../core/internal.ts";
+import { quoteIdentifier, quoteLiteral, quoteQualified, type Side } from "../../core/internal.ts";
 import { inParentheses } from "../../rules/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 import { columnReference, rowAlias, rowHash } from "./digest.ts";
@@ -44,9 +44,6 @@ export interface Chunk {
   readonly finer?: readonly string[];
 }
 
-/** The side to read. */
-export type ScanSide = "source" | "target";
-
 /** The first key column if ranges can be formed of its values. */
 export function rangeColumn({ key }: Comparison): ComparedColumn | undefined {
   return key?.[0]?.isOrdered === true ? key[0] : undefined;
@@ -55,7 +52,7 @@ export function rangeColumn({ key }: Comparison): ComparedColumn | undefined {
 /** A FROM item with all rows to compare, under {@linkcode rowAlias}. */
 export function fromClause(
   comparison: Comparison,
-  side: ScanSide,
+  side: Side,
   { versions = false }: { readonly versions?: boolean } = {},
 ): string {
   const columns = [
@@ -81,7 +78,7 @@ export function fromClause(
 /**
  * The columns, with the common text form of those whose composite types differ between the sides.
  */
-export function selectList({ columns }: Comparison, side: ScanSide): readonly string[] {
+export function selectList({ columns }: Comparison, side: Side): readonly string[] {
   return columns.map(({ name, sourceText, targetText }) => {
     const text = side === "source" ? sourceText : targetText;
     return text === undefined ? quoteIdentifier(name) : `${text} AS ${quoteIdentifier(name)}`;
@@ -144,7 +141,7 @@ function textArrayLiteral(values: readonly string[]): string {
 }
 
 /** The statement of a pass; returns cell, count and sum. */
-function scanStatement(chunk: Chunk, side: ScanSide, method: DigestMethod): string {
+function scanStatement(chunk: Chunk, side: Side, method: DigestMethod): string {
   const { comparison, slices } = chunk;
   const from = fromClause(comparison, side);
   const conditions = rangeConditions(comparison, chunk);
@@ -198,7 +195,7 @@ export async function scan(
   session: Session,
   { chunk, side, method }: {
     readonly chunk: Chunk;
-    readonly side: ScanSide;
+    readonly side: Side;
     readonly method: DigestMethod;
   },
 ): Promise<Cells> {

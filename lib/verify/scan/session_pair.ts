@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type Endpoint, openSession, retry, type Session } from "../../postgres/internal.ts";
+import { retry, type Side } from "../../core/internal.ts";
+import { type Endpoint, openSession, type Session } from "../../postgres/internal.ts";
 import { scanSettings } from "./scan.ts";
 
 /** A session on each side. */
@@ -73,7 +74,7 @@ async function close({ source, target }: SessionPair): Promise<void> {
  * Works on both sides in parallel; a failure is thrown after both have ended.
  */
 export async function both<Result>(
-  work: (side: "source" | "target") => Promise<Result>,
+  work: (side: Side) => Promise<Result>,
 ): Promise<readonly [Result, Result]> {
   const [source, target] = await Promise.allSettled([work("source"), work("target")]);
   if (source.status === "rejected") throw source.reason;

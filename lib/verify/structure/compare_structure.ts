@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { displayName, plural, showOpaque, tableKey } from "../../core/internal.ts";
+import { displayName, plural, showOpaque, type Side, tableKey } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 import { providerRole } from "../../schema/internal.ts";
 import { diffStructure, type DoubtfulDefinition } from "./diff_structure.ts";
@@ -147,7 +147,7 @@ function missingRoles(
 
 function unreadableSequences(
   { objects }: Structure,
-  { state, side }: { readonly state: SequenceState; readonly side: "source" | "target" },
+  { state, side }: { readonly state: SequenceState; readonly side: Side },
 ): readonly NotChecked[] {
   return [...objects.values()].flatMap((object) =>
     object.kind === "sequence" &&

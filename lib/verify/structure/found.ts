@@ -49,7 +49,7 @@ export function changeOf(
   return differenceOf(object, {
     change: "changed",
     property,
-    message: describeChange(property, source, target),
+    message: describeChange(property, { source, target }),
     ...(source === undefined || source === null ? {} : { source: describeValue(source) }),
     ...(target === undefined || target === null ? {} : { target: describeValue(target) }),
   });

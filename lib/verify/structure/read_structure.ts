@@ -4,12 +4,11 @@
  * @module
  */
 import { listSequences, readEncoding, readSequenceValues } from "../../catalog/internal.ts";
-import { tableKey } from "../../core/internal.ts";
+import { retry, tableKey } from "../../core/internal.ts";
 import {
   catalogResultBytes,
   isUnconvertible,
   queryBytes,
-  retry,
   ServerError,
   type Session,
 } from "../../postgres/internal.ts";

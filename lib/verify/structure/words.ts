@@ -124,8 +124,10 @@ const maxExcerpt = 100;
 /** Describes both sides; for long texts, only their first difference. */
 export function describeChange(
   property: string,
-  source: FactValue | undefined,
-  target: FactValue | undefined,
+  { source, target }: {
+    readonly source: FactValue | undefined;
+    readonly target: FactValue | undefined;
+  },
 ): string {
   if (property === "numbers") return "the OIDs of the large objects differ";
   const isLong = (value: FactValue | undefined) =>

@@ -4,6 +4,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { withCase } from "../../support/case.ts";
 import { sharedCluster } from "../../support/clusters.ts";
+import { withRepeats } from "../../support/long.ts";
 import { exec, query } from "../../support/sql.ts";
 import { rowsVerdict, unequalTables } from "../../support/verify.ts";
 
@@ -19,7 +20,7 @@ function sprung(ports: readonly number[]): readonly string[] {
     .filter((name) => ports.some((port) => name.startsWith(`seren_cast_${port}_`)));
 }
 
-for (const [from, to] of [[12, 18], [15, 18]] as const) {
+for (const [from, to] of withRepeats([[12, 18]], [[15, 18]])) {
   Deno.test(`[cast] no user-defined cast runs from ${from} to ${to}: in verify, in repair, and under replication`, async () => {
     const [source, target] = [clusters[from], clusters[to]];
     const ports = [source.port, target.port];

@@ -1,6 +1,6 @@
 /** `cleanup` on real servers removes everything that the tool created, and nothing else. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { type Cluster, startCluster } from "../../../lib/cluster/mod.ts";
+import type { Cluster } from "../../../lib/cluster/mod.ts";
 import {
   cleanupExitCode,
   type CleanupReport,
@@ -12,6 +12,7 @@ import { sharedCluster } from "../../support/clusters.ts";
 import { withDatabase } from "../../support/databases.ts";
 import { endReplication, replicate, type Replication, until } from "../../support/replication.ts";
 import { exec, query, withSession } from "../../support/sql.ts";
+import { startTestCluster } from "../../support/test_cluster.ts";
 
 const c12 = await sharedCluster(12);
 const c15 = await sharedCluster(15);
@@ -263,7 +264,7 @@ Deno.test("cleanup() removes incomplete streams", async () => {
 });
 
 Deno.test("cleanup() cleans one side if the other is unreachable", async () => {
-  const source = await startCluster({ major: 15 });
+  const source = await startTestCluster({ major: 15 });
   try {
     await withDatabase(c18, undefined, async (b) => {
       const sourceUrl = source.url();

@@ -1,8 +1,8 @@
 /** The demo from the command line: run to completion, and interrupted at any time. */
-import { isLong } from "../../support/long.ts";
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
 import { denoEnvironment, repository } from "../../support/cli.ts";
+import { isLong, withRepeats } from "../../support/long.ts";
 
 /** A folder for the demo's servers, to distinguish leftovers from the files of other tests. */
 const folder = await Deno.makeTempDir({ prefix: "psr-demo-" });
@@ -100,13 +100,17 @@ Deno.test(
 );
 
 for (
-  const [phase, sign] of [
-    ["while a server starts", /Two servers/],
-    ["while the shop is loaded", /into the old server/],
-    ["while validate runs", /what could go wrong/],
-    ["while rows are copied", /copied audit\.events|Copy rows/],
-    ["while both sides are compared", /Comparing every row/],
-  ] as const
+  const [phase, sign] of withRepeats(
+    [
+      ["while a server starts", /Two servers/],
+      ["while rows are copied", /copied audit\.events|Copy rows/],
+    ],
+    [
+      ["while the shop is loaded", /into the old server/],
+      ["while validate runs", /what could go wrong/],
+      ["while both sides are compared", /Comparing every row/],
+    ],
+  )
 ) {
   Deno.test(`demo interrupted by Ctrl-C ${phase} leaves nothing behind`, async () => {
     let sent = false;

@@ -4,6 +4,7 @@ import { sharedCluster } from "../../support/clusters.ts";
 import { createDatabase, dropDatabase } from "../../support/databases.ts";
 import { installedClient } from "../../support/installed.ts";
 import { runInit } from "../../support/init.ts";
+import { withRepeats } from "../../support/long.ts";
 import { rowsVerdict, runVerify } from "../../support/verify.ts";
 import { ExitCode, ReplicatorError } from "../../../lib/core/internal.ts";
 import { readPlanningHazards, readSearchPathUse } from "../../../lib/catalog/internal.ts";
@@ -12,7 +13,7 @@ import { readChangedSince, readVisibility } from "../../../lib/verify/live/chang
 import { pairColumns } from "../../../lib/verify/plan/columns.ts";
 import { planComparisons } from "../../../lib/verify/plan/plan_comparisons.ts";
 import { readRelations } from "../../../lib/verify/plan/relations.ts";
-import type { VerifyReport } from "../../../lib/commands/shared/report.ts";
+import type { VerifyReport } from "../../../lib/commands/shared/verify_report.ts";
 import { exec, query } from "../../support/sql.ts";
 
 const source = await sharedCluster(15);
@@ -51,14 +52,18 @@ const bytes = `
 
 const native = ((await installedClient())?.major ?? 0) >= 18 ? ["native"] as const : [];
 
-const encodings = [
-  ["SQL_ASCII", String.raw`\xe9\x81\xff`],
-  ["SQL_ASCII", String.raw`\xc3\xa9 \xe9`],
-  ["LATIN1", String.raw`\xe9\xc3\xa9`],
-  ["WIN1252", String.raw`\x80\xe9`],
-  ["WIN1252", String.raw`\x81`], // which Unicode lacks
-  ["EUC_JP", String.raw`\xc6\xfc\x8e\xb1`],
-] as const;
+const encodings = withRepeats(
+  [
+    ["SQL_ASCII", String.raw`\xc3\xa9 \xe9`],
+    ["WIN1252", String.raw`\x81`], // which Unicode lacks
+    ["EUC_JP", String.raw`\xc6\xfc\x8e\xb1`],
+  ],
+  [
+    ["SQL_ASCII", String.raw`\xe9\x81\xff`],
+    ["LATIN1", String.raw`\xe9\xc3\xa9`],
+    ["WIN1252", String.raw`\x80\xe9`],
+  ],
+);
 
 for (const [encoding, text] of encodings) {
   for (const dump of ["embedded", ...native] as const) {
@@ -160,26 +165,30 @@ const plantedDifferences = (
 const shownBytes = [String.raw`\xe9`, String.raw`\xef`] as const;
 
 for (
-  const { encoding, x, y, shown } of [
-    {
-      encoding: "SQL_ASCII",
-      x: String.raw`\xe9`,
-      y: String.raw`\xea`,
-      shown: [String.raw`\xe9`, String.raw`\xea`, shownBytes],
-    },
-    {
-      encoding: "LATIN1",
-      x: String.raw`\xe9`,
-      y: String.raw`\xc3\xa9`,
-      shown: ["é", "Ã©", ["é", "ï"]],
-    },
-    {
-      encoding: "WIN1252",
-      x: String.raw`\x81`, // which Unicode lacks
-      y: String.raw`\xc3\xa9\x8d`, // in UTF-8 this would be something else
-      shown: [String.raw`\x81`, String.raw`\xc3\xa9\x8d`, shownBytes],
-    },
-  ] as const
+  const { encoding, x, y, shown } of withRepeats(
+    [
+      {
+        encoding: "SQL_ASCII",
+        x: String.raw`\xe9`,
+        y: String.raw`\xea`,
+        shown: [String.raw`\xe9`, String.raw`\xea`, shownBytes],
+      },
+      {
+        encoding: "WIN1252",
+        x: String.raw`\x81`, // which Unicode lacks
+        y: String.raw`\xc3\xa9\x8d`, // in UTF-8 this would be something else
+        shown: [String.raw`\x81`, String.raw`\xc3\xa9\x8d`, shownBytes],
+      },
+    ],
+    [
+      {
+        encoding: "LATIN1",
+        x: String.raw`\xe9`,
+        y: String.raw`\xc3\xa9`,
+        shown: ["é", "Ã©", ["é", "ï"]],
+      },
+    ],
+  )
 ) {
   Deno.test(`[63] verify of databases in ${encoding} shows how ${x} differs, and repairs it`, async () => {
     const options = `TEMPLATE template0 ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C'`;
@@ -339,7 +348,7 @@ Deno.test("[63] changed rows are listed by keys that contain any bytes", async (
   await using session = await openSession(await resolveEndpoint(one.url, { side: "source" }));
   const [relation] = await readRelations(session);
   const options = { sameEncoding: true, isConverted: true };
-  const { columns } = pairColumns(relation!, relation!, options);
+  const { columns } = pairColumns({ source: relation!, target: relation! }, options);
   const [comparison] = planComparisons({
     source: [relation!],
     target: [relation!],

@@ -3,9 +3,11 @@
  */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { CertificateAuthority } from "../../support/certificates.ts";
-import { type Cluster, type PgMajor, startCluster } from "../../../lib/cluster/mod.ts";
+import type { Cluster, PgMajor } from "../../../lib/cluster/mod.ts";
 import { copyCorpus, installedDumpMajor, loadCorpusFor } from "../../support/corpus_copy.ts";
 import type { InitTestOptions } from "../../support/init.ts";
+import { withRepeats } from "../../support/long.ts";
+import { startTestCluster } from "../../support/test_cluster.ts";
 
 /** The warnings that a copy between versions does not explain. */
 function unexpected(warnings: readonly { readonly message: string }[]): readonly string[] {
@@ -30,13 +32,13 @@ async function equalAfter(
 }
 
 /** Every other pair of versions is copied by `deno task test:matrix`. */
-const pairs: readonly (readonly [PgMajor, PgMajor])[] = [[12, 18], [18, 18]];
+const pairs = withRepeats<readonly [PgMajor, PgMajor]>([[12, 18]], [[18, 18]]);
 const nativeMajor = await installedDumpMajor();
 
 for (const [from, to] of pairs) {
   Deno.test(`the corpus is equal after init from ${from} to ${to}`, async () => {
-    await using source = await startCluster({ major: from });
-    await using target = await startCluster({ major: to });
+    await using source = await startTestCluster({ major: from });
+    await using target = await startTestCluster({ major: to });
     await loadCorpusFor(source, to);
     if (from !== to) await equalAfter(source, target, { copyFormat: "text" });
     await equalAfter(source, target, { copyFormat: "auto", splitBytes: 256 * 1024 });
@@ -48,8 +50,8 @@ Deno.test("the corpus is equal after init from 15 to 15 over TLS with both names
   const rootFile = await Deno.makeTempFile({ suffix: ".crt" });
   try {
     await Deno.writeTextFile(rootFile, authority.certPem);
-    await using source = await startCluster({ major: 15, tls: await authority.server() });
-    await using target = await startCluster({ major: 15, tls: await authority.server() });
+    await using source = await startTestCluster({ major: 15, tls: await authority.server() });
+    await using target = await startTestCluster({ major: 15, tls: await authority.server() });
     await loadCorpusFor(source, 15);
     await equalAfter(source, target, {
       params: { sslmode: "verify-full", sslrootcert: rootFile },

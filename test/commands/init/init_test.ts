@@ -1,12 +1,13 @@
 /** `init` between real servers: what it copies, what it refuses, and how it fails. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { ExitCode, InterruptedError, ReplicatorError } from "../../../lib/core/internal.ts";
-import { type Cluster, startCluster } from "../../../lib/cluster/mod.ts";
+import type { Cluster } from "../../../lib/cluster/mod.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { compareDatabases, compareRoles } from "../../support/compare.ts";
 import { dropDatabase } from "../../support/databases.ts";
 import { runInit } from "../../support/init.ts";
 import { exec, query } from "../../support/sql.ts";
+import { startTestCluster } from "../../support/test_cluster.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
@@ -437,7 +438,7 @@ Deno.test("a full disk on the target ends the run, and the error names the table
     return;
   }
   try {
-    await using small = await startCluster({
+    await using small = await startTestCluster({
       major: 16,
       dataRoot: folder,
       settings: { max_wal_size: "32MB", min_wal_size: "32MB" },
@@ -457,7 +458,7 @@ Deno.test("a full disk on the target ends the run, and the error names the table
 
 Deno.test("a server killed during the copy ends the run, and no session is left on the other side", async () => {
   for (const victim of ["source", "target"] as const) {
-    await using doomed = await startCluster({ major: 17 });
+    await using doomed = await startTestCluster({ major: 17 });
     await exec(victim === "source" ? doomed.url() : source.url(), "CREATE DATABASE doomed");
     const from = victim === "source"
       ? doomed.url({ database: "doomed" })

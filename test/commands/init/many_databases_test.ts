@@ -1,6 +1,6 @@
 import { deepEqual, match, notDeepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { FileCheckpointStore } from "../../../lib/checkpoint/internal.ts";
-import type { InitReport } from "../../../lib/commands/shared/report.ts";
+import type { InitReport } from "../../../lib/commands/shared/init_report.ts";
 import { ExitCode, ReplicatorError, UsageError } from "../../../lib/core/internal.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { dropDatabase } from "../../support/databases.ts";

@@ -16,6 +16,7 @@ import { sharedCluster } from "../../support/clusters.ts";
 import { compareDatabases } from "../../support/compare.ts";
 import { dropDatabase, withDatabase } from "../../support/databases.ts";
 import { endpointOf, type InitTestOptions, runInit } from "../../support/init.ts";
+import { withRepeats } from "../../support/long.ts";
 import { exec, query } from "../../support/sql.ts";
 
 // autovacuum writes WAL, and the source must be idle
@@ -102,7 +103,7 @@ async function finished({ name, urls, folder }: Place): Promise<void> {
   await rejects(Deno.stat(folder), Deno.errors.NotFound);
 }
 
-const points: Readonly<Record<string, (event: RunEvent) => boolean>> = {
+const points = {
   "the schema": (event) => event.kind === "step-finished" && event.step === "schema",
   "the rows": (event) => event.kind === "work-finished" && event.work === "copy",
   "the indexes": (event) => event.kind === "work-finished" && event.work === "index",
@@ -110,12 +111,17 @@ const points: Readonly<Record<string, (event: RunEvent) => boolean>> = {
   "the foreign keys": (event) => event.kind === "step-started" && event.step === "foreign-keys",
   "a table": (event) => event.kind === "table-finished",
   "the end": (event) => event.kind === "step-started" && event.step === "analyze",
-};
+} satisfies Readonly<Record<string, (event: RunEvent) => boolean>>;
 
-for (const [name, wanted] of Object.entries(points)) {
+const names = withRepeats(
+  ["the schema", "the rows", "the large objects", "the end"],
+  ["the indexes", "the foreign keys", "a table"],
+);
+
+for (const name of names) {
   Deno.test(`a run interrupted at ${name} is resumed and copies everything`, async () => {
     await withShop(async (place) => {
-      ok(await interrupt(place, wanted, name === "the rows" ? 4 : 1));
+      ok(await interrupt(place, points[name], name === "the rows" ? 4 : 1));
       const { report, plan } = await runInit(place.urls.source, place.urls.target, place.options);
       strictEqual(plan.databases[0]?.action, "resume");
       const late = !["the schema", "the rows", "a table", "the indexes"].includes(name);
@@ -129,7 +135,7 @@ for (const [name, wanted] of Object.entries(points)) {
 
 Deno.test("finished parts are not copied again if the source has been idle", async () => {
   await withShop(async (place) => {
-    ok(await interrupt(place, points["the rows"]!, 5));
+    ok(await interrupt(place, points["the rows"], 5));
     const url = target.url({ database: place.name });
     const [before] = await query(
       url,
@@ -148,7 +154,7 @@ Deno.test("finished parts are not copied again if the source has been idle", asy
 
 Deno.test("the state file names the tool's version, without a caller giving one", async () => {
   await withShop(async (place) => {
-    ok(await interrupt(place, points["a table"]!));
+    ok(await interrupt(place, points["a table"]));
     const [file] = [...Deno.readDirSync(place.folder)];
     const state = JSON.parse(await Deno.readTextFile(`${place.folder}/${file?.name}`));
     strictEqual(state.tool, denoJson.version);
@@ -159,7 +165,7 @@ Deno.test("tables from two snapshots are refused, allowed on request, or copied 
   await withShop(async (place) => {
     const { name, urls, options } = place;
     const url = target.url({ database: name });
-    ok(await interrupt(place, points["a table"]!));
+    ok(await interrupt(place, points["a table"]));
     await exec(urls.source, "UPDATE orders SET note = note || '!' WHERE id % 3 = 0");
     const run = (more: Partial<InitTestOptions> = {}) =>
       runInit(urls.source, urls.target, { ...options, ...more });
@@ -178,7 +184,7 @@ Deno.test("tables from two snapshots are refused, allowed on request, or copied 
   });
   await withShop(async (place) => {
     const { urls, options } = place;
-    ok(await interrupt(place, points["a table"]!));
+    ok(await interrupt(place, points["a table"]));
     await exec(urls.source, "UPDATE orders SET note = note || '!' WHERE id % 3 = 0");
     const { plan } = await runInit(urls.source, urls.target, { ...options, resume: false });
     strictEqual(plan.databases[0]?.action, "drop-and-create");
@@ -190,7 +196,7 @@ Deno.test("tables from two snapshots are refused, allowed on request, or copied 
 Deno.test("a different scope or structure is refused with an explanation; a lost or damaged state file is not needed", async () => {
   await withShop(async (place) => {
     const { urls, options, folder, name } = place;
-    ok(await interrupt(place, points["the indexes"]!));
+    ok(await interrupt(place, points["the indexes"]));
     const { rules } = readRuleFlags({
       includeTables: [],
       excludeTables: [`"${name}".wide`],

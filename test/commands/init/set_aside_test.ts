@@ -4,7 +4,7 @@
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { FileCheckpointStore } from "../../../lib/checkpoint/internal.ts";
-import { setAsideObjects } from "../../../lib/commands/shared/report.ts";
+import { setAsideObjects } from "../../../lib/commands/shared/init_report.ts";
 import { statusLines } from "../../../lib/cli/print/status_lines.ts";
 import { verifyLines } from "../../../lib/cli/print/verify_lines.ts";
 import { InterruptedError, ReplicatorError } from "../../../lib/core/internal.ts";
@@ -13,6 +13,7 @@ import { cliCommand, denoEnvironment } from "../../support/cli.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { dropDatabase } from "../../support/databases.ts";
 import { type InitOutcome, type InitTestOptions, runInit } from "../../support/init.ts";
+import { withRepeats } from "../../support/long.ts";
 import { exec, query } from "../../support/sql.ts";
 import { runVerify } from "../../support/verify.ts";
 
@@ -349,7 +350,7 @@ Deno.test("a table that cannot be created ends the run, and the error names the 
   );
 });
 
-for (const step of ["indexes", "finish-schema", "analyze"] as const) {
+for (const step of withRepeats(["indexes"], ["finish-schema", "analyze"])) {
   Deno.test(`a run interrupted at ${step} sets the same objects aside when it is run again`, async () => {
     await withCopy(codes, async ({ copy }) => {
       const abort = new AbortController();

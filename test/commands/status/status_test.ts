@@ -1,6 +1,6 @@
 /** What `status` reports about replication between real servers. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { type Cluster, startCluster } from "../../../lib/cluster/mod.ts";
+import type { Cluster } from "../../../lib/cluster/mod.ts";
 import {
   checkStatus,
   executeStatus,
@@ -12,6 +12,7 @@ import { sharedCluster } from "../../support/clusters.ts";
 import { withDatabase } from "../../support/databases.ts";
 import { endReplication, replicate, type Replication, until } from "../../support/replication.ts";
 import { exec, query, withSession } from "../../support/sql.ts";
+import { startTestCluster } from "../../support/test_cluster.ts";
 
 const c12 = await sharedCluster(12);
 const c15 = await sharedCluster(15);
@@ -278,7 +279,7 @@ Deno.test("status() reports what DDL changed on one side, object by object, and 
 });
 
 Deno.test("status() warns of a slot at risk before it is lost, and reports its loss (15)", async () => {
-  await using cluster = await startCluster({
+  await using cluster = await startTestCluster({
     major: 15,
     settings: { max_slot_wal_keep_size: "48MB", max_wal_size: "64MB", min_wal_size: "32MB" },
   });
@@ -421,7 +422,7 @@ for (const [from, to] of [[c12, c15], [c18, c12]] as const) {
 }
 
 Deno.test("StatusMonitor recovers when a server comes back", async () => {
-  await using target = await startCluster({ major: 15 });
+  await using target = await startTestCluster({ major: 15 });
   await withReplication([c18, target], async (replication) => {
     await using monitor = new StatusMonitor(await optionsFor(replication), context);
     const first = await monitor.read();

@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
 import { ExitCode, ReplicatorError, type RunEvent } from "../../../lib/core/internal.ts";
-import type { SyncReport } from "../../../lib/commands/shared/report.ts";
+import type { SyncReport } from "../../../lib/commands/shared/sync_report.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../../support/databases.ts";
 import { runInit } from "../../support/init.ts";

@@ -3,7 +3,7 @@
  * quoting.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { type Cluster, startCluster } from "../../../lib/cluster/mod.ts";
+import type { Cluster } from "../../../lib/cluster/mod.ts";
 import { ReplicatorError } from "../../../lib/core/internal.ts";
 import { parseLsn } from "../../../lib/core/internal.ts";
 import { sharedCluster } from "../../support/clusters.ts";
@@ -13,6 +13,7 @@ import { compareRows, drain } from "../../support/replicated.ts";
 import { until } from "../../support/replication.ts";
 import { exec, query, withSession } from "../../support/sql.ts";
 import { runSync, syncSettings } from "../../support/sync.ts";
+import { startTestCluster } from "../../support/test_cluster.ts";
 
 const source14 = await sharedCluster(14, { settings: { wal_keep_size: "0" } });
 const source16 = await sharedCluster(16);
@@ -257,7 +258,7 @@ Deno.test("changes of a table that the subscription ignores cause no conflict", 
 });
 
 Deno.test("a subscription whose commit was not acknowledged is kept, and the next run starts it", async () => {
-  await using target = await startCluster({ major: 17 });
+  await using target = await startTestCluster({ major: 17 });
   await withStream([source16, target], { sql: tables }, async (pair) => {
     const { url, targetUrl, stream, follow } = pair;
     await exec(url, `ALTER PUBLICATION ${stream} DROP TABLE b`);

@@ -1,6 +1,6 @@
 import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
 import type { Cluster, PgMajor } from "../../../lib/cluster/mod.ts";
-import type { Check, ValidationReport } from "../../../lib/commands/shared/report.ts";
+import type { Check, ValidationReport } from "../../../lib/commands/shared/validation_report.ts";
 import {
   completeValidateOptions,
   type ValidateChoices,
@@ -12,6 +12,7 @@ import { checkTransactions } from "../../../lib/commands/validate/resource_check
 import type { RunEvent } from "../../../lib/core/internal.ts";
 import { resolveEndpoint } from "../../../lib/postgres/internal.ts";
 import { sharedCluster } from "../../support/clusters.ts";
+import { withRepeats } from "../../support/long.ts";
 import { exec, query } from "../../support/sql.ts";
 
 const majors: readonly PgMajor[] = [12, 15, 18];
@@ -105,7 +106,7 @@ async function role(cluster: Cluster, name: string, attributes = "LOGIN"): Promi
   await exec(cluster.url(), `${row === undefined ? "CREATE" : "ALTER"} ROLE ${name} ${attributes}`);
 }
 
-for (const major of majors) {
+for (const major of withRepeats<PgMajor>([12, 18], [15])) {
   const source = sources.get(major)!;
 
   Deno.test(`validate() passes for a sound pair (${major} to 18)`, async () => {

@@ -217,3 +217,34 @@ Deno.test("rules survive the round trip through a job", () => {
     });
   deepStrictEqual(sorted(again.rules), sorted(rules));
 });
+
+const cutover: JobSpecInput = { ...good, command: "cutover" };
+
+Deno.test("a cutover shows the status unless told otherwise", () => {
+  ok(readJobSpec(cutover).spec);
+});
+
+Deno.test("a cutover job takes the options of its action, and no others", () => {
+  const { problems } = readJobSpec({
+    ...cutover,
+    target_from_source_url: "postgresql://me:secret@10.0.0.1/app",
+    rules: { include_tables: ["app.public.orders"] },
+    options: { action: "run", brownout_ms: 500, way_back: "none", max_pause_ms: 500 },
+  });
+  deepStrictEqual(problems.map(({ path }) => path), [
+    "options.brownout_ms",
+    "options.way_back",
+    "target_from_source_url",
+    "rules.include_tables",
+  ]);
+  match(problems[0]!.message, /belongs to cutover rehearse; not to cutover run/);
+});
+
+Deno.test("a cutover job never has hooks, and says why", () => {
+  const { problems } = readJobSpec({
+    ...cutover,
+    options: { action: "run", hook_before: "true", hook_switch: "rm -rf /" },
+  });
+  deepStrictEqual(problems.map(({ path }) => path), ["options.hook_before", "options.hook_switch"]);
+  for (const { message } of problems) match(message, /does not run its clients' commands/);
+});

@@ -19,9 +19,11 @@ import {
   revokeTemporaryMemberships,
   SchemaError,
 } from "../../../lib/schema/internal.ts";
-import { type Cluster, startCluster } from "../../../lib/cluster/mod.ts";
+import type { Cluster } from "../../../lib/cluster/mod.ts";
 import { sharedCluster } from "../../support/clusters.ts";
+import { withRepeats } from "../../support/long.ts";
 import { exec, query } from "../../support/sql.ts";
+import { startTestCluster } from "../../support/test_cluster.ts";
 
 const embedded: DumpTool = { kind: "embedded", major: 18, description: "embedded pg_dump 18" };
 const environment = Deno.env.toObject();
@@ -145,20 +147,17 @@ const native: DumpTool | undefined = newest === undefined
   : { kind: "native", description: "", environment, ...newest };
 
 for (
-  const [from, to, tool] of [
-    [12, 18, embedded],
-    [12, 12, native],
-    [15, 15, native],
-    [15, 18, embedded],
-    [18, 18, embedded],
-  ] as const
+  const [from, to, tool] of withRepeats(
+    [[12, 18, embedded], [15, 15, native], [18, 18, embedded]],
+    [[12, 12, native], [15, 18, embedded]],
+  )
 ) {
   Deno.test({
     name: `a schema of ${from} copied to ${to} with the ${tool?.kind} pg_dump has the same dump`,
     ignore: tool === undefined || tool.major < from,
     async fn() {
       if (tool === undefined) return;
-      await using cluster = await startCluster({ major: to });
+      await using cluster = await startTestCluster({ major: to });
       await exec(cluster.url(), "CREATE DATABASE app");
       const source = await endpointOf(sources[from], "source");
       const target = await endpointOf(cluster, "target");
@@ -184,7 +183,7 @@ for (
 }
 
 Deno.test("a schema of 18 is copied to 12 as far as 12 supports it", async () => {
-  await using cluster = await startCluster({ major: 12 });
+  await using cluster = await startTestCluster({ major: 12 });
   await exec(cluster.url(), "CREATE DATABASE app");
   const target = await endpointOf(cluster, "target");
   await copyGlobals(sources[18], target);
@@ -196,7 +195,7 @@ Deno.test("a schema of 18 is copied to 12 as far as 12 supports it", async () =>
 });
 
 Deno.test("a refused statement fails with object, side, SQLSTATE and SQL", async () => {
-  await using cluster = await startCluster({ major: 12 });
+  await using cluster = await startTestCluster({ major: 12 });
   await using session = await openSession(
     await resolveEndpoint(cluster.url(), { side: "target" }),
   );
@@ -224,7 +223,7 @@ Deno.test("a refused statement fails with object, side, SQLSTATE and SQL", async
 
 for (const major of [15, 18] as const) {
   Deno.test(`a role without superuser on ${major} keeps owners and privileges, and refusals are reported`, async () => {
-    await using cluster = await startCluster({ major });
+    await using cluster = await startTestCluster({ major });
     await exec(cluster.url(), "CREATE ROLE migrator LOGIN CREATEROLE CREATEDB");
     await exec(cluster.url(), "CREATE DATABASE app OWNER migrator");
     const target = await endpointOf(cluster, "target", "migrator");

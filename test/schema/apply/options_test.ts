@@ -13,6 +13,7 @@ import {
 import { sharedCluster } from "../../support/clusters.ts";
 import { createDatabase } from "../../support/databases.ts";
 import { runInit } from "../../support/init.ts";
+import { withRepeats } from "../../support/long.ts";
 import { query } from "../../support/sql.ts";
 
 const script = await Deno.readTextFile(new URL("../../cases/50-plain-1520.sql", import.meta.url)) +
@@ -73,7 +74,9 @@ for (const tool of tools) {
   }
 }
 
-for (const [from, to] of [[patched, plain], [plain, patched], [patched, patched]] as const) {
+const pairs = withRepeats([[patched, plain]], [[plain, patched], [patched, patched]]);
+
+for (const [from, to] of pairs) {
   Deno.test(`init copies ${from.programs.build} to ${to.programs.build} without warnings`, async () => {
     await using source = await createDatabase(from, script);
     await using target = await createDatabase(to, "");

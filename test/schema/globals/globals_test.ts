@@ -9,9 +9,10 @@ import {
   revokeTemporaryMemberships,
 } from "../../../lib/schema/internal.ts";
 import { parseGlobals } from "../../../lib/schema/globals/parse_globals.ts";
-import { type Cluster, startCluster } from "../../../lib/cluster/mod.ts";
+import type { Cluster } from "../../../lib/cluster/mod.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { exec, query } from "../../support/sql.ts";
+import { startTestCluster } from "../../support/test_cluster.ts";
 
 const embedded: DumpTool = { kind: "embedded", major: 18, description: "embedded pg_dump 18" };
 const environment = Deno.env.toObject();
@@ -198,7 +199,7 @@ async function facts(cluster: Cluster, modern: boolean) {
 for (const [from, to] of [[12, 18], [18, 12], [15, 15], [18, 18]] as const) {
   Deno.test(`applyGlobals() creates the roles of PostgreSQL ${from} on ${to}, and is idempotent`, async () => {
     const source = sources[from];
-    await using cluster = await startCluster({
+    await using cluster = await startTestCluster({
       major: to,
       settings: to >= 15 ? { allow_in_place_tablespaces: "on" } : {},
     });
@@ -245,7 +246,7 @@ for (const [from, to] of [[12, 18], [18, 12], [15, 15], [18, 18]] as const) {
 
 for (const major of [12, 15, 18] as const) {
   Deno.test(`applyGlobals() with CREATEROLE only does what it may on ${major}, and reports the rest`, async () => {
-    await using cluster = await startCluster({ major });
+    await using cluster = await startTestCluster({ major });
     await exec(
       cluster.url(),
       `CREATE ROLE migrator LOGIN CREATEROLE CREATEDB; CREATE ROLE "größe 日本" LOGIN`,

@@ -3,7 +3,13 @@
  *
  * @module
  */
-import { displayName, megabyte, quoteIdentifier, quoteQualified } from "../../../core/internal.ts";
+import {
+  displayName,
+  megabyte,
+  quoteIdentifier,
+  quoteQualified,
+  type Side,
+} from "../../../core/internal.ts";
 import {
   type CopyJob,
   type Endpoint,
@@ -258,7 +264,7 @@ async function measureScaling(
       source: Session,
       target: Session,
     ) => Promise<{ readonly bytes: number; readonly ms: number }>;
-    readonly open: (side: "source" | "target") => Promise<Session>;
+    readonly open: (side: Side) => Promise<Session>;
   },
 ): Promise<Partial<CopyCosts>> {
   if (count < 2) return {};

@@ -1,0 +1,49 @@
+import type { CutoverOptionName } from "./cutover.ts";
+
+/** What `cutover` does; without a word it shows the status. */
+export const cutoverActions = [
+  "prepare",
+  "rehearse",
+  "run",
+  "rollback",
+  "finish",
+  "status",
+] as const;
+/** One of {@linkcode cutoverActions}. */
+export type CutoverAction = typeof cutoverActions[number];
+
+/** The actions that change which side is in use, or remove the way back. */
+export const switchingActions: readonly CutoverAction[] = ["run", "rollback", "finish"];
+
+/** The actions that show a plan and ask. */
+export const planningActions: readonly CutoverAction[] = ["prepare", ...switchingActions];
+
+const switches: readonly CutoverAction[] = ["run", "rollback"];
+const measuring: readonly CutoverAction[] = ["rehearse", ...switches];
+
+/** The options that only some actions have. */
+export const cutoverOptionActions: Readonly<
+  Record<CutoverOptionName | "dryRun" | "yes" | "slotTimeout" | "report", readonly CutoverAction[]>
+> = {
+  dryRun: planningActions,
+  yes: planningActions,
+  maxPause: measuring,
+  onBlocker: switches,
+  barrierAttempts: switches,
+  sequenceMargin: measuring,
+  finalCheck: switches,
+  keepSessions: switches,
+  slotTimeout: switches,
+  report: measuring,
+  hookBefore: switches,
+  hookSwitch: switches,
+  hookAbort: switches,
+  hookAfter: switches,
+  hookTimeout: switches,
+  brownout: ["rehearse"],
+  rehearseTokens: ["rehearse"],
+  wayBack: ["prepare"],
+  targetFromSource: ["prepare"],
+  wayBackPassfile: ["prepare"],
+  openOldSide: ["finish"],
+};

@@ -1,0 +1,126 @@
+/**
+ * The barrier of all databases of a switch: held by all at once, or by none.
+ *
+ * @module
+ */
+import type { BlockerPolicy } from "../config/internal.ts";
+import {
+  type EventSink,
+  ExitCode,
+  formatDuration,
+  joinAll,
+  pause,
+  ReplicatorError,
+} from "../core/internal.ts";
+import { type Blocker, blockerRemedy, describeBlocker, removeBlockers } from "./blockers.ts";
+import type { DatabaseSwitch } from "./database_switch.ts";
+
+/** Pauses between attempts at the barrier. */
+const barrierDelaysMs: readonly number[] = [200, 500, 1_000, 2_000, 3_000, 5_000];
+
+/** After removing blockers: an autovacuum, for one, returns after `autovacuum_naptime`. */
+const removedDelayMs = 100;
+
+/** From which attempt on blockers are removed: short ones end by themselves. */
+const patientAttempts = 3;
+
+/** What {@linkcode acquireBarrier} takes besides the databases. */
+export interface AcquireOptions {
+  /** How often it is tried. */
+  readonly barrierAttempts: number;
+  /** How long the barrier may be held while the client is silent, in milliseconds. */
+  readonly maxPauseMs: number;
+  readonly onBlocker: BlockerPolicy;
+  readonly events: EventSink;
+  readonly signal: AbortSignal;
+}
+
+/** A barrier that is held. */
+export interface AcquiredBarrier {
+  /** When the attempt began that was granted, on the clock of `performance.now()`. */
+  readonly sinceMs: number;
+  readonly failedAttempts: number;
+  /** How long writers waited in the failed attempts altogether, in milliseconds. */
+  readonly failedAttemptsMs: number;
+}
+
+/**
+ * Tries until the barrier of every database is held at once.
+ *
+ * @throws ReplicatorError (prerequisite) with what it waits for, after the last attempt
+ */
+export async function acquireBarrier(
+  switches: readonly DatabaseSwitch[],
+  options: AcquireOptions,
+): Promise<AcquiredBarrier> {
+  const { barrierAttempts, maxPauseMs, events, signal } = options;
+  let failedAttemptsMs = 0;
+  for (let attempt = 1;; attempt++) {
+    signal.throwIfAborted();
+    const sinceMs = performance.now();
+    const results = await joinAll(switches.map((each) => each.tryBarrier(maxPauseMs)));
+    if (results.every(({ isHeld }) => isHeld)) {
+      return { sinceMs, failedAttempts: attempt - 1, failedAttemptsMs };
+    }
+    await Promise.all(switches.map((each) => each.release()));
+    const ms = performance.now() - sinceMs;
+    failedAttemptsMs += ms;
+    const found = switches.flatMap((each, index): readonly Blocked[] => {
+      const result = results[index]!;
+      return result.isHeld ? [] : [{ each, blockers: result.blockers }];
+    });
+    events({
+      kind: "info",
+      message: `the barrier was not granted within ${
+        formatDuration(ms)
+      } (attempt ${attempt} of ${barrierAttempts}): ${
+        found.flatMap(({ blockers }) => blockers.map(describeBlocker)).join("; ") ||
+        "the locks were released in the meantime"
+      }`,
+    });
+    if (attempt >= barrierAttempts) throw blocked(found);
+    const isRemoved = attempt >= patientAttempts && await remove(found, options);
+    const delayMs = barrierDelaysMs[Math.min(attempt, barrierDelaysMs.length) - 1]!;
+    await pause(isRemoved ? removedDelayMs : delayMs, signal);
+  }
+}
+
+/** A database whose barrier was not granted, and why. */
+interface Blocked {
+  readonly each: DatabaseSwitch;
+  readonly blockers: readonly Blocker[];
+}
+
+/** Ends what holds up the barrier, as the policy says; returns whether there was any. */
+async function remove(
+  found: readonly Blocked[],
+  { onBlocker, events }: AcquireOptions,
+): Promise<boolean> {
+  if (onBlocker === "wait") return false;
+  let isRemoved = false;
+  for (const { each, blockers } of found) {
+    for (const message of await removeBlockers(each.observer, { blockers, policy: onBlocker })) {
+      events({ kind: "info", message });
+      isRemoved = true;
+    }
+  }
+  return isRemoved;
+}
+
+function blocked(found: readonly Blocked[]): ReplicatorError {
+  const [first] = found;
+  return new ReplicatorError(
+    "other transactions hold locks on tables in scope; writers continue, nothing was changed",
+    {
+      side: first?.each.route.from.side,
+      details: found.flatMap(({ each, blockers }) =>
+        blockers.flatMap((blocker) => [
+          `${each.name}: ${describeBlocker(blocker)}`,
+          `  → ${blockerRemedy(blocker, each.route.from.side)}`,
+        ])
+      ),
+      remedy: "end them and run again, or use --on-blocker cancel or terminate",
+      exitCode: ExitCode.prerequisite,
+    },
+  );
+}

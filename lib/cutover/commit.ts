@@ -1,0 +1,136 @@
+/**
+ * The commits that decide where writes are accepted: each is bounded, and its outcome is what the
+ * server has recorded, whatever happened to its answer.
+ *
+ * @module
+ */
+import { errorMessage, formatDuration, poll, ReplicatorError, retry } from "../core/internal.ts";
+import {
+  durableSettings,
+  type Endpoint,
+  openSession,
+  ServerError,
+  type Session,
+} from "../postgres/internal.ts";
+import { holdsCutoverLock } from "./lock.ts";
+import type { SideRecord } from "./model.ts";
+import { readSide } from "./own_schema.ts";
+
+/** What {@linkcode commitSide} takes. */
+export interface CommitOptions {
+  /**
+   * How long the server may take to answer, in milliseconds. With synchronous replication a COMMIT
+   * waits for its standbys, for any length of time.
+   */
+  readonly timeoutMs: number;
+  /** Whether the record is the one that the transaction has written. */
+  readonly isCommitted: (record: SideRecord | undefined) => boolean;
+}
+
+/**
+ * Commits a session's transaction, which records its side. If the answer does not come in time or
+ * is lost, ends the session's backend and reads the record through a new connection: the
+ * transaction has then been committed or it never will be.
+ *
+ * @param session holds the lock of the cutover
+ * @throws CommitUnknownError if the server cannot be asked; any other error means that it was not
+ * committed
+ */
+export async function commitSide(
+  session: Session,
+  { timeoutMs, isCommitted }: CommitOptions,
+): Promise<void> {
+  try {
+    await commitWithin(session, timeoutMs);
+  } catch (error) {
+    let record: SideRecord | undefined;
+    try {
+      record = await readAfterEnding(session.endpoint, session.processId);
+    } catch (cause) {
+      throw new CommitUnknownError(session.endpoint, cause);
+    }
+    if (!isCommitted(record)) throw error;
+  }
+}
+
+async function commitWithin(session: Session, timeoutMs: number): Promise<void> {
+  const committing = session.execute("COMMIT");
+  committing.catch(() => {}); // rejected later, when the backend has been ended
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(unanswered(session, timeoutMs)), timeoutMs);
+  try {
+    await Promise.race([committing, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function unanswered(session: Session, timeoutMs: number): ReplicatorError {
+  return new ReplicatorError(
+    `the server did not answer a COMMIT within ${formatDuration(timeoutMs)}`,
+    {
+      side: session.side,
+      object: `database ${session.endpoint.database}`,
+      remedy: "check its synchronous standbys (pg_stat_replication) and its disk",
+    },
+  );
+}
+
+const reconnectDelaysMs: readonly number[] = [
+  200,
+  500,
+  1_000,
+  2_000,
+  5_000,
+  10_000,
+  20_000,
+  30_000,
+];
+
+const endingPollMs = 50;
+const endingTimeoutMs = 10_000;
+
+/** The record once the backend has ended: it may still be committing. */
+async function readAfterEnding(
+  endpoint: Endpoint,
+  pid: number,
+): Promise<SideRecord | undefined> {
+  return await retry(async () => {
+    await using session = await openSession(endpoint, { settings: durableSettings });
+    const ended = await poll(async (probes) => {
+      // by its lock: after a restart the process ID may be another session's
+      if (!await holdsCutoverLock(session, pid)) return true;
+      if (probes === 0) await terminate(session, pid);
+      return undefined;
+    }, { intervalMs: endingPollMs, timeoutMs: endingTimeoutMs });
+    if (ended === undefined) throw new Error(`the backend ${pid} does not end`);
+    return await readSide(session);
+  }, { delaysMs: reconnectDelaysMs });
+}
+
+async function terminate(session: Session, pid: number): Promise<void> {
+  try {
+    await session.query("SELECT pg_catalog.pg_terminate_backend($1)", [pid]);
+  } catch (error) {
+    if (!(error instanceof ServerError)) throw error; // it may end on its own
+  }
+}
+
+/** Whether a side has been closed, or opened, is not known. */
+export class CommitUnknownError extends ReplicatorError {
+  /** Class name, for `error.name`. */
+  override readonly name = "CommitUnknownError";
+
+  /** Names the side that does not answer. */
+  constructor(endpoint: Endpoint, cause: unknown) {
+    super(
+      "a COMMIT was not answered, and the server cannot be asked whether it has taken effect",
+      {
+        side: endpoint.side,
+        object: `database ${endpoint.database}`,
+        details: [errorMessage(cause)],
+        cause,
+      },
+    );
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * What follows a switch: the other side is open, so that a failure is reported and the rest is
+ * done.
+ *
+ * @module
+ */
+import { errorMessage, type EventSink, plural, retry, type StepName } from "../core/internal.ts";
+import { durableSettings, openSession } from "../postgres/internal.ts";
+import { advanceSlotIfIdle } from "./back_stream.ts";
+import { endClientSessions } from "./client_sessions.ts";
+import type { DatabaseRoute } from "./route.ts";
+import { settleStatement } from "./own_schema.ts";
+import type { Timeline } from "./timeline.ts";
+
+/** What {@linkcode completeOpening} takes. */
+export interface CompleteOpeningOptions {
+  /** Whether client sessions of the closed side are terminated. */
+  readonly endSessions: boolean;
+  /** Runs a hook as a step, if there is one. */
+  readonly hook: (hook: "switch" | "after") => Promise<void>;
+  readonly timeline: Timeline;
+  readonly events: EventSink;
+}
+
+/**
+ * Runs the hooks, lets the tripwire begin, ends client sessions, and records that this is done.
+ *
+ * @returns what failed
+ */
+export async function completeOpening(
+  routes: readonly DatabaseRoute[],
+  { endSessions, hook, timeline, events }: CompleteOpeningOptions,
+): Promise<readonly string[]> {
+  const warnings: string[] = [];
+  const tolerate = async (step: StepName, work: () => Promise<unknown>) => {
+    try {
+      await work();
+    } catch (error) {
+      const message = `${step}: ${errorMessage(error)}`;
+      warnings.push(message);
+      events({
+        kind: "warning",
+        message: `the other side is open, but this step failed: ${message}`,
+      });
+    }
+  };
+  await tolerate("hook-switch", () => hook("switch"));
+  for (const { from, out } of routes) {
+    await tolerate("tripwire", () =>
+      timeline.step("tripwire", async () => {
+        await using session = await retry(() => openSession(from));
+        for (const slot of out) await advanceSlotIfIdle(session, slot);
+      }));
+  }
+  for (const { from } of endSessions ? routes : []) {
+    await tolerate("end-sessions", () =>
+      timeline.step("end-sessions", async () => {
+        const { ended, refused } = await endClientSessions(from);
+        if (refused > 0) {
+          warnings.push(
+            `${
+              plural(refused, "session")
+            } of database ${from.database} on the ${from.side} could not be terminated: the role lacks pg_signal_backend; they can no longer write`,
+          );
+        }
+        return ended;
+      }, { summarise: (ended) => `${plural(ended, "session")} of ${from.database} terminated` }));
+  }
+  await tolerate("hook-after", () => hook("after"));
+  for (const { to } of routes) {
+    await tolerate("open", async () => {
+      await using session = await retry(() => openSession(to, { settings: durableSettings }));
+      await session.execute(settleStatement);
+    });
+  }
+  return warnings;
+}

@@ -1,0 +1,52 @@
+/**
+ * The transaction that opens a side.
+ *
+ * @module
+ */
+import { ReplicatorError, type TableName } from "../core/internal.ts";
+import type { Session } from "../postgres/internal.ts";
+import { disableFence, fenceMessages } from "./fence.ts";
+import { openedRecord, type SideRecord } from "./model.ts";
+import { recordSideStatement } from "./own_schema.ts";
+import { tryResetReadOnly } from "./read_only_default.ts";
+
+/** A client that is gone must not hold the locks of the side that should be opened. */
+const maxSilenceMs = 60_000;
+
+/**
+ * Begins the transaction that opens a side, up to its commit.
+ *
+ * @param options `record`: the record of the side while it is closed; `timeoutMs`: how long each
+ * lock may be waited for
+ */
+export async function beginOpening(
+  session: Session,
+  { tables, record, timeoutMs }: {
+    readonly tables: readonly TableName[];
+    readonly record: SideRecord;
+    readonly timeoutMs: number;
+  },
+): Promise<void> {
+  // autovacuum of a large table may hold a lock: then the cutover is abandoned in time
+  await session.execute(
+    `BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = ${timeoutMs};
+     SET LOCAL idle_in_transaction_session_timeout = ${maxSilenceMs}`,
+  );
+  for (const message of fenceMessages(tables, disableFence)) await session.execute(message);
+  // waits for another ALTER DATABASE of the database
+  if (!await tryResetReadOnly(session)) throw staysReadOnly(session);
+  await session.execute("SET LOCAL lock_timeout = 0");
+  await session.execute(recordSideStatement(openedRecord(record)));
+}
+
+function staysReadOnly({ side, endpoint: { database } }: Session): ReplicatorError {
+  return new ReplicatorError(
+    "the database is read-only by default, and the role may not change that",
+    {
+      side,
+      object: `database ${database}`,
+      remedy:
+        `as its owner: ALTER DATABASE "${database}" RESET default_transaction_read_only; then run again`,
+    },
+  );
+}

@@ -1,0 +1,80 @@
+/**
+ * The timeline of a switch: each step as an event when it begins and ends, and for the report.
+ *
+ * @module
+ */
+import type { EventSink, StepName } from "../core/internal.ts";
+import type { SwitchStep } from "./switch_options.ts";
+
+/** How a step is reported. */
+export interface TimelineStepOptions<Result> {
+  /** The database concerned; undefined for all. */
+  readonly database?: string;
+  /** Its outcome in a few words. */
+  readonly summarise?: (result: Result) => string;
+  /**
+   * When writers began to wait in the step, on the clock of `performance.now()`; the report shows
+   * it from then on.
+   */
+  readonly pauseSince?: (result: Result) => number;
+}
+
+/** Records steps. */
+export class Timeline {
+  readonly #events: EventSink;
+  readonly #startMs = performance.now();
+  readonly #steps: SwitchStep[] = [];
+  #isPause = false;
+
+  /** Begins now. */
+  constructor(events: EventSink) {
+    this.#events = events;
+  }
+
+  /** Steps so far, in the order in which they ended. */
+  get steps(): readonly SwitchStep[] {
+    return this.#steps;
+  }
+
+  /** Whether writers wait during the steps that begin from now on. */
+  set isPause(isPause: boolean) {
+    this.#isPause = isPause;
+  }
+
+  /** Runs a step. One that fails ends with an event too. */
+  async step<Result>(
+    step: StepName,
+    work: () => Promise<Result>,
+    { database, summarise = () => "", pauseSince }: TimelineStepOptions<Result> = {},
+  ): Promise<Result> {
+    const place = database === undefined ? {} : { database };
+    this.#events({ kind: "step-started", step, ...place });
+    const start = performance.now();
+    const isPause = this.#isPause;
+    const record = (summary: string, since: number | undefined) => {
+      const from = since ?? start;
+      const ms = performance.now() - from;
+      const isFelt = isPause || since !== undefined;
+      this.#steps.push({ step, atMs: from - this.#startMs, ms, isPause: isFelt, summary });
+      return ms;
+    };
+    let result: Result;
+    try {
+      result = await work();
+    } catch (error) {
+      const ms = record("failed", undefined);
+      this.#events({ kind: "step-finished", step, ...place, ms, failed: true });
+      throw error;
+    }
+    const summary = summarise(result);
+    const ms = record(summary, pauseSince?.(result));
+    this.#events({
+      kind: "step-finished",
+      step,
+      ...place,
+      ms,
+      ...(summary === "" ? {} : { summary }),
+    });
+    return result;
+  }
+}

@@ -1,0 +1,93 @@
+import { ok, strictEqual } from "node:assert/strict";
+import { startCluster } from "../../lib/cluster/mod.ts";
+import { sharedCluster } from "../support/clusters.ts";
+import {
+  type CutoverPair,
+  prepareCutover,
+  switchCutover,
+  withCutoverPair,
+} from "../support/cutover_pair.ts";
+import { exec, query } from "../support/sql.ts";
+import { accepts } from "./open_probe.ts";
+import { runCutover } from "./run_program.ts";
+
+const shared = await sharedCluster(15);
+const target = await sharedCluster(18);
+const write = "INSERT INTO balance VALUES (-1, 0)";
+
+Deno.test("a COMMIT that a synchronous standby holds up ends with the pause, and counts as what the server recorded", async () => {
+  // its own: the setting concerns the whole server
+  await using source = await startCluster({ major: 15 });
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    let isFreed = Promise.resolve(false);
+    const { code, error } = await runCutover(inputOf(pair), {
+      point: "begin fence 1",
+      halts: true,
+      act: async () => {
+        await standbys(pair.url, "absent");
+        isFreed = freedFrom(pair.url);
+      },
+    });
+    strictEqual(await isFreed, true);
+    strictEqual(code, 0, error);
+    strictEqual(await accepts(pair.url, write), false);
+    strictEqual(await accepts(pair.targetUrl, write), true);
+  });
+});
+
+Deno.test("a run that is continued reports the pause since its barrier", async () => {
+  await withCutoverPair({ source: shared, target }, async (pair) => {
+    await prepareCutover(pair);
+    let heldAt = 0;
+    await runCutover(inputOf(pair), {
+      point: "begin open 2",
+      halts: true,
+      act: async (child) => {
+        heldAt = performance.now();
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        child.kill("SIGKILL");
+      },
+    });
+    strictEqual(await accepts(pair.url, write), false);
+    const report = await switchCutover("run", pair);
+    ok(report!.pauseMs >= 1_000, String(report!.pauseMs));
+    // the barrier was held before the point
+    ok(report!.pauseMs < performance.now() - heldAt + 30_000, String(report!.pauseMs));
+  });
+});
+
+function inputOf(pair: CutoverPair) {
+  return {
+    command: "run",
+    sourceUrl: pair.url,
+    targetUrl: pair.targetUrl,
+    databases: [pair.name],
+    maxPauseMs: 3_000,
+  } as const;
+}
+
+async function standbys(url: string, names: string): Promise<void> {
+  await exec(url, `ALTER SYSTEM SET synchronous_standby_names = '${names}'`);
+  await exec(url, "SELECT pg_reload_conf()");
+}
+
+/** Waits until a session waits for a standby and then no longer does; then removes the standby. */
+async function freedFrom(url: string): Promise<boolean> {
+  try {
+    await untilWaiting(url, true);
+    return await untilWaiting(url, false);
+  } finally {
+    await standbys(url, "");
+  }
+}
+
+async function untilWaiting(url: string, isWaiting: boolean): Promise<boolean> {
+  const deadline = performance.now() + 20_000;
+  while (performance.now() < deadline) {
+    const found = await query(url, "SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+    if ((found.length > 0) === isWaiting) return true;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return false;
+}

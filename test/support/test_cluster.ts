@@ -1,0 +1,29 @@
+import { statfs } from "node:fs/promises";
+import { type Cluster, type ClusterOptions, startCluster } from "../../lib/cluster/mod.ts";
+
+/** A file system in memory, on Linux. */
+const MEMORY = "/dev/shm";
+
+/** What must be free there for a further cluster. */
+const minFreeBytes = 3 * 1024 ** 3;
+
+/**
+ * Starts a disposable server whose data directory is in memory, if there is room. ext4 avoids
+ * inodes that were freed in the last minutes, and searches for others the longer the more files
+ * were removed: with a thousand databases created and dropped, that took a fifth of the CPU time of
+ * all tests.
+ */
+export async function startTestCluster(options: ClusterOptions): Promise<Cluster> {
+  const dataRoot = options.dataRoot ?? await memoryFolder();
+  return await startCluster(dataRoot === undefined ? options : { ...options, dataRoot });
+}
+
+async function memoryFolder(): Promise<string | undefined> {
+  if (Deno.build.os !== "linux") return undefined;
+  try {
+    const { bavail, bsize } = await statfs(MEMORY);
+    return bavail * bsize >= minFreeBytes ? MEMORY : undefined;
+  } catch {
+    return undefined; // does not exist
+  }
+}
