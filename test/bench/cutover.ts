@@ -6,6 +6,7 @@
  */
 import { renderTable } from "../../lib/ui/table.ts";
 import { startCluster } from "../../lib/cluster/mod.ts";
+import type { SwitchStep } from "../../lib/commands/cutover/report.ts";
 import { executeRehearse } from "../../lib/commands/cutover/rehearse.ts";
 import {
   acknowledgedSchema,
@@ -45,6 +46,8 @@ interface Round {
   readonly predictedMs: number;
   readonly pauseMs: number;
   readonly feltMs: number;
+  /** Durations of the steps while writers waited, by their names. */
+  readonly steps: Readonly<Record<string, number>>;
   readonly errors: Readonly<Record<string, number>>;
 }
 
@@ -116,10 +119,20 @@ async function measure(
       predictedMs: rehearsal.predictedPauseMs,
       pauseMs: report!.pauseMs,
       feltMs,
+      steps: pauseSteps(report!.steps),
       errors: outcome.errors,
     },
     last: Math.max(first, ...outcome.acknowledged.map(({ n }) => n)) + 1_000,
   };
+}
+
+/** Steps that ran twice are numbered, in the order of the timeline. */
+function pauseSteps(steps: readonly SwitchStep[]): Readonly<Record<string, number>> {
+  const found: Record<string, number> = {};
+  for (const { step, ms } of steps.filter(({ isPause }) => isPause)) {
+    found[step in found ? `${step} (commit)` : step] = ms;
+  }
+  return found;
 }
 
 type Outcome = Parameters<typeof checkAcknowledged>[1];
@@ -170,6 +183,9 @@ function table(rounds: readonly Round[]): readonly string[] {
         row("pause by the tool's clock", rounds.map(({ pauseMs }) => pauseMs)),
         row("longest wait that a writer felt", rounds.map(({ feltMs }) => feltMs)),
         row("predicted by the rehearsal", rounds.map(({ predictedMs }) => predictedMs)),
+        ...Object.keys(rounds[0]?.steps ?? {}).map((step) =>
+          row(`  ${step}`, rounds.map(({ steps }) => steps[step] ?? 0))
+        ),
       ],
       { columns: 100, color: false },
     ),
