@@ -237,7 +237,8 @@ export class IndexBuilder {
       const together = this.#withOthers(item);
       if (item.kind === "analyze") {
         const tables = together.map(({ group }) => group.table);
-        for (const table of tables) this.#analyzed.add(tableKey(table)); // a failure is reported once
+        // a failure is reported once
+        for (const table of tables) this.#analyzed.add(tableKey(table));
         await session.analyze(tables);
       } else await session.build(together.flatMap(({ statements }) => statements));
       this.#reportFinished(together, { worker: builder, startedAtMs });

@@ -16,7 +16,7 @@ import {
   summarize,
 } from "../shared/server_pair.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
-import { type DatabasePlanning, planDatabases } from "../shared/database_plan.ts";
+import { type DatabasePlanning, planDatabases, urlDatabase } from "../shared/database_plan.ts";
 import type { Check, ValidationReport } from "../shared/validation_report.ts";
 import type { RunContext, ValidateOptions } from "../shared/run.ts";
 import {
@@ -158,7 +158,7 @@ async function checkEverything(
     dropExisting: options.dropExisting,
     resume: options.resume,
     claim: options.claim,
-    targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
+    targetUrlDatabase: urlDatabase(options.target),
     signal,
   });
   const scopes = await resolveScopes({
