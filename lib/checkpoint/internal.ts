@@ -8,6 +8,7 @@ export * from "./changed_meanwhile.ts";
 export * from "./decide.ts";
 export * from "./digest.ts";
 export * from "./file_store.ts";
+export * from "./drop_ledger.ts";
 export * from "./ledger.ts";
 export * from "./ledger_sql.ts";
 export * from "./ledger_trust.ts";

@@ -4,26 +4,19 @@
  *
  * @module
  */
+import { LedgerSession } from "./ledger_session.ts";
 import {
   type EventSink,
-  ExitCode,
-  InterruptedError,
-  isTransient,
   ledgerSchema,
   pause,
   plural,
   quoteQualified,
-  ReplicatorError,
-  retry,
-  retryEvent,
-  type RetryOptions,
   tableKey,
   type TableName,
 } from "../core/internal.ts";
 import {
   ConnectionError,
   type Endpoint,
-  openSession,
   type Session,
   textArray,
   withoutEventTriggers,
@@ -44,7 +37,7 @@ import {
 import type { LedgerRun, LedgerState, SnapshotGeneration, TableRecord } from "./model.ts";
 import { readLedger, readLedgerRun } from "./read_ledger.ts";
 import { changedMeanwhile } from "./changed_meanwhile.ts";
-import { letSessionsWork, takeRunLock, workLock } from "./run_lock.ts";
+import { letSessionsWork, workLock } from "./run_lock.ts";
 
 /** Options of {@linkcode Ledger.open}. */
 export interface OpenLedgerOptions {
@@ -74,17 +67,15 @@ export interface PartAccount {
   readonly constraint: string;
 }
 
-const heartbeatMs = 15_000;
-
 /** Limit for writing the last notes. */
 const disposeMs = 2_000;
 
 /**
  * The ledger of one target database, and the right to write to that database.
  *
- * States: open (its session holds the run lock; a broken session is reopened and takes the lock
- * again) → taken over (another run holds the lock; {@linkcode lost} aborts, and no session of this
- * run can commit) or closed. The ledger is durable in the target, the lock lives with the session.
+ * States: open → taken over (another run holds the lock; {@linkcode lost} aborts, and no session of
+ * this run can commit) or closed; see {@linkcode LedgerSession}. The ledger is durable in the
+ * target.
  *
  * Requires `--allow-net` for the target.
  */
@@ -93,27 +84,27 @@ export class Ledger implements AsyncDisposable {
    * Endpoint for the sessions of this run: each holds the lock that the next run waits for.
    */
   readonly target: Endpoint;
-  readonly #options: OpenLedgerOptions;
-  readonly #holder = crypto.randomUUID();
-  readonly #lost = new AbortController();
-  /** Ends attempts to reopen the session. */
-  readonly #closing = new AbortController();
-  readonly #done = new Set<string>();
+  readonly #holder: string;
+  readonly #done: Set<string>;
   /** Parts that this run knows to be committed. */
   readonly #parts = new Set<string>();
-  /** How often the session has broken: at least with every crash of the server. */
-  #breaks = 0;
-  #session: Session;
-  #state: LedgerState;
+  readonly #session: LedgerSession;
+  readonly #state: LedgerState;
   #notes: { readonly part: RecordedPart; readonly rows: number; readonly bytes: number }[] = [];
-  #turn: Promise<unknown> = Promise.resolve();
-  #timer: ReturnType<typeof setInterval> | undefined;
 
-  private constructor(target: Endpoint, session: Session, options: OpenLedgerOptions) {
+  private constructor(
+    target: Endpoint,
+    { session, holder, state }: {
+      readonly session: LedgerSession;
+      readonly holder: string;
+      readonly state: LedgerState;
+    },
+  ) {
     this.target = { ...target, sharedLock: workLock };
     this.#session = session;
-    this.#options = options;
-    this.#state = emptyState(options.run);
+    this.#holder = holder;
+    this.#state = state;
+    this.#done = new Set(state.statements);
   }
 
   /**
@@ -123,22 +114,14 @@ export class Ledger implements AsyncDisposable {
    * the tool
    */
   static async open(target: Endpoint, options: OpenLedgerOptions): Promise<Ledger> {
-    // not bound to the signal: an interrupted run still writes its notes
-    const session = await retry(() => openSession(target, { settings: durable }), {
-      signal: options.signal,
-      onRetry: reportRetries(options.events),
-    });
-    const ledger = new Ledger(target, session, options);
-    try {
-      await ledger.#begin();
-    } catch (error) {
-      await session.close();
-      throw error;
-    }
-    ledger.#timer = setInterval(() => {
-      ledger.#inTurn(() => ledger.#session.query("SELECT 1")).catch(() => {}); // #inTurn reports
-    }, heartbeatMs);
-    return ledger;
+    const { signal, events, earlier } = options;
+    const holder = crypto.randomUUID();
+    const { session, found } = await LedgerSession.open(
+      { ...target, sharedLock: undefined },
+      { holder, signal, events, ownEarlier: earlier?.processId },
+      (opened) => beginLedger(opened, { ...options, holder }),
+    );
+    return new Ledger(target, { session, holder, state: found });
   }
 
   /** The backend that holds, or last held, the lock. */
@@ -153,7 +136,7 @@ export class Ledger implements AsyncDisposable {
 
   /** Aborts when another run has taken over, or the target is permanently unreachable. */
   get lost(): AbortSignal {
-    return this.#lost.signal;
+    return this.#session.lost;
   }
 
   /** For `copyTables`: records parts of a snapshot generation. */
@@ -205,7 +188,7 @@ export class Ledger implements AsyncDisposable {
   ): Promise<void> {
     for (let from = 0; from < statements.length; from += 1_000) {
       const some = statements.slice(from, from + 1_000);
-      await this.#inTurn((session) =>
+      await this.#session.inTurn((session) =>
         session.query(
           `INSERT INTO ${ledgerSchema}.structure (digest, object)
            SELECT digest, object FROM unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) AS new (digest, object)
@@ -227,7 +210,7 @@ export class Ledger implements AsyncDisposable {
     { number, startedAt: _, ...document }: SnapshotGeneration,
     toBeEmptied: readonly TableName[],
   ): Promise<void> {
-    await this.#inTurn((session) =>
+    await this.#session.inTurn((session) =>
       session.transaction(async () => {
         await session.query(
           `INSERT INTO ${ledgerSchema}.epoch (epoch, document) VALUES ($1, $2)
@@ -271,7 +254,7 @@ export class Ledger implements AsyncDisposable {
         )
       }}`;
     // in one transaction: part of a plan would look like a plan with fewer parts
-    await this.#inTurn((session) =>
+    await this.#session.inTurn((session) =>
       session.transaction(async () => {
         for (let from = 0; from < parts.length; from += 1_000) {
           const some = parts.slice(from, from + 1_000);
@@ -310,7 +293,8 @@ export class Ledger implements AsyncDisposable {
     this.#parts.add(partKey(part.table, part.part));
     this.#notes.push({ part, rows, bytes });
     if (this.#notes.length > 1) return; // the pending write takes this note too
-    this.#inTurn((session) => this.#writeNotes(session)).catch(() => {}); // only for reports
+    // only for reports
+    this.#session.inTurn((session) => this.#writeNotes(session)).catch(() => {});
   }
 
   /**
@@ -325,13 +309,13 @@ export class Ledger implements AsyncDisposable {
   async settle(): Promise<void> {
     // indexes are still being built: later commits may not be in what is read below
     const [parts, done] = [[...this.#parts], [...this.#done]];
-    await this.#inTurn((session) =>
+    await this.#session.inTurn((session) =>
       session.query(`UPDATE ${ledgerSchema}.run SET holder = holder WHERE holder = $1`, [
         this.#holder,
       ])
     );
-    if (this.#breaks === 0) return;
-    const { statements, tables } = await this.#inTurn((session) => readLedger(session));
+    if (this.#session.breaks === 0) return;
+    const { statements, tables } = await this.#session.inTurn((session) => readLedger(session));
     const recorded = new Set(
       tables.flatMap((table) =>
         table.parts.filter(({ done }) => done).map(({ part }) => partKey(table, part))
@@ -344,14 +328,14 @@ export class Ledger implements AsyncDisposable {
       `the target has crashed and lost its last commits (${
         plural(lost, "part or statement", "parts or statements")
       })`,
-      { endpoint: this.#endpoint, transient: true },
+      { endpoint: this.target, transient: true },
     );
   }
 
   /** Undoes statements and removes their record, in one transaction. */
   async undo(sql: string, statements: readonly DumpStatement[]): Promise<void> {
     const digests = statements.filter(isRecorded).map(statementDigest);
-    await this.#inTurn((session) =>
+    await this.#session.inTurn((session) =>
       session.transaction(async () => {
         await session.execute(sql);
         await session.query(
@@ -366,7 +350,7 @@ export class Ledger implements AsyncDisposable {
 
   /** Marks the database as complete, except for what was set aside, in one transaction. */
   async complete(setAside: readonly SetAsideObject[] = []): Promise<void> {
-    await this.#inTurn((session) =>
+    await this.#session.inTurn((session) =>
       session.transaction(async () => {
         await session.query(`DELETE FROM ${ledgerSchema}.set_aside`);
         for (const [place, object] of setAside.entries()) {
@@ -385,61 +369,17 @@ export class Ledger implements AsyncDisposable {
 
   /** Closes the session, which releases the lock. Never throws. */
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    this.#session.stopKeepingAlive();
     const deadline = new AbortController();
     const noted = this.#notes.length > 0
-      ? this.#inTurn((session) => this.#writeNotes(session))
-      : this.#turn;
+      ? this.#session.inTurn((session) => this.#writeNotes(session))
+      : this.#session.lastTurn;
     await Promise.race([
       noted.catch(() => {}), // only for reports
       pause(disposeMs, deadline.signal).catch(() => {}),
     ]);
     deadline.abort();
-    await this.#session.close();
-    this.#closing.abort(new InterruptedError("the ledger is closed"));
-  }
-
-  /**
-   * Takes the lock, then writes this process' name into the ledger, and only then reads it: nobody
-   * else can change it any more.
-   */
-  async #begin(): Promise<void> {
-    const { run, signal, events, earlier } = this.#options;
-    await takeRunLock(this.#session, {
-      signal,
-      ownEarlier: earlier?.processId,
-      onEnded: (message) => events({ kind: "info", message }),
-    });
-    const existing = await readLedgerRun(this.#session);
-    const { expects } = this.#options;
-    const { database } = this.target;
-    if (expects === "none" && existing !== undefined) {
-      throw changedMeanwhile(database, "another run has started copying into this database");
-    }
-    if (expects === "unfinished" && existing === undefined) {
-      throw changedMeanwhile(database, "another run has finished the copy in this database");
-    }
-    if (expects === "none") {
-      const { empty, description } = await readContents(this.#session);
-      if (!empty) {
-        throw changedMeanwhile(database, `${description} appeared in this database`);
-      }
-    }
-    if (existing === undefined) {
-      await withoutEventTriggers(this.#session, async () => {
-        await this.#session.execute(createLedgerStatements);
-        await this.#session.query(
-          `INSERT INTO ${ledgerSchema}.run (format, holder, document) VALUES ($1, $2, $3)`,
-          [ledgerFormat, this.#holder, asciiJson(run)],
-        );
-      });
-    } else {
-      await this.#session.query(`UPDATE ${ledgerSchema}.run SET holder = $1`, [this.#holder]);
-    }
-    await letSessionsWork(this.#session);
-    this.#state = await readLedger(this.#session);
-    for (const digest of this.#state.statements) this.#done.add(digest);
+    await this.#session[Symbol.asyncDispose]();
   }
 
   async #writeNotes(session: Session): Promise<void> {
@@ -460,104 +400,45 @@ export class Ledger implements AsyncDisposable {
       ],
     );
   }
-
-  /** Runs work sequentially in the session; when it breaks, once more in a new one. */
-  #inTurn<Result>(work: (session: Session) => Promise<Result>): Promise<Result> {
-    const result = this.#turn.catch(() => {}).then(async () => {
-      try {
-        return await work(this.#session);
-      } catch (error) {
-        if (!isTransient(error) || this.#options.signal.aborted) throw error;
-        reportRetries(this.#options.events)(error, 1, 0);
-        await this.#reopen();
-        return await work(this.#session);
-      }
-    });
-    this.#turn = result;
-    return result;
-  }
-
-  async #reopen(): Promise<void> {
-    const signal = AbortSignal.any([this.#options.signal, this.#closing.signal]);
-    const before = this.#session.processId;
-    this.#breaks++;
-    await this.#session.close();
-    try {
-      this.#session = await retry(
-        () => openSession(this.#endpoint, { signal: this.#closing.signal, settings: durable }),
-        {
-          signal,
-          delaysMs: [200, 1_000, 2_000, 4_000, 8_000],
-          onRetry: reportRetries(this.#options.events),
-        },
-      );
-      await takeRunLock(this.#session, { signal, before });
-      await this.#verifyHolder();
-    } catch (error) {
-      this.#lost.abort(error);
-      throw error;
-    }
-  }
-
-  async #verifyHolder(): Promise<void> {
-    const held = await this.#session.query(
-      `SELECT holder FROM ${ledgerSchema}.run WHERE holder = $1`,
-      [this.#holder],
-    );
-    if (held.length > 0) return;
-    throw new ReplicatorError("another run has taken over the copy into this database", {
-      side: "target",
-      object: `database ${this.target.database}`,
-      details: [
-        "This run lost its session there, and the other run started before it reconnected.",
-      ],
-      remedy: "let the other run finish",
-      exitCode: ExitCode.prerequisite,
-    });
-  }
-
-  get #endpoint(): Endpoint {
-    return { ...this.target, sharedLock: undefined };
-  }
 }
 
 /**
- * Removes the ledger of a complete database. Requires `--allow-net` for the target.
+ * With the lock, writes this process' name into the ledger, and only then reads it: nobody else
+ * can change it any more.
  */
-export async function dropLedger(
-  target: Endpoint,
-  { run, signal }: { readonly run: string; readonly signal: AbortSignal },
-): Promise<void> {
-  await using session = await retry(() => openSession(target, { signal }), { signal });
-  const head = await readLedgerRun(session);
-  if (head?.run !== run || !head.complete) return;
-  await withoutEventTriggers(
-    session,
-    () => session.execute(`DROP SCHEMA ${ledgerSchema} CASCADE`),
-  );
+async function beginLedger(
+  session: Session,
+  { run, holder, expects }: OpenLedgerOptions & { readonly holder: string },
+): Promise<LedgerState> {
+  const existing = await readLedgerRun(session);
+  const { database } = session.endpoint;
+  if (expects === "none" && existing !== undefined) {
+    throw changedMeanwhile(database, "another run has started copying into this database");
+  }
+  if (expects === "unfinished" && existing === undefined) {
+    throw changedMeanwhile(database, "another run has finished the copy in this database");
+  }
+  if (expects === "none") {
+    const { empty, description } = await readContents(session);
+    if (!empty) {
+      throw changedMeanwhile(database, `${description} appeared in this database`);
+    }
+  }
+  if (existing === undefined) {
+    await withoutEventTriggers(session, async () => {
+      await session.execute(createLedgerStatements);
+      await session.query(
+        `INSERT INTO ${ledgerSchema}.run (format, holder, document) VALUES ($1, $2, $3)`,
+        [ledgerFormat, holder, asciiJson(run)],
+      );
+    });
+  } else {
+    await session.query(`UPDATE ${ledgerSchema}.run SET holder = $1`, [holder]);
+  }
+  await letSessionsWork(session);
+  return await readLedger(session);
 }
-
-/** The ledger's own commits are durable. */
-const durable = { synchronous_commit: "on" };
 
 function partKey(table: TableName, part: number): string {
   return `${tableKey(table)} ${part}`;
-}
-
-function emptyState(run: LedgerRun): LedgerState {
-  return {
-    ...run,
-    startedAt: "",
-    generations: [],
-    tables: [],
-    statements: new Set(),
-    structure: new Map(),
-    complete: false,
-    setAside: [],
-  };
-}
-
-function reportRetries(events: EventSink): NonNullable<RetryOptions["onRetry"]> {
-  return (error, attempt, delayMs) =>
-    events(retryEvent({ what: "the session of the ledger", error, attempt, delayMs }));
 }

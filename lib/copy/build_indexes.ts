@@ -4,25 +4,10 @@
  *
  * @module
  */
-import {
-  displayName,
-  type EventSink,
-  ReplicatorError,
-  retry,
-  retryEvent,
-  tableKey,
-  type TableName,
-} from "../core/internal.ts";
-import { type Endpoint, openSessionWithRetry, type Session } from "../postgres/internal.ts";
+import { BuildSession, type BuildSessionOptions } from "./build_session.ts";
+import { displayName, tableKey, type TableName } from "../core/internal.ts";
 import type { DumpStatement } from "../schema/internal.ts";
-import {
-  analyzesAlone,
-  analyzeTogether,
-  describeBatch,
-  maxTogether,
-  reportFailure,
-  smallTableBytes,
-} from "./analyze.ts";
+import { analyzesAlone, describeBatch, maxTogether, smallTableBytes } from "./analyze.ts";
 import { BuildQueue } from "./build_queue.ts";
 import { type IndexPlan, planIndexes, planInOrder } from "./index_plan.ts";
 
@@ -45,8 +30,7 @@ interface PartitionRoot {
 }
 
 /** What is built, and how. */
-export interface BuildIndexesOptions {
-  readonly target: Endpoint;
+export interface BuildIndexesOptions extends Omit<BuildSessionOptions, "sessions"> {
   readonly targetMajor: number;
   readonly groups: readonly IndexGroup[];
   /**
@@ -54,28 +38,14 @@ export interface BuildIndexesOptions {
    * IndexBuilder.ready}.
    */
   readonly analyze: readonly AnalyzedTable[];
-  /** Settings that the dump's statements require, for every session. */
-  readonly sessionStatements: readonly DumpStatement[];
   /** Indexes built at the same time, over all tables. */
   readonly jobs: number;
   /** Sessions that {@linkcode IndexBuilder.grow} may add; they share the memory. */
   readonly laterJobs: number;
-  readonly signal: AbortSignal;
-  readonly events: EventSink;
-  /** Database, as events name it. */
-  readonly database: string;
-  /** Executes statements; its errors name the object. */
-  readonly apply: (session: Session, statements: readonly DumpStatement[]) => Promise<void>;
   /**
    * Whether an earlier attempt has executed a statement; `apply` skips it.
    */
   readonly isDone: (statement: DumpStatement) => boolean;
-  /**
-   * Called with a new session after one broke: the statements under way may have been committed.
-   */
-  readonly onReopened: (session: Session) => Promise<void>;
-  /** Pauses of a session whose connection broke; their number is the number of retries. */
-  readonly retryDelaysMs: readonly number[];
 }
 
 /** An index to build, the statements after a table's indexes, or its statistics. */
@@ -251,58 +221,29 @@ export class IndexBuilder {
   }
 
   async #work(builder: number): Promise<void> {
-    let session: Session | undefined;
-    try {
-      for (
-        let item = await this.#queue.take();
-        item !== undefined;
-        item = await this.#queue.take()
-      ) {
-        this.#signal.throwIfAborted();
-        const startedAtMs = performance.now();
-        const together = this.#withOthers(item);
-        if (item.kind === "analyze") session = await this.#analyze(session, together);
-        else {
-          session = await this.#build(session, together.flatMap(({ statements }) => statements));
-        }
-        this.#reportFinished(together, { worker: builder, startedAtMs });
-        for (const finished of together) this.#next(finished);
-      }
-    } finally {
-      await session?.close();
-    }
-  }
-
-  /**
-   * Retries after a broken session or a lock timeout.
-   *
-   * @returns the session to use from now on
-   */
-  async #build(
-    session: Session | undefined,
-    statements: readonly DumpStatement[],
-  ): Promise<Session> {
-    const { apply, onReopened, events, database, retryDelaysMs } = this.#options;
-    let current = session;
-    return await retry(async ({ retries }) => {
-      try {
-        if (current === undefined) {
-          current = await this.#openSession();
-          if (retries > 0) await onReopened(current);
-        }
-        await apply(current, statements);
-        return current;
-      } catch (error) {
-        await current?.close();
-        current = undefined;
-        throw error;
-      }
-    }, {
-      delaysMs: retryDelaysMs,
+    const { jobs, laterJobs } = this.#options;
+    await using session = new BuildSession({
+      ...this.#options,
+      sessions: jobs + laterJobs,
       signal: this.#signal,
-      onRetry: (error, attempt, delayMs) =>
-        events(retryEvent({ what: `building indexes of ${database}`, error, attempt, delayMs })),
     });
+    for (
+      let item = await this.#queue.take();
+      item !== undefined;
+      item = await this.#queue.take()
+    ) {
+      this.#signal.throwIfAborted();
+      const startedAtMs = performance.now();
+      const together = this.#withOthers(item);
+      if (item.kind === "analyze") {
+        const tables = together.map(({ group }) => group.table);
+        // a failure is reported once
+        for (const table of tables) this.#analyzed.add(tableKey(table));
+        await session.analyze(tables);
+      } else await session.build(together.flatMap(({ statements }) => statements));
+      this.#reportFinished(together, { worker: builder, startedAtMs });
+      for (const finished of together) this.#next(finished);
+    }
   }
 
   /** The item; for a small table also waiting items of other small tables. */
@@ -315,28 +256,6 @@ export class IndexBuilder {
       count += sizeOf(next);
     }
     return together;
-  }
-
-  /** Fails only if the run is aborted. @returns the session, if it is still open */
-  async #analyze(
-    session: Session | undefined,
-    items: readonly BuildItem[],
-  ): Promise<Session | undefined> {
-    const { events } = this.#options;
-    const signal = this.#signal;
-    const tables = items.map(({ group }) => group.table);
-    for (const table of tables) this.#analyzed.add(tableKey(table)); // a failure is reported once
-    try {
-      session ??= await this.#openSession();
-      await analyzeTogether(session, tables, { signal, events });
-      return session;
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof ReplicatorError)) throw error;
-      for (const table of tables) reportFailure(displayName(table), error, events);
-      await session?.close();
-      return undefined;
-    }
   }
 
   #next({ kind, group, root }: BuildItem): void {
@@ -372,38 +291,7 @@ export class IndexBuilder {
       current: label,
     });
   }
-
-  /** Its settings end with the session. */
-  async #openSession(): Promise<Session> {
-    const { target, jobs, laterJobs, apply, sessionStatements, events } = this.#options;
-    const signal = this.#signal;
-    const settings = { synchronous_commit: "off" };
-    const session = await openSessionWithRetry(target, {
-      signal,
-      settings,
-      events,
-      computesValues: true,
-    });
-    await apply(session, sessionStatements);
-    await session.query(buildSettingsStatement, [jobs + laterJobs]);
-    return session;
-  }
 }
-
-// Memory: an eighth of effective_cache_size, divided among the builders. Workers: those of the
-// server, divided too, and none if none are configured. Never less than configured.
-const buildSettingsStatement = `
-  SELECT pg_catalog.set_config('maintenance_work_mem', greatest(
-           (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'maintenance_work_mem'),
-           least(2097151,
-             (SELECT setting::bigint * 8 FROM pg_catalog.pg_settings WHERE name = 'effective_cache_size')
-               / 8 / $1::int))::pg_catalog.text || 'kB', false),
-         pg_catalog.set_config('max_parallel_maintenance_workers', CASE wanted WHEN 0 THEN 0 ELSE greatest(
-           wanted,
-           least(pg_catalog.current_setting('max_parallel_workers')::int,
-                 pg_catalog.current_setting('max_worker_processes')::int) / $1::int) END::pg_catalog.text, false)
-    FROM pg_catalog.current_setting('max_parallel_maintenance_workers') AS configured (value)
-   CROSS JOIN LATERAL CAST(configured.value AS int) AS wanted`;
 
 function withRoots(
   tables: readonly AnalyzedTable[],

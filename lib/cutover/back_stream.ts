@@ -166,6 +166,34 @@ export async function ensureSlot(
   return "created";
 }
 
+/**
+ * Has the server write down which transactions are running. From there a slot need not read older
+ * WAL again when it is advanced and when its stream starts; by itself, the server does so every 15
+ * seconds. Before 16, only creating another slot has this effect.
+ *
+ * Source: PostgreSQL documentation, "9.28.3. Backup Control Functions" (pg_log_standby_snapshot).
+ *
+ * @param session on the side that the stream leaves
+ */
+export async function logRunningTransactions(session: Session): Promise<void> {
+  try {
+    // twice: the second is the first that knows which transactions began after the other
+    await session.query(
+      session.majorVersion >= 16
+        ? "SELECT pg_catalog.pg_log_standby_snapshot(), pg_catalog.pg_log_standby_snapshot()"
+        : "SELECT FROM pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput', true)",
+      session.majorVersion >= 16 ? [] : [temporarySlot(session)],
+    );
+  } catch (error) {
+    // it only saves time: neither a missing privilege nor a missing slot matters
+    if (!(error instanceof ServerError)) throw error;
+  }
+}
+
+function temporarySlot(session: Session): string {
+  return `seren_temporary_${session.processId}`;
+}
+
 const busySlotDelaysMs: readonly number[] = Array.from({ length: 100 }, () => 20);
 
 /**
@@ -181,6 +209,7 @@ const busySlotDelaysMs: readonly number[] = Array.from({ length: 100 }, () => 20
  * @throws ReplicatorError if the slot did not reach the end
  */
 export async function advanceSlot(session: Session, slot: string): Promise<Lsn> {
+  if (session.majorVersion >= 16) await logRunningTransactions(session);
   const { lsn } = await session.queryOne<{ readonly lsn: string }>(
     "SELECT pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text AS lsn",
   );

@@ -31,7 +31,12 @@ import { beginOpening } from "./open_side.ts";
 import { recordSideStatement } from "./own_schema.ts";
 import { trySetReadOnly } from "./read_only_default.ts";
 import type { DatabaseRoute } from "./route.ts";
-import { planSequences, readSequences, setSequenceStatements } from "./sequences.ts";
+import {
+  changedSettings,
+  planSequences,
+  readSequences,
+  setSequenceStatements,
+} from "./sequences.ts";
 import { awaitTokens, deleteOldTokens, sendToken } from "./token.ts";
 import { restoreStreams, stopStreams } from "./turn_streams.ts";
 
@@ -223,7 +228,9 @@ export class DatabaseSwitch implements AsyncDisposable {
   ): Promise<{ readonly count: number; readonly notes: readonly string[] }> {
     const [from, to] = await Promise.all([readSequences(this.#from), readSequences(this.#to)]);
     const settings = planSequences({ from, to, margin });
-    for (const statement of setSequenceStatements(settings)) await this.#to.queryAll(statement);
+    for (const statement of setSequenceStatements(changedSettings(settings, to))) {
+      await this.#to.queryAll(statement);
+    }
     return {
       count: settings.length,
       notes: settings.flatMap(({ schema, name, note }) =>

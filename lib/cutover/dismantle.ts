@@ -3,23 +3,20 @@
  *
  * @module
  */
-import { cutoverSchema, retry, type TableName } from "../core/internal.ts";
+import { cutoverSchema, retry } from "../core/internal.ts";
 import {
   durableSettings,
   type Endpoint,
   openSession,
-  ServerError,
   type Session,
-  SqlState,
   withoutEventTriggers,
 } from "../postgres/internal.ts";
 import { dropPublication, dropSlot, openApplier } from "../replication/internal.ts";
 import { unpublishTokens } from "./back_stream.ts";
+import { changeFence } from "./change_fence.ts";
 import { dropFence, readFence } from "./fence.ts";
 import { readSide } from "./own_schema.ts";
 import { tryResetReadOnly } from "./read_only_default.ts";
-
-const lockDelaysMs: readonly number[] = [200, 500, 1_000, 2_000, 5_000, 5_000];
 
 /**
  * Removes a stream: the applier on the side where it arrives, then slot and publication on the side
@@ -46,7 +43,7 @@ export async function removeStream(
  */
 export async function dismantleSide(session: Session): Promise<number> {
   const fenced = await readFence(session);
-  for (const table of fenced) await dropOne(session, table);
+  for (const table of fenced) await changeFence(session, table, dropFence);
   const record = await readSide(session);
   await withoutEventTriggers(session, async () => {
     await session.execute("SET LOCAL client_min_messages = error; SET LOCAL lock_timeout = '10s'");
@@ -54,21 +51,6 @@ export async function dismantleSide(session: Session): Promise<number> {
     await session.execute(`DROP SCHEMA IF EXISTS ${cutoverSchema} CASCADE`);
   });
   return fenced.length;
-}
-
-async function dropOne(session: Session, table: TableName): Promise<void> {
-  await retry(
-    () =>
-      withoutEventTriggers(session, async () => {
-        await session.execute("SET LOCAL lock_timeout = '400ms'");
-        for (const statement of dropFence(table)) await session.execute(statement);
-      }),
-    {
-      delaysMs: lockDelaysMs,
-      isRetryable: (error) =>
-        error instanceof ServerError && error.sqlState === SqlState.lockNotAvailable,
-    },
-  );
 }
 
 function open(endpoint: Endpoint): Promise<Session> {

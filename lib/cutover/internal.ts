@@ -7,6 +7,7 @@ export * from "./acquire_barrier.ts";
 export * from "./back_stream.ts";
 export * from "./barrier.ts";
 export * from "./blockers.ts";
+export * from "./change_fence.ts";
 export * from "./client_sessions.ts";
 export * from "./commit.ts";
 export * from "./complete_opening.ts";

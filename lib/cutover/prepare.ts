@@ -5,7 +5,6 @@
  */
 import {
   cutoverSchema,
-  displayName,
   ExitCode,
   ReplicatorError,
   retry,
@@ -16,9 +15,7 @@ import {
   durableSettings,
   type Endpoint,
   openSession,
-  ServerError,
   type Session,
-  SqlState,
   textArray,
   withoutEventTriggers,
 } from "../postgres/internal.ts";
@@ -32,7 +29,7 @@ import {
 } from "../replication/internal.ts";
 import { listTables } from "../catalog/internal.ts";
 import { backStreamName, prepareBackStream, publishTokens } from "./back_stream.ts";
-import { blockerRemedy, describeBlocker, readTableHolders } from "./blockers.ts";
+import { changeFence } from "./change_fence.ts";
 import { createFence, enableFence, readFence } from "./fence.ts";
 import { lockCutover } from "./lock.ts";
 import { type CutoverPhase, phaseOf, type SideDetails } from "./model.ts";
@@ -223,45 +220,12 @@ async function createOwnSchema(
   });
 }
 
-/** Each attempt waits for its lock for a moment only: sessions queue up behind it. */
-const fenceDelaysMs: readonly number[] = [200, 500, 1_000, 2_000, 5_000, 5_000, 5_000, 5_000];
-
 /** Creates the fences that do not exist yet, disabled, one table in each transaction. */
 async function createFences(session: Session, tables: readonly TableName[]): Promise<void> {
   const existing = new Set((await readFence(session)).map((table) => tableKey(table)));
   for (const table of tables) {
-    if (existing.has(tableKey(table))) continue;
-    await retry(
-      () =>
-        withoutEventTriggers(session, async () => {
-          await session.execute("SET LOCAL lock_timeout = '400ms'");
-          for (const statement of createFence(table)) await session.execute(statement);
-        }),
-      { delaysMs: fenceDelaysMs, isRetryable: isLocked },
-    ).catch(async (error) => {
-      throw isLocked(error) ? await tableIsHeld(session, table) : error;
-    });
+    if (!existing.has(tableKey(table))) await changeFence(session, table, createFence);
   }
-}
-
-function isLocked(error: unknown): boolean {
-  return error instanceof ServerError && error.sqlState === SqlState.lockNotAvailable;
-}
-
-async function tableIsHeld(session: Session, table: TableName): Promise<ReplicatorError> {
-  const holders = await readTableHolders(session, table);
-  return new ReplicatorError(
-    `the fence of ${displayName(table)} cannot be created: the table is locked`,
-    {
-      side: session.side,
-      object: `database ${session.endpoint.database}`,
-      details: holders.map((each) =>
-        `${describeBlocker(each)}; ${blockerRemedy(each, session.side)}`
-      ),
-      remedy: "run cutover prepare again afterwards; it continues",
-      exitCode: ExitCode.prerequisite,
-    },
-  );
 }
 
 const tokenAttempts = 15;

@@ -130,6 +130,9 @@ export function percentile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? 0;
 }
 
+/** The commits on both sides, and the locks of the barrier. */
+const commitsMs = 50;
+
 /** The expected pause of one database. Pure. */
 export function predictPauseMs(
   { drainMs, sequencesMs, largeObjectsMs, reverseMs, openMs }: Omit<
@@ -137,7 +140,8 @@ export function predictPauseMs(
     "brownoutMs" | "blockers"
   >,
 ): number {
-  // a token there, while large objects are compared, one back, and the commits on both sides
-  const drained = percentile(drainMs, 0.5);
-  return drained + Math.max(drained, largeObjectsMs) + sequencesMs + reverseMs + openMs * 2;
+  const drainedMs = percentile(drainMs, 0.5);
+  // a token there, then one back while the other side is being opened, and the two commits
+  return Math.max(drainedMs, sequencesMs, largeObjectsMs) +
+    Math.max(reverseMs + drainedMs, openMs) + commitsMs;
 }

@@ -162,6 +162,18 @@ function isWithin(value: bigint, min: bigint, max: bigint): boolean {
   return value >= min && value <= max;
 }
 
+/** Those that a side does not have yet. Pure. */
+export function changedSettings(
+  settings: readonly SequenceSetting[],
+  existing: readonly SequenceReading[],
+): readonly SequenceSetting[] {
+  const known = new Map(existing.map((sequence) => [tableKey(sequence), sequence]));
+  return settings.filter((setting) => {
+    const sequence = known.get(tableKey(setting));
+    return sequence?.lastValue !== setting.value || sequence.isCalled !== setting.isCalled;
+  });
+}
+
 /** Statements that set sequences, a few hundred in each. They can be repeated. */
 export function setSequenceStatements(settings: readonly SequenceSetting[]): readonly string[] {
   const statements: string[] = [];

@@ -13,9 +13,9 @@ import {
   ReplicatorError,
   retry,
 } from "../core/internal.ts";
-import { openSession } from "../postgres/internal.ts";
+import { openSession, type Session } from "../postgres/internal.ts";
 import { acquireBarrier, type AcquiredBarrier } from "./acquire_barrier.ts";
-import { advanceSlotIfIdle, ensureSlot } from "./back_stream.ts";
+import { advanceSlotIfIdle, ensureSlot, logRunningTransactions } from "./back_stream.ts";
 import { CommitUnknownError } from "./commit.ts";
 import { completeSwitch, restoreIfTurning } from "./complete_switch.ts";
 import { DatabaseSwitch } from "./database_switch.ts";
@@ -169,6 +169,7 @@ class SwitchRun {
       );
       for (const name of back) {
         if (await ensureSlot(session, { name, timeoutMs: slotTimeoutMs }) === "created") created++;
+        await logRunningTransactionsInTime(session);
         await advanceSlotIfIdle(session, name);
       }
     }
@@ -269,7 +270,7 @@ class SwitchRun {
     const { sequenceMargin, finalCheck } = this.#settings;
     const signal = this.#abort.signal;
     const timeline = this.#timeline;
-    const [[tokens], objects] = await joinAll([
+    const [[tokens], sequences, objects] = await joinAll([
       timeline.step(
         "drain",
         () =>
@@ -280,27 +281,13 @@ class SwitchRun {
           ]),
         { summarise: ([seen]) => `${plural(seen.flat().length, "token")} arrived` },
       ),
+      timeline.step(
+        "sequences",
+        () => joinAll(switches.map((each) => each.carrySequences(sequenceMargin))),
+        { summarise: (done) => plural(sum(done.map(({ count }) => count)), "sequence") },
+      ),
       joinAll(switches.map(({ largeObjects }) => largeObjects.carry())),
     ]);
-    const sequences = await timeline.step(
-      "sequences",
-      () => joinAll(switches.map((each) => each.carrySequences(sequenceMargin))),
-      { summarise: (done) => plural(sum(done.map(({ count }) => count)), "sequence") },
-    );
-    await timeline.step(
-      "final-check",
-      () => joinAll(switches.map(({ route }) => finalCheck(route, signal))),
-    );
-    await timeline.step(
-      "way-back",
-      () => joinAll(switches.map((each) => each.reverse(deadlineMs))),
-      {
-        summarise: (seen) =>
-          seen.flat().length === 0
-            ? "none was asked for"
-            : `${plural(seen.flat().length, "token")} came back`,
-      },
-    );
     const databases = switches.map((each, index): SwitchedDatabase => ({
       database: each.name,
       evidence: {
@@ -317,17 +304,34 @@ class SwitchRun {
       },
       waiting: { sessions: 0, longestMs: 0 },
     }));
-    await timeline.step(
-      "open",
-      () =>
-        joinAll(
-          switches.flatMap((each, index) => [
-            each.prepareOpening(),
-            each.seal(databases[index]!.evidence!),
-          ]),
-        ),
-      { summarise: () => "prepared" },
-    );
+    // what these wait for does not depend on one another
+    await joinAll([
+      timeline.step(
+        "final-check",
+        () => joinAll(switches.map(({ route }) => finalCheck(route, signal))),
+      ),
+      timeline.step(
+        "way-back",
+        () => joinAll(switches.map((each) => each.reverse(deadlineMs))),
+        {
+          summarise: (seen) =>
+            seen.flat().length === 0
+              ? "none was asked for"
+              : `${plural(seen.flat().length, "token")} came back`,
+        },
+      ),
+      timeline.step(
+        "open",
+        () =>
+          joinAll(
+            switches.flatMap((each, index) => [
+              each.prepareOpening(),
+              each.seal(databases[index]!.evidence!),
+            ]),
+          ),
+        { summarise: () => "prepared" },
+      ),
+    ]);
     return databases;
   }
 
@@ -395,6 +399,15 @@ class SwitchRun {
     if (running !== undefined) await this.#timeline.step(`hook-${hook}`, () => running);
   }
 }
+
+/** Saves time in the pause; a long transaction may hold it up, which is not worth waiting for. */
+async function logRunningTransactionsInTime(session: Session): Promise<void> {
+  await session.execute(`SET statement_timeout = ${loggingMs}`);
+  await logRunningTransactions(session);
+  await session.execute("SET statement_timeout = 0");
+}
+
+const loggingMs = 1_000;
 
 /** The longest pause of databases that an earlier attempt had closed. */
 async function readEarlierPauses(

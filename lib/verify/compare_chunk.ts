@@ -51,7 +51,7 @@ export async function compareChunk(
       const chunk = { ...work.chunk, comparison: { ...comparison, asBytes: true } };
       return await compareChunk(pair, { ...work, chunk });
     }
-    result.failure = `${error.side}: ${error.message}`;
+    result.fail(error);
     return undefined;
   }
 }

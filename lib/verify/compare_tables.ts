@@ -59,15 +59,14 @@ export async function compareTables(
   options: CompareTablesOptions,
 ): Promise<ComparedTables> {
   const results = new Map(
-    options.comparisons.map((comparison) => [comparison, new TableResult(comparison, options)]),
+    options.comparisons.map((comparison) => [
+      comparison,
+      new TableResult(comparison, {
+        maxDiffs: options.maxDiffs,
+        isReplicated: options.follower?.follows(comparison) ?? true,
+      }),
+    ]),
   );
-  for (const [comparison, result] of results) {
-    if (options.follower?.follows(comparison) === false) {
-      result.hint = "it is not replicated";
-      result.gap = "it is not replicated (unlogged, or in no enabled subscription): " +
-        "compared as of one point in time; later changes on the source will not arrive";
-    }
-  }
   const progress = new Progress(options);
   await using pool = new PairPool(options);
   // planning reads only a few blocks of each table, and runs ahead of the comparison
@@ -75,8 +74,7 @@ export async function compareTables(
     for (const comparison of options.comparisons) {
       const { equal, chunks, since } = await cut(pool, comparison, options);
       const result = results.get(comparison)!;
-      result.since = since;
-      result.pending = chunks.length;
+      result.planned({ chunks: chunks.length, since });
       for (const { outcome, at } of equal.values()) result.resume(outcome, at);
       if (equal.size > 0 && result.pending === 0) {
         await recheckLater(pool, result, options);
@@ -144,11 +142,10 @@ async function recheckLater(
         chunk,
         result,
       });
-      result.add(outcome);
-      result.gap = gap;
+      result.recheck(outcome, gap);
     } catch (error) {
       if (!(error instanceof ServerError) || isTransient(error)) throw error;
-      result.failure = `${error.side}: ${error.message}`;
+      result.fail(error);
     }
   }, signal);
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ServerError } from "../postgres/internal.ts";
 import { formatLsn, type Lsn, plural } from "../core/internal.ts";
 import type { Comparison } from "./plan/plan_comparisons.ts";
 import type { DigestMethod, RowDifference, Verdict, VerifiedTable } from "./report/report.ts";
@@ -37,18 +38,13 @@ export interface ChunkOutcome {
 /** Accumulates the outcomes of a table's chunks. */
 export class TableResult {
   readonly comparison: Comparison;
-  /** Chunks not yet compared. */
-  pending = 0;
-  /** Why the table cannot be read. */
-  failure: string | undefined;
-  /** The source's snapshot before any of it was read; undefined if the table is not replicated. */
-  since: string | undefined;
-  /** What the comparison cannot rule out. */
-  gap: string | undefined;
   /** Ids of the rows already listed. */
   readonly listed: Set<string> = new Set();
-  /** Added to the reason if the table is not equal. */
-  hint: string | undefined;
+  readonly #hint: string | undefined;
+  #gap: string | undefined;
+  #failure: string | undefined;
+  #since: string | undefined;
+  #pending = 0;
   readonly #maxDiffs: number;
   readonly #differences: RowDifference[] = [];
   readonly #reasons = new Set<string>();
@@ -66,9 +62,59 @@ export class TableResult {
   #resumedChunks = 0;
   #resumedSince: string | undefined;
 
-  constructor(comparison: Comparison, { maxDiffs }: { readonly maxDiffs: number }) {
+  constructor(
+    comparison: Comparison,
+    { maxDiffs, isReplicated }: {
+      readonly maxDiffs: number;
+      /** False if a replicated database lacks the table. */
+      readonly isReplicated: boolean;
+    },
+  ) {
     this.comparison = comparison;
     this.#maxDiffs = maxDiffs;
+    if (isReplicated) return;
+    this.#hint = "it is not replicated";
+    this.#gap = "it is not replicated (unlogged, or in no enabled subscription): " +
+      "compared as of one point in time; later changes on the source will not arrive";
+  }
+
+  /** Chunks not yet compared. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  /** Why the table cannot be read. */
+  get failure(): string | undefined {
+    return this.#failure;
+  }
+
+  /** The source's snapshot before any of it was read; undefined if the table is not replicated. */
+  get since(): string | undefined {
+    return this.#since;
+  }
+
+  /** What the comparison cannot rule out. */
+  get gap(): string | undefined {
+    return this.#gap;
+  }
+
+  /** Records into how many chunks the table is cut, and before which snapshot that was. */
+  planned(
+    { chunks, since }: { readonly chunks: number; readonly since: string | undefined },
+  ): void {
+    this.#pending = chunks;
+    this.#since = since;
+  }
+
+  /** Records that a server refuses to read the table. */
+  fail(error: ServerError): void {
+    this.#failure = `${error.side}: ${error.message}`;
+  }
+
+  /** Adds the rows that changed while the table was read, and what that cannot rule out. */
+  recheck(outcome: ChunkOutcome, gap: string | undefined): void {
+    this.add(outcome);
+    this.#gap = gap;
   }
 
   /** How many more differences may be listed. */
@@ -87,7 +133,7 @@ export class TableResult {
   /** Records the end of a chunk; returns true for the last one. */
   finished(): boolean {
     this.#ms = performance.now() - (this.#startedAt ?? performance.now());
-    return --this.pending === 0;
+    return --this.#pending === 0;
   }
 
   /**
@@ -100,7 +146,7 @@ export class TableResult {
 
   /** Adds the outcome of a chunk compared by an earlier run. */
   resume(outcome: ChunkOutcome, at: string): void {
-    this.pending--;
+    this.#pending--;
     this.add(outcome);
     this.#resumedChunks++;
     if (this.#resumedSince === undefined || at < this.#resumedSince) this.#resumedSince = at;
@@ -134,7 +180,7 @@ export class TableResult {
       kind,
       verdict,
       ...(reason === "" ? {} : { reason }),
-      ...(this.failure === undefined
+      ...(this.#failure === undefined
         ? {
           sourceRows: this.#source.rows,
           targetRows: this.#target.rows,
@@ -160,12 +206,12 @@ export class TableResult {
     const differs = this.#differences.length > 0 || this.#more ||
       this.comparison.columnProblem !== undefined;
     if (differs) return "different";
-    return this.failure !== undefined || this.#unsettled > 0 ? "unchecked" : "equal";
+    return this.#failure !== undefined || this.#unsettled > 0 ? "unchecked" : "equal";
   }
 
   #reason(verdict: Verdict): string {
     return [
-      this.failure,
+      this.#failure,
       this.comparison.columnProblem,
       ...this.#reasons,
       this.#unsettled > 0
@@ -173,7 +219,7 @@ export class TableResult {
           this.#unsettled === 1 ? "it" : "them"
         }`
         : undefined,
-      verdict === "equal" ? undefined : this.hint,
+      verdict === "equal" ? undefined : this.#hint,
     ].filter((each) => each !== undefined).join("; ");
   }
 }

@@ -4,8 +4,10 @@
  *
  * @module
  */
+import { formatDuration } from "../../lib/core/internal.ts";
 import { renderTable } from "../../lib/ui/table.ts";
 import { startCluster } from "../../lib/cluster/mod.ts";
+import type { SwitchStep } from "../../lib/commands/cutover/report.ts";
 import { executeRehearse } from "../../lib/commands/cutover/rehearse.ts";
 import {
   acknowledgedSchema,
@@ -45,6 +47,8 @@ interface Round {
   readonly predictedMs: number;
   readonly pauseMs: number;
   readonly feltMs: number;
+  /** Durations of the steps while writers waited, by their names. */
+  readonly steps: Readonly<Record<string, number>>;
   readonly errors: Readonly<Record<string, number>>;
 }
 
@@ -81,6 +85,12 @@ export async function benchCutover(
   await withCutoverPair({ source, target, schema }, async (pair) => {
     lines.push("", ...await switchByHand(pair));
   });
+  for (const cluster of [source, target]) await exec(cluster.url(), easyReplicate.roles);
+  for (const otherRole of [false, true]) {
+    await withCutoverPair({ source, target, schema }, async (pair) => {
+      lines.push("", ...await switchByEasyReplicate(pair, { otherRole }));
+    });
+  }
   return lines;
 }
 
@@ -116,10 +126,20 @@ async function measure(
       predictedMs: rehearsal.predictedPauseMs,
       pauseMs: report!.pauseMs,
       feltMs,
+      steps: pauseSteps(report!.steps),
       errors: outcome.errors,
     },
     last: Math.max(first, ...outcome.acknowledged.map(({ n }) => n)) + 1_000,
   };
+}
+
+/** Steps that ran twice are numbered, in the order of the timeline. */
+function pauseSteps(steps: readonly SwitchStep[]): Readonly<Record<string, number>> {
+  const found: Record<string, number> = {};
+  for (const { step, ms } of steps.filter(({ isPause }) => isPause)) {
+    found[step in found ? `${step} (commit)` : step] = ms;
+  }
+  return found;
 }
 
 type Outcome = Parameters<typeof checkAcknowledged>[1];
@@ -170,6 +190,9 @@ function table(rounds: readonly Round[]): readonly string[] {
         row("pause by the tool's clock", rounds.map(({ pauseMs }) => pauseMs)),
         row("longest wait that a writer felt", rounds.map(({ feltMs }) => feltMs)),
         row("predicted by the rehearsal", rounds.map(({ predictedMs }) => predictedMs)),
+        ...Object.keys(rounds[0]?.steps ?? {}).map((step) =>
+          row(`  ${step}`, rounds.map(({ steps }) => steps[step] ?? 0))
+        ),
       ],
       { columns: 100, color: false },
     ),
@@ -220,4 +243,120 @@ async function switchByHand(pair: CutoverPair): Promise<readonly string[]> {
       errors.join(", ")
     }; transactions with unknown outcome: ${outcome.unknown.length}`,
   ];
+}
+
+/**
+ * The statements of `pg_easy_replicate switchover` (d725ab2, lib/pg_easy_replicate/orchestrate.rb),
+ * in their order: the gem itself needs versions of its dependencies that Debian does not have. Left
+ * out are VACUUM ANALYZE and the waits of 5 s before anyone is stopped. There the subscription logs
+ * in as the role whose sessions are terminated, and has to reconnect; here it does not.
+ */
+const easyReplicate = {
+  roles:
+    "CREATE ROLE app LOGIN IN ROLE pg_read_all_data, pg_write_all_data; CREATE ROLE batch LOGIN IN ROLE pg_read_all_data, pg_write_all_data",
+  readOnly: "ALTER USER app SET default_transaction_read_only = true",
+  terminate:
+    "SELECT pg_terminate_backend(pg_stat_activity.pid) FROM pg_stat_activity WHERE usename = 'app'",
+  lag: `SELECT pg_wal_lsn_diff(sent_lsn, write_lsn)::float8 AS write_lag,
+               pg_wal_lsn_diff(sent_lsn, flush_lsn)::float8 AS flush_lag,
+               pg_wal_lsn_diff(sent_lsn, replay_lsn)::float8 AS replay_lag
+          FROM pg_stat_replication
+         WHERE application_name = (SELECT slot_name FROM pg_replication_slots WHERE database = current_database())`,
+  sequences: `
+    DO $$
+    DECLARE
+    i TEXT;
+    BEGIN
+      FOR i IN (
+        SELECT 'SELECT SETVAL('
+            || quote_literal(quote_ident(PGT.schemaname) || '.' || quote_ident(S.relname))
+            || ', COALESCE(MAX(' ||quote_ident(C.attname)|| '), 1) ) FROM '
+            || quote_ident(PGT.schemaname)|| '.'||quote_ident(T.relname)|| ';'
+          FROM pg_class AS S, pg_depend AS D, pg_class AS T, pg_attribute AS C, pg_tables AS PGT
+         WHERE S.relkind = 'S' AND S.oid = D.objid AND D.refobjid = T.oid
+           AND D.refobjid = C.attrelid AND D.refobjsubid = C.attnum AND T.relname = PGT.tablename
+      ) LOOP
+          EXECUTE i;
+      END LOOP;
+    END $$`,
+} as const;
+
+/** Writers learn of the target when the switchover is complete, as the operator tells them. */
+async function switchByEasyReplicate(
+  pair: CutoverPair,
+  { otherRole }: { readonly otherRole: boolean },
+): Promise<readonly string[]> {
+  const as = (url: string, role: string) => {
+    const changed = new URL(url);
+    changed.username = role;
+    changed.password = "";
+    return String(changed);
+  };
+  await exec(pair.url, "GRANT ALL ON SCHEMA public TO PUBLIC");
+  const urls = [as(pair.url, "app")];
+  const others = [as(pair.url, "batch")];
+  const count = otherRole ? writers - 1 : writers;
+  await using load = startAcknowledgedLoad(urls, { writers: count, pauseMs: 0 });
+  await using batch = startAcknowledgedLoad(others, {
+    writers: otherRole ? 1 : 0,
+    // with 20 transactions a second the lag is never zero, and the switchover does not end
+    pauseMs: 700,
+    firstWriter: writers,
+  });
+  await load.more(1_000);
+  load.takeLongestMs();
+  await exec(pair.url, easyReplicate.readOnly);
+  await query(pair.url, easyReplicate.terminate);
+  if (!await hasNoLag(pair.url)) {
+    return [
+      `The statements of pg_easy_replicate switchover did not end within ${
+        formatDuration(lagTimeoutMs)
+      }: the lag was never zero, and writers were refused all the while`,
+    ];
+  }
+  await exec(pair.targetUrl, easyReplicate.sequences);
+  for (const { name } of await query<{ name: string }>(pair.targetUrl, ownSubscriptions)) {
+    await exec(pair.targetUrl, `DROP SUBSCRIPTION IF EXISTS "${name}"`);
+  }
+  for (const each of [urls, others]) {
+    each.unshift(as(pair.targetUrl, each === urls ? "app" : "batch"));
+  }
+  await load.more(500);
+  const feltMs = load.takeLongestMs();
+  const outcomes = [await load.stop(), await batch.stop()];
+  const acknowledged = outcomes.flatMap((outcome) => outcome.acknowledged);
+  const problems = await checkAcknowledged(pair.targetUrl, {
+    acknowledged,
+    unknown: outcomes.flatMap((outcome) => outcome.unknown),
+  });
+  const lost = problems.filter((problem) => /^ack .*: 0 times/.test(problem)).length;
+  const errors = Object.entries(outcomes[0]!.errors).map(([code, times]) => `${times} × ${code}`);
+  return [
+    `The statements of pg_easy_replicate switchover, ${
+      otherRole ? "one writer in another role" : "all writers in one role"
+    }:`,
+    `  acknowledged commits: ${acknowledged.length}; of these, the target lacks ${lost}`,
+    `  longest time without a commit: ${Math.round(feltMs)} ms; errors of writers: ${
+      errors.join(", ")
+    }; transactions with unknown outcome: ${outcomes[0]!.unknown.length}`,
+  ];
+}
+
+const ownSubscriptions = `
+  SELECT s.subname AS name FROM pg_subscription AS s JOIN pg_database AS d ON d.oid = s.subdbid
+   WHERE d.datname = current_database()`;
+
+const lagTimeoutMs = 60_000;
+
+async function hasNoLag(url: string): Promise<boolean> {
+  const deadline = performance.now() + lagTimeoutMs;
+  while (performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const [lag] = await query<{ write_lag: number; flush_lag: number; replay_lag: number }>(
+      url,
+      easyReplicate.lag,
+    );
+    if (lag?.write_lag === 0 && lag.flush_lag === 0 && lag.replay_lag === 0) return true;
+  }
+  return false;
 }

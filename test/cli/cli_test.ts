@@ -343,6 +343,42 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "what is typed before a question appears does not answer it; dropping asks for the name",
+  ignore: !tmux,
+  fn: async () => {
+    await withDatabase(source, undefined, async ({ name, url }) => {
+      await exec(url, "CREATE TABLE t (id int)");
+      await exec(target.url(), `CREATE DATABASE "${name}"`);
+      await exec(target.url({ database: name }), "CREATE TABLE kept (id int)");
+      const kept = async () =>
+        (await query(
+          target.url({ database: name }),
+          "SELECT FROM pg_class WHERE relname = 'kept'",
+        )).length === 1;
+      try {
+        const command = [...cliCommand, "init", "--drop-existing", "--include-databases", name];
+        const env = { SOURCE_URL: url, TARGET_URL: target.url() };
+        {
+          await using screen = await openScreen(command, env);
+          await screen.keys("y", "Enter", name, "Enter", name);
+          await screen.waitFor(/Type the name of the database to drop/);
+          await screen.keys("Enter");
+          await screen.waitFor(/exit code 130/);
+          strictEqual(await kept(), true);
+        }
+        await using screen = await openScreen(command, env);
+        await screen.waitFor(/Type the name of the database to drop/);
+        await screen.keys(name, "Enter");
+        await screen.waitFor(/exit code 0/);
+        strictEqual(await kept(), false);
+      } finally {
+        await exec(target.url(), `DROP DATABASE IF EXISTS "${name}"`);
+      }
+    });
+  },
+});
+
 /** Runs a program in a tmux window of 100 × 30, on a separate tmux server. */
 async function openScreen(args: readonly string[], env: Readonly<Record<string, string>>) {
   const name = `psr-test-${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`;

@@ -1,5 +1,4 @@
 import { ok, strictEqual } from "node:assert/strict";
-import { startCluster } from "../../lib/cluster/mod.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
   type CutoverPair,
@@ -10,6 +9,7 @@ import {
 import { exec, query } from "../support/sql.ts";
 import { accepts } from "./open_probe.ts";
 import { runCutover } from "./run_program.ts";
+import { startTestCluster } from "../support/test_cluster.ts";
 
 const shared = await sharedCluster(15);
 const target = await sharedCluster(18);
@@ -17,7 +17,7 @@ const write = "INSERT INTO balance VALUES (-1, 0)";
 
 Deno.test("a COMMIT that a synchronous standby holds up ends with the pause, and counts as what the server recorded", async () => {
   // its own: the setting concerns the whole server
-  await using source = await startCluster({ major: 15 });
+  await using source = await startTestCluster({ major: 15 });
   await withCutoverPair({ source, target }, async (pair) => {
     await prepareCutover(pair);
     let isFreed = Promise.resolve(false);

@@ -17,6 +17,8 @@ const documented = [
   ...Object.values(denoJson.exports),
   ...["cleanup", "init", "resolve_options", "status", "sync", "validate", "verify"]
     .map((name) => `./lib/api/${name}.ts`),
+  "./lib/checkpoint/file_store.ts",
+  "./lib/postgres/connect/resolve_environment.ts",
 ];
 
 Deno.test("every example in the documentation of the published modules runs", async (test) => {

@@ -48,13 +48,13 @@ export class AcknowledgedLoad implements AsyncDisposable {
 
   constructor(
     urls: readonly string[],
-    { writers = 6, pauseMs = 1, first = 0, reconnects = false } = {},
+    { writers = 6, pauseMs = 1, first = 0, reconnects = false, firstWriter = 0 } = {},
   ) {
     this.#urls = urls;
     this.#first = first;
     this.#writers = Array.from(
       { length: writers },
-      (_, at) => this.#write(at, { pauseMs, reconnects }),
+      (_, at) => this.#write(firstWriter + at, { pauseMs, reconnects }),
     );
   }
 

@@ -10,8 +10,8 @@ const minFreeBytes = 3 * 1024 ** 3;
 /**
  * Starts a disposable server whose data directory is in memory, if there is room. ext4 avoids
  * inodes that were freed in the last minutes, and searches for others the longer the more files
- * were removed: with a thousand databases created and dropped, that took a fifth of the CPU time of
- * all tests.
+ * were removed: with a thousand databases created and dropped, that took up to a quarter of the
+ * CPU time of all tests.
  */
 export async function startTestCluster(options: ClusterOptions): Promise<Cluster> {
   const dataRoot = options.dataRoot ?? await memoryFolder();

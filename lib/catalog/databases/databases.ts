@@ -15,10 +15,15 @@ export type Database = {
   readonly oid: number;
   /** Bytes on disk; undefined if the role may not read it. */
   readonly sizeBytes: number | undefined;
+  /** The role that owns it. */
   readonly owner: string;
+  /** `UTF8`, `LATIN1`, `SQL_ASCII`. */
   readonly encoding: string;
+  /** LC_COLLATE */
   readonly collate: string;
+  /** LC_CTYPE */
   readonly ctype: string;
+  /** `icu` from 15 on, `builtin` from 17 on. */
   readonly localeProvider: LocaleProvider;
   /** Locale of ICU (15+) or of the builtin provider (17+). */
   readonly locale: string | undefined;

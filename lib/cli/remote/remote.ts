@@ -217,10 +217,10 @@ async function wantsCancel(
 ): Promise<boolean> {
   progress.pause();
   if (!terminal.canAsk) return false;
-  terminal.stderr.write(
+  const answer = await terminal.ask(
     `Leave job ${id} running on the service, or cancel it? [l]eave / [c]ancel `,
   );
-  return /^\s*c(ancel)?\s*$/i.test(await terminal.readLine() ?? "");
+  return /^\s*c(ancel)?\s*$/i.test(answer ?? "");
 }
 
 /** Whether a job failed; it may still have a result, of what it did before. */

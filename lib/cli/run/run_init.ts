@@ -7,7 +7,7 @@ import { type InitReport, setAsideObjects } from "../../commands/shared/init_rep
 import { completeInitOptions } from "../../commands/shared/complete_options.ts";
 import { renderInitReport } from "../../ui/mod.ts";
 import { asksNothing, type TableRules } from "../../rules/internal.ts";
-import { askYesNo } from "../terminal/confirm.ts";
+import { askName, askYesNo } from "../terminal/confirm.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { decisionLines, exceptionLines } from "../print/decisions.ts";
 import { commandToResume } from "../print/resume_command.ts";
@@ -142,7 +142,13 @@ async function confirmPlan(
     ];
     printLines(terminal.stderr, [...lines, ""]);
   }
-  return yes || await askYesNo("Start?", { terminal, signal: run.signal });
+  if (yes) return true;
+  const asking = { terminal, signal: run.signal };
+  const dropped = plan.databases.filter(({ action }) => action === "drop-and-create");
+  for (const { target } of dropped) {
+    if (!await askName(target, asking)) return false;
+  }
+  return dropped.length > 0 || await askYesNo("Start?", asking);
 }
 
 function databaseDecisions({ databases }: InitPlan): readonly DatabaseDecisions[] {

@@ -15,8 +15,11 @@ export interface Terminal {
   readonly stderr: Output;
   /** Whether the user can be asked: stdin and stderr are a terminal. */
   readonly canAsk: boolean;
-  /** Reads a line of input; undefined at its end. */
-  readonly readLine: () => Promise<string | undefined>;
+  /**
+   * Asks a question on stderr and reads a line of input; undefined at its end. Text that was typed
+   * before the question appeared is discarded: it cannot have been meant as an answer.
+   */
+  readonly ask: (question: string) => Promise<string | undefined>;
   /**
    * Reports each key as it is pressed, without echo, until disposed of; Ctrl-C remains a signal.
    * Does nothing if stdin is not a terminal.
@@ -43,7 +46,11 @@ export function openTerminal(
     stdout: output(Deno.stdout),
     stderr,
     canAsk: Deno.stdin.isTerminal() && stderr.isTerminal,
-    readLine,
+    ask: async (question) => {
+      await discardInput();
+      stderr.write(question);
+      return await readLine();
+    },
     listenForKeys,
   };
 }
@@ -85,16 +92,49 @@ function consoleSize(): { readonly columns: number; readonly rows: number } {
   return { columns: 80, rows: 24 };
 }
 
+/** A read that has begun cannot be ended: what it brings belongs to whoever reads next. */
+let reading: Promise<Uint8Array | null> | undefined;
+
+async function readInput(): Promise<Uint8Array | null> {
+  const buffer = new Uint8Array(256);
+  const count = await Deno.stdin.read(buffer);
+  return count === null ? null : buffer.subarray(0, count);
+}
+
 async function readLine(): Promise<string | undefined> {
   const decoder = new TextDecoder();
-  const buffer = new Uint8Array(256);
   let line = "";
   while (!line.includes("\n")) {
-    const count = await Deno.stdin.read(buffer);
-    if (count === null) return line === "" ? undefined : line;
-    line += decoder.decode(buffer.subarray(0, count), { stream: true });
+    const bytes = await (reading ?? readInput());
+    reading = undefined;
+    if (bytes === null) return line === "" ? undefined : line;
+    line += decoder.decode(bytes, { stream: true });
   }
   return line.slice(0, line.indexOf("\n")).replace(/\r$/, "");
+}
+
+/** Input that has been typed arrives within this time. */
+const quietMs = 50;
+
+/** Discards what has been typed, including a line without its end. */
+async function discardInput(): Promise<void> {
+  if (!Deno.stdin.isTerminal()) return;
+  // otherwise the terminal keeps a line until it is complete
+  Deno.stdin.setRaw(true, { cbreak: Deno.build.os !== "windows" });
+  try {
+    for (;;) {
+      reading ??= readInput();
+      const quiet = Promise.withResolvers<undefined>();
+      const timer = setTimeout(() => quiet.resolve(undefined), quietMs);
+      const bytes = await Promise.race([reading, quiet.promise]);
+      clearTimeout(timer);
+      if (bytes === undefined) return;
+      reading = undefined;
+      if (bytes === null) return;
+    }
+  } finally {
+    Deno.stdin.setRaw(false);
+  }
 }
 
 function listenForKeys(onKey: (key: string) => void): Disposable {

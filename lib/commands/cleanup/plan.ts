@@ -3,36 +3,18 @@
  *
  * @module
  */
+import { leftOnSource, leftOnTarget } from "./by_hand.ts";
+import { type CleanupFindings, type PlannedRemoval, planStreams } from "./plan_streams.ts";
 import {
   cutoverSchema,
-  displayName,
   ExitCode,
-  formatLsn,
   ledgerSchema,
   plural,
-  quoteIdentifier,
-  quoteLiteral,
   ReplicatorError,
   type Side,
-  tableKey,
 } from "../../core/internal.ts";
-import {
-  describeIdentity,
-  restoreIdentity,
-  type ScopeComment,
-  type StreamState,
-  streamState,
-} from "../../replication/internal.ts";
-import type { DatabaseSelection } from "../shared/run.ts";
-import { differ, isSelected, type SourceFindings, type TargetFindings } from "./find.ts";
+import { differ, isSelected } from "./find.ts";
 import type { CleanupItem, KeptItem } from "./report.ts";
-
-/** What {@linkcode planCleanup} takes; undefined for an unreachable side. */
-export interface CleanupFindings {
-  readonly source: SourceFindings | undefined;
-  readonly target: TargetFindings | undefined;
-  readonly databases: Pick<DatabaseSelection, "include" | "exclude">;
-}
 
 /** The plan, without state files and unreachable sides. */
 export interface PlannedItems {
@@ -54,173 +36,32 @@ export interface PlannedItems {
  * @throws ReplicatorError if one side is unreachable and streams with several such servers exist
  */
 export function planCleanup(findings: CleanupFindings): PlannedItems {
-  const { source, target, databases } = findings;
-  const items: CleanupItem[] = [];
-  const kept: KeptItem[] = [];
-  const carriers = new Map<CleanupItem, CleanupItem>();
-  const add = (item: CleanupItem, reason: string | undefined, carrier?: CleanupItem) => {
-    if (reason === undefined) items.push(item);
-    else kept.push({ ...item, reason });
-    if (carrier !== undefined) carriers.set(item, carrier);
-    return item;
-  };
   refuseAmbiguous(findings);
-
-  const isForeign = (scopeComment: ScopeComment | undefined) =>
-    differ(scopeComment?.source.system, source?.system)
-      ? "belongs to another source"
-      : differ(scopeComment?.target.system, target?.system)
-      ? "belongs to another target"
-      : undefined;
-
-  const appliers = (target?.appliers ?? []).filter(({ name, database, scopeComment }) =>
-    isSelected([
-      scopeComment?.source.database,
-      database,
-      source?.slots.find((slot) => slot.name === name)?.database,
-    ], databases)
-  );
-  /** Adds tables of the target that were copied with a changed replica identity. */
-  const addCopied = (
-    { name, database, scopeComment }: {
-      readonly name: string;
-      readonly database: string | undefined;
-      readonly scopeComment: ScopeComment | undefined;
-    },
-    reason: string | undefined,
-    carrier: CleanupItem,
-  ) => {
-    const full = target?.full.get(database ?? "");
-    for (const changed of scopeComment?.changedIdentities ?? []) {
-      if (!full?.has(tableKey(changed))) continue;
-      add(
-        {
-          kind: "replica-identity",
-          side: "target",
-          ...(database === undefined ? {} : { database }),
-          name: displayName(changed),
-          publication: name,
-          detail: `FULL for ${name}: ${describeIdentity(changed)}`,
-        },
-        reason,
-        carrier,
-      );
-    }
+  const { source, target } = findings;
+  const planned = [
+    ...planStreams(findings),
+    ...cutoverItems(findings).map((item): PlannedRemoval => ({ item, reason: undefined })),
+    ...ledgerRemovals(findings),
+  ];
+  const items = planned.flatMap(({ item, reason }) => reason === undefined ? [item] : []);
+  return {
+    items,
+    kept: planned.flatMap(({ item, reason }) => reason === undefined ? [] : [{ ...item, reason }]),
+    carriers: new Map(
+      planned.flatMap(({ item, carrier }) => carrier === undefined ? [] : [[item, carrier]]),
+    ),
+    backs: new Map([...source?.cutovers ?? [], ...target?.cutovers ?? []].flatMap(
+      ({ record: { details: { back, target } } }) => back === null ? [] : [[back, target.database]],
+    )),
+    byHand: { source: leftOnSource(items, target), target: leftOnTarget(items, source) },
   };
-  for (const { name, kind, database, scopeComment, slotName } of appliers) {
-    const reads = slotName === undefined ? "without a slot" : `reads slot ${slotName}`;
-    const detail = kind === "client"
-      ? `record of a stream that this tool applies, ${reads}`
-      : reads;
-    const foreign = isForeign(scopeComment);
-    const state = stateOf(name, findings);
-    const item = add(
-      {
-        kind: kind === "client" ? "apply-record" : "subscription",
-        ...{ side: "target", database, name, state, detail },
-      },
-      foreign,
-    );
-    addCopied({ name, database, scopeComment }, foreign, item);
-  }
+}
 
-  const publications = (source?.publications ?? []).filter(({ database, scopeComment }) =>
-    isSelected([database, scopeComment?.target.database], databases)
-  );
-  for (const slot of source?.slots ?? []) {
-    const { name, database, active, activePid } = slot;
-    const applier = target?.appliers.find((each) => each.name === name);
-    const publication = source?.publications.find((each) =>
-      each.name === name && each.database === database
-    );
-    const scopeComment = publication?.scopeComment ?? applier?.scopeComment;
-    if (!isSelected([database, scopeComment?.target.database, applier?.database], databases)) {
-      continue;
-    }
-    const retains = slot.restartLsn === undefined
-      ? ""
-      : `, retains WAL from ${formatLsn(slot.restartLsn)}`;
-    const unknownReader = scopeComment === undefined && active && applier === undefined &&
-        target !== undefined
-      ? "in use by a client other than this target, and nothing records what it belongs to"
-      : undefined;
-    add({
-      kind: "slot",
-      side: "source",
-      database,
-      name,
-      state: stateOf(name, findings),
-      detail: (active
-        ? `read by pid ${activePid ?? "?"}`
-        : applier === undefined && target !== undefined
-        ? "no subscription: a running init would fail"
-        : "not in use") + retains,
-    }, isForeign(scopeComment) ?? unknownReader);
-  }
-  const removed = new Set(
-    items.filter(isApplier).map(({ name }) => name),
-  );
-  const oids = new Set(
-    appliers.filter(({ name }) => removed.has(name)).map(({ applier }) => applier?.oid),
-  );
-  for (
-    const { name, database, active, subscriptionOid, systemIdentifier } of source?.tableSyncSlots ??
-      []
-  ) {
-    const isOwned = oids.has(subscriptionOid) && target !== undefined &&
-      (systemIdentifier === undefined || systemIdentifier === target.system);
-    if (!isOwned) continue;
-    const detail = `of a table synchronization worker${active ? ", in use" : ""}`;
-    items.push({ kind: "slot", side: "source", database, name, detail });
-  }
-
-  for (const publication of publications.toSorted((a, b) => b.parts.epoch - a.parts.epoch)) {
-    const { name, database, tables, allTables, scopeComment, isTrusted } = publication;
-    const foreign = isForeign(scopeComment);
-    const item = add({
-      kind: "publication",
-      side: "source",
-      database,
-      name,
-      detail: allTables ? "of all tables" : `of ${plural(tables, "table")}`,
-    }, foreign);
-    for (const changed of scopeComment?.changedIdentities ?? []) {
-      add(
-        {
-          kind: "replica-identity",
-          side: "source",
-          database,
-          name: displayName(changed),
-          publication: name,
-          detail: `FULL for ${name}: ${describeIdentity(changed)}`,
-        },
-        foreign,
-        item,
-      );
-    }
-    // an applier records them too
-    const isSubscribed = appliers.some((each) => each.name === name);
-    if (!isSubscribed) {
-      // only the comment says which database that is, and the publication's owner can write
-      // anything into it
-      const untrusted = !isTrusted
-        ? "only another role's publication records the change: connect to the source as that role, or restore it manually"
-        : scopeComment?.target.system !== target?.system
-        ? "the publication's comment does not record the change for this server: restore it manually"
-        : undefined;
-      addCopied(
-        { name, database: scopeComment?.target.database, scopeComment },
-        foreign ?? untrusted,
-        item,
-      );
-    }
-  }
-
-  for (const item of cutoverItems(findings)) add(item, undefined);
-
-  for (const { database, sourceDatabase, sourceSystem, foreign } of target?.ledgers ?? []) {
-    if (!isSelected([database, sourceDatabase], databases)) continue;
-    add({
+function ledgerRemovals({ source, target, databases }: CleanupFindings): readonly PlannedRemoval[] {
+  return (target?.ledgers ?? []).filter(({ database, sourceDatabase }) =>
+    isSelected([database, sourceDatabase], databases)
+  ).map(({ database, sourceSystem, foreign }) => ({
+    item: {
       kind: "ledger",
       side: "target",
       database,
@@ -228,17 +69,9 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
       detail: foreign === undefined
         ? "the record of a copy: without it, an unfinished init cannot resume"
         : `not read, because ${foreign}; another role's unfinished init cannot resume without it`,
-    }, differ(sourceSystem, source?.system) ? "belongs to another source" : undefined);
-  }
-  return {
-    items,
-    kept,
-    carriers,
-    backs: new Map([...source?.cutovers ?? [], ...target?.cutovers ?? []].flatMap(
-      ({ record: { details: { back, target } } }) => back === null ? [] : [[back, target.database]],
-    )),
-    byHand: { source: leftOnSource(items, target), target: leftOnTarget(items, source) },
-  };
+    },
+    reason: differ(sourceSystem, source?.system) ? "belongs to another source" : undefined,
+  }));
 }
 
 /**
@@ -278,24 +111,6 @@ function cutoverItems({ source, target, databases }: CleanupFindings): readonly 
   ];
 }
 
-function isApplier({ kind }: CleanupItem): boolean {
-  return kind === "subscription" || kind === "apply-record";
-}
-
-/** The state of the stream to which an applier or slot belongs. */
-function stateOf(name: string, { source, target }: CleanupFindings): StreamState {
-  const found = target?.appliers.find((each) => each.name === name);
-  if (found !== undefined && found.applier === undefined) return "unknown";
-  const isBlocked = (found?.applier?.blockers.length ?? 0) > 0;
-  return streamState({
-    slot: source?.slots.find((each) => each.name === name),
-    applier: found?.applier,
-    sourceReachable: source !== undefined,
-    targetReachable: target !== undefined,
-    activity: { newErrors: 0, restarted: false, applied: true, isBlocked },
-  });
-}
-
 /** Refuses if the unreachable side could be any of several servers. */
 function refuseAmbiguous({ source, target, databases }: CleanupFindings): void {
   const refuse = (side: Side, systems: readonly (string | undefined)[]) => {
@@ -332,48 +147,4 @@ function refuseAmbiguous({ source, target, databases }: CleanupFindings): void {
         ).map(({ scopeComment }) => scopeComment?.target.system),
     );
   }
-}
-
-function leftOnSource(
-  items: readonly CleanupItem[],
-  target: TargetFindings | undefined,
-): readonly string[] {
-  return items.filter(isApplier).flatMap(({ name, database }) => {
-    const { scopeComment } = target?.appliers.find((each) =>
-      each.name === name && each.database === database
-    ) ?? {};
-    return [
-      ...(scopeComment === undefined ? [] : [inDatabase(scopeComment.source.database)]),
-      `SELECT pg_catalog.pg_drop_replication_slot(${quoteLiteral(name).trim()});`,
-      `DROP PUBLICATION ${quoteIdentifier(name)};`,
-      ...(scopeComment?.changedIdentities ?? []).map((changed) => `${restoreIdentity(changed)};`),
-    ];
-  });
-}
-
-function leftOnTarget(
-  items: readonly CleanupItem[],
-  source: SourceFindings | undefined,
-): readonly string[] {
-  return items.filter(({ kind }) => kind === "slot").flatMap(({ name, database }) => {
-    const { scopeComment, isTrusted = false } = source?.publications.find((each) =>
-      each.name === name && each.database === database
-    ) ?? {};
-    return [
-      ...(scopeComment === undefined ? [] : [inDatabase(scopeComment.target.database)]),
-      `ALTER SUBSCRIPTION ${quoteIdentifier(name)} DISABLE;`,
-      `ALTER SUBSCRIPTION ${quoteIdentifier(name)} SET (slot_name = NONE);`,
-      `DROP SUBSCRIPTION ${quoteIdentifier(name)};`,
-      // the user might run, as a superuser, what another role has written
-      ...(isTrusted ? scopeComment?.changedIdentities ?? [] : []).map((changed) =>
-        `${restoreIdentity(changed)};`
-      ),
-    ];
-  });
-}
-
-/** A one-line comment whatever the name: text after a line break would be SQL. */
-function inDatabase(name: string): string {
-  const line = displayName({ schema: "public", name }).replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, "\ufffd");
-  return `-- in database ${line}`;
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { planReadOnly } from "../shared/database_plan.ts";
 import type { SwitchDirection } from "./report.ts";
 import {
   connectionDelaysMs,
@@ -20,7 +21,6 @@ import {
   readSide,
   type SideRecords,
 } from "../../cutover/internal.ts";
-import { planDatabases, readOnlyPlanning } from "../shared/database_plan.ts";
 import type { ServerSummary } from "../shared/report.ts";
 import { openServerPair, summarize } from "../shared/server_pair.ts";
 import type { DatabaseSelection, RunContext } from "../shared/run.ts";
@@ -56,13 +56,7 @@ export async function readCutover(
     { source, target, retryDelaysMs: connectionDelaysMs },
     { events, signal },
   );
-  const planning = await planDatabases({
-    ...sides,
-    selection: databases,
-    ...readOnlyPlanning,
-    targetUrlDatabase: target.databaseGiven ? target.database : undefined,
-    signal,
-  });
+  const planning = await planReadOnly(sides, { selected: { target, databases }, signal });
   if (planning.problems.length > 0) throw new UsageError(planning.problems);
   const same = planning.relation !== "different"
     ? planning.databases.filter((each) => each.source.name === each.target)

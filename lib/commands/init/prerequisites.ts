@@ -10,7 +10,7 @@ import { optionDefaults } from "../../config/internal.ts";
 import { probeSubscription } from "../../replication/internal.ts";
 import type { ServerPair } from "../shared/server_pair.ts";
 import { defaultApplySettings } from "../shared/complete_options.ts";
-import { accessTo } from "../shared/replication_setup.ts";
+import { accessTo } from "../shared/replicated_rows.ts";
 import type { InitOptions, RunContext } from "../shared/run.ts";
 import { type Examination, examineServers } from "../validate/validate.ts";
 

@@ -24,7 +24,7 @@ import { type Endpoint, withDatabase } from "../../postgres/internal.ts";
 import { fingerprintScope } from "../../rules/internal.ts";
 import type { TemporaryMembership } from "../../schema/internal.ts";
 import type { ServerPair } from "../shared/server_pair.ts";
-import { type DatabasePlanning, planDatabases, readOnlyPlanning } from "../shared/database_plan.ts";
+import { type DatabasePlanning, planReadOnly } from "../shared/database_plan.ts";
 import type { InitPlan } from "../shared/init_plan.ts";
 import type { InitOptions } from "../shared/run.ts";
 import { decisionsOf } from "./check_scope.ts";
@@ -242,13 +242,7 @@ export async function finishEarlierRun(
     readonly signal: AbortSignal;
   },
 ): Promise<readonly DatabaseState[] | undefined> {
-  const planning = await planDatabases({
-    ...sides,
-    selection: options.databases,
-    ...readOnlyPlanning,
-    targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
-    signal,
-  });
+  const planning = await planReadOnly(sides, { selected: options, signal });
   const onTarget = new Set(planning.onTarget.map(({ name }) => name));
   const left = earlier.databases.filter(({ target }) => onTarget.has(target));
   await dropLedgers({ ...earlier, databases: left }, { target: options.target, signal });

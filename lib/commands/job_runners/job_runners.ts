@@ -35,6 +35,13 @@ export interface JobDefaults {
   readonly now: () => Date;
 }
 
+/** The servers of a job, and what of them. */
+function scopeOf(
+  { source, target, databases, rules }: RunnableJob,
+): Pick<RunnableJob, "source" | "target" | "databases" | "rules"> {
+  return { source, target, databases, rules };
+}
+
 /**
  * Returns a worker's runner for each command.
  *
@@ -50,13 +57,10 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
   });
 
   const runValidate: JobRunner<"validate"> = async (job, { events, signal, workspace }) => {
-    const { source, target, databases, rules, options } = job;
+    const { options } = job;
     const result = await executeValidate(
       completeValidateOptions({
-        source,
-        target,
-        databases,
-        rules,
+        ...scopeOf(job),
         tools: tools(workspace),
         forSync: options.for_sync,
         dropExisting: options.drop_existing,
@@ -84,14 +88,11 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
   });
 
   const runInit: JobRunner<"init"> = async (job, context) => {
-    const { source, target, databases, rules, options } = job;
+    const { options } = job;
     const { events, signal, workspace, attempt, checkpoints, copyWorkers } = context;
     const { onMeasured, onUnfinished } = context;
     const initOptions = completeInitOptions({
-      source,
-      target,
-      databases,
-      rules,
+      ...scopeOf(job),
       tools: tools(workspace),
       jobs: options.jobs ?? defaults.jobs,
       indexJobs: options.index_jobs,
@@ -138,13 +139,10 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
   };
 
   const runSync: JobRunner<"sync"> = async (job, { events, signal, workspace }) => {
-    const { source, target, databases, rules, options } = job;
+    const { options } = job;
     const result = await executeSync(
       completeSyncOptions({
-        source,
-        target,
-        databases,
-        rules,
+        ...scopeOf(job),
         tools: tools(workspace),
         jobs: options.jobs ?? defaults.jobs,
         splitBytes: options.split_bytes ?? defaults.splitBytes,
@@ -170,13 +168,10 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
   };
 
   const runVerify: JobRunner<"verify"> = async (job, { events, signal }) => {
-    const { source, target, databases, rules, options } = job;
+    const { options } = job;
     const result = await executeVerify(
       completeVerifyOptions({
-        source,
-        target,
-        databases,
-        rules,
+        ...scopeOf(job),
         jobs: options.jobs ?? defaults.jobs,
         maxDiffs: options.max_diffs ?? defaults.maxDiffs,
         // the service stores the report

@@ -1,6 +1,5 @@
 /**
- * Options of commands, completed with their defaults. Nothing below has optional fields or defaults
- * of its own.
+ * Options of commands, completed with their defaults.
  *
  * @module
  */

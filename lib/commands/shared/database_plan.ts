@@ -67,13 +67,6 @@ export interface DatabasePlanning {
   readonly onTarget: readonly Database[];
 }
 
-/** Plans for a command that changes no database: nothing to claim, and copies are left alone. */
-export const readOnlyPlanning = {
-  dropExisting: false,
-  resume: true,
-  claim: () => Promise.resolve(),
-} as const satisfies Partial<PlanningInput>;
-
 /** What planning starts from. */
 export interface PlanningInput {
   readonly source: Session;
@@ -89,6 +82,37 @@ export interface PlanningInput {
    */
   readonly claim: (targets: readonly string[]) => Promise<void>;
   readonly signal: AbortSignal;
+}
+
+/** The servers, and which databases a command works with. */
+export interface PlannedSelection {
+  readonly target: Endpoint;
+  readonly databases: DatabaseSelection;
+}
+
+/**
+ * {@linkcode planDatabases} for a command that changes no database: nothing to claim, and
+ * unfinished copies are left alone.
+ */
+export function planReadOnly(
+  { source, target }: Pick<PlanningInput, "source" | "target">,
+  { selected, signal }: { readonly selected: PlannedSelection; readonly signal: AbortSignal },
+): Promise<DatabasePlanning> {
+  return planDatabases({
+    source,
+    target,
+    selection: selected.databases,
+    dropExisting: false,
+    resume: true,
+    targetUrlDatabase: urlDatabase(selected.target),
+    claim: () => Promise.resolve(),
+    signal,
+  });
+}
+
+/** The database that an endpoint's URL names, if any. */
+export function urlDatabase({ database, databaseGiven }: Endpoint): string | undefined {
+  return databaseGiven ? database : undefined;
 }
 
 /**

@@ -4,21 +4,10 @@
  *
  * @module
  */
-import {
-  errorMessage,
-  ExitCode,
-  formatLsn,
-  plural,
-  ReplicatorError,
-  tableKey,
-  type TableName,
-} from "../../core/internal.ts";
-import {
-  type Endpoint,
-  openSessionWithRetry,
-  type Session,
-  withDatabase,
-} from "../../postgres/internal.ts";
+import { accessTo, selectRows } from "./replicated_rows.ts";
+import { EarlierStreams, type EarlierStreamsOptions } from "./earlier_streams.ts";
+import { errorMessage, formatLsn, plural, tableKey, type TableName } from "../../core/internal.ts";
+import { type Endpoint, openSessionWithRetry, type Session } from "../../postgres/internal.ts";
 import {
   exportLockedSnapshot,
   type LockedSnapshot,
@@ -30,48 +19,26 @@ import {
   type ApplierKind,
   describeScope,
   handOver,
-  isCreationOrphaned,
-  keepTables,
-  nameSome,
-  openApplier,
-  parseReplicationName,
-  planPublication,
   type PublishedRows,
-  readApplierProgress,
   readDatabaseRef,
-  readStreams,
   type ReplicationNames,
   type ReplicationScope,
   type ReplicationStream,
   scopeHash,
-  type SlotState,
   startStream,
   type StreamStart,
-  type SubscriptionAccess,
 } from "../../replication/internal.ts";
-import { catchUpApplying } from "./client_streams.ts";
-import { readScope } from "./table_scope.ts";
 import { sameAsExisting } from "./choose_applier.ts";
-import type { ApplySettings, SyncSettings } from "./run.ts";
-import type { TableRules } from "../../rules/internal.ts";
-import type { Recorder } from "./recorder.ts";
+import { catchUpApplying } from "./client_streams.ts";
 
 /** What is replicated. */
-export interface ReplicationSetupOptions {
-  /** The database on the source. */
-  readonly source: Endpoint;
-  /** The database on the target; it may not exist yet. */
-  readonly target: Endpoint;
+export interface ReplicationSetupOptions extends EarlierStreamsOptions {
   /** A session on the target's server. */
   readonly targetServer: Session;
-  readonly rules: TableRules;
-  readonly sync: SyncSettings;
   /** What will apply the changes; earlier streams keep what they have. */
   readonly applier: ApplierKind;
   /** Whether the database on the target is dropped and recreated, with its subscriptions. */
   readonly replaces: boolean;
-  readonly recorder: Recorder;
-  readonly signal: AbortSignal;
 }
 
 /**
@@ -113,8 +80,9 @@ export class ReplicationSetup {
     const { signal, select } = lock;
     const scope = await this.#scope();
     const hash = await scopeHash(scope);
-    if (this.#options.replaces) await this.#unsubscribe(hash);
-    const { streams, kept } = await this.#keep(hash, finished);
+    const earlier = new EarlierStreams(this.#options);
+    if (this.#options.replaces) await earlier.unsubscribe(hash);
+    const { streams, kept } = await earlier.keep(hash, finished);
     this.#kind = sameAsExisting(kept.flatMap(({ applier }) => applier ?? []), sync) ??
       this.#options.applier;
     this.#earlier = kept;
@@ -152,41 +120,6 @@ export class ReplicationSetup {
     return this.#start;
   }
 
-  /**
-   * Drops the tool's subscriptions, because a database with subscriptions cannot be dropped.
-   * Refuses those of another scope: this run does not know their slots, which would retain WAL
-   * forever.
-   */
-  async #unsubscribe(hash: string): Promise<void> {
-    const { target, signal } = this.#options;
-    await using session = await this.#open(target);
-    const own = (await readApplierProgress(session)).flatMap(({ name }) => {
-      const parts = parseReplicationName(name);
-      return parts === undefined ? [] : [{ name, hash: parts.hash }];
-    });
-    const other = own.filter((subscription) => subscription.hash !== hash);
-    if (other.length > 0) throw this.#hasOtherScope(other.map(({ name }) => name));
-    for (const { name } of own) {
-      await using applier = await openApplier(session, { name, signal });
-      await applier.remove({ restoreIdentities: false });
-    }
-  }
-
-  #hasOtherScope(names: readonly string[]): ReplicatorError {
-    return new ReplicatorError(
-      `the database already follows a source with another scope (different tables, rows or servers): ${
-        names.join(", ")
-      }; it was not changed`,
-      {
-        side: "target",
-        object: `database ${this.#options.target.database}`,
-        remedy:
-          "run cleanup first, which also removes its slot on the source; then init --enable-sync --drop-existing again",
-        exitCode: ExitCode.prerequisite,
-      },
-    );
-  }
-
   async #isAllDone(
     { select }: LockOptions,
     withRows: (session: Session, tables: readonly Table[]) => Promise<PublishedRows>,
@@ -195,104 +128,6 @@ export class ReplicationSetup {
     const all = await listTables(session);
     const { tables } = await withRows(session, await (select?.(session, all) ?? all));
     return tables.length === 0;
-  }
-
-  /**
-   * Keeps copied tables in their streams, and removes the rest of earlier streams: slots of a
-   * killed run would retain WAL for no consumer. Refuses slots that are in use.
-   *
-   * @returns all streams that existed, including removed ones: their numbers are not used again
-   */
-  async #keep(hash: string, finished: readonly TableName[]): Promise<{
-    readonly streams: readonly ReplicationStream[];
-    readonly kept: readonly ReplicationStream[];
-  }> {
-    const { source, target, recorder } = this.#options;
-    const done = new Set(finished.map((table) => tableKey(table)));
-    await using from = await this.#open(source);
-    await using to = finished.length === 0 ? undefined : await this.#open(target);
-    const streams = await readStreams(hash, { source: from, target: to });
-    const earlier: ReplicationStream[] = [];
-    for (const stream of streams) {
-      const { name, slot, publication, applier } = stream;
-      const kept = publication?.tables.filter((table) => done.has(tableKey(table))) ?? [];
-      if (kept.length === 0 && slot?.active && !await isCreationOrphaned(from, slot)) {
-        throw this.#inUse(slot);
-      }
-      if (kept.length === 0) {
-        await abandonStream(source, { slot: name, publication: name, subscription: name });
-        recorder.events({
-          kind: "info",
-          message: `removed slot, publication and subscription ${name} of an earlier run`,
-        });
-        continue;
-      }
-      if (
-        slot === undefined || slot.walStatus === "lost" || slot.invalidationReason !== undefined
-      ) {
-        throw this.#slotGone(name, kept);
-      }
-      if (applier === undefined) await keepTables(from, stream, kept);
-      earlier.push(stream);
-    }
-    await this.#refuseLost(from, { earlier, finished });
-    const kept = (await readStreams(hash, { source: from, target: to })).filter(({ name }) =>
-      earlier.some((stream) => stream.name === name)
-    );
-    return { streams, kept };
-  }
-
-  /**
-   * Refuses copied tables that could be published but have no slot: their changes since are lost.
-   */
-  async #refuseLost(
-    session: Session,
-    { earlier, finished }: {
-      readonly earlier: readonly ReplicationStream[];
-      readonly finished: readonly TableName[];
-    },
-  ): Promise<void> {
-    if (finished.length === 0) return;
-    const followed = new Set(
-      earlier.flatMap(({ publication }) => publication?.tables ?? []).map((table) =>
-        tableKey(table)
-      ),
-    );
-    const done = new Set(finished.map((table) => tableKey(table)));
-    const { tables, predicateOf } = await selectRows(session, undefined, this.#options.rules);
-    const unfollowed = tables.filter((table) =>
-      done.has(tableKey(table)) && !followed.has(tableKey(table))
-    );
-    if (unfollowed.length === 0) return;
-    const policy = this.#options.sync.identity === "full" ? "full" : "skip";
-    const plan = await planPublication({ session, tables: unfollowed, predicateOf, policy });
-    if (plan.tables.length > 0) throw this.#slotGone(undefined, plan.tables);
-  }
-
-  #inUse({ name, activePid }: SlotState): ReplicatorError {
-    return new ReplicatorError(`the slot ${name} of this scope is in use`, {
-      side: "source",
-      object: `database ${this.#database}`,
-      details: [`A session reads from it (pid ${activePid}).`],
-      remedy:
-        "another run or a subscription uses it: see status; to start over, run cleanup, which removes it",
-      exitCode: ExitCode.prerequisite,
-    });
-  }
-
-  #slotGone(name: string | undefined, kept: readonly TableName[]): ReplicatorError {
-    return new ReplicatorError(
-      `the slot${name === undefined ? "" : ` ${name}`}, under which an earlier run copied ${
-        plural(kept.length, "table")
-      }, is gone or lost`,
-      {
-        side: "source",
-        object: `database ${this.#database}`,
-        details: [`Changes to them since are lost: ${nameSome(kept)}`],
-        remedy: "start over with init --enable-sync --no-resume",
-        exitCode: ExitCode.prerequisite,
-      },
-    );
   }
 
   async #scope(): Promise<ReplicationScope> {
@@ -422,31 +257,4 @@ export class ReplicationSetup {
     const { signal, recorder } = this.#options;
     return openSessionWithRetry(endpoint, { signal, events: recorder.events });
   }
-}
-
-/** How the target's server connects to a database of the source. */
-export function accessTo(
-  source: Endpoint,
-  { sourceFromTarget, passfile }: Pick<ApplySettings, "sourceFromTarget" | "passfile">,
-): SubscriptionAccess {
-  return {
-    sourceFromTarget: withDatabase(sourceFromTarget ?? source, source.database),
-    passfile,
-  };
-}
-
-/**
- * The tables whose rows the rules include, of those given or of all tables of the database.
- */
-export async function selectRows(
-  session: Session,
-  tables: readonly Table[] | undefined,
-  rules: TableRules,
-): Promise<PublishedRows> {
-  const all = tables ?? await listTables(session);
-  const scope = (await readScope(session, rules))?.scope;
-  return {
-    tables: all.filter((table) => scope?.hasRows(table) ?? true),
-    predicateOf: (table) => scope?.predicateOf(table),
-  };
 }

@@ -7,7 +7,7 @@ import { type EventSink, retry } from "../../core/internal.ts";
 import { openSession } from "../../postgres/internal.ts";
 import type { ApplierKind } from "../../replication/internal.ts";
 import { chooseApplier, describeApplierChoice, sameAsExisting } from "../shared/choose_applier.ts";
-import { accessTo } from "../shared/replication_setup.ts";
+import { accessTo } from "../shared/replicated_rows.ts";
 import type { SyncOptions } from "../shared/run.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 

@@ -23,7 +23,7 @@ import {
   type StreamStart,
 } from "../../replication/internal.ts";
 import type { DumpTool } from "../../schema/internal.ts";
-import { accessTo, selectRows } from "../shared/replication_setup.ts";
+import { accessTo, selectRows } from "../shared/replicated_rows.ts";
 import type { Recorder } from "../shared/recorder.ts";
 import type { SyncOptions } from "../shared/run.ts";
 import { copySessionSettings } from "./copy_session_settings.ts";

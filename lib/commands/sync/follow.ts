@@ -24,7 +24,7 @@ import {
   type ScopeComment,
   type StreamVerdict,
 } from "../../replication/internal.ts";
-import { accessTo } from "../shared/replication_setup.ts";
+import { accessTo } from "../shared/replicated_rows.ts";
 import type { Recorder } from "../shared/recorder.ts";
 import type { RunContext, SyncOptions } from "../shared/run.ts";
 import { catchUp } from "../shared/catch_up.ts";

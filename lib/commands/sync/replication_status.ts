@@ -21,7 +21,7 @@ import {
 } from "../../replication/internal.ts";
 import type { TableRules } from "../../rules/internal.ts";
 import type { PlannedDatabase } from "../shared/database_plan.ts";
-import { selectRows } from "../shared/replication_setup.ts";
+import { selectRows } from "../shared/replicated_rows.ts";
 
 /** The replication status of one database. */
 export interface ReplicationStatus {

@@ -7,7 +7,7 @@ import { ExitCode, ReplicatorError, type RunEvent, tableKey } from "../../core/i
 import type { Session } from "../../postgres/internal.ts";
 import { listTables, type Table } from "../../catalog/internal.ts";
 import { assessPublication, findHazards, type Hazard } from "../../replication/internal.ts";
-import { selectRows } from "../shared/replication_setup.ts";
+import { selectRows } from "../shared/replicated_rows.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 
 /** Finds the hazards of tables that are or will be published. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { planReadOnly } from "../shared/database_plan.ts";
 import {
   connectionDelaysMs,
   displayName,
@@ -15,7 +16,6 @@ import { minLibpqMajor, withDatabase } from "../../postgres/internal.ts";
 import type { ApplierKind } from "../../replication/internal.ts";
 import { findDumpTool } from "../../schema/internal.ts";
 import { openServerPair } from "../shared/server_pair.ts";
-import { planDatabases, readOnlyPlanning } from "../shared/database_plan.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import { Recorder } from "../shared/recorder.ts";
 import type { SyncDatabaseReport, SyncPlan, SyncReport } from "../shared/sync_report.ts";
@@ -53,13 +53,7 @@ export async function executeSync(
     { ...options, retryDelaysMs: connectionDelaysMs },
     context,
   );
-  const planning = await planDatabases({
-    ...sides,
-    selection: options.databases,
-    ...readOnlyPlanning,
-    targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
-    signal: run.signal,
-  });
+  const planning = await planReadOnly(sides, { selected: options, signal: run.signal });
   if (planning.problems.length > 0) throw new UsageError(planning.problems);
   const missing = planning.databases.filter(({ existing }) => existing === undefined);
   if (missing.length > 0) throw missingDatabases(missing.map(({ target }) => target));

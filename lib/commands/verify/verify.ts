@@ -35,7 +35,7 @@ import { readOutstanding } from "../../checkpoint/internal.ts";
 import type { SetAsideObject } from "../../schema/internal.ts";
 import { openServerPair, summarize } from "../shared/server_pair.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
-import { planDatabases, type PlannedDatabase, readOnlyPlanning } from "../shared/database_plan.ts";
+import { type PlannedDatabase, planReadOnly } from "../shared/database_plan.ts";
 import { Recorder } from "../shared/recorder.ts";
 import type { VerifyReport } from "../shared/verify_report.ts";
 import type { RunContext, VerifyOptions } from "../shared/run.ts";
@@ -62,13 +62,7 @@ export async function executeVerify(given: VerifyOptions, run: RunContext): Prom
     { ...options, retryDelaysMs: connectionDelaysMs },
     context,
   );
-  const planning = await planDatabases({
-    ...sides,
-    selection: options.databases,
-    ...readOnlyPlanning,
-    targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
-    signal: run.signal,
-  });
+  const planning = await planReadOnly(sides, { selected: options, signal: run.signal });
   throwIfAny([
     ...planning.problems,
     ...planning.databases.flatMap((planned) =>

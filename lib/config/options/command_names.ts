@@ -1,5 +1,5 @@
-/** Every command that does something; `help` is the parser's. */
-export const commandNames = [
+/** The commands that work with two servers. */
+export const migrationCommands = [
   "validate",
   "init",
   "sync",
@@ -7,6 +7,11 @@ export const commandNames = [
   "verify",
   "cutover",
   "cleanup",
+] as const;
+
+/** Every command that does something; `help` is the parser's. */
+export const commandNames = [
+  ...migrationCommands,
   "jobs",
   "serve",
   "worker",

@@ -1,15 +1,6 @@
+import { migrationCommands } from "./command_names.ts";
 import { dumpTools } from "./choices.ts";
 import type { Options } from "./option.ts";
-
-const twoServers = [
-  "validate",
-  "init",
-  "sync",
-  "status",
-  "verify",
-  "cutover",
-  "cleanup",
-] as const;
 
 /** Which servers, and which file has the other options. */
 export const connectionOptions = {
@@ -18,7 +9,7 @@ export const connectionOptions = {
     placeholder: "URL",
     help: "server to copy from",
     variable: "SOURCE_URL",
-    commands: twoServers,
+    commands: migrationCommands,
     config: {
       description:
         "Server to copy from (`--source`). Keep the password in a variable: `${NAME}` stands for its value.",
@@ -30,7 +21,7 @@ export const connectionOptions = {
     placeholder: "URL",
     help: "server to copy to",
     variable: "TARGET_URL",
-    commands: twoServers,
+    commands: migrationCommands,
     config: {
       description: "Server to copy to (`--target`).",
       example: "postgresql://app:${SEREN_NEW_PASSWORD}@new.example.com/app",
@@ -41,7 +32,7 @@ export const connectionOptions = {
     placeholder: "FILE",
     completes: "file",
     help: "TOML file with options, of those that have a key; flags take precedence",
-    commands: twoServers,
+    commands: migrationCommands,
   },
   pgBin: {
     kind: "text",

@@ -1,14 +1,6 @@
+import { migrationCommands } from "./command_names.ts";
 import type { Options } from "./option.ts";
 
-const databases = [
-  "validate",
-  "init",
-  "sync",
-  "status",
-  "verify",
-  "cutover",
-  "cleanup",
-] as const;
 const tables = ["validate", "init", "sync", "verify"] as const;
 
 /** Which databases, tables and rows. */
@@ -17,7 +9,7 @@ export const selectionOptions = {
     kind: "names",
     placeholder: "NAMES",
     help: "only these databases; * is a wildcard",
-    commands: databases,
+    commands: migrationCommands,
     config: {
       description: "Only these databases (`--include-databases`). `*` is a wildcard.",
       example: ["app", "shop_*"],
@@ -27,7 +19,7 @@ export const selectionOptions = {
     kind: "names",
     placeholder: "NAMES",
     help: "all databases except these; not with --include-databases",
-    commands: databases,
+    commands: migrationCommands,
     config: {
       description:
         "All databases except these (`--exclude-databases`). Not together with `include_databases`.",

@@ -22,7 +22,7 @@ export async function enableSubscription(session: Session, name: string): Promis
   );
 }
 
-const workerPauseMs = 50;
+const workerPauseMs = 10;
 
 /** How long a worker may take to stop before it is terminated. */
 const workerGraceMs = 3_000;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { LocaleProvider } from "../../catalog/internal.ts";
+import type { Database } from "../../catalog/internal.ts";
 import { ExitCode, quoteIdentifier, quoteLiteral, ReplicatorError } from "../../core/internal.ts";
 import { type ServerError, type Session, SqlState } from "../../postgres/internal.ts";
 import { type Adaptation, isRefusal } from "../apply/adaptation.ts";
@@ -23,23 +23,11 @@ export interface DatabaseGrant {
 }
 
 /** Everything about a database except its objects. */
-export interface DatabaseProperties {
-  /** Name on the source. */
-  readonly name: string;
-  /** The role that owns it. */
-  readonly owner: string;
-  /** `UTF8`, `LATIN1`, `SQL_ASCII`. */
-  readonly encoding: string;
-  /** LC_COLLATE */
-  readonly collate: string;
-  /** LC_CTYPE */
-  readonly ctype: string;
-  /** `icu` from 15 on, `builtin` from 17 on. */
-  readonly localeProvider: LocaleProvider;
-  /** The locale of a provider other than libc. */
-  readonly locale: string | undefined;
-  /** ICU collation rules (16+). */
-  readonly icuRules: string | undefined;
+export interface DatabaseProperties extends
+  Pick<
+    Database,
+    "name" | "owner" | "encoding" | "collate" | "ctype" | "localeProvider" | "locale" | "icuRules"
+  > {
   /** Version of the collation when the database was created (15+). */
   readonly collationVersion: string | undefined;
   /** The default tablespace. */

@@ -5,7 +5,7 @@ import {
   completeValidateOptions,
   type ValidateChoices,
 } from "../../../lib/commands/shared/complete_options.ts";
-import { planDatabases, readOnlyPlanning } from "../../../lib/commands/shared/database_plan.ts";
+import { planDatabases } from "../../../lib/commands/shared/database_plan.ts";
 import { openServerPair } from "../../../lib/commands/shared/server_pair.ts";
 import { executeValidate } from "../../../lib/commands/validate/validate.ts";
 import { checkTransactions } from "../../../lib/commands/validate/resource_checks.ts";
@@ -333,8 +333,9 @@ for (const major of withRepeats<PgMajor>([12, 18], [15])) {
           target: sides.target,
           selection: { include: [fresh, empty, full].map(quote), exclude: [], map: {} },
           targetUrlDatabase: "postgres",
-          ...readOnlyPlanning,
           dropExisting,
+          resume: true,
+          claim: () => Promise.resolve(),
           signal: untouched,
         });
         equal(databases.map(({ action, willBeLost }) => [action, willBeLost]), [

@@ -1,0 +1,123 @@
+/**
+ * A session of one builder, which builds indexes and analyzes tables.
+ *
+ * @module
+ */
+import {
+  displayName,
+  type EventSink,
+  ReplicatorError,
+  retry,
+  retryEvent,
+  type TableName,
+} from "../core/internal.ts";
+import { type Endpoint, openSessionWithRetry, type Session } from "../postgres/internal.ts";
+import type { DumpStatement } from "../schema/internal.ts";
+import { analyzeTogether, reportFailure } from "./analyze.ts";
+
+/** What builders do in their sessions. */
+export interface BuildSessionOptions {
+  readonly target: Endpoint;
+  /** Settings that the dump's statements require, for every session. */
+  readonly sessionStatements: readonly DumpStatement[];
+  /** Sessions that share the server's memory and workers. */
+  readonly sessions: number;
+  readonly signal: AbortSignal;
+  readonly events: EventSink;
+  /** Database, as events name it. */
+  readonly database: string;
+  /** Executes statements; its errors name the object. */
+  readonly apply: (session: Session, statements: readonly DumpStatement[]) => Promise<void>;
+  /**
+   * Called with a new session after one broke: the statements under way may have been committed.
+   */
+  readonly onReopened: (session: Session) => Promise<void>;
+  /** Pauses of a session whose connection broke; their number is the number of retries. */
+  readonly retryDelaysMs: readonly number[];
+}
+
+/** Opened when it is first used; reopened after it broke. */
+export class BuildSession implements AsyncDisposable {
+  readonly #options: BuildSessionOptions;
+  #session: Session | undefined;
+
+  constructor(options: BuildSessionOptions) {
+    this.#options = options;
+  }
+
+  /** Executes statements. Retries after a broken session or a lock timeout. */
+  async build(statements: readonly DumpStatement[]): Promise<void> {
+    const { apply, onReopened, events, database, retryDelaysMs, signal } = this.#options;
+    await retry(async ({ retries }) => {
+      try {
+        if (this.#session === undefined) {
+          this.#session = await this.#open();
+          if (retries > 0) await onReopened(this.#session);
+        }
+        await apply(this.#session, statements);
+      } catch (error) {
+        await this.#close();
+        throw error;
+      }
+    }, {
+      delaysMs: retryDelaysMs,
+      signal,
+      onRetry: (error, attempt, delayMs) =>
+        events(retryEvent({ what: `building indexes of ${database}`, error, attempt, delayMs })),
+    });
+  }
+
+  /** Fails only if the run is aborted; otherwise a failure is reported. */
+  async analyze(tables: readonly TableName[]): Promise<void> {
+    const { events, signal } = this.#options;
+    try {
+      this.#session ??= await this.#open();
+      await analyzeTogether(this.#session, tables, { signal, events });
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof ReplicatorError)) throw error;
+      for (const table of tables) reportFailure(displayName(table), error, events);
+      await this.#close();
+    }
+  }
+
+  /** Its settings end with the session. */
+  async #open(): Promise<Session> {
+    const { target, sessions, apply, sessionStatements, events, signal } = this.#options;
+    const settings = { synchronous_commit: "off" };
+    const session = await openSessionWithRetry(target, {
+      signal,
+      settings,
+      events,
+      computesValues: true,
+    });
+    await apply(session, sessionStatements);
+    await session.query(buildSettingsStatement, [sessions]);
+    return session;
+  }
+
+  async #close(): Promise<void> {
+    await this.#session?.close();
+    this.#session = undefined;
+  }
+
+  /** Closes the session if it is open. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#close();
+  }
+}
+
+// Memory: an eighth of effective_cache_size, divided among the builders. Workers: those of the
+// server, divided too, and none if none are configured. Never less than configured.
+const buildSettingsStatement = `
+  SELECT pg_catalog.set_config('maintenance_work_mem', greatest(
+           (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'maintenance_work_mem'),
+           least(2097151,
+             (SELECT setting::bigint * 8 FROM pg_catalog.pg_settings WHERE name = 'effective_cache_size')
+               / 8 / $1::int))::pg_catalog.text || 'kB', false),
+         pg_catalog.set_config('max_parallel_maintenance_workers', CASE wanted WHEN 0 THEN 0 ELSE greatest(
+           wanted,
+           least(pg_catalog.current_setting('max_parallel_workers')::int,
+                 pg_catalog.current_setting('max_worker_processes')::int) / $1::int) END::pg_catalog.text, false)
+    FROM pg_catalog.current_setting('max_parallel_maintenance_workers') AS configured (value)
+   CROSS JOIN LATERAL CAST(configured.value AS int) AS wanted`;
