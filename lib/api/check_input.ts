@@ -210,6 +210,7 @@ const clock: z.ZodType<(() => Date) | undefined> = callable<() => Date>().option
 const validateShape: Shape<ValidateInput> = {
   ...copyShape,
   forSync: flag,
+  forCutover: flag,
   identity,
   restoreSearchPath,
   dropExisting: flag,

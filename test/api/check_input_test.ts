@@ -233,6 +233,7 @@ const complete: { readonly [V in Verb]: Required<VerbInputs[V]> } = (() => {
     validate: {
       ...{ ...copy, forSync: true, identity: "skip", restoreSearchPath: "own" },
       dropExisting: true,
+      forCutover: false,
     },
     init: {
       ...{ ...copy, indexJobs: 1, copyFormat: "binary", restoreSearchPath: "own", copyThreads: 0 },

@@ -29,6 +29,7 @@ export async function requirePrerequisites(
       if (!options.dryRun) await claimDatabases(target, names, { signal });
     },
     forSync: options.sync !== undefined,
+    forCutover: false,
     identity: options.sync?.identity ?? optionDefaults.replicaIdentity,
   }, place);
   const failed = examination.report.checks.filter(({ status }) => status === "fail");

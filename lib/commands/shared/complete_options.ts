@@ -128,6 +128,7 @@ export function completeValidateOptions(
     rules = noTableRules,
     tools = defaultTools,
     forSync = false,
+    forCutover = false,
     identity = optionDefaults.replicaIdentity,
     restoreSearchPath = optionDefaults.restoreSearchPath,
     dropExisting = false,
@@ -137,8 +138,8 @@ export function completeValidateOptions(
   }: ValidateChoices,
 ): ValidateOptions {
   return {
-    ...{ source, target, databases, rules, tools, forSync, identity },
-    ...{ restoreSearchPath, dropExisting, resume, claim, jobs },
+    ...{ source, target, databases, rules, tools, forSync, forCutover },
+    ...{ identity, restoreSearchPath, dropExisting, resume, claim, jobs },
   };
 }
 
