@@ -59,7 +59,7 @@ async function checkCutover(
   run: RunContext,
 ): Promise<readonly Check[]> {
   const databases = await readCutover(options, run);
-  const checks = await joinAll(databases.map((each) => checkDatabase(each, run.signal)));
+  const checks = await joinAll(databases.map((each) => checkNextStep(each, run.signal)));
   const isNamed = options.databases.include.length > 0;
   const connected = checks.flatMap((each) => each ?? []);
   const others = databases.filter((_, index) => checks[index] === undefined);
@@ -76,7 +76,7 @@ async function checkCutover(
 }
 
 /** Undefined if no stream connects the database with the target. */
-async function checkDatabase(
+async function checkNextStep(
   database: CutoverDatabase,
   signal: AbortSignal,
 ): Promise<readonly Check[] | undefined> {
