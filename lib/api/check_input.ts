@@ -211,6 +211,7 @@ const clock: z.ZodType<(() => Date) | undefined> = callable<() => Date>().option
 const validateShape: Shape<ValidateInput> = {
   ...copyShape,
   forSync: flag,
+  forCutover: flag,
   identity,
   applyFrom,
   restoreSearchPath,

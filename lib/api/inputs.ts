@@ -93,6 +93,12 @@ export interface ValidateInput extends CopyInput {
    */
   readonly forSync?: boolean | undefined;
   /**
+   * Whether the requirements of the next step of a cutover are checked, in place of a copy's.
+   *
+   * @default {false}
+   */
+  readonly forCutover?: boolean | undefined;
+  /**
    * For replication: what `init` will do about tables without a usable replica identity.
    *
    * @default {"fail"}

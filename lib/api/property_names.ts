@@ -29,6 +29,7 @@ export const propertyNames: Readonly<Partial<Record<OptionName, string>>> = {
   copyFormat: "copyFormat",
   enableSync: "sync",
   forSync: "forSync",
+  forCutover: "forCutover",
   replicaIdentity: "identity",
   slotTimeout: "slotTimeoutMs",
   applyFrom: "applyFrom",

@@ -1,4 +1,5 @@
 import type { ValidationReport } from "../commands/shared/validation_report.ts";
+import { executeValidateCutover } from "../commands/cutover/validate.ts";
 import { executeValidate } from "../commands/validate/validate.ts";
 import type { RunInput, ValidateInput } from "./inputs.ts";
 import { withPropertyNames } from "./property_names.ts";
@@ -36,6 +37,6 @@ export async function validate(
 ): Promise<ValidationReport> {
   return await withPropertyNames(async () => {
     const { options, context } = await resolveCall("validate", { input, run });
-    return await executeValidate(options, context);
+    return await (options.forCutover ? executeValidateCutover : executeValidate)(options, context);
   });
 }

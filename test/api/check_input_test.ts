@@ -234,6 +234,7 @@ const complete: { readonly [V in Verb]: Required<VerbInputs[V]> } = (() => {
     validate: {
       ...{ ...copy, forSync: true, identity: "skip", applyFrom: "here", restoreSearchPath: "own" },
       dropExisting: true,
+      forCutover: false,
     },
     init: {
       ...{ ...copy, indexJobs: 1, copyFormat: "binary", restoreSearchPath: "own", copyThreads: 0 },

@@ -151,6 +151,38 @@ Deno.test("cutover reports every wrong option at once", async () => {
   }
 });
 
+Deno.test("validate --for-cutover lists what the next step would refuse, and changes nothing", async () => {
+  await withReplicated(async ({ cutover, url, targetUrl, name }) => {
+    const validate = async (...args: readonly string[]) =>
+      await runProgram(Deno.execPath(), [
+        ...command,
+        ...["validate", "--for-cutover", "--include-databases", name, ...args],
+      ], { env: { ...denoEnvironment(), SOURCE_URL: url, TARGET_URL: targetUrl } });
+    const before = await validate();
+    strictEqual(before.code, 0, before.stderr);
+    match(before.stdout, /✓ pass .*cutover +nothing prevents cutover prepare/);
+    deepStrictEqual(await query(url, "SELECT to_regnamespace('seren_cutover') AS n"), [{
+      n: null,
+    }]);
+
+    const [stream] = await query(targetUrl, "SELECT subname AS name FROM pg_subscription");
+    await exec(targetUrl, `ALTER SUBSCRIPTION "${stream!["name"]}" DISABLE`);
+    const refused = await validate("--json");
+    strictEqual(refused.code, 3, refused.stderr);
+    const { checks, failures } = JSON.parse(refused.stdout);
+    ok(failures > 0);
+    const failed = checks.filter(({ status }: { status: string }) => status === "fail");
+    ok(failed.every(({ id, fix }: { id: string; fix: string }) => id === "cutover" && fix !== ""));
+    const prepare = await cutover("prepare", "--yes", "--json");
+    strictEqual(prepare.code, 3);
+    const reasons = JSON.parse(prepare.stdout).error.details.join("\n");
+    for (const { finding } of failed) ok(reasons.includes(finding), finding);
+
+    await exec(targetUrl, `ALTER SUBSCRIPTION "${stream!["name"]}" ENABLE`);
+    strictEqual((await validate("--for-sync")).code, 2);
+  });
+});
+
 Deno.test("hooks learn of the switch but no password; a failing or hanging one refuses the switch", async () => {
   await withReplicated(async ({ cutover, url, name }) => {
     strictEqual((await cutover("prepare", "--yes")).code, 0);

@@ -3,6 +3,7 @@ import { type CleanupPlan, executeCleanup } from "../../lib/commands/cleanup/cle
 import { executeFinish } from "../../lib/commands/cutover/finish.ts";
 import { executeRehearse } from "../../lib/commands/cutover/rehearse.ts";
 import { executeCutoverStatus } from "../../lib/commands/cutover/status.ts";
+import { prometheusMetrics } from "../../lib/commands/status/prometheus.ts";
 import { executeStatus } from "../../lib/commands/status/status.ts";
 import { statusFormProblems } from "../../lib/commands/status/schema.ts";
 import { startAcknowledgedLoad } from "../support/acknowledged_load.ts";
@@ -147,6 +148,18 @@ Deno.test("the tripwire reports a change that got past the fence, and none that 
       databases[0]?.tripwire.map(({ change, name }) => ({ change, name })),
       [{ change: "INSERT", name: "balance" }],
     );
+    const status = await executeStatus(
+      { ...pair.servers, sampleMs: 100, now: () => new Date() },
+      quietRun,
+    );
+    deepStrictEqual(statusFormProblems(status), []);
+    strictEqual(status.databases[0]?.cutover?.foreignChanges, 1);
+    strictEqual(status.healthy, false);
+    ok(status.findings.some(({ id }) => id === "cutover-tripwire"));
+    const metrics = prometheusMetrics(status);
+    match(metrics, /seren_cutover_foreign_changes\{[^}]*\} 1\n/);
+    match(metrics, /seren_cutover_phase\{[^}]*phase="switched"\} 1\n/);
+    match(metrics, /seren_cutover_phase\{[^}]*phase="prepared"\} 0\n/);
   });
 });
 

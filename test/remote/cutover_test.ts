@@ -158,7 +158,7 @@ Deno.test("jobs prepare, rehearse, switch over and back under load; each switch 
     const logs = await (await alice.request(`/v1/jobs/${over.id}/logs`)).json();
     const log = logs.lines.map(({ message }: { message: string }) => message).join("\n");
     match(log, /writers waited .+ of 20\.0 s allowed/);
-    match(log, /Close the side in use: done in .*1 database closed/);
+    match(log, /Close the side in use.*: done in /);
     deepStrictEqual(await audit(place), [
       ["alice", "cutover.run", over.id, "done"],
       ["alice", "cutover.rollback", back.id, "done"],

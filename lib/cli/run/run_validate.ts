@@ -1,5 +1,6 @@
 import { ExitCode, UsageError } from "../../core/internal.ts";
 import { completeValidateOptions } from "../../commands/shared/complete_options.ts";
+import { executeValidateCutover } from "../../commands/cutover/validate.ts";
 import { executeValidate } from "../../commands/validate/validate.ts";
 import type { CommandRunner } from "../context.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
@@ -22,8 +23,9 @@ export const runValidate: CommandRunner = async (reader, context) => {
   const chosen = await chooseInteractively(wanted, context);
   if (chosen === undefined) throw nothingChosen();
   const options = completeValidateOptions(chosen);
+  const validate = options.forCutover ? executeValidateCutover : executeValidate;
   const report = place === undefined
-    ? await executeValidate(options, run)
+    ? await validate(options, run)
     : await validateRemotely(options, { place, reader, context });
   progress.pause();
   if (output.json) printJson(terminal, report);

@@ -154,11 +154,14 @@ function refusePhases(databases: readonly CutoverDatabase[]): void {
     phase !== "none" && phase !== "preparing" && phase !== "prepared"
   );
   if (wrong.length === 0) return;
-  throw new ReplicatorError("the cutover is beyond its preparation; nothing was changed", {
-    details: wrong.map(({ source, phase }) => `${source.database}: ${phase}`),
-    remedy: "see cutover status for the next command",
-    exitCode: ExitCode.prerequisite,
-  });
+  throw new ReplicatorError(
+    "these databases have already been switched, or are being switched; nothing was changed",
+    {
+      details: wrong.map(({ source, phase }) => `${source.database}: ${phase}`),
+      remedy: "see cutover status for the next command",
+      exitCode: ExitCode.prerequisite,
+    },
+  );
 }
 
 /** Reads the facts of all databases in the direction of the migration. */

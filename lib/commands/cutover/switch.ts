@@ -344,7 +344,9 @@ async function compareCounts(
   }
   if (differing.length === 0) return rows;
   throw new ReplicatorError(
-    `${plural(differing.length, "table")} differ in the number of rows; writers continue`,
+    `${
+      plural(differing.length, "table differs", "tables differ")
+    } in the number of rows; writers continue`,
     {
       details: differing,
       remedy: "compare with verify; with row filters use --final-check structure",

@@ -29,6 +29,7 @@ export async function requirePrerequisites(
       if (!options.dryRun) await claimDatabases(target, names, { signal });
     },
     forSync: options.sync !== undefined,
+    forCutover: false,
     identity: options.sync?.identity ?? optionDefaults.replicaIdentity,
     apply: options.sync ?? defaultApplySettings,
   }, place);

@@ -12,6 +12,7 @@ import type { JobRunner, JobRunners, RunnableJob } from "../../remote/worker/run
 import type { JobCommand, JobSpec } from "../../remote/spec/mod.ts";
 import type { Verdict } from "../../verify/internal.ts";
 import { cutoverRunner } from "./run_cutover_job.ts";
+import { executeValidateCutover } from "../cutover/validate.ts";
 import { executeInit } from "../init/init.ts";
 import { setAsideObjects } from "../shared/init_report.ts";
 import {
@@ -58,11 +59,13 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
 
   const runValidate: JobRunner<"validate"> = async (job, { events, signal, workspace }) => {
     const { options } = job;
-    const result = await executeValidate(
+    const validate = options.for_cutover === true ? executeValidateCutover : executeValidate;
+    const result = await validate(
       completeValidateOptions({
         ...scopeOf(job),
         tools: tools(workspace),
         forSync: options.for_sync,
+        forCutover: options.for_cutover,
         dropExisting: options.drop_existing,
         jobs: options.jobs ?? defaults.jobs,
       }),

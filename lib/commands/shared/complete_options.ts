@@ -137,6 +137,7 @@ export function completeValidateOptions(
     rules = noTableRules,
     tools = defaultTools,
     forSync = false,
+    forCutover = false,
     identity = optionDefaults.replicaIdentity,
     apply = defaultApplySettings,
     restoreSearchPath = optionDefaults.restoreSearchPath,
@@ -147,8 +148,8 @@ export function completeValidateOptions(
   }: ValidateChoices,
 ): ValidateOptions {
   return {
-    ...{ source, target, databases, rules, tools, forSync, identity, apply },
-    ...{ restoreSearchPath, dropExisting, resume, claim, jobs },
+    ...{ source, target, databases, rules, tools, forSync, forCutover },
+    ...{ identity, apply, restoreSearchPath, dropExisting, resume, claim, jobs },
   };
 }
 

@@ -64,6 +64,8 @@ export interface ValidateOptions {
   readonly tools: ToolSelection;
   /** Whether a missing prerequisite of replication is a failure; otherwise it is a warning. */
   readonly forSync: boolean;
+  /** Whether the requirements of the next step of a cutover are checked, in place of a copy's. */
+  readonly forCutover: boolean;
   /** With replication: how `init` will treat tables without a usable replica identity. */
   readonly identity: IdentityPolicy;
   /** With replication: what will apply the changes. */

@@ -291,6 +291,18 @@ export function cutoverFindings(
         "the rollback has closed the target and not opened the source yet: both refuse writes",
         "run cutover rollback again; or return to the target with cutover run",
       );
+    case "switched":
+      return (cutover.foreignChanges ?? 0) === 0 ? [] : [{
+        id: "cutover-tripwire",
+        severity: "problem",
+        side: "source",
+        database: source ?? target,
+        stream: null,
+        message: `${
+          plural(cutover.foreignChanges ?? 0, "change")
+        } on the closed source that replication did not bring`,
+        remedy: "see cutover status for the tables; the source is no longer a complete way back",
+      }];
     default:
       return [];
   }

@@ -11,7 +11,7 @@ import {
   severities,
 } from "../../core/internal.ts";
 import { streamStates } from "../../replication/internal.ts";
-import type { StatusReport, StreamStatus } from "./report.ts";
+import { cutoverPhases, type StatusReport, type StreamStatus } from "./report.ts";
 
 /** A sample whose value is null if it is unknown. */
 type MetricReading = Pick<MetricSample, "labels"> & { readonly value: number | null };
@@ -188,6 +188,24 @@ function databaseMetrics({ databases }: StatusReport): Metric[] {
       "seren_sequences_behind",
       "Sequences whose values differ on the target; they are set at cutover.",
       databases.map((each) => ({ labels: labels(each), value: each.sequences?.length ?? null })),
+    ),
+    gauge(
+      "seren_cutover_phase",
+      "Phase of the cutover: 1 for the current one, 0 for the others.",
+      databases.flatMap((each) =>
+        each.cutover == null ? [] : cutoverPhases.map((phase) => ({
+          labels: { ...labels(each), phase },
+          value: Number(phase === each.cutover?.phase),
+        }))
+      ),
+    ),
+    gauge(
+      "seren_cutover_foreign_changes",
+      "Changes on the closed source that replication did not bring.",
+      databases.map((each) => ({
+        labels: labels(each),
+        value: each.cutover?.foreignChanges ?? null,
+      })),
     ),
   ];
 }

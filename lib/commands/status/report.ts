@@ -75,6 +75,11 @@ export interface DatabaseStatus {
     readonly phase: CutoverPhase;
     /** When either side was opened or closed last, ISO 8601. */
     readonly since: string;
+    /**
+     * The tripwire: changes on the closed source that replication did not bring, up to 20. Null if
+     * the target is not in use, or they cannot be read. Missing in reports of earlier versions.
+     */
+    readonly foreignChanges?: number | null;
   } | null;
 }
 

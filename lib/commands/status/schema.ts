@@ -112,7 +112,11 @@ const database = z.strictObject({
   setAside: z.array(z.string()).nullable().meta({
     description: "Objects that init set aside, still to be created.",
   }),
-  cutover: z.strictObject({ phase: z.enum(cutoverPhases), since: z.string() }).nullable()
+  cutover: z.strictObject({
+    phase: z.enum(cutoverPhases),
+    since: z.string(),
+    foreignChanges: z.int().nullable().optional(),
+  }).nullable()
     // missing in reports of earlier versions
     .optional(),
 });

@@ -4,8 +4,13 @@
  * @module
  */
 import { formatLsn, pause, type TableName } from "../../core/internal.ts";
-import { phaseOf, type SideRecord } from "../../cutover/internal.ts";
-import { describeEndpoint, type Endpoint } from "../../postgres/internal.ts";
+import { phaseOf, readOrigins, readTripwire, type SideRecord } from "../../cutover/internal.ts";
+import {
+  describeEndpoint,
+  type Endpoint,
+  ServerError,
+  type Session,
+} from "../../postgres/internal.ts";
 import {
   type ApplierWorker,
   compareShapes,
@@ -68,6 +73,9 @@ export interface StatusOptions {
 /** Comparing tables and sequences costs more than reading positions. */
 const contentsEveryMs = 10_000;
 
+/** The tripwire decodes all WAL since the switch. */
+const tripwireEveryMs = 60_000;
+
 /** What was compared of one pair of databases, and when it was read. */
 interface Compared {
   readonly atMs: number;
@@ -91,6 +99,11 @@ export class StatusMonitor implements AsyncDisposable {
   readonly #source: ReconnectingSession;
   readonly #target: ReconnectingSession;
   readonly #compared = new Map<string, Compared>();
+  /** By database. */
+  readonly #tripwires = new Map<
+    string,
+    { readonly atMs: number; readonly count: number | null }
+  >();
   #workersBefore: ReadonlyMap<string, ApplierWorker> | undefined;
   #before: SourceReading | undefined;
 
@@ -301,9 +314,30 @@ export class StatusMonitor implements AsyncDisposable {
           ? null
           : sequenceDifferences(compared.source.sequences, compared.target.sequences),
         setAside: pair.targetFacts?.setAside ?? null,
-        cutover: readCutoverStatus(pair.sourceFacts?.cutover, pair.targetFacts?.cutover),
+        cutover: await this.#cutover(pair),
       },
     };
+  }
+
+  async #cutover(pair: StatusPair): Promise<NonNullable<DatabaseStatus["cutover"]> | null> {
+    const { source, sourceFacts, targetFacts } = pair;
+    const status = readCutoverStatus(sourceFacts?.cutover, targetFacts?.cutover);
+    const record = sourceFacts?.cutover;
+    if (status === null || source === undefined || record === undefined) return status;
+    if (status.phase !== "switched") return { ...status, foreignChanges: null };
+    const known = this.#tripwires.get(source);
+    const atMs = performance.now();
+    if (known !== undefined && atMs - known.atMs < tripwireEveryMs) {
+      return { ...status, foreignChanges: known.count };
+    }
+    const { forward, back } = record.details;
+    const read = await this.#source.query(
+      source,
+      (session) => countForeignChanges(session, { forward, back }),
+    );
+    const count = read.reached ? read.value : null;
+    this.#tripwires.set(source, { atMs, count });
+    return { ...status, foreignChanges: count };
   }
 
   async #compare(pair: StatusPair): Promise<Compared | undefined> {
@@ -334,6 +368,24 @@ export class StatusMonitor implements AsyncDisposable {
   /** Closes both sessions. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.#source[Symbol.asyncDispose](), this.#target[Symbol.asyncDispose]()]);
+  }
+}
+
+/** Null if the role may not read the slots, or one of them is in use. */
+async function countForeignChanges(
+  session: Session,
+  { forward, back }: { readonly forward: readonly string[]; readonly back: string | null },
+): Promise<number | null> {
+  try {
+    const origins = await readOrigins(session, back === null ? [] : [back]);
+    let count = 0;
+    for (const name of forward) {
+      count += (await readTripwire(session, { slot: name, publication: name, origins })).length;
+    }
+    return count;
+  } catch (error) {
+    if (error instanceof ServerError) return null;
+    throw error;
   }
 }
 

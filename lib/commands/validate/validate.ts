@@ -94,7 +94,6 @@ export async function examineServers(
     summarize(sides.target),
     runChecks(options, { sides, run }),
   ]);
-  const count = (status: Check["status"]) => checks.filter((each) => each.status === status).length;
   const report = {
     source,
     target,
@@ -104,17 +103,31 @@ export async function examineServers(
       tables: tableDecisions(scope),
       notes: scopeNotes(scope),
     })),
-    passed: count("pass"),
-    warnings: count("warn"),
-    failures: count("fail"),
+    ...countChecks(checks),
   };
-  validated(
-    `${report.passed} passed, ${plural(report.warnings, "warning")}, ${report.failures} failed`,
-  );
+  validated(describeCounts(report));
   return { report, ...found };
 }
 
-function startStep(step: "connect" | "validate", { events }: RunContext) {
+/** How many checks ended in which way. */
+export type CheckCounts = Pick<ValidationReport, "passed" | "warnings" | "failures">;
+
+/** Counts checks by how they ended. */
+export function countChecks(checks: readonly Check[]): CheckCounts {
+  const count = (status: Check["status"]) => checks.filter((each) => each.status === status).length;
+  return { passed: count("pass"), warnings: count("warn"), failures: count("fail") };
+}
+
+/** `3 passed, 1 warning, 0 failed` */
+export function describeCounts({ passed, warnings, failures }: CheckCounts): string {
+  return `${passed} passed, ${plural(warnings, "warning")}, ${failures} failed`;
+}
+
+/** Reports that a step begins; the result reports its end. */
+export function startStep(
+  step: "connect" | "validate",
+  { events }: RunContext,
+): (summary?: string) => void {
   const started = performance.now();
   events({ kind: "step-started", step });
   return (summary?: string) =>

@@ -8,6 +8,12 @@ const commands = ["cutover"] as const;
  * decide how long users wait, or which command is run.
  */
 export const cutoverOptions = {
+  forCutover: {
+    kind: "flag",
+    help: "check what the next step of a cutover needs, in place of what a copy needs",
+    commands: ["validate"],
+    job: { name: "for_cutover", commands: ["validate"] },
+  },
   maxPause: {
     kind: "duration",
     placeholder: "TIME",

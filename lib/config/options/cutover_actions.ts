@@ -23,7 +23,10 @@ const measuring: readonly CutoverAction[] = ["rehearse", ...switches];
 
 /** The options that only some actions have. */
 export const cutoverOptionActions: Readonly<
-  Record<CutoverOptionName | "dryRun" | "yes" | "slotTimeout" | "report", readonly CutoverAction[]>
+  Record<
+    Exclude<CutoverOptionName, "forCutover"> | "dryRun" | "yes" | "slotTimeout" | "report",
+    readonly CutoverAction[]
+  >
 > = {
   dryRun: planningActions,
   yes: planningActions,

@@ -156,6 +156,8 @@ export interface ValidateJobOptions {
   readonly drop_existing?: boolean | undefined;
   /** Whether missing requirements of replication are failures; otherwise warnings. */
   readonly for_sync?: boolean | undefined;
+  /** Whether the requirements of the next step of a cutover are checked, in place of a copy's. */
+  readonly for_cutover?: boolean | undefined;
 }
 
 /** What a `sync` job does before it follows the source. */
