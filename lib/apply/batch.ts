@@ -32,7 +32,7 @@ export interface Batch {
 }
 
 /** A batch ends once it has more bytes than that. */
-const batchBytes = 4 * 1024 * 1024;
+const batchBytes = 2 * 1024 * 1024;
 
 /** What {@linkcode BatchReader} takes. */
 export interface BatchReaderOptions {

@@ -96,9 +96,13 @@ export class ByteWriter {
     this.#view.setInt32(at, this.#length - at - 4);
   }
 
-  /** Returns a copy of everything appended, and starts over. */
+  /**
+   * Returns everything appended, and starts over.
+   *
+   * @returns valid until something is appended
+   */
   take(): Uint8Array {
-    const taken = this.#bytes.slice(0, this.#length);
+    const taken = this.#bytes.subarray(0, this.#length);
     this.#length = 0;
     if (this.#bytes.length > keptBytes) {
       this.#bytes = new Uint8Array(firstBytes);

@@ -55,7 +55,7 @@ export class StepEncoder {
   /**
    * The messages of some steps.
    *
-   * @returns the bytes, and how many ReadyForQuery answer them
+   * @returns the bytes, which are valid until the next call, and how many ReadyForQuery answer them
    */
   encode(steps: readonly Step[]): { readonly bytes: Uint8Array; readonly answers: number } {
     let answers = 0;
