@@ -17,10 +17,10 @@ import { recordApplyError } from "./record.ts";
 import type { ApplyChangesOptions, ApplyProgress } from "./options.ts";
 import { runStream } from "./run_stream.ts";
 
-/** Pauses after failures that may pass, the last of them repeated. */
+/** Pauses after transient failures; the last one is repeated. */
 const delaysMs: readonly number[] = [200, 1_000, 2_000, 5_000, 10_000, 30_000];
 
-/** An attempt that has lasted this long was not in vain. */
+/** After an attempt that ran for this long, the pauses start over. */
 const resetAfterMs = 30_000;
 
 /**

@@ -40,7 +40,7 @@ export interface BatchReaderOptions {
   readonly after: Lsn;
   /** Transactions up to this commit are applied change by change. */
   readonly strictUntil: Lsn;
-  /** The commit of the transaction whose changes are left out. */
+  /** The commit of the transaction that is skipped. */
   readonly skip: Lsn | undefined;
   /** Tables whose changes are applied, by {@linkcode tableKey}. */
   readonly applied: ReadonlySet<string>;
@@ -79,7 +79,7 @@ export class BatchReader {
     return this.#ready.length;
   }
 
-  /** Whether nothing was read that has not been taken. */
+  /** Whether everything that was read has been taken. */
   get isEmpty(): boolean {
     return this.#ready.length === 0 && this.#current === undefined &&
       this.#transaction === undefined;
@@ -96,7 +96,7 @@ export class BatchReader {
   }
 
   /**
-   * @throws ProtocolError if it is not what the plugin sends
+   * @throws ProtocolError if it is not a message that the plugin sends at this point
    * @throws ReplicatorError if a change cannot be applied to the target's tables
    */
   read(payload: Uint8Array): void {
@@ -108,12 +108,12 @@ export class BatchReader {
   }
 
   #begin(commitLsn: Lsn): void {
-    if (this.#transaction !== undefined) throw disordered("began a transaction within another");
+    if (this.#transaction !== undefined) throw violation("began a transaction within another");
     const { after, strictUntil, skip } = this.#options;
     // order and repetition are decided by the commit, never by the begin
     const isApplied = commitLsn < after;
     if (commitLsn < this.#lastEndLsn && (!isApplied || this.#current !== undefined)) {
-      throw disordered(
+      throw violation(
         `sent a transaction that commits at ${formatLsn(commitLsn)} after ${
           formatLsn(this.#lastEndLsn)
         }`,
@@ -138,7 +138,7 @@ export class BatchReader {
 
   #commit({ commitLsn, endLsn }: ChangeMessage & { readonly kind: "commit" }): void {
     if (this.#transaction?.commitLsn !== commitLsn || endLsn <= commitLsn) {
-      throw disordered("ended another transaction than it had begun");
+      throw violation("committed another transaction than it had begun");
     }
     this.#transaction = undefined;
     const current = this.#current;
@@ -154,7 +154,7 @@ export class BatchReader {
     bytes: number,
   ): void {
     const transaction = this.#transaction;
-    if (transaction === undefined) throw disordered("sent a change outside a transaction");
+    if (transaction === undefined) throw violation("sent a change outside a transaction");
     const current = this.#current;
     if (transaction.isSkipped || current === undefined) return;
     if (message.kind === "truncate") {
@@ -222,6 +222,6 @@ function continued({ isStrict, lastCommitLsn }: Batch): Batch {
   };
 }
 
-function disordered(what: string): ProtocolError {
+function violation(what: string): ProtocolError {
   return new ProtocolError(`it ${what}`);
 }

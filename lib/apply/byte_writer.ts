@@ -80,7 +80,9 @@ export class ByteWriter {
     this.#length = at;
   }
 
-  /** Leaves room for a length, to be set by {@linkcode setLength}. */
+  /**
+   * Leaves room for a length, to be set by {@linkcode closeLength} or {@linkcode closeValueLength}.
+   */
   openLength(): number {
     this.int32(0);
     return this.#length - 4;

@@ -27,7 +27,7 @@ import type { CollectedChange } from "./collect.ts";
 import type { Step } from "./statements.ts";
 import type { TableMapping } from "./table_mapping.ts";
 
-/** A statement that did not do what it had to. */
+/** A statement that failed, or affected another number of rows than expected. */
 export interface StepFailure {
   readonly step: Step;
   /** The server's error; undefined if another number of rows was affected. */
@@ -38,7 +38,7 @@ export interface StepFailure {
   readonly commitLsn: Lsn;
 }
 
-/** A change that cannot be applied. The stream has stopped until someone decides what to do. */
+/** A change that cannot be applied. The stream stays stopped until `--retry` or `--skip-lsn`. */
 export class ChangeRefusedError extends ReplicatorError {
   override readonly name = "ChangeRefusedError";
   /** For the record of the stream. */
@@ -54,7 +54,7 @@ export class ChangeRefusedError extends ReplicatorError {
       details,
       remedy: finishLsn === undefined
         ? "remove the cause, then run sync --retry"
-        : `remove the cause on the target, then run sync --retry; or leave out the whole transaction with sync --skip-lsn ${finishLsn}`,
+        : `remove the cause on the target, then run sync --retry; or skip the whole transaction with sync --skip-lsn ${finishLsn}, and repair with verify`,
       exitCode: ExitCode.unhealthy,
     });
     this.recorded = recorded;
@@ -63,7 +63,7 @@ export class ChangeRefusedError extends ReplicatorError {
 }
 
 /** Whether the same statement may succeed a moment later. */
-export function mayPass({ message, step }: StepFailure, session: Session): boolean {
+export function isTransientRefusal({ message, step }: StepFailure, session: Session): boolean {
   return message !== undefined &&
     isTransient(new ServerError(message, { side: session.side, object: step.object }));
 }

@@ -87,7 +87,7 @@ export class Pipeline {
       });
     }
     if (expected === undefined) {
-      throw new ProtocolError(`it sent a message of type ${type} that nothing had asked for`);
+      throw new ProtocolError(`it sent a message of type ${type} that was not requested`);
     }
     if (type === frame.commandComplete) expected.tags.push(decodeTag(body));
     else if (type === frame.error) {

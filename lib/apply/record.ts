@@ -46,7 +46,7 @@ const errorStatement = `
    WHERE name = $1 AND enabled`;
 
 /**
- * Records why changes cannot be applied, and stops the stream: until then it is repeated in vain.
+ * Records why a change cannot be applied, and stops the stream, which would fail at it again.
  *
  * @param conflict its kind: `insert_exists`, `update_missing`, `delete_missing`
  */

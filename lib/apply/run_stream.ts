@@ -34,7 +34,7 @@ import {
 import type { ApplyChangesOptions } from "./options.ts";
 import { type Batch, BatchReader } from "./batch.ts";
 import { StepEncoder } from "./encode.ts";
-import { explainRefusal, mayPass, type StepFailure } from "./explain.ts";
+import { explainRefusal, isTransientRefusal, type StepFailure } from "./explain.ts";
 import { Pipeline, type PipelineAnswer } from "./pipeline.ts";
 import { advanceStatement, readAppliedNames } from "./record.ts";
 import { planSteps, type Step } from "./statements.ts";
@@ -100,7 +100,7 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
   }
 }
 
-/** How long the lock of an earlier process is awaited, which may have lost its connection. */
+/** How long to wait for the lock: a process that has lost its connection holds it for a while. */
 const lockTimeoutMs = 20_000;
 
 async function acquireLock(
@@ -121,7 +121,7 @@ async function acquireLock(
     side: "target",
     object: `database ${session.endpoint.database}`,
     ...(pid === undefined ? {} : { details: [`its session has the process ID ${pid}`] }),
-    remedy: "let it continue, or end it and run this again",
+    remedy: "let it continue; or stop it, and run the same command again",
     exitCode: ExitCode.prerequisite,
   });
 }
@@ -136,7 +136,9 @@ async function readRecord(session: Session, name: string): Promise<ApplyRecord> 
     {
       side: "target",
       object: `database ${session.endpoint.database}`,
-      remedy: "see status and sync for the state of replication",
+      remedy: record === undefined
+        ? "create it with sync"
+        : "remove it with cleanup, then start over with init --enable-sync",
       exitCode: ExitCode.prerequisite,
     },
   );
@@ -144,7 +146,7 @@ async function readRecord(session: Session, name: string): Promise<ApplyRecord> 
 
 function mayNotApply({ endpoint }: Session): ReplicatorError {
   return new ReplicatorError(
-    `the role ${endpoint.user} may not set session_replication_role, without which triggers and foreign keys of the target would act on changes that the source's have already caused`,
+    `the role ${endpoint.user} may not set session_replication_role, without which triggers and foreign keys would fire for replicated changes`,
     {
       side: "target",
       object: `database ${endpoint.database}`,
@@ -174,10 +176,10 @@ function startCommand({ name, slotName, endLsn }: ApplyRecord): string {
   } (proto_version '1', publication_names ${quoteLiteral(quoteIdentifier(name))})`;
 }
 
-/** Batches read ahead; each has some megabytes. */
+/** Batches read ahead, of a few megabytes each. */
 const maxWaiting = 2;
 
-/** The record is written at least this often, which also shows that it was stopped. */
+/** The record is written at least this often, which also finds that the stream was stopped. */
 const heartbeatMs = 10_000;
 
 /** A run whose sessions are open. */
@@ -236,7 +238,7 @@ class StreamRun {
     this.#feed = feed;
   }
 
-  /** Looks for work, or writes the record if it is time. */
+  /** Makes the loop look for a batch, or write the record if that is due. */
   wake(): void {
     this.#woken.resolve();
   }
@@ -389,7 +391,7 @@ class StreamRun {
     if (failure.step.object === recordObject && failure.message === undefined) {
       return { kind: "stopped" };
     }
-    if (mayPass(failure, this.#session)) throw this.#errorOf(failure);
+    if (isTransientRefusal(failure, this.#session)) throw this.#errorOf(failure);
     if (!batch.isStrict) return { kind: "failed", strictUntil: batch.lastCommitLsn };
     await using session = await openSession(target, { signal });
     throw await explainRefusal(session, failure);
@@ -399,10 +401,15 @@ class StreamRun {
     const { side, endpoint } = this.#session;
     return message === undefined
       ? new ReplicatorError(
-        `the server answered ${tag ?? "nothing"} to a statement of the applier`,
+        `a statement of the applier was completed with the unexpected command tag ${
+          tag ?? "(none)"
+        }`,
         {
           side,
           object: step.object,
+          details: step.kind === "query" ? [step.sql] : [],
+          remedy:
+            "nothing is lost: run the same command again; if it recurs, report it with the server's version",
         },
       )
       : new ServerError(message, { side, object: endpoint.database });
@@ -415,7 +422,7 @@ function command(sql: string): Step {
   return { kind: "query", sql, object: "transaction", rows: undefined, change: undefined };
 }
 
-/** The first statement that failed, or affected another number of rows than it had to. */
+/** The first statement that failed, or affected another number of rows than expected. */
 function findFailure(
   steps: readonly Step[],
   { tags, error }: PipelineAnswer,

@@ -13,10 +13,10 @@ import type { ColumnValue, Tuple } from "../postgres/internal.ts";
 import type { TableMapping } from "./table_mapping.ts";
 import type { MappedTable, TargetColumn } from "./applied_tables.ts";
 
-/** One statement, and how many rows it has to affect. */
+/** One statement, and how many rows it must affect. */
 export type Step =
   & {
-    /** Rows that the command tag has to name; undefined if it names none. */
+    /** The number of rows expected in the command tag; undefined if it has none. */
     readonly rows: number | undefined;
     /** For errors: `table orders`. */
     readonly object: string;

@@ -22,7 +22,7 @@ export interface TableMapping {
   readonly keyColumns: readonly number[] | undefined;
   /** Positions of the columns that an UPDATE sets if it does not change the key. */
   readonly settable: readonly number[];
-  /** Positions of columns outside the key that no UPDATE can set: they must be as they are. */
+  /** Positions of columns outside the key that no UPDATE can set: they must be equal already. */
   readonly fixed: readonly number[];
   /** Whether the target has columns that the source does not send. */
   readonly hasOwnColumns: boolean;
@@ -35,13 +35,13 @@ export function mapTable(relation: Relation, table: MappedTable): TableMapping {
   const missing = relation.columns.filter(({ name }) => !table.columns.has(name));
   if (missing.length > 0) {
     throw new ReplicatorError(
-      `the target's table has no column ${
+      `the source sends ${
         missing.map(({ name }) => name).join(", ")
-      } that can be written, but the source sends it`,
+      }, but the target's table has no such column that can be written`,
       {
         side: "target",
         object: `table ${displayName(table)}`,
-        remedy: "add it on the target, then run sync --retry",
+        remedy: "add it on the target (not as a generated column), then run sync --retry",
       },
     );
   }

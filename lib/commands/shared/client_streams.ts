@@ -30,7 +30,7 @@ export interface ClientStreamReport {
 /** How often the progress is reported. */
 const reportEveryMs = 1_000;
 
-/** How often a stream that another command has stopped is looked at. */
+/** How often the record of a stream that another command has stopped is read. */
 const stoppedPollMs = 500;
 
 interface RunningStream {
@@ -57,10 +57,10 @@ export class ClientStreams implements AsyncDisposable {
   constructor({ events, signal }: { readonly events: EventSink; readonly signal: AbortSignal }) {
     this.#events = events;
     this.#signal = AbortSignal.any([signal, this.#abort.signal]);
-    this.#failed.promise.catch(() => {}); // reported by those who wait
+    this.#failed.promise.catch(() => {}); // thrown by `during`
   }
 
-  /** Whether this process applies the changes of any stream. */
+  /** Whether this process applies the changes of no stream. */
   get isEmpty(): boolean {
     return this.#running.size === 0;
   }
@@ -136,7 +136,7 @@ export class ClientStreams implements AsyncDisposable {
       this.#events({
         kind: "info",
         message:
-          `${target.database}: another command has stopped ${name}; it is resumed when a command starts it`,
+          `${target.database}: another command has stopped ${name}; waiting until a command starts it`,
       });
       if (!await this.#awaitStart(target, name)) return;
       stream.isStopped = false;
@@ -195,7 +195,7 @@ export class ClientStreams implements AsyncDisposable {
     }
   }
 
-  /** Stops applying; the same streams can be started again. */
+  /** Stops applying for good. The streams stay enabled: the next process resumes them. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#abort.abort();
     await Promise.allSettled([...this.#ends, ...this.#reports]);

@@ -162,7 +162,7 @@ export async function skip(
   },
 ): Promise<void> {
   if (failed.length === 0) {
-    throw new ReplicatorError("no subscription has apply errors: nothing to skip", {
+    throw new ReplicatorError("no stream has apply errors: nothing to skip", {
       remedy: "see sync and status for the state of replication",
       exitCode: ExitCode.prerequisite,
     });
@@ -188,9 +188,7 @@ export async function skip(
     return;
   }
   throw new ReplicatorError(
-    `no subscription is stopped by a transaction that ends at ${
-      formatLsn(lsn)
-    }; nothing was skipped`,
+    `no stream is stopped by a transaction that ends at ${formatLsn(lsn)}; nothing was skipped`,
     {
       side: "target",
       details: others,

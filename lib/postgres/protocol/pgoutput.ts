@@ -4,7 +4,7 @@
  * Every length is checked: a server is not trusted. Messages of later protocol versions, which are
  * never requested, are refused.
  *
- * Source: PostgreSQL documentation, "55.9. Logical Replication Message Formats".
+ * Source: PostgreSQL documentation, "54.9. Logical Replication Message Formats".
  *
  * @module
  */
@@ -66,7 +66,7 @@ export type ChangeMessage =
   /** An origin or a type: nothing to do. */
   | { readonly kind: "other" };
 
-/** More tables than that are not in one stream. */
+/** Limit on the number of tables in one stream. */
 const maxRelations = 200_000;
 
 const maxColumns = 1_664;

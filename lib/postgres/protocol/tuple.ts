@@ -2,7 +2,7 @@
  * The values of a changed row, left in the bytes of their message: only those that are needed are
  * looked at.
  *
- * Source: PostgreSQL documentation, "55.9. Logical Replication Message Formats", TupleData.
+ * Source: PostgreSQL documentation, "54.9. Logical Replication Message Formats", TupleData.
  *
  * @module
  */

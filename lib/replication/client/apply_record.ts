@@ -55,9 +55,9 @@ export interface ApplyRecord {
   readonly error: ApplyError | undefined;
   /** Conflicts by kind: `insert_exists`, `update_missing`… */
   readonly conflicts: Readonly<Record<string, number>>;
-  /** The process that wrote the record last, on its own machine. */
+  /** Process ID of the target's backend that wrote the record last; it may have ended. */
   readonly pid: number | undefined;
-  /** Milliseconds since that process was last seen. */
+  /** Milliseconds since it wrote the record; undefined before the first time. */
   readonly seenMs: number | undefined;
 }
 

@@ -92,15 +92,15 @@ async function insertTables(
   ]);
 }
 
-/** How long the transaction that is being applied may hold the record before it is ended. */
+/** How long the applier's transaction may lock the record before its backend is terminated. */
 const recordTimeoutMs = 3_000;
 
-/** Each attempt ends the backend that holds the record. */
+/** Each failed attempt terminates the backend that has locked the record. */
 const recordAttempts = 10;
 
 /**
- * Changes the record. A transaction that is being applied has locked it: unless it ends soon, its
- * backend is terminated, which rolls it back.
+ * Changes the record. A transaction of the applier locks it just before its COMMIT: unless that
+ * ends soon, its backend is terminated, which rolls it back.
  */
 async function changeRecord(
   session: Session,

@@ -2,7 +2,7 @@
  * The transaction that a stopped applier would apply next, read from the slot without
  * consuming it.
  *
- * Source: PostgreSQL documentation, "55.9. Logical Replication Message Formats".
+ * Source: PostgreSQL documentation, "54.9. Logical Replication Message Formats".
  *
  * @module
  */

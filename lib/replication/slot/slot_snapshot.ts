@@ -257,7 +257,7 @@ async function changeSince({ session, observer, tables, now, isCopied, truncated
   return rewritten === undefined ? undefined : `${displayName(rewritten)} was rewritten`;
 }
 
-/** Source: PostgreSQL documentation, "55.9. Logical Replication Message Formats", Truncate. */
+/** Source: PostgreSQL documentation, "54.9. Logical Replication Message Formats", Truncate. */
 const truncateStatement = `
   SELECT pg_catalog.encode(data, 'hex') AS message
     FROM pg_catalog.pg_logical_slot_peek_binary_changes($1, NULL, NULL,
