@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { formatLsn, type Lsn, ReplicatorError, tableKey } from "../core/internal.ts";
+import { ExitCode, formatLsn, type Lsn, ReplicatorError, tableKey } from "../core/internal.ts";
 import { ChangeCollector } from "./collect.ts";
 import {
   ChangeDecoder,
@@ -199,6 +199,7 @@ export class BatchReader {
         side: "target",
         object: `table ${relation.schema}.${relation.name}`,
         remedy: "create it there, then run sync --retry",
+        exitCode: ExitCode.unhealthy,
       });
     }
     const plan = isApplied && table !== undefined ? mapTable(relation, table) : undefined;

@@ -5,6 +5,7 @@
  */
 import {
   displayName,
+  errorMessage,
   ExitCode,
   formatLsn,
   isTransient,
@@ -92,7 +93,6 @@ export async function explainRefusal(
   }
   const { plan, kind } = change;
   const { schema, name } = plan.table;
-  const found = await readRow(session, change).catch(() => undefined);
   const isMissing = message === undefined && missing[kind] !== undefined;
   const conflict = isMissing
     ? missing[kind]
@@ -114,7 +114,7 @@ export async function explainRefusal(
       ...detailsOf(message),
       ...(kind === "delete" ? [] : [`on the source: ${printRow(plan, change.row)}`]),
       ...(kind === "insert" ? [] : [`before, on the source: ${printRow(plan, change.before)}`]),
-      found === undefined ? "on the target: no such row" : `on the target: ${shorten(found)}`,
+      ...await describeTargetRow(session, change),
     ],
   }, conflict);
 }
@@ -162,7 +162,23 @@ function keyValues(change: CollectedChange): Readonly<Record<string, string | nu
   );
 }
 
-/** The row with the change's key on the target, as the server prints it. */
+/** The row with the change's key on the target; a table without a key is not searched. */
+async function describeTargetRow(
+  session: Session,
+  change: CollectedChange,
+): Promise<readonly string[]> {
+  if (change.plan.keyColumns === undefined) return [];
+  try {
+    const found = await readRow(session, change);
+    return [
+      found === undefined ? "on the target: no such row" : `on the target: ${shorten(found)}`,
+    ];
+  } catch (error) {
+    return [`on the target: the row could not be read: ${errorMessage(error)}`];
+  }
+}
+
+/** As the server prints it. */
 async function readRow(session: Session, change: CollectedChange): Promise<string | undefined> {
   const { plan } = change;
   const row = change.kind === "insert" ? change.row : change.before;

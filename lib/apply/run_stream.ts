@@ -393,7 +393,7 @@ class StreamRun {
     }
     if (isTransientRefusal(failure, this.#session)) throw this.#errorOf(failure);
     if (!batch.isStrict) return { kind: "failed", strictUntil: batch.lastCommitLsn };
-    await using session = await openSession(target, { signal });
+    await using session = await openSession(target, { signal, settings: explainingSettings });
     throw await explainRefusal(session, failure);
   }
 
@@ -415,6 +415,15 @@ class StreamRun {
       : new ServerError(message, { side, object: endpoint.database });
   }
 }
+
+/**
+ * The row is searched by its printed key, which no index supports, and the transaction that failed
+ * may still lock its table.
+ */
+const explainingSettings: Readonly<Record<string, string>> = {
+  lock_timeout: "2s",
+  statement_timeout: "10s",
+};
 
 const recordObject = "record of the stream";
 

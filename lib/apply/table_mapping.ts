@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { displayName, ReplicatorError, tableKey } from "../core/internal.ts";
+import { displayName, ExitCode, ReplicatorError, tableKey } from "../core/internal.ts";
 import type { Relation } from "../postgres/internal.ts";
 import type { MappedTable, TargetColumn } from "./applied_tables.ts";
 
@@ -41,6 +41,7 @@ export function mapTable(relation: Relation, table: MappedTable): TableMapping {
       {
         side: "target",
         object: `table ${displayName(table)}`,
+        exitCode: ExitCode.unhealthy,
         remedy: "add it on the target (not as a generated column), then run sync --retry",
       },
     );
