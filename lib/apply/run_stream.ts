@@ -270,6 +270,9 @@ class StreamRun {
 
   async apply(connection: ExchangeConnection): Promise<StreamEnd> {
     this.#pipeline = new Pipeline(this.#session, connection);
+    // the record names the session before it writes anything: a fence lets only that one pass
+    const stopped = await this.#beat();
+    if (stopped !== undefined) return stopped;
     for (;;) {
       const batch = await this.#next();
       const end = batch === undefined ? await this.#beat() : await this.#apply(batch);

@@ -14,7 +14,7 @@ import {
 } from "../core/internal.ts";
 import type { Endpoint, Session } from "../postgres/internal.ts";
 import { examineOwnSchema } from "../checkpoint/internal.ts";
-import { applySetting } from "../replication/internal.ts";
+import { applySetting, applyStreamTable } from "../replication/internal.ts";
 import type { SideDetails, SideRecord } from "./model.ts";
 
 /** The table with a side's record. */
@@ -65,11 +65,18 @@ function fenceBody(elsewhere: string): string {
     }`,
   );
   // an apply worker, which has to pass, is known by its process; statement triggers do not fire for
-  // its INSERT, UPDATE and DELETE in any case. A session of the tool that applies changes is known
-  // by a setting
+  // its INSERT, UPDATE and DELETE in any case. A session of the tool that applies changes is the one
+  // in the record of its stream, which only the tool's role can write; the setting saves all others
+  // from reading it
   return `BEGIN
-  IF COALESCE(pg_catalog.current_setting('${applySetting}', true), '') OPERATOR(pg_catalog.<>) '' THEN
-    RETURN NULL;
+  IF COALESCE(pg_catalog.current_setting('${applySetting}', true), '') OPERATOR(pg_catalog.<>) ''
+     AND pg_catalog.to_regclass('${applyStreamTable}') IS NOT NULL THEN
+    IF EXISTS (
+         SELECT FROM ${applyStreamTable} AS s
+          WHERE s.name OPERATOR(pg_catalog.=) pg_catalog.current_setting('${applySetting}')
+            AND s.enabled AND s.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()) THEN
+      RETURN NULL;
+    END IF;
   END IF;
   IF TG_OP OPERATOR(pg_catalog.=) 'TRUNCATE' AND EXISTS (
        SELECT FROM pg_catalog.pg_stat_get_subscription(NULL) AS s

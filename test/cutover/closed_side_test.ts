@@ -82,6 +82,8 @@ const overrides: readonly string[] = [
   "SET default_transaction_read_only = off",
   `SET default_transaction_read_only = off; SET session_replication_role = replica`,
   `SET default_transaction_read_only = off; SET session_replication_role = local; SET row_security = off`,
+  // what the tool's own sessions that apply changes set
+  "SET default_transaction_read_only = off; SET seren_apply.applies = 'seren_0123456789abcdef'",
 ];
 
 const pairs = [[15, 18], [18, 15]] as const;
