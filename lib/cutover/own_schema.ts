@@ -65,9 +65,9 @@ function fenceBody(elsewhere: string): string {
     }`,
   );
   // an apply worker, which has to pass, is known by its process; statement triggers do not fire for
-  // its INSERT, UPDATE and DELETE in any case. A session of the tool that applies changes is the one
-  // in the record of its stream, which only the tool's role can write; the setting saves all others
-  // from reading it
+  // its INSERT, UPDATE and DELETE in any case. A session of the tool that applies changes is the
+  // one in the record of its stream, which only the tool's role can write; the setting saves all
+  // others from reading it
   return `BEGIN
   IF COALESCE(pg_catalog.current_setting('${applySetting}', true), '') OPERATOR(pg_catalog.<>) ''
      AND pg_catalog.to_regclass('${applyStreamTable}') IS NOT NULL THEN
