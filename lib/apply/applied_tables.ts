@@ -11,7 +11,7 @@ export interface TargetColumn {
   readonly name: string;
   /** OID of its type. */
   readonly type: number;
-  /** OID of the type of arrays of it; 0 if there is none, as for arrays. */
+  /** OID of the type of arrays of it; 0 if there is none, as for arrays, or it is composite. */
   readonly arrayType: number;
   /** Separates the elements of such an array: a comma, except for `box`. */
   readonly delimiter: string;
@@ -51,7 +51,21 @@ const tableStatement = `
    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'`;
 
 const columnStatement = `
-  SELECT a.attrelid AS table_oid, a.attname::pg_catalog.text AS name, a.atttypid AS type, t.typarray AS array_type,
+  WITH RECURSIVE base (domain, oid, kind) AS (
+    SELECT d.oid, b.oid, b.typtype
+      FROM pg_catalog.pg_type AS d JOIN pg_catalog.pg_type AS b ON b.oid = d.typbasetype
+     WHERE d.typtype = 'd'
+    UNION
+    SELECT base.domain, b.oid, b.typtype
+      FROM base
+      JOIN pg_catalog.pg_type AS d ON d.oid = base.oid AND d.typtype = 'd'
+      JOIN pg_catalog.pg_type AS b ON b.oid = d.typbasetype
+  )
+  SELECT a.attrelid AS table_oid, a.attname::pg_catalog.text AS name, a.atttypid AS type,
+         -- unnest() would expand composite values into their attributes
+         CASE WHEN t.typtype = 'c' OR EXISTS (
+                     SELECT FROM base WHERE base.domain = t.oid AND base.kind = 'c')
+              THEN 0::pg_catalog.oid ELSE t.typarray END AS array_type,
          t.typdelim::pg_catalog.text AS delimiter,
          a.attidentity = 'a' AS is_identity_always,
          t.typtype = 'b' AND t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
@@ -154,4 +168,18 @@ function checkedOperator({ operator }: OperatorRow): string {
   throw new ReplicatorError(`the operator ${JSON.stringify(operator)} is not a valid name`, {
     side: "target",
   });
+}
+
+const nameStatement = `
+  SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+   WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'`;
+
+/** Reads the names of all tables of the session's database, as {@linkcode tableKey} makes them. */
+export async function readTableKeys(session: Session): Promise<ReadonlySet<string>> {
+  const rows = await session.query<TableName>(nameStatement, [], {
+    resultBytes: catalogResultBytes,
+  });
+  return new Set(rows.map((table) => tableKey(table)));
 }

@@ -6,13 +6,12 @@
 import {
   errorMessage,
   formatDuration,
-  isTransient,
   type Lsn,
   ReplicatorError,
   retry,
 } from "../core/internal.ts";
 import { openSession, ServerError, SqlState } from "../postgres/internal.ts";
-import { ChangeRefusedError } from "./explain.ts";
+import { ChangeRefusedError, mayPass } from "./explain.ts";
 import { recordApplyError } from "./record.ts";
 import type { ApplyChangesOptions, ApplyProgress } from "./options.ts";
 import { runStream } from "./run_stream.ts";
@@ -39,6 +38,7 @@ const resetAfterMs = 30_000;
 export async function applyChanges(options: ApplyChangesOptions): Promise<void> {
   const { signal, events, name } = options;
   let strictUntil: Lsn = 0n;
+  let previousBackend: number | undefined;
   const totals = { transactions: 0, changes: 0 };
   const onProgress = (progress: ApplyProgress) => {
     totals.transactions += progress.transactions;
@@ -48,7 +48,15 @@ export async function applyChanges(options: ApplyChangesOptions): Promise<void> 
   try {
     await retry(async () => {
       for (;;) {
-        const end = await runStream({ ...options, onProgress, strictUntil });
+        const end = await runStream({
+          ...options,
+          onProgress,
+          strictUntil,
+          previousBackend,
+          onStarted: (processId) => {
+            previousBackend = processId;
+          },
+        });
         if (end.kind === "stopped") return;
         strictUntil = end.strictUntil;
       }
@@ -69,14 +77,24 @@ export async function applyChanges(options: ApplyChangesOptions): Promise<void> 
     });
   } catch (error) {
     if (signal.aborted) return;
-    if (error instanceof ChangeRefusedError) await recordRefusal(options, error);
+    if (error instanceof ChangeRefusedError) {
+      await recordRefusal(options, error).catch((failure: unknown) =>
+        events({
+          kind: "warning",
+          side: "target",
+          object: `stream ${name}`,
+          message: `its record does not say why it has stopped: ${errorMessage(failure)}`,
+          remedy: "the error follows; the next sync reports it again",
+        })
+      );
+    }
     throw error;
   }
 }
 
 /** A slot stays in use until its server notices that an earlier connection has ended. */
 function isRetryable(error: unknown): boolean {
-  return isTransient(error) ||
+  return mayPass(error) ||
     error instanceof ServerError && error.side === "source" &&
       error.sqlState === SqlState.objectInUse;
 }

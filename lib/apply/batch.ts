@@ -3,7 +3,14 @@
  *
  * @module
  */
-import { ExitCode, formatLsn, type Lsn, ReplicatorError, tableKey } from "../core/internal.ts";
+import {
+  cutoverSchema,
+  ExitCode,
+  formatLsn,
+  type Lsn,
+  ReplicatorError,
+  tableKey,
+} from "../core/internal.ts";
 import { ChangeCollector } from "./collect.ts";
 import {
   ChangeDecoder,
@@ -29,6 +36,8 @@ export interface Batch {
   readonly endLsn: Lsn | undefined;
   /** The commit of its last transaction, ended or not. */
   readonly lastCommitLsn: Lsn;
+  /** Why its last transaction cannot be applied; nothing is read after it. */
+  readonly refusal: ReplicatorError | undefined;
 }
 
 /** A batch ends once it has more bytes than that. */
@@ -44,9 +53,15 @@ export interface BatchReaderOptions {
   readonly skip: Lsn | undefined;
   /** Tables whose changes are applied, by {@linkcode tableKey}. */
   readonly applied: ReadonlySet<string>;
-  /** Those that exist on the target. */
+  /** All tables of the target, by {@linkcode tableKey}. */
+  readonly existing: ReadonlySet<string>;
+  /** Those of `applied` that exist on the target. */
   readonly tables: ReadonlyMap<string, MappedTable>;
 }
+
+type ChangeOfRows = ChangeMessage & {
+  readonly kind: "insert" | "update" | "delete" | "truncate";
+};
 
 interface KnownPlan {
   readonly relation: Relation;
@@ -66,6 +81,7 @@ export class BatchReader {
   readonly #plans = new Map<number, KnownPlan>();
   readonly #ready: Batch[] = [];
   #transaction: ReceivedTransaction | undefined;
+  #isRefused = false;
   #lastEndLsn: Lsn;
   #current: Mutable<Batch> | undefined;
 
@@ -97,14 +113,26 @@ export class BatchReader {
 
   /**
    * @throws ProtocolError if it is not a message that the plugin sends at this point
-   * @throws ReplicatorError if a change cannot be applied to the target's tables
    */
   read(payload: Uint8Array): void {
+    if (this.#isRefused) return;
     const message = this.#decoder.decode(payload);
     if (message.kind === "other" || message.kind === "relation") return;
     if (message.kind === "begin") this.#begin(message.commitLsn);
     else if (message.kind === "commit") this.#commit(message);
-    else this.#change(message, payload.length);
+    else this.#tryChange(message, payload.length);
+  }
+
+  /** A change that the target's tables cannot take is reported when its turn comes. */
+  #tryChange(message: ChangeOfRows, bytes: number): void {
+    try {
+      this.#change(message, bytes);
+    } catch (error) {
+      if (!(error instanceof ReplicatorError) || this.#current === undefined) throw error;
+      this.#current.refusal = error;
+      this.#isRefused = true;
+      this.#cut();
+    }
   }
 
   #begin(commitLsn: Lsn): void {
@@ -131,6 +159,7 @@ export class BatchReader {
       transactions: 0,
       endLsn: undefined,
       lastCommitLsn: commitLsn,
+      refusal: undefined,
     };
     this.#current.lastCommitLsn = commitLsn;
     this.#current.endLsn = undefined;
@@ -149,10 +178,7 @@ export class BatchReader {
     if (current.bytes >= batchBytes) this.#cut();
   }
 
-  #change(
-    message: ChangeMessage & { readonly kind: "insert" | "update" | "delete" | "truncate" },
-    bytes: number,
-  ): void {
+  #change(message: ChangeOfRows, bytes: number): void {
     const transaction = this.#transaction;
     if (transaction === undefined) throw violation("sent a change outside a transaction");
     const current = this.#current;
@@ -194,13 +220,21 @@ export class BatchReader {
     const key = tableKey(relation);
     const table = this.#options.tables.get(key);
     const isApplied = this.#options.applied.has(key);
-    if (isApplied && table === undefined) {
-      throw new ReplicatorError("the table does not exist on the target", {
-        side: "target",
-        object: `table ${relation.schema}.${relation.name}`,
-        remedy: "create it there, then run sync --retry",
-        exitCode: ExitCode.unhealthy,
-      });
+    const exists = this.#options.existing.has(key);
+    if (!exists && relation.schema !== cutoverSchema) {
+      throw new ReplicatorError(
+        isApplied
+          ? "the table does not exist on the target"
+          : "the source sends changes of this table, which the target lacks: it was renamed on the source",
+        {
+          side: "target",
+          object: `table ${relation.schema}.${relation.name}`,
+          remedy: isApplied
+            ? "create it there, then run sync --retry"
+            : "rename it on the target too, then run sync --retry",
+          exitCode: ExitCode.unhealthy,
+        },
+      );
     }
     const plan = isApplied && table !== undefined ? mapTable(relation, table) : undefined;
     this.#plans.set(relation.oid, { relation, plan });
@@ -220,6 +254,7 @@ function continued({ isStrict, lastCommitLsn }: Batch): Batch {
     transactions: 0,
     endLsn: undefined,
     lastCommitLsn,
+    refusal: undefined,
   };
 }
 

@@ -66,7 +66,18 @@ export class ChangeRefusedError extends ReplicatorError {
 /** Whether the same statement may succeed a moment later. */
 export function isTransientRefusal({ message, step }: StepFailure, session: Session): boolean {
   return message !== undefined &&
-    isTransient(new ServerError(message, { side: session.side, object: step.object }));
+    mayPass(new ServerError(message, { side: session.side, object: step.object }));
+}
+
+/**
+ * Whether an error is no fault of a change: besides lost connections and conflicts between
+ * sessions, a lack of resources (class 53), an intervention by an operator (57), an error of the
+ * system (58), and a server that accepts no writes at the moment, as after a failover.
+ */
+export function mayPass(error: unknown): boolean {
+  return isTransient(error) ||
+    error instanceof ServerError && (/^5[378]/.test(error.sqlState) ||
+        error.sqlState === SqlState.readOnlyTransaction);
 }
 
 const missing: Readonly<Record<string, string>> = {
@@ -197,4 +208,14 @@ async function readRow(session: Session, change: CollectedChange): Promise<strin
     values,
   );
   return found?.printed;
+}
+
+/** A change that the tables of the target cannot take. */
+export function refusedBy(error: ReplicatorError, commitLsn: Lsn): ChangeRefusedError {
+  return new ChangeRefusedError({
+    message: [error.object, error.message].filter((part) => part !== undefined).join(": "),
+    details: [...error.details, ...(error.remedy === undefined ? [] : [error.remedy])],
+    finishLsn: formatLsn(commitLsn),
+    at: new Date().toISOString(),
+  }, undefined);
 }

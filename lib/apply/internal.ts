@@ -6,3 +6,4 @@
 export * from "./apply_changes.ts";
 export * from "./options.ts";
 export { ChangeRefusedError } from "./explain.ts";
+export { StreamInUseError } from "./run_stream.ts";

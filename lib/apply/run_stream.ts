@@ -22,23 +22,25 @@ import {
   receiveWal,
   ServerError,
   type Session,
+  terminatePreviousBackend,
   type WalFeed,
 } from "../postgres/internal.ts";
 import {
   applyLockKey,
   type ApplyRecord,
   applySetting,
+  hasApplySchema,
   readApplyLocks,
   readApplyRecords,
 } from "../replication/internal.ts";
 import type { ApplyChangesOptions } from "./options.ts";
 import { type Batch, BatchReader } from "./batch.ts";
 import { StepEncoder } from "./encode.ts";
-import { explainRefusal, isTransientRefusal, type StepFailure } from "./explain.ts";
+import { explainRefusal, isTransientRefusal, refusedBy, type StepFailure } from "./explain.ts";
 import { Pipeline, type PipelineAnswer } from "./pipeline.ts";
 import { advanceStatement, readAppliedNames } from "./record.ts";
 import { planSteps, type Step } from "./statements.ts";
-import { readTargetTables } from "./applied_tables.ts";
+import { readTableKeys, readTargetTables } from "./applied_tables.ts";
 
 /** Why a run has ended without an error. */
 export type StreamEnd =
@@ -51,6 +53,13 @@ export type StreamEnd =
 export interface StreamRunOptions extends ApplyChangesOptions {
   /** Transactions up to this commit are applied change by change. */
   readonly strictUntil: Lsn;
+  /**
+   * The backend that this process used before, which may not have noticed that its connection is
+   * gone.
+   */
+  readonly previousBackend: number | undefined;
+  /** Called with the backend of the session that holds the stream's lock. */
+  readonly onStarted: (processId: number) => void;
 }
 
 /**
@@ -62,9 +71,10 @@ export interface StreamRunOptions extends ApplyChangesOptions {
 export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
   const { name, signal } = options;
   await using target = await openSession(options.target, { signal, settings: durableSettings });
-  await acquireLock(target, { name, signal });
+  await acquireLock(target, options);
+  options.onStarted(target.processId);
   const record = await readRecord(target, name);
-  if (!record.enabled) return { kind: "stopped" };
+  if (record?.enabled !== true) return { kind: "stopped" };
   if (!await actAsReplica(target, "SESSION")) throw mayNotApply(target);
   await target.execute(`SET ${applySetting} = ${quoteLiteral(name)}`);
   await using source = await openSession(options.source, { signal, replication: true });
@@ -76,6 +86,7 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
     skip: record.skipLsn,
     applied: new Set(names.map((table) => tableKey(table))),
     tables: await readTargetTables(target, names),
+    existing: await readTableKeys(target),
   });
   const run = new StreamRun({ options, reader, record, session: target });
   const received = receiveWal(source, {
@@ -103,21 +114,31 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
 /** How long to wait for the lock: a process that has lost its connection holds it for a while. */
 const lockTimeoutMs = 20_000;
 
+/** Another process applies the changes of the stream. */
+export class StreamInUseError extends ReplicatorError {
+  override readonly name = "StreamInUseError";
+}
+
 async function acquireLock(
   session: Session,
-  { name, signal }: { readonly name: string; readonly signal: AbortSignal },
+  { name, signal, previousBackend }: StreamRunOptions,
 ): Promise<void> {
   const key = applyLockKey(name);
+  if (previousBackend !== undefined) await terminatePreviousBackend(session, previousBackend);
   const acquired = await poll(async () => {
     const { locked } = await session.queryOne<{ readonly locked: boolean }>(
       "SELECT pg_catalog.pg_try_advisory_lock($1, $2) AS locked",
       [...key],
     );
     return locked || undefined;
-  }, { intervalMs: 250, timeoutMs: lockTimeoutMs, signal });
+  }, {
+    intervalMs: 250,
+    timeoutMs: previousBackend === undefined ? lockTimeoutMs : Infinity,
+    signal,
+  });
   if (acquired) return;
   const pid = (await readApplyLocks(session))(name);
-  throw new ReplicatorError(`another process applies the changes of the stream ${name}`, {
+  throw new StreamInUseError(`another process applies the changes of the stream ${name}`, {
     side: "target",
     object: `database ${session.endpoint.database}`,
     ...(pid === undefined ? {} : { details: [`its session has the process ID ${pid}`] }),
@@ -126,22 +147,17 @@ async function acquireLock(
   });
 }
 
-async function readRecord(session: Session, name: string): Promise<ApplyRecord> {
+/** Undefined if it was removed. */
+async function readRecord(session: Session, name: string): Promise<ApplyRecord | undefined> {
+  if (!await hasApplySchema(session)) return undefined;
   const [record] = await readApplyRecords(session, [name]);
-  if (record?.slotName !== undefined) return record;
-  throw new ReplicatorError(
-    record === undefined
-      ? `the stream ${name} has no record in the database`
-      : `the stream ${name} is detached from its slot`,
-    {
-      side: "target",
-      object: `database ${session.endpoint.database}`,
-      remedy: record === undefined
-        ? "create it with sync"
-        : "remove it with cleanup, then start over with init --enable-sync",
-      exitCode: ExitCode.prerequisite,
-    },
-  );
+  if (record === undefined || record.slotName !== undefined) return record;
+  throw new ReplicatorError(`the stream ${name} is detached from its slot`, {
+    side: "target",
+    object: `database ${session.endpoint.database}`,
+    remedy: "remove it with cleanup, then start over with init --enable-sync",
+    exitCode: ExitCode.prerequisite,
+  });
 }
 
 function mayNotApply({ endpoint }: Session): ReplicatorError {
@@ -299,6 +315,7 @@ class StreamRun {
   }
 
   async #apply(batch: Batch): Promise<StreamEnd | undefined> {
+    if (batch.refusal !== undefined) throw refusedBy(batch.refusal, batch.lastCommitLsn);
     this.#counts.transactions += batch.transactions;
     this.#counts.changes += batch.changes;
     const changes = planSteps(batch.collector.items);

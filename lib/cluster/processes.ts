@@ -1,4 +1,5 @@
-import { poll } from "../core/internal.ts";
+// not internal.ts: a starter has no dependencies
+import { poll } from "../core/poll.ts";
 import { runProgram } from "./run_program.ts";
 
 /** A running process. */

@@ -105,10 +105,9 @@ export async function prepareBackStream(options: BackStreamOptions): Promise<str
 }
 
 /** Adds a stream's token table to its publication, unless it is published already. */
-export async function publishTokens(session: Session, stream: string): Promise<boolean> {
-  if (await publishesTokens(session, stream)) return false;
+export async function publishTokens(session: Session, stream: string): Promise<void> {
+  if (await publishesTokens(session, stream)) return;
   await alterTokens(session, { stream, action: "ADD" });
-  return true;
 }
 
 /** Takes a stream's token table out of its publication, if it is in there. */

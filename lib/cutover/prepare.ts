@@ -171,10 +171,10 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
   await createFences(source, forward.tables);
   await createFences(target, forward.tables);
   for (const stream of forward.names) {
-    if (await publishTokens(source, stream)) {
-      await using applier = await openApplier(target, { name: stream, signal });
-      await applier.addTables([{ schema: cutoverSchema, name: tokenTableName(stream) }]);
-    }
+    await publishTokens(source, stream);
+    // also if they were published already: an earlier run may have ended here
+    await using applier = await openApplier(target, { name: stream, signal });
+    await applier.addTables([{ schema: cutoverSchema, name: tokenTableName(stream) }]);
     await proveTokens(stream, { source, target, signal });
   }
   const back = wayBack === undefined ? null : await prepareWayBack({

@@ -305,3 +305,61 @@ Deno.test("a stream that another session stops ends at once, and commits nothing
     strictEqual(await compareRows(sourceUrl, targetUrl), 2);
   });
 });
+
+for (
+  const { what, alter, write, says, repair } of [
+    {
+      what: "a table that was renamed on the source",
+      alter: "ALTER TABLE a RENAME TO b",
+      write: "INSERT INTO b VALUES (2)",
+      says: /table public\.b: the source sends changes of this table, which the target lacks/,
+      repair: "ALTER TABLE a RENAME TO b; UPDATE seren_apply.stream_table SET table_name = 'b'",
+    },
+    {
+      what: "a column that was added on the source",
+      alter: "ALTER TABLE a ADD COLUMN v int DEFAULT 3",
+      write: "INSERT INTO a VALUES (2, 4)",
+      says: /table a: the source sends v, but the target's table has no such column/,
+      repair: "ALTER TABLE a ADD COLUMN v int DEFAULT 3",
+    },
+  ]
+) {
+  Deno.test(`${what} stops the stream after what came before, and loses nothing`, async () => {
+    await streaming(pairs[0]!, "CREATE TABLE a (id int PRIMARY KEY)", async (stream) => {
+      const { sourceUrl, targetUrl, apply, name } = stream;
+      await exec(sourceUrl, "INSERT INTO a VALUES (1)");
+      await apply();
+      await exec(sourceUrl, alter);
+      await exec(sourceUrl, write);
+      await rejects(
+        apply(),
+        (error) => error instanceof ChangeRefusedError && says.test(error.message),
+      );
+      const record = await readRecord(stream);
+      deepStrictEqual([record.enabled, record.errors], [false, "1"]);
+      match(record.error!.finishLsn, /^[0-9A-F]+\/[0-9A-F]+$/);
+      await exec(targetUrl, repair);
+      await query(targetUrl, "UPDATE seren_apply.stream SET enabled = true WHERE name = $1", [
+        name,
+      ]);
+      await apply();
+      strictEqual(await compareRows(sourceUrl, targetUrl), 2);
+    });
+  });
+}
+
+Deno.test("updates of rows with composite values are combined", async () => {
+  const schema = `CREATE TYPE pair AS (a int, b text); CREATE DOMAIN firm AS pair;
+    CREATE TABLE a (id int PRIMARY KEY, p pair, f firm)`;
+  await streaming(pairs[1]!, schema, async (stream) => {
+    const { sourceUrl, targetUrl, apply } = stream;
+    await exec(
+      sourceUrl,
+      "INSERT INTO a SELECT n, ROW(n, 'x')::pair, ROW(n, 'y')::pair::firm FROM generate_series(1, 50) AS n",
+    );
+    await apply();
+    await exec(sourceUrl, "UPDATE a SET p = ROW(id, NULL)::pair, f = ROW(NULL, 'z')::pair::firm");
+    await apply();
+    strictEqual(await compareRows(sourceUrl, targetUrl), 50);
+  });
+});

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { applyChanges, type ApplyProgress } from "../../apply/internal.ts";
+import { applyChanges, type ApplyProgress, StreamInUseError } from "../../apply/internal.ts";
 import { type EventSink, type Lsn, lsnDistance, pause, retry } from "../../core/internal.ts";
 import { type Endpoint, openSession } from "../../postgres/internal.ts";
 import { readApplierProgress, readSlots, readWalPosition } from "../../replication/internal.ts";
@@ -116,7 +116,7 @@ export class ClientStreams implements AsyncDisposable {
     let earlier = { transactions: 0, changes: 0 };
     while (!signal.aborted) {
       const before = earlier;
-      await applyChanges({
+      const end = await applyChanges({
         source,
         target,
         name,
@@ -130,8 +130,19 @@ export class ClientStreams implements AsyncDisposable {
           stream.progress = { endLsn, ...earlier };
           stream.atMs = performance.now();
         },
+      }).catch((error: unknown) => {
+        if (error instanceof StreamInUseError) return error;
+        throw error;
       });
       if (signal.aborted) return;
+      if (end !== undefined) {
+        // a command that waits for the stream has begun to apply it meanwhile, or another sync
+        this.#events({
+          kind: "info",
+          message: `${target.database}: ${end.message}; waiting until it ends`,
+        });
+        continue;
+      }
       stream.isStopped = true;
       this.#events({
         kind: "info",
@@ -212,7 +223,14 @@ export async function catchUpApplying(options: CatchUpOptions): Promise<Lsn> {
   const { source, target, subscriptions: names, signal, events } = options;
   await using clients = new ClientStreams({ events, signal });
   clients.start({ source, target, streams: await findIdleClients(target, { names, signal }) });
-  return await clients.during(catchUp(options));
+  const stop = new AbortController();
+  try {
+    return await clients.during(
+      catchUp({ ...options, signal: AbortSignal.any([signal, stop.signal]) }),
+    );
+  } finally {
+    stop.abort();
+  }
 }
 
 /** Reads which of the streams have a client that no process runs. */

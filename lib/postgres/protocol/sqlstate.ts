@@ -34,6 +34,8 @@ export const SqlState = {
   undefinedColumn: "42703",
   /** 42P01 */
   undefinedTable: "42P01",
+  /** 25006: the transaction, or the server, is read-only. */
+  readOnlyTransaction: "25006",
   /** 23505 */
   uniqueViolation: "23505",
   /** 23503 */

@@ -225,7 +225,6 @@ export async function keepClientTables(
     readonly signal?: AbortSignal | undefined;
   },
 ): Promise<void> {
-  const before = (await readApplyLocks(session))(name);
   await changeRecord(session, {
     name,
     work: async () => {
@@ -238,6 +237,8 @@ export async function keepClientTables(
       ]);
     },
   });
+  // whoever holds the lock now may have read the previous list
+  const before = (await readApplyLocks(session))(name);
   if (before === undefined) return;
   await poll(async () => {
     if ((await readApplyLocks(session))(name) !== before) return true;
