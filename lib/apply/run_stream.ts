@@ -7,6 +7,7 @@ import {
   ExitCode,
   formatLsn,
   type Lsn,
+  parseOptionalLsn,
   poll,
   quoteIdentifier,
   quoteLiteral,
@@ -78,6 +79,7 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
   if (!await actAsReplica(target, "SESSION")) throw mayNotApply(target);
   await target.execute(`SET ${applySetting} = ${quoteLiteral(name)}`);
   await using source = await openSession(options.source, { signal, replication: true });
+  await refuseGap(source, record);
   await matchEncodings(source, target);
   const names = await readAppliedNames(target, name);
   const reader = new BatchReader({
@@ -108,7 +110,38 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
     return await Promise.race([applied, received]);
   } finally {
     clearInterval(timer);
+    run.end();
   }
+}
+
+/**
+ * A slot is never acknowledged beyond the record. If it is ahead nevertheless, the target was
+ * restored to an earlier state, or the slot was created again: changes in between are lost.
+ */
+async function refuseGap(source: Session, { name, slotName, endLsn }: ApplyRecord): Promise<void> {
+  const slot = slotName ?? name;
+  const [row] = await source.query<{ readonly lsn: string | null }>(
+    "SELECT confirmed_flush_lsn::pg_catalog.text AS lsn FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
+    [slot],
+  );
+  const position = parseOptionalLsn(row?.lsn ?? null);
+  if (row !== undefined && (position === undefined || position <= endLsn)) return;
+  throw new ReplicatorError(
+    row === undefined
+      ? `the slot ${slot} no longer exists: changes made since it was dropped are lost`
+      : `the slot ${slot} is at ${
+        formatLsn(position ?? 0n)
+      }, but the target has only what precedes ${
+        formatLsn(endLsn)
+      }: it was restored to an earlier state, or the slot was created again`,
+    {
+      side: row === undefined ? "source" : "target",
+      object: `database ${source.endpoint.database}`,
+      remedy:
+        "copy its tables again with sync --resnapshot TABLES (or '*'); other tables are not affected",
+      exitCode: ExitCode.unhealthy,
+    },
+  );
 }
 
 /** How long to wait for the lock: a process that has lost its connection holds it for a while. */
@@ -198,6 +231,9 @@ const maxWaiting = 2;
 /** The record is written at least this often, which also finds that the stream was stopped. */
 const heartbeatMs = 10_000;
 
+/** The position of an idle stream is written at most this often, when it has advanced. */
+const idleAdvanceMs = 100;
+
 /** A run whose sessions are open. */
 interface OpenedStream {
   readonly options: StreamRunOptions;
@@ -223,9 +259,13 @@ class StreamRun {
   #room: PromiseWithResolvers<void> | undefined;
   /** The position in the record, once the COMMIT that was sent last has succeeded. */
   #recorded: Lsn;
-  /** Everything before it has been received, and is on the target or does not concern it. */
+  /**
+   * Everything before it has been received, and is on the target or does not concern it. Ahead of
+   * the record while a stream is idle.
+   */
   #position: Lsn;
   #recordedAtMs = -Infinity;
+  #soon: ReturnType<typeof setTimeout> | undefined;
   #committing: Promise<void> = Promise.resolve();
   /** Whether a batch has been taken and not applied yet. */
   #isBusy = false;
@@ -266,11 +306,15 @@ class StreamRun {
 
   /** Its position may be acknowledged only if everything received is durable. */
   keepalive(walEnd: Lsn): void {
-    const isIdle = this.#reader.isEmpty && !this.#isBusy && !this.#isOpen &&
-      this.durable === this.#position;
+    const isIdle = this.#reader.isEmpty && !this.#isBusy && !this.#isOpen;
     if (!isIdle || walEnd <= this.#position) return;
     this.#position = walEnd;
-    this.#settle(walEnd);
+    this.wake();
+  }
+
+  /** Ends what would run on its own. */
+  end(): void {
+    clearTimeout(this.#soon);
   }
 
   #settle(lsn: Lsn): void {
@@ -309,7 +353,13 @@ class StreamRun {
         return batch;
       }
       await this.#committing;
-      if (!this.#isOpen && performance.now() - this.#recordedAtMs >= heartbeatMs) return undefined;
+      const recordedMs = performance.now() - this.#recordedAtMs;
+      const dueMs = this.#position > this.#recorded ? idleAdvanceMs : heartbeatMs;
+      if (!this.#isOpen && recordedMs >= dueMs) return undefined;
+      if (dueMs === idleAdvanceMs) {
+        clearTimeout(this.#soon);
+        this.#soon = setTimeout(() => this.wake(), idleAdvanceMs);
+      }
       await this.#woken.promise;
     }
   }
@@ -322,9 +372,7 @@ class StreamRun {
     const skips = this.#record.skipLsn !== undefined;
     if (changes.length === 0 && !this.#isOpen && !skips && batch.endLsn !== undefined) {
       // the transactions did not concern the tables; a later COMMIT counts them
-      await this.#committing;
       this.#position = batch.endLsn;
-      this.#settle(batch.endLsn);
       return undefined;
     }
     const steps = [...this.#opening(), ...changes];
@@ -333,7 +381,7 @@ class StreamRun {
     await this.#committing;
     const failure = findFailure(steps, answer, batch.lastCommitLsn);
     if (failure !== undefined) return await this.#fail(batch, failure);
-    if (batch.endLsn !== undefined) this.#commit(batch.endLsn);
+    if (batch.endLsn !== undefined) this.#commit(batch.endLsn, batch.lastCommitLsn);
     return undefined;
   }
 
@@ -343,7 +391,7 @@ class StreamRun {
     const steps = [...this.#opening(), this.#advanceStep(lsn)];
     const answer = await this.#send(steps);
     const failure = findFailure(steps, answer, lsn);
-    if (failure === undefined) this.#commit(lsn);
+    if (failure === undefined) this.#commit(lsn, lsn);
     else if (failure.step.object === recordObject && failure.message === undefined) {
       return { kind: "stopped" };
     } else throw this.#errorOf(failure);
@@ -378,19 +426,20 @@ class StreamRun {
     return this.#pipeline;
   }
 
-  #commit(lsn: Lsn): void {
+  /** @param commitLsn of the last transaction */
+  #commit(lsn: Lsn, commitLsn: Lsn): void {
     const counts = this.#counts;
     this.#counts = { transactions: 0, changes: 0 };
     this.#isOpen = false;
     this.#recorded = lsn;
     this.#position = lsn;
     this.#recordedAtMs = performance.now();
-    this.#committing = this.#awaitCommit(lsn, counts);
+    this.#committing = this.#awaitCommit({ lsn, commitLsn }, counts);
     this.#committing.catch(() => {}); // awaited before anything depends on it
   }
 
   async #awaitCommit(
-    lsn: Lsn,
+    { lsn, commitLsn }: { readonly lsn: Lsn; readonly commitLsn: Lsn },
     counts: { readonly transactions: number; readonly changes: number },
   ): Promise<void> {
     const answer = await this.#running.send({ bytes: encodeQuery("COMMIT"), answers: 1 });
@@ -401,6 +450,10 @@ class StreamRun {
         tag: answer.tags[0],
         commitLsn: lsn,
       });
+    // a deferred constraint or trigger of the target
+    if (failure?.message !== undefined && !isTransientRefusal(failure, this.#session)) {
+      throw refusedBy(new ReplicatorError(failure.message.message), commitLsn);
+    }
     if (failure !== undefined) throw this.#errorOf(failure);
     this.#settle(lsn);
     if (counts.transactions > 0) this.#options.onProgress?.({ endLsn: lsn, ...counts });

@@ -14,7 +14,7 @@ import { Follower } from "./live/follower.ts";
 import type { VerifyJournal } from "./journal.ts";
 import { compareLargeObjects } from "./large_objects.ts";
 import { planComparisons } from "./plan/plan_comparisons.ts";
-import { readRelations } from "./plan/relations.ts";
+import { type ComparedRelation, readRelations } from "./plan/relations.ts";
 import { Repairer } from "./repair/repairer.ts";
 import type { NotChecked, VerifiedSection, VerifiedTable } from "./report/report.ts";
 
@@ -58,6 +58,10 @@ export interface ComparedRows {
   readonly repaired: { readonly rows: number; readonly statements: readonly string[] };
 }
 
+function withoutOwn(relations: readonly ComparedRelation[]): readonly ComparedRelation[] {
+  return relations.filter(({ schema }) => !ownSchemas.includes(schema));
+}
+
 /** Compares the rows of all tables in scope. */
 export async function compareRows(options: CompareRowsOptions): Promise<ComparedRows> {
   const { source, target, scope, consequences, signal } = options;
@@ -70,11 +74,10 @@ export async function compareRows(options: CompareRowsOptions): Promise<Compared
     new Repairer({ source, target, writes: options.repair === "follow", follower, signal }),
   );
   const plan = planComparisons({
-    source: await readRelations(onSource),
-    target: await readRelations(onTarget),
+    source: withoutOwn(await readRelations(onSource)),
+    target: withoutOwn(await readRelations(onTarget)),
     decide: (table) => scope.decide(table),
     leftOut: new Set(consequences.relations.map(tableKey)),
-    ownSchemas,
     live: follower !== undefined,
     encodings: { source: await readEncoding(onSource), target: await readEncoding(onTarget) },
   });

@@ -24,6 +24,7 @@ import {
   SnapshotLostError,
 } from "../../lib/postgres/internal.ts";
 import { CertificateAuthority } from "../support/certificates.ts";
+import { tempRoot } from "../../lib/cluster/cache.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase } from "../support/databases.ts";
 import { endpointOf } from "../support/init.ts";
@@ -34,6 +35,8 @@ import { planOptions, quietWorker } from "../support/copy.ts";
 
 const authority = await CertificateAuthority.create();
 const cluster = await sharedCluster(16, {
+  // Deno grants nothing below /dev but everything
+  dataRoot: tempRoot(),
   tls: await authority.server(),
   password: "it's a:s\\ecret@é",
   hba: ["local all all trust", "host all all 127.0.0.1/32 scram-sha-256"],

@@ -6,7 +6,7 @@ import type {
 import { executeCutoverPrepare } from "../../lib/commands/cutover/prepare.ts";
 import { executeSwitch } from "../../lib/commands/cutover/switch.ts";
 import { ignoreEvents } from "../../lib/core/internal.ts";
-import type { RunContext } from "../../lib/commands/shared/run.ts";
+import type { RunContext, SyncSettings } from "../../lib/commands/shared/run.ts";
 import type { CutoverServers } from "../../lib/commands/cutover/read_cutover.ts";
 import { noTableRules, type TableRules } from "../../lib/rules/internal.ts";
 import { acknowledgedSchema } from "./acknowledged_load.ts";
@@ -29,11 +29,13 @@ export const quietRun = { events: ignoreEvents, signal: new AbortController().si
 
 /** Creates a database on the source, copies it with replication, and drops both at the end. */
 export async function withCutoverPair(
-  { source, target, schema = acknowledgedSchema, rules = noTableRules }: {
+  { source, target, schema = acknowledgedSchema, rules = noTableRules, applyFrom = "auto" }: {
     readonly source: Cluster;
     readonly target: Cluster;
     readonly schema?: string;
     readonly rules?: TableRules;
+    /** What applies the changes. Default: a subscription, which the target can have here. */
+    readonly applyFrom?: SyncSettings["applyFrom"];
   },
   use: (pair: CutoverPair) => Promise<void>,
 ): Promise<void> {
@@ -46,7 +48,7 @@ export async function withCutoverPair(
         include: [name],
         map: { [name]: mapped },
         rules,
-        sync: syncSettings,
+        sync: { ...syncSettings, applyFrom },
       });
       await use({
         name,

@@ -73,7 +73,14 @@ function addCommand(
   });
 }
 
-/** The values of a repeatable option so far. */
-function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
-  return [...(previous ?? []), value];
+/**
+ * The values of a repeatable option so far.
+ *
+ * @param value undefined if it is missing, which is reported on its own
+ */
+function collect(
+  value: string | undefined,
+  previous: readonly string[] = [],
+): readonly string[] {
+  return value === undefined ? previous : [...previous, value];
 }

@@ -23,6 +23,7 @@ import type { RunContext, SyncOptions } from "../shared/run.ts";
 import { copyAgain } from "./copy_again.ts";
 import { ClientStreams } from "../shared/client_streams.ts";
 import { chooseKind } from "./choose_kind.ts";
+import { findWaiting } from "./cutover_phase.ts";
 import { chooseTables } from "./choose_tables.ts";
 import { describeVerdicts, failedStreams, refuseWhatCannotFollow } from "./explain_failures.ts";
 import { readReplicationStatus, type ReplicationStatus } from "./replication_status.ts";
@@ -70,6 +71,11 @@ export async function executeSync(
     );
   }
   const { action } = options;
+  const waiting = await findWaiting(statuses, {
+    followsOnly: action.kind === "follow",
+    signal: run.signal,
+  });
+  if (waiting.size > 0) return await waitForRollback(statuses, { waiting, recorder, run, start });
   const kinds = new Map<ReplicationStatus, ApplierKind>();
   for (const status of statuses) {
     kinds.set(
@@ -150,6 +156,46 @@ async function followAll(
         const counts = applied.get(stream.name);
         return counts === undefined ? stream : { ...stream, applied: counts };
       }),
+    })),
+    steps: recorder.steps,
+    warnings: recorder.warnings,
+    ms: performance.now() - start,
+  };
+}
+
+/** Applies nothing until a rollback starts the streams again, and everything from then on. */
+async function waitForRollback(
+  statuses: readonly ReplicationStatus[],
+  { waiting, recorder, run, start }: {
+    readonly waiting: ReadonlySet<ReplicationStatus>;
+    readonly recorder: Recorder;
+    readonly run: RunContext;
+    readonly start: number;
+  },
+): Promise<SyncReport> {
+  await using clients = new ClientStreams({ events: recorder.events, signal: run.signal });
+  for (const { source, target, streams } of waiting) {
+    recorder.events({
+      kind: "warning",
+      side: "target",
+      object: `database ${target.database}`,
+      message: "a cutover has switched to it: its streams are stopped until a rollback",
+      remedy: "keep this running if you may roll back: cutover rollback needs it",
+    });
+    clients.start({
+      source,
+      target,
+      streams: streams.flatMap(({ applier }) => applier?.kind === "client" ? [applier.name] : []),
+    });
+  }
+  await clients.untilEnd();
+  return {
+    databases: statuses.map(({ source, target }) => ({
+      source: source.database,
+      target: target.database,
+      streams: [],
+      done: [],
+      unfollowed: [],
     })),
     steps: recorder.steps,
     warnings: recorder.warnings,

@@ -3,7 +3,12 @@
  *
  * @module
  */
-import { quoteIdentifier, quoteQualified, type TableName } from "../../core/internal.ts";
+import {
+  ownSchemaList,
+  quoteIdentifier,
+  quoteQualified,
+  type TableName,
+} from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 import { type Hazard, listDetails, listSome } from "./hazard.ts";
 
@@ -24,7 +29,9 @@ const statement = `
     JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_proc AS f ON f.oid = t.tgfoid
+    JOIN pg_catalog.pg_namespace AS fn ON fn.oid = f.pronamespace
    WHERE c.relkind = 'r' AND t.tgenabled IN ('A', 'R')
+     AND fn.nspname NOT IN (${ownSchemaList}) -- the fence of a cutover lets changes pass
      AND NOT (f.oid < 16384 AND f.proname ~ '^(RI_FKey_|unique_key_recheck)')
      AND (t.tgtype & 1 = 1 OR t.tgtype & 32 = 32 OR $1::pg_catalog.bool)
    ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C", t.tgname COLLATE pg_catalog."C"`;

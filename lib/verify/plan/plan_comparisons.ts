@@ -62,8 +62,6 @@ export interface PlanOptions {
   readonly decide: (table: TableName) => Decision | undefined;
   /** Materialized views excluded by the rules, by `tableKey`. */
   readonly leftOut: ReadonlySet<string>;
-  /** Schemas owned by the tool. */
-  readonly ownSchemas: readonly string[];
   /** Whether a subscription follows the source. */
   readonly live: boolean;
   /** The databases' encodings: `UTF8`, `SQL_ASCII`. */
@@ -304,7 +302,6 @@ class Planner {
       if (this.#consumed.has(key) || this.#sources.has(key) || relation.extension !== undefined) {
         continue;
       }
-      if (this.#options.ownSchemas.includes(relation.schema)) continue;
       // reported through its root table
       if (relation.root !== undefined) continue;
       this.#decided.push({

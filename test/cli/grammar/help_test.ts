@@ -50,6 +50,7 @@ Deno.test("problems of the grammar name the option or command and what is missin
   };
   deepStrictEqual(problemsOf("init", "--jobs"), ["--jobs: needs a value: <N>"]);
   deepStrictEqual(problemsOf("init", "-yj"), ["--jobs: needs a value: <N>"]);
+  deepStrictEqual(problemsOf("init", "--map"), ["--map: needs a value: <SOURCE=TARGET>"]);
   deepStrictEqual(problemsOf("init", "app", "--yes", "shop"), [
     'init: does not take "app, shop"; names and URLs follow an option',
   ]);

@@ -354,7 +354,6 @@ Deno.test("[63] changed rows are listed by keys that contain any bytes", async (
     target: [relation!],
     decide: () => ({ outcome: "copied" }) as never,
     leftOut: new Set(),
-    ownSchemas: [],
     live: true,
     encodings: { source: "SQL_ASCII", target: "SQL_ASCII" },
   }).comparisons;

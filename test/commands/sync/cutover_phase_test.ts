@@ -1,0 +1,72 @@
+import { deepStrictEqual, ok, rejects } from "node:assert/strict";
+import { ReplicatorError } from "../../../lib/core/internal.ts";
+import { sharedCluster } from "../../support/clusters.ts";
+import { prepareCutover, switchCutover, withCutoverPair } from "../../support/cutover_pair.ts";
+import { until } from "../../support/replication.ts";
+import { query } from "../../support/sql.ts";
+import { runSync } from "../../support/sync.ts";
+
+const source = await sharedCluster(15);
+const target = await sharedCluster(18);
+
+Deno.test("sync leaves the streams stopped that a cutover has stopped, and follows again after a rollback", async () => {
+  const schema = "CREATE TABLE a (id int PRIMARY KEY, v int); INSERT INTO a VALUES (1, 0)";
+  await withCutoverPair({ source, target, schema }, async (pair) => {
+    const { url, targetUrl, name } = pair;
+    const sync = () => runSync(url, targetUrl, { include: [name] });
+    const enabled =
+      "SELECT subenabled AS enabled FROM pg_subscription WHERE subname LIKE 'seren\\_%'";
+    await prepareCutover(pair);
+    await sync();
+    await switchCutover("run", pair);
+    for (const options of [{}, { action: { kind: "retry" } as const }]) {
+      await rejects(runSync(url, targetUrl, { include: [name], ...options }), (error) => {
+        ok(error instanceof ReplicatorError);
+        ok(/a cutover has switched/.test(error.message), error.message);
+        ok(/cutover rollback/.test(error.remedy ?? ""));
+        return true;
+      });
+    }
+    deepStrictEqual(await query(targetUrl, enabled), [{ enabled: false }]);
+    for (let count = 0; count < 20; count++) await query(targetUrl, "UPDATE a SET v = v + 1");
+    await switchCutover("rollback", pair);
+    deepStrictEqual(await query(url, "SELECT v FROM a"), [{ v: 20 }]);
+    await sync();
+    deepStrictEqual(await query(targetUrl, enabled), [{ enabled: true }]);
+  });
+});
+
+Deno.test("streams that this tool applies wait for a rollback, which starts them", async () => {
+  const schema = "CREATE TABLE a (id int PRIMARY KEY, v int); INSERT INTO a VALUES (1, 0)";
+  await withCutoverPair({ source, target, schema, applyFrom: "here" }, async (pair) => {
+    const { url, targetUrl, name } = pair;
+    const stop = new AbortController();
+    const start = (signal: AbortSignal) => runSync(url, targetUrl, { include: [name], signal });
+    let running = start(stop.signal);
+    running.catch(() => {});
+    const streams = () =>
+      until(
+        url,
+        "SELECT EXISTS (SELECT FROM pg_replication_slots WHERE database = current_database() AND active) AS ok",
+      );
+    await streams();
+    await prepareCutover(pair);
+    await streams();
+    await switchCutover("run", pair);
+    stop.abort();
+    await running;
+    const enabled = "SELECT enabled FROM seren_apply.stream";
+    const again = new AbortController();
+    running = start(again.signal);
+    running.catch(() => {});
+    for (let count = 0; count < 20; count++) await query(targetUrl, "UPDATE a SET v = v + 1");
+    deepStrictEqual(await query(targetUrl, enabled), [{ enabled: false }]);
+    await switchCutover("rollback", pair);
+    deepStrictEqual(await query(url, "SELECT v FROM a"), [{ v: 20 }]);
+    deepStrictEqual(await query(targetUrl, enabled), [{ enabled: true }]);
+    await query(url, "UPDATE a SET v = 21");
+    await until(targetUrl, "SELECT v = 21 AS ok FROM a");
+    again.abort();
+    await running;
+  });
+});
