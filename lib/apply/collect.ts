@@ -69,10 +69,6 @@ export class ChangeCollector {
     this.#isStrict = isStrict;
   }
 
-  get isEmpty(): boolean {
-    return this.#items.length === 0;
-  }
-
   /** What was collected. */
   get items(): readonly Item[] {
     return this.#items;
@@ -115,8 +111,10 @@ export class ChangeCollector {
     if (known === undefined) this.#put(plan, name, { kind: "insert", before: row, row });
     else if (known.kind === "delete") {
       this.#put(plan, name, { kind: "replace", before: known.before, row });
+    } else {
       // an existing row: the server will reject it
-    } else this.#putAfter(plan, name, { kind: "insert", before: row, row });
+      this.#putAfter(plan, name, { kind: "insert", before: row, row });
+    }
   }
 
   #addDelete(
@@ -124,9 +122,9 @@ export class ChangeCollector {
     { before, name }: { readonly before: Tuple; readonly name: string },
   ): void {
     const known = this.#openItem(plan, "group").rows.get(name);
-    const state: RowState = { kind: "delete", before: known?.before ?? before };
-    if (known === undefined || known.kind === "update") this.#put(plan, name, state);
-    else this.#putAfter(plan, name, { kind: "delete", before });
+    if (known === undefined || known.kind === "update") {
+      this.#put(plan, name, { kind: "delete", before: known?.before ?? before });
+    } else this.#putAfter(plan, name, { kind: "delete", before });
   }
 
   #addUpdate(

@@ -70,7 +70,7 @@ export function isTransientRefusal({ message, step }: StepFailure, session: Sess
 }
 
 /**
- * Whether an error is no fault of a change: besides lost connections and conflicts between
+ * Whether an error is not caused by a change: besides lost connections and conflicts between
  * sessions, a lack of resources (class 53), an intervention by an operator (57), an error of the
  * system (58), and a server that accepts no writes at the moment, as after a failover.
  */
@@ -178,9 +178,10 @@ async function describeTargetRow(
   session: Session,
   change: CollectedChange,
 ): Promise<readonly string[]> {
-  if (change.plan.keyColumns === undefined) return [];
+  const { keyColumns } = change.plan;
+  if (keyColumns === undefined) return [];
   try {
-    const found = await readRow(session, change);
+    const found = await readRow(session, { change, keyColumns });
     return [
       found === undefined ? "on the target: no such row" : `on the target: ${shorten(found)}`,
     ];
@@ -190,12 +191,17 @@ async function describeTargetRow(
 }
 
 /** As the server prints it. */
-async function readRow(session: Session, change: CollectedChange): Promise<string | undefined> {
+async function readRow(
+  session: Session,
+  { change, keyColumns }: {
+    readonly change: CollectedChange;
+    readonly keyColumns: readonly number[];
+  },
+): Promise<string | undefined> {
   const { plan } = change;
   const row = change.kind === "insert" ? change.row : change.before;
-  if (plan.keyColumns === undefined) return undefined;
   const values: string[] = [];
-  const conditions = plan.keyColumns.map((position) => {
+  const conditions = keyColumns.map((position) => {
     values.push(decoder.decode(row.value(position) ?? new Uint8Array()));
     return `pg_catalog.format('%s', r.${
       quoteIdentifier(plan.columns[position]?.name ?? "")

@@ -392,9 +392,8 @@ class StreamRun {
     const answer = await this.#send(steps);
     const failure = findFailure(steps, answer, lsn);
     if (failure === undefined) this.#commit(lsn, lsn);
-    else if (failure.step.object === recordObject && failure.message === undefined) {
-      return { kind: "stopped" };
-    } else throw this.#errorOf(failure);
+    else if (isStopped(failure)) return { kind: "stopped" };
+    else throw this.#errorOf(failure);
     await this.#committing;
     return undefined;
   }
@@ -461,9 +460,7 @@ class StreamRun {
 
   async #fail(batch: Batch, failure: StepFailure): Promise<StreamEnd> {
     const { target, signal } = this.#options;
-    if (failure.step.object === recordObject && failure.message === undefined) {
-      return { kind: "stopped" };
-    }
+    if (isStopped(failure)) return { kind: "stopped" };
     if (isTransientRefusal(failure, this.#session)) throw this.#errorOf(failure);
     if (!batch.isStrict) return { kind: "failed", strictUntil: batch.lastCommitLsn };
     await using session = await openSession(target, { signal, settings: explainingSettings });
@@ -499,6 +496,11 @@ const explainingSettings: Readonly<Record<string, string>> = {
 };
 
 const recordObject = "record of the stream";
+
+/** Whether the record was no longer as this process had left it: the stream was stopped. */
+function isStopped({ step, message }: StepFailure): boolean {
+  return step.object === recordObject && message === undefined;
+}
 
 function command(sql: string): Step {
   return { kind: "query", sql, object: "transaction", rows: undefined, change: undefined };

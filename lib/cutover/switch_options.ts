@@ -16,7 +16,7 @@ export type CutoverHook = typeof cutoverHooks[number];
 
 /**
  * Runs a hook for the databases of a switch; the promise is rejected if it fails. Undefined if
- * there is no such hook.
+ * the hook does not exist.
  */
 export type HookRunner = (
   hook: CutoverHook,

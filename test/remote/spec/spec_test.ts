@@ -220,7 +220,7 @@ Deno.test("rules survive the round trip through a job", () => {
 
 const cutover: JobSpecInput = { ...good, command: "cutover" };
 
-Deno.test("a cutover shows the status unless told otherwise", () => {
+Deno.test("a cutover without an action shows the status", () => {
   ok(readJobSpec(cutover).spec);
 });
 
