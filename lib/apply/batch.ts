@@ -63,9 +63,9 @@ type ChangeOfRows = ChangeMessage & {
   readonly kind: "insert" | "update" | "delete" | "truncate";
 };
 
-interface KnownPlan {
+interface KnownMapping {
   readonly relation: Relation;
-  readonly plan: TableMapping | undefined;
+  readonly mapping: TableMapping | undefined;
 }
 
 interface ReceivedTransaction {
@@ -78,7 +78,7 @@ export class BatchReader {
   readonly #options: BatchReaderOptions;
   readonly #decoder = new ChangeDecoder();
   /** By the relation's OID. */
-  readonly #plans = new Map<number, KnownPlan>();
+  readonly #mappings = new Map<number, KnownMapping>();
   readonly #ready: Batch[] = [];
   #transaction: ReceivedTransaction | undefined;
   #isRefused = false;
@@ -184,19 +184,19 @@ export class BatchReader {
     const current = this.#current;
     if (transaction.isSkipped || current === undefined) return;
     if (message.kind === "truncate") {
-      const tables = message.relations.flatMap((relation) => this.#plan(relation)?.table ?? []);
+      const tables = message.relations.flatMap((relation) => this.#mapping(relation)?.table ?? []);
       if (tables.length === 0) return;
       current.collector.addTruncate(tables, message.restartsIdentity);
     } else {
-      const plan = this.#plan(message.relation);
-      if (plan === undefined) return;
+      const mapping = this.#mapping(message.relation);
+      if (mapping === undefined) return;
       if (message.kind === "insert") {
-        current.collector.add({ kind: "insert", plan, row: message.row });
+        current.collector.add({ kind: "insert", mapping, row: message.row });
       } else if (message.kind === "delete") {
-        current.collector.add({ kind: "delete", plan, before: message.before });
+        current.collector.add({ kind: "delete", mapping, before: message.before });
       } else {
         const { row } = message;
-        current.collector.add({ kind: "update", plan, row, before: message.before ?? row });
+        current.collector.add({ kind: "update", mapping, row, before: message.before ?? row });
       }
     }
     current.changes++;
@@ -213,10 +213,10 @@ export class BatchReader {
   }
 
   /** Undefined if changes of the table are not applied. */
-  #plan(relation: Relation): TableMapping | undefined {
-    const known = this.#plans.get(relation.oid);
+  #mapping(relation: Relation): TableMapping | undefined {
+    const known = this.#mappings.get(relation.oid);
     // a table that was altered is described again
-    if (known?.relation === relation) return known.plan;
+    if (known?.relation === relation) return known.mapping;
     const key = tableKey(relation);
     const table = this.#options.tables.get(key);
     const isApplied = this.#options.applied.has(key);
@@ -236,9 +236,9 @@ export class BatchReader {
         },
       );
     }
-    const plan = isApplied && table !== undefined ? mapTable(relation, table) : undefined;
-    this.#plans.set(relation.oid, { relation, plan });
-    return plan;
+    const mapping = isApplied && table !== undefined ? mapTable(relation, table) : undefined;
+    this.#mappings.set(relation.oid, { relation, mapping });
+    return mapping;
   }
 }
 

@@ -15,15 +15,15 @@ import type { MappedTable } from "./applied_tables.ts";
 
 /** A change of one row. */
 export type CollectedChange =
-  | { readonly kind: "insert"; readonly plan: TableMapping; readonly row: Tuple }
+  | { readonly kind: "insert"; readonly mapping: TableMapping; readonly row: Tuple }
   | {
     readonly kind: "update";
-    readonly plan: TableMapping;
+    readonly mapping: TableMapping;
     /** The old values of the identity's columns, or of all. */
     readonly before: Tuple;
     readonly row: Tuple;
   }
-  | { readonly kind: "delete"; readonly plan: TableMapping; readonly before: Tuple };
+  | { readonly kind: "delete"; readonly mapping: TableMapping; readonly before: Tuple };
 
 /** What happens to one row in a group; `replace` is a deletion followed by an insertion. */
 export type RowState =
@@ -40,11 +40,11 @@ export type Item =
   /** Each row at most once: first all deletions, then updates, then insertions. */
   | {
     readonly kind: "group";
-    readonly plan: TableMapping;
+    readonly mapping: TableMapping;
     readonly rows: Map<string, RowState>;
   }
   /** Insertions into a table without a key. */
-  | { readonly kind: "rows"; readonly plan: TableMapping; readonly rows: Tuple[] }
+  | { readonly kind: "rows"; readonly mapping: TableMapping; readonly rows: Tuple[] }
   | { readonly kind: "single"; readonly change: CollectedChange }
   | {
     readonly kind: "truncate";
@@ -76,16 +76,16 @@ export class ChangeCollector {
 
   /** Adds a change of a row. */
   add(change: CollectedChange): void {
-    const { plan } = change;
+    const { mapping } = change;
     if (this.#isStrict) this.#addSingle(change);
-    else if (change.kind === "insert") this.#addInsert(plan, change.row);
-    else if (plan.keyColumns === undefined) this.#addSingle(change);
+    else if (change.kind === "insert") this.#addInsert(mapping, change.row);
+    else if (mapping.keyColumns === undefined) this.#addSingle(change);
     else if (change.kind === "delete") {
-      this.#addDelete(plan, {
+      this.#addDelete(mapping, {
         before: change.before,
-        name: nameOf(plan.keyColumns, change.before),
+        name: nameOf(mapping.keyColumns, change.before),
       });
-    } else this.#addUpdate(change, plan.keyColumns);
+    } else this.#addUpdate(change, mapping.keyColumns);
   }
 
   /** Adds a TRUNCATE; nothing is moved across it. */
@@ -95,79 +95,82 @@ export class ChangeCollector {
   }
 
   #addSingle(change: CollectedChange): void {
-    this.#open.delete(change.plan.key);
+    this.#open.delete(change.mapping.key);
     this.#items.push({ kind: "single", change });
   }
 
-  #addInsert(plan: TableMapping, row: Tuple): void {
-    if (row.size > maxCopiedRowBytes) return this.#addSingle({ kind: "insert", plan, row });
-    if (plan.keyColumns === undefined) {
-      const run = this.#openItem(plan, "rows");
+  #addInsert(mapping: TableMapping, row: Tuple): void {
+    if (row.size > maxCopiedRowBytes) return this.#addSingle({ kind: "insert", mapping, row });
+    if (mapping.keyColumns === undefined) {
+      const run = this.#openItem(mapping, "rows");
       run.rows.push(row);
       return;
     }
-    const name = nameOf(plan.keyColumns, row);
-    const known = this.#openItem(plan, "group").rows.get(name);
-    if (known === undefined) this.#put(plan, name, { kind: "insert", before: row, row });
+    const name = nameOf(mapping.keyColumns, row);
+    const known = this.#openItem(mapping, "group").rows.get(name);
+    if (known === undefined) this.#put(mapping, name, { kind: "insert", before: row, row });
     else if (known.kind === "delete") {
-      this.#put(plan, name, { kind: "replace", before: known.before, row });
+      this.#put(mapping, name, { kind: "replace", before: known.before, row });
     } else {
       // an existing row: the server will reject it
-      this.#putAfter(plan, name, { kind: "insert", before: row, row });
+      this.#putAfter(mapping, name, { kind: "insert", before: row, row });
     }
   }
 
   #addDelete(
-    plan: TableMapping,
+    mapping: TableMapping,
     { before, name }: { readonly before: Tuple; readonly name: string },
   ): void {
-    const known = this.#openItem(plan, "group").rows.get(name);
+    const known = this.#openItem(mapping, "group").rows.get(name);
     if (known === undefined || known.kind === "update") {
-      this.#put(plan, name, { kind: "delete", before: known?.before ?? before });
-    } else this.#putAfter(plan, name, { kind: "delete", before });
+      this.#put(mapping, name, { kind: "delete", before: known?.before ?? before });
+    } else this.#putAfter(mapping, name, { kind: "delete", before });
   }
 
   #addUpdate(
     change: CollectedChange & { readonly kind: "update" },
     keyColumns: readonly number[],
   ): void {
-    const { plan, before, row } = change;
+    const { mapping, before, row } = change;
     if (row.size > maxCopiedRowBytes) return this.#addSingle(change);
     const name = nameOf(keyColumns, before);
     if (before !== row && name !== nameOf(keyColumns, row, before)) {
       // values that were not sent are only in the old row
-      if (plan.hasOwnColumns || row.isPartial) return this.#addSingle(change);
-      this.#addDelete(plan, { before, name });
-      return this.#addInsert(plan, row);
+      if (mapping.hasOwnColumns || row.isPartial) return this.#addSingle(change);
+      this.#addDelete(mapping, { before, name });
+      return this.#addInsert(mapping, row);
     }
-    const known = this.#openItem(plan, "group").rows.get(name);
-    if (known === undefined) this.#put(plan, name, { kind: "update", before, row });
-    else if (known.kind === "delete") this.#putAfter(plan, name, { kind: "update", before, row });
-    else this.#put(plan, name, { ...known, row: merge(known.row, row) });
+    const known = this.#openItem(mapping, "group").rows.get(name);
+    if (known === undefined) this.#put(mapping, name, { kind: "update", before, row });
+    else if (known.kind === "delete") {
+      this.#putAfter(mapping, name, { kind: "update", before, row });
+    } else this.#put(mapping, name, { ...known, row: merge(known.row, row) });
   }
 
-  #put(plan: TableMapping, name: string, state: RowState): void {
-    this.#openItem(plan, "group").rows.set(name, state);
+  #put(mapping: TableMapping, name: string, state: RowState): void {
+    this.#openItem(mapping, "group").rows.set(name, state);
   }
 
   /** Puts it into a new group of the table. */
-  #putAfter(plan: TableMapping, name: string, state: RowState): void {
-    this.#open.delete(plan.key);
-    this.#put(plan, name, state);
+  #putAfter(mapping: TableMapping, name: string, state: RowState): void {
+    this.#open.delete(mapping.key);
+    this.#put(mapping, name, state);
   }
 
   #openItem<Kind extends "group" | "rows">(
-    plan: TableMapping,
+    mapping: TableMapping,
     kind: Kind,
   ): Item & { readonly kind: Kind } {
-    const known = this.#open.get(plan.key);
-    // an altered table has another plan
-    if (known?.kind === kind && known.plan === plan) return known as Item & { readonly kind: Kind };
+    const known = this.#open.get(mapping.key);
+    // an altered table has another mapping
+    if (known?.kind === kind && known.mapping === mapping) {
+      return known as Item & { readonly kind: Kind };
+    }
     const item: Item & { readonly kind: "group" | "rows" } = kind === "group"
-      ? { kind: "group", plan, rows: new Map() }
-      : { kind: "rows", plan, rows: [] };
+      ? { kind: "group", mapping, rows: new Map() }
+      : { kind: "rows", mapping, rows: [] };
     this.#items.push(item);
-    this.#open.set(plan.key, item);
+    this.#open.set(mapping.key, item);
     return item as Item & { readonly kind: Kind };
   }
 }

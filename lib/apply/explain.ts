@@ -102,8 +102,8 @@ export async function explainRefusal(
       details: detailsOf(message),
     }, undefined);
   }
-  const { plan, kind } = change;
-  const { schema, name } = plan.table;
+  const { mapping, kind } = change;
+  const { schema, name } = mapping.table;
   const isMissing = message === undefined && missing[kind] !== undefined;
   const conflict = isMissing
     ? missing[kind]
@@ -123,8 +123,8 @@ export async function explainRefusal(
     key: keyValues(change),
     details: [
       ...detailsOf(message),
-      ...(kind === "delete" ? [] : [`on the source: ${printRow(plan, change.row)}`]),
-      ...(kind === "insert" ? [] : [`before, on the source: ${printRow(plan, change.before)}`]),
+      ...(kind === "delete" ? [] : [`on the source: ${printRow(mapping, change.row)}`]),
+      ...(kind === "insert" ? [] : [`before, on the source: ${printRow(mapping, change.before)}`]),
       ...await describeTargetRow(session, change),
     ],
   }, conflict);
@@ -164,12 +164,12 @@ function printRow({ columns }: TableMapping, row: Tuple): string {
 }
 
 function keyValues(change: CollectedChange): Readonly<Record<string, string | null>> {
-  const { plan } = change;
+  const { mapping } = change;
   const row = change.kind === "insert" ? change.row : change.before;
   return Object.fromEntries(
-    (plan.keyColumns ?? []).map((
+    (mapping.keyColumns ?? []).map((
       position,
-    ) => [plan.columns[position]?.name ?? "", printValue(row.value(position))]),
+    ) => [mapping.columns[position]?.name ?? "", printValue(row.value(position))]),
   );
 }
 
@@ -178,7 +178,7 @@ async function describeTargetRow(
   session: Session,
   change: CollectedChange,
 ): Promise<readonly string[]> {
-  const { keyColumns } = change.plan;
+  const { keyColumns } = change.mapping;
   if (keyColumns === undefined) return [];
   try {
     const found = await readRow(session, { change, keyColumns });
@@ -198,18 +198,18 @@ async function readRow(
     readonly keyColumns: readonly number[];
   },
 ): Promise<string | undefined> {
-  const { plan } = change;
+  const { mapping } = change;
   const row = change.kind === "insert" ? change.row : change.before;
   const values: string[] = [];
   const conditions = keyColumns.map((position) => {
     values.push(decoder.decode(row.value(position) ?? new Uint8Array()));
     return `pg_catalog.format('%s', r.${
-      quoteIdentifier(plan.columns[position]?.name ?? "")
+      quoteIdentifier(mapping.columns[position]?.name ?? "")
     }) = $${values.length}`;
   });
   const [found] = await session.query<{ readonly printed: string }>(
     `SELECT pg_catalog.left(pg_catalog.format('%s', ROW(r.*)), 1000) AS printed FROM ${
-      quoteQualified(plan.table.schema, plan.table.name)
+      quoteQualified(mapping.table.schema, mapping.table.name)
     } AS r WHERE ${conditions.join(" AND ")} LIMIT 1`,
     values,
   );

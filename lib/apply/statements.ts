@@ -54,9 +54,9 @@ export function planSteps(items: readonly Item[]): readonly Step[] {
   return items.flatMap((item) => {
     switch (item.kind) {
       case "group":
-        return groupSteps(item.plan, [...item.rows.values()]);
+        return groupSteps(item.mapping, [...item.rows.values()]);
       case "rows":
-        return [copyStep(item.plan, item.rows)];
+        return [copyStep(item.mapping, item.rows)];
       case "single":
         return [singleStep(item.change)];
       case "truncate":
@@ -65,7 +65,7 @@ export function planSteps(items: readonly Item[]): readonly Step[] {
   });
 }
 
-function groupSteps(plan: TableMapping, rows: readonly RowState[]): readonly Step[] {
+function groupSteps(mapping: TableMapping, rows: readonly RowState[]): readonly Step[] {
   const deleted: Tuple[] = [];
   const inserted: Tuple[] = [];
   const updated: UpdatedRow[] = [];
@@ -80,9 +80,9 @@ function groupSteps(plan: TableMapping, rows: readonly RowState[]): readonly Ste
     ({ row }) => row.values().map((value) => value === undefined ? "-" : "+").join(""),
   );
   return [
-    ...(deleted.length === 0 ? [] : deleteSteps(plan, deleted)),
-    ...[whole, ...partial.values()].flatMap((group) => updateSteps(plan, group)),
-    ...(inserted.length === 0 ? [] : [copyStep(plan, inserted)]),
+    ...(deleted.length === 0 ? [] : deleteSteps(mapping, deleted)),
+    ...[whole, ...partial.values()].flatMap((group) => updateSteps(mapping, group)),
+    ...(inserted.length === 0 ? [] : [copyStep(mapping, inserted)]),
   ];
 }
 
@@ -104,12 +104,12 @@ function onlyRelation(table: MappedTable): string {
   return table.isPartitioned ? relationOf(table) : `ONLY ${relationOf(table)}`;
 }
 
-function copyStep(plan: TableMapping, lines: readonly Tuple[]): Step {
-  const columns = plan.columns.map(({ name }) => quoteIdentifier(name)).join(", ");
+function copyStep(mapping: TableMapping, lines: readonly Tuple[]): Step {
+  const columns = mapping.columns.map(({ name }) => quoteIdentifier(name)).join(", ");
   return {
-    ...base(plan),
+    ...base(mapping),
     kind: "copy",
-    sql: `COPY ${relationOf(plan.table)} (${columns}) FROM STDIN (FORMAT text)`,
+    sql: `COPY ${relationOf(mapping.table)} (${columns}) FROM STDIN (FORMAT text)`,
     lines,
     rows: lines.length,
     change: undefined,
@@ -126,8 +126,8 @@ class ColumnArrays {
   readonly parameters: StatementParameter[] = [];
 
   /** Adds the values of a column; returns how the statement names them. */
-  add(plan: TableMapping, position: number, rows: readonly Tuple[]): string {
-    const { arrayType, delimiter } = columnAt(plan, position);
+  add(mapping: TableMapping, position: number, rows: readonly Tuple[]): string {
+    const { arrayType, delimiter } = columnAt(mapping, position);
     this.types.push(arrayType);
     this.parameters.push({ position, rows, delimiter });
     return `v.c${this.parameters.length}`;
@@ -143,14 +143,14 @@ class ColumnArrays {
 
 /** Conditions that find the rows of `t` by their keys. */
 function keyConditions(
-  plan: TableMapping,
+  mapping: TableMapping,
   arrays: ColumnArrays,
   rows: readonly Tuple[],
 ): readonly string[] {
-  return (plan.keyColumns ?? []).map((position) => {
-    const column = columnAt(plan, position);
-    const value = arrays.add(plan, position, rows);
-    return `t.${quoteIdentifier(column.name)} OPERATOR(${equals(plan, column)}) ${value}`;
+  return (mapping.keyColumns ?? []).map((position) => {
+    const column = columnAt(mapping, position);
+    const value = arrays.add(mapping, position, rows);
+    return `t.${quoteIdentifier(column.name)} OPERATOR(${equals(mapping, column)}) ${value}`;
   });
 }
 
@@ -160,23 +160,23 @@ function columnAt({ columns }: TableMapping, position: number): TargetColumn {
   return column;
 }
 
-function haveArrays(plan: TableMapping, positions: readonly number[]): boolean {
-  return positions.every((position) => columnAt(plan, position).arrayType !== 0);
+function haveArrays(mapping: TableMapping, positions: readonly number[]): boolean {
+  return positions.every((position) => columnAt(mapping, position).arrayType !== 0);
 }
 
 /** @param rows with the values of their keys */
-function deleteSteps(plan: TableMapping, rows: readonly Tuple[]): readonly Step[] {
-  const { keyColumns = [] } = plan;
+function deleteSteps(mapping: TableMapping, rows: readonly Tuple[]): readonly Step[] {
+  const { keyColumns = [] } = mapping;
   const [first] = rows;
-  if (first !== undefined && (rows.length === 1 || !haveArrays(plan, keyColumns))) {
-    return rows.map((before) => singleStep({ kind: "delete", plan, before }));
+  if (first !== undefined && (rows.length === 1 || !haveArrays(mapping, keyColumns))) {
+    return rows.map((before) => singleStep({ kind: "delete", mapping, before }));
   }
   const arrays = new ColumnArrays();
-  const conditions = keyConditions(plan, arrays, rows);
+  const conditions = keyConditions(mapping, arrays, rows);
   return [{
-    ...base(plan),
+    ...base(mapping),
     kind: "bind",
-    sql: `DELETE FROM ${onlyRelation(plan.table)} AS t USING ${arrays.source} WHERE ${
+    sql: `DELETE FROM ${onlyRelation(mapping.table)} AS t USING ${arrays.source} WHERE ${
       conditions.join(" AND ")
     }`,
     types: arrays.types,
@@ -188,39 +188,39 @@ function deleteSteps(plan: TableMapping, rows: readonly Tuple[]): readonly Step[
 }
 
 /** @param rows with values for the same columns */
-function updateSteps(plan: TableMapping, rows: readonly UpdatedRow[]): readonly Step[] {
-  const { keyColumns = [], settable, fixed } = plan;
+function updateSteps(mapping: TableMapping, rows: readonly UpdatedRow[]): readonly Step[] {
+  const { keyColumns = [], settable, fixed } = mapping;
   const [first] = rows;
   if (first === undefined) return [];
   const values = first.row.values();
   const sent = (position: number) => values[position] !== undefined;
   const set = settable.filter(sent);
   const kept = fixed.filter(sent);
-  if (rows.length === 1 || !haveArrays(plan, [...keyColumns, ...set, ...kept])) {
-    return rows.map(({ before, row }) => singleStep({ kind: "update", plan, before, row }));
+  if (rows.length === 1 || !haveArrays(mapping, [...keyColumns, ...set, ...kept])) {
+    return rows.map(({ before, row }) => singleStep({ kind: "update", mapping, before, row }));
   }
   const arrays = new ColumnArrays();
   const after = rows.map(({ row }) => row);
   const conditions = [
-    ...keyConditions(plan, arrays, rows.map(({ before }) => before)),
+    ...keyConditions(mapping, arrays, rows.map(({ before }) => before)),
     ...kept.map((position) => {
-      const column = columnAt(plan, position);
-      const value = arrays.add(plan, position, after);
-      return `t.${quoteIdentifier(column.name)} OPERATOR(${equals(plan, column)}) ${value}`;
+      const column = columnAt(mapping, position);
+      const value = arrays.add(mapping, position, after);
+      return `t.${quoteIdentifier(column.name)} OPERATOR(${equals(mapping, column)}) ${value}`;
     }),
   ].join(" AND ");
   const assignments = set.map((position) => {
-    const value = arrays.add(plan, position, after);
-    return `${quoteIdentifier(columnAt(plan, position).name)} = ${value}`;
+    const value = arrays.add(mapping, position, after);
+    return `${quoteIdentifier(columnAt(mapping, position).name)} = ${value}`;
   });
   const { source, types, parameters } = arrays;
   return [{
-    ...base(plan),
+    ...base(mapping),
     kind: "bind",
     // the row must exist even if nothing is to be set
     sql: assignments.length === 0
-      ? `SELECT FROM ${onlyRelation(plan.table)} AS t, ${source} WHERE ${conditions}`
-      : `UPDATE ${onlyRelation(plan.table)} AS t SET ${
+      ? `SELECT FROM ${onlyRelation(mapping.table)} AS t, ${source} WHERE ${conditions}`
+      : `UPDATE ${onlyRelation(mapping.table)} AS t SET ${
         assignments.join(", ")
       } FROM ${source} WHERE ${conditions}`,
     types,
@@ -244,15 +244,15 @@ class ValueParameters {
 }
 
 function singleStep(change: CollectedChange): Step {
-  const { plan } = change;
+  const { mapping } = change;
   const values = new ValueParameters();
   const sql = change.kind === "insert"
-    ? insertSql(plan, change.row, values)
+    ? insertSql(mapping, change.row, values)
     : change.kind === "delete"
-    ? `DELETE FROM ${onlyRelation(plan.table)} AS t WHERE ${rowCondition(change, values)}`
+    ? `DELETE FROM ${onlyRelation(mapping.table)} AS t WHERE ${rowCondition(change, values)}`
     : updateSql(change, values);
   return {
-    ...base(plan),
+    ...base(mapping),
     kind: "bind",
     sql,
     types: values.types,
@@ -263,11 +263,11 @@ function singleStep(change: CollectedChange): Step {
   };
 }
 
-function insertSql(plan: TableMapping, row: Tuple, values: ValueParameters): string {
-  const columns = plan.columns.map(({ name }) => quoteIdentifier(name)).join(", ");
+function insertSql(mapping: TableMapping, row: Tuple, values: ValueParameters): string {
+  const columns = mapping.columns.map(({ name }) => quoteIdentifier(name)).join(", ");
   const sent = row.values();
-  const list = plan.columns.map((column, position) => values.add(column, sent[position]));
-  return `INSERT INTO ${relationOf(plan.table)} (${columns}) OVERRIDING SYSTEM VALUE VALUES (${
+  const list = mapping.columns.map((column, position) => values.add(column, sent[position]));
+  return `INSERT INTO ${relationOf(mapping.table)} (${columns}) OVERRIDING SYSTEM VALUE VALUES (${
     list.join(", ")
   })`;
 }
@@ -276,20 +276,20 @@ function updateSql(
   change: CollectedChange & { readonly kind: "update" },
   values: ValueParameters,
 ): string {
-  const { plan, row, before } = change;
-  const { table, keyColumns = [], settable, fixed } = plan;
+  const { mapping, row, before } = change;
+  const { table, keyColumns = [], settable, fixed } = mapping;
   const [next, previous] = [row.values(), before.values()];
   const changedKeys = keyColumns.filter((position) =>
     !sameValue(next[position], previous[position])
   );
   const set = [...changedKeys, ...settable].filter((position) => next[position] !== undefined);
   const assignments = set.map((position) => {
-    const column = columnAt(plan, position);
+    const column = columnAt(mapping, position);
     return `${quoteIdentifier(column.name)} = ${values.add(column, next[position])}`;
   });
   const kept = fixed.filter((position) => next[position] !== undefined).map((position) => {
-    const column = columnAt(plan, position);
-    return ` AND t.${quoteIdentifier(column.name)} OPERATOR(${equals(plan, column)}) ${
+    const column = columnAt(mapping, position);
+    return ` AND t.${quoteIdentifier(column.name)} OPERATOR(${equals(mapping, column)}) ${
       values.add(column, next[position])
     }`;
   });
@@ -301,23 +301,23 @@ function updateSql(
 
 /** Finds the row: by its key, or one of those that are identical to it. */
 function rowCondition(
-  { plan, before }: CollectedChange & { readonly before: Tuple },
+  { mapping, before }: CollectedChange & { readonly before: Tuple },
   values: ValueParameters,
 ): string {
   const old = before.values();
-  if (plan.keyColumns !== undefined) {
-    return plan.keyColumns.map((position) => {
-      const column = columnAt(plan, position);
-      return `t.${quoteIdentifier(column.name)} OPERATOR(${equals(plan, column)}) ${
+  if (mapping.keyColumns !== undefined) {
+    return mapping.keyColumns.map((position) => {
+      const column = columnAt(mapping, position);
+      return `t.${quoteIdentifier(column.name)} OPERATOR(${equals(mapping, column)}) ${
         values.add(column, old[position])
       }`;
     }).join(" AND ");
   }
-  const conditions = plan.columns.map((column, position) =>
+  const conditions = mapping.columns.map((column, position) =>
     identical(column, old[position], values)
   );
   return `(t.tableoid, t.ctid) OPERATOR(pg_catalog.=) (SELECT o.tableoid, o.ctid FROM ${
-    onlyRelation(plan.table)
+    onlyRelation(mapping.table)
   } AS o WHERE ${conditions.join(" AND ")} LIMIT 1)`;
 }
 
