@@ -13,6 +13,7 @@ import {
   quoteLiteral,
   ReplicatorError,
   tableKey,
+  type TableName,
 } from "../core/internal.ts";
 import {
   actAsReplica,
@@ -31,6 +32,7 @@ import {
   type ApplyRecord,
   applySetting,
   hasApplySchema,
+  holdObjects,
   readApplyLocks,
   readApplyRecords,
 } from "../replication/internal.ts";
@@ -76,12 +78,12 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
   options.onStarted(target.processId);
   const record = await readRecord(target, name);
   if (record?.enabled !== true) return { kind: "stopped" };
-  if (!await actAsReplica(target, "SESSION")) throw mayNotApply(target);
+  const names = await readAppliedNames(target, name);
+  if (!await actAsReplica(target, "SESSION")) await holdActingObjects(target, { names, options });
   await target.execute(`SET ${applySetting} = ${quoteLiteral(name)}`);
   await using source = await openSession(options.source, { signal, replication: true });
   await refuseGap(source, record);
   await matchEncodings(source, target);
-  const names = await readAppliedNames(target, name);
   const reader = new BatchReader({
     after: record.endLsn,
     strictUntil: options.strictUntil,
@@ -193,18 +195,21 @@ async function readRecord(session: Session, name: string): Promise<ApplyRecord |
   });
 }
 
-function mayNotApply({ endpoint }: Session): ReplicatorError {
-  return new ReplicatorError(
-    `the role ${endpoint.user} may not set session_replication_role, without which triggers and foreign keys would fire for replicated changes`,
-    {
-      side: "target",
-      object: `database ${endpoint.database}`,
-      remedy: `grant it (15 and later): GRANT SET ON PARAMETER session_replication_role TO ${
-        quoteIdentifier(endpoint.user)
-      }; or use the provider's administrator role`,
-      exitCode: ExitCode.prerequisite,
-    },
-  );
+async function holdActingObjects(
+  target: Session,
+  { names, options }: { readonly names: readonly TableName[]; readonly options: StreamRunOptions },
+): Promise<void> {
+  const held = await holdObjects(target, names);
+  if (held.length === 0) return;
+  const effects = Map.groupBy(held, ({ effect }) => effect);
+  options.events({
+    kind: "info",
+    message: `${target.endpoint.database}: the role ${target.endpoint.user} may not set ` +
+      "session_replication_role; until the stream is stopped by cutover or cleanup: " +
+      [...effects].map(([effect, objects]) =>
+        `${effect}: ${objects.map(({ object }) => object).join(", ")}`
+      ).join("; "),
+  });
 }
 
 /** Bytes of a database without an encoding pass unchanged; all others are converted as UTF-8. */

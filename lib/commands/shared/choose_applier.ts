@@ -4,8 +4,8 @@
  * @module
  */
 import { maySubscribe, readRolePrivileges } from "../../catalog/internal.ts";
-import { ExitCode, quoteIdentifier, ReplicatorError } from "../../core/internal.ts";
-import { actAsReplica, type Session } from "../../postgres/internal.ts";
+import { ExitCode, ReplicatorError } from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
 import {
   type ApplierKind,
   type ApplierReading,
@@ -59,36 +59,15 @@ export function wantsSubscription(
     applyFrom === "auto" && (sourceFromTarget !== undefined || passfile !== undefined);
 }
 
-/**
- * Chooses what applies the changes of new streams.
- *
- * @throws ReplicatorError (prerequisite) with the reasons, if neither can
- */
+/** Chooses what applies the changes of new streams. */
 export async function chooseApplier(options: ChooseApplierOptions): Promise<ApplierChoice> {
-  const { target, settings } = options;
+  const { settings } = options;
   if (wantsSubscription(settings)) return subscriptionAsRequested;
   const tested = settings.applyFrom === "here" ? undefined : await testSubscription(options);
   if (tested !== undefined && tested.problems.length === 0) {
     return { kind: "subscription", reasons: [], isTested: tested.isTested };
   }
-  const reasons = tested?.problems;
-  const problem = await findClientProblem(target);
-  if (problem === undefined) return { ...clientAsRequested, reasons: reasons ?? [] };
-  throw new ReplicatorError(
-    reasons === undefined
-      ? `this tool cannot apply the changes: ${problem.finding}`
-      : "neither the target nor this tool can apply the changes",
-    {
-      side: "target",
-      object: `database ${target.endpoint.database}`,
-      details: reasons === undefined ? [] : [
-        ...reasons.map((reason) => `a subscription: ${reason}`),
-        `--apply-from here: ${problem.finding}`,
-      ],
-      remedy: problem.fix,
-      exitCode: ExitCode.prerequisite,
-    },
-  );
+  return { ...clientAsRequested, reasons: tested?.problems ?? [] };
 }
 
 interface SubscriptionTest {
@@ -130,23 +109,6 @@ async function findLowLimits(session: Session, databases: number): Promise<reado
     const needed = name === "max_worker_processes" ? databases + 1 : databases;
     return value >= needed ? [] : [`${name} is ${value}, sync needs at least ${needed}`];
   });
-}
-
-/** Why this tool cannot apply changes on the target; undefined if it can. */
-export async function findClientProblem(
-  target: Session,
-): Promise<{ readonly finding: string; readonly fix: string } | undefined> {
-  if (await target.transaction(() => actAsReplica(target, "LOCAL"))) return undefined;
-  const { name } = await readRolePrivileges(target);
-  return {
-    finding:
-      `${name} may not set session_replication_role, without which triggers would fire for every change`,
-    fix: target.majorVersion >= 15
-      ? `run as a superuser: GRANT SET ON PARAMETER session_replication_role TO ${
-        quoteIdentifier(name)
-      }; or connect as a superuser or the provider's admin role`
-      : "connect as a superuser, or as the provider's admin role",
-  };
 }
 
 /** The choice in a sentence. */

@@ -7,6 +7,7 @@
 import {
   applySchema,
   cutoverSchema,
+  ExitCode,
   formatLsn,
   type Lsn,
   poll,
@@ -27,6 +28,7 @@ import {
 } from "../publication/publication_comment.ts";
 import { type LeftIdentity, restoreIdentities } from "../publication/restore_replica_identities.ts";
 import { readApplyLocks } from "./apply_lock.ts";
+import { restoreHeldObjects, validateHeldKeys, type ViolatedKey } from "./held_objects.ts";
 import {
   applySchemaStatements,
   applyStreamTable,
@@ -153,7 +155,8 @@ const lockPauseMs = 50;
 
 /**
  * Stops a stream, and resolves once nothing is being applied any longer: the process that applies
- * its changes has lost its session, and finds the record disabled when it opens another.
+ * its changes has lost its session, and finds the record disabled when it opens another. With the
+ * last stream, triggers and foreign keys that had waited are restored.
  */
 export async function disableClientStream(
   session: Session,
@@ -165,6 +168,7 @@ export async function disableClientStream(
     await endApplying(session, name);
     return undefined;
   }, { intervalMs: lockPauseMs, signal });
+  await restoreHeldObjects(session);
 }
 
 const skipStatement = `
@@ -252,6 +256,8 @@ export async function keepClientTables(
  * because the source may be unreachable.
  *
  * @returns tables whose replica identity could not be restored
+ * @throws ReplicatorError if rows violate a foreign key that had waited; everything else is done
+ * then
  */
 export async function dropClientStream(
   session: Session,
@@ -263,7 +269,8 @@ export async function dropClientStream(
   },
 ): Promise<readonly LeftIdentity[]> {
   await disableClientStream(session, { name, signal });
-  return await withoutEventTriggers(session, async () => {
+  const unvalidated = await validateHeldKeys(session);
+  const left = await withoutEventTriggers(session, async () => {
     await session.execute("SET LOCAL lock_timeout = '10s'");
     const left = await restoreIdentities(session, restore, { side: "target" });
     await session.query(`DELETE FROM ${applyTableTable} WHERE stream = $1`, [name]);
@@ -278,6 +285,23 @@ export async function dropClientStream(
     }
     return left;
   });
+  if (unvalidated.length > 0) throw rowsViolate(session, unvalidated);
+  return left;
+}
+
+function rowsViolate({ endpoint }: Session, keys: readonly ViolatedKey[]): ReplicatorError {
+  return new ReplicatorError(
+    "the record was removed, and foreign keys were restored, but existing rows violate them: they stay NOT VALID",
+    {
+      side: "target",
+      object: `database ${endpoint.database}`,
+      details: keys.map(({ object, reason }) => `${object}: ${reason}`),
+      remedy: `correct the rows, then run on the target: ${
+        keys.map(({ statement }) => `${statement};`).join(" ")
+      }`,
+      exitCode: ExitCode.unhealthy,
+    },
+  );
 }
 
 function refuseAbsent(session: Session, name: string, updated: readonly unknown[]): void {

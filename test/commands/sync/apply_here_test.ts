@@ -1,9 +1,10 @@
 import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
 import { ExitCode, ReplicatorError, type RunEvent } from "../../../lib/core/internal.ts";
+import { executeCleanup } from "../../../lib/commands/cleanup/cleanup.ts";
 import type { SyncReport } from "../../../lib/commands/shared/sync_report.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../../support/databases.ts";
-import { runInit } from "../../support/init.ts";
+import { endpointOf, runInit } from "../../support/init.ts";
 import { compareRows } from "../../support/replicated.ts";
 import { exec, query } from "../../support/sql.ts";
 import { runSync, syncSettings } from "../../support/sync.ts";
@@ -24,12 +25,22 @@ interface Place {
 }
 
 /** A database that init has copied, whose changes this tool applies. */
-async function withCopy(work: (place: Place) => Promise<void>): Promise<void> {
+async function withCopy(
+  work: (place: Place) => Promise<void>,
+  { more = "", user }: { readonly more?: string; readonly user?: string } = {},
+): Promise<void> {
   await withDatabase(source, undefined, async ({ name, url }) => {
-    await exec(url, schema);
-    const targetUrl = target.url({ database: name });
+    const role = user === undefined ? {} : { user };
+    const owning = user === undefined
+      ? ""
+      : `ALTER DATABASE ${name} OWNER TO ${user}; SET ROLE ${user};`;
+    await exec(url, owning + schema + more);
+    const targetUrl = target.url({ database: name, ...role });
     try {
-      const { plan, report } = await runInit(url, target.url(), { include: [name], sync: here });
+      const { plan, report } = await runInit(url, target.url(role), {
+        include: [name],
+        sync: here,
+      });
       deepStrictEqual(plan.applier, { kind: "client", reasons: [] });
       match(report.warnings.map(({ remedy }) => remedy).join(), /run sync .* keep it running/);
       await work({ name, sourceUrl: url, targetUrl });
@@ -164,4 +175,49 @@ Deno.test("tables are copied again under a stream of their own, which this tool 
     strictEqual(streams.length, 1);
     match(String(streams[0]!["name"]), /_e2$/);
   });
+});
+
+Deno.test("a role without privileges on the target is enough, and cleanup restores triggers and keys", async () => {
+  const user = `plain_${crypto.randomUUID().slice(0, 8)}`;
+  for (const cluster of [source, target]) {
+    await exec(cluster.url(), `CREATE ROLE ${user} LOGIN CREATEDB`);
+  }
+  try {
+    await withCopy(async (place) => {
+      const { sourceUrl, targetUrl, name } = place;
+      const objects = `SELECT json_agg(o ORDER BY o) AS objects FROM (
+        SELECT format('%s %s %s', conname, pg_get_constraintdef(oid), convalidated) AS o
+          FROM pg_constraint WHERE contype = 'f'
+        UNION ALL SELECT format('%s %s', tgname, tgenabled) FROM pg_trigger WHERE NOT tgisinternal) AS s`;
+      await using sync = new RunningSync(place);
+      await exec(
+        sourceUrl,
+        "INSERT INTO orders VALUES (1000, 'n'); INSERT INTO line VALUES (3, 1000); DELETE FROM orders WHERE id = 1",
+      );
+      await untilEqual(place);
+      await sync.stop();
+      await compareRows(sourceUrl, targetUrl);
+      deepStrictEqual((await query(targetUrl, objects))[0]!["objects"], ["note D"]);
+      const cleaned = await executeCleanup({
+        source: await endpointOf(sourceUrl, "source"),
+        target: await endpointOf(targetUrl, "target"),
+        databases: { include: [name], exclude: [] },
+        checkpoints: undefined,
+        confirm: () => Promise.resolve(true),
+      }, { events: () => {}, signal: new AbortController().signal });
+      strictEqual(cleaned.kind, "removed");
+      deepStrictEqual(await query(targetUrl, objects), await query(sourceUrl, objects));
+    }, {
+      user,
+      more: `CREATE TABLE line (id int PRIMARY KEY, o int REFERENCES orders ON DELETE CASCADE);
+        INSERT INTO line VALUES (1, 1), (2, 2); CREATE TABLE log (id serial PRIMARY KEY, o int);
+        CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+          $$ BEGIN INSERT INTO public.log (o) VALUES (NEW.id); RETURN NEW; END $$;
+        CREATE TRIGGER note AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION note();`,
+    });
+  } finally {
+    for (const cluster of [source, target]) {
+      await exec(cluster.url(), `DROP OWNED BY ${user}; DROP ROLE ${user}`);
+    }
+  }
 });

@@ -1,0 +1,307 @@
+/**
+ * What must not act on a change that the tool applies, for a role that may not set
+ * `session_replication_role`: triggers, rules and foreign keys of the stream's tables.
+ *
+ * Triggers and rules are disabled. Foreign keys are checked at COMMIT, when the target is as the
+ * source was at one of its own; those with actions (CASCADE, SET NULL, RESTRICT), which cannot
+ * wait, and those to or from tables outside the stream are dropped. What restores each object is
+ * recorded in the same transaction, and is done when the last stream of the database is stopped: so
+ * it is done before a cutover opens the target.
+ *
+ * @module
+ */
+import {
+  applySchema,
+  ExitCode,
+  quoteIdentifier,
+  ReplicatorError,
+  type TableName,
+} from "../../core/internal.ts";
+import {
+  ServerError,
+  type Session,
+  SqlState,
+  textArray,
+  withoutEventTriggers,
+} from "../../postgres/internal.ts";
+import { applyStreamTable } from "./apply_schema.ts";
+
+/** The table with the objects that were disabled, deferred or dropped. */
+const heldTable = `${applySchema}.held`;
+
+const createStatement = `
+  CREATE TABLE IF NOT EXISTS ${heldTable} (
+    object text PRIMARY KEY,
+    restore text NOT NULL,
+    validate text,
+    is_restored boolean NOT NULL DEFAULT false)`;
+
+/** The session sees qualified names only. */
+const settingStatement =
+  "SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = '10s'; SET LOCAL client_min_messages = error";
+
+/** An object that acts on changes which are applied. */
+interface ActingObject {
+  /** For messages: `trigger t of public.orders`. */
+  readonly object: string;
+  /** Why this role cannot prevent it; null if it can. */
+  readonly obstacle: string | null;
+  readonly hold: string;
+  readonly restore: string;
+  /** Checks existing rows after the restoration; null if that is not needed. */
+  readonly validate: string | null;
+  readonly effect: HeldEffect;
+}
+
+/** What happens to an object. */
+export type HeldEffect = "disabled" | "deferred" | "dropped";
+
+// Triggers of partitions that belong to one of the partitioned table: before 15 they are internal,
+// and follow it; from 15 on each is listed. Triggers that are enabled ALWAYS fire under
+// session_replication_role = replica as well, and do here.
+const actingStatement = `
+  WITH RECURSIVE applied (oid) AS (
+    SELECT c.oid
+      FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) AS t (schema_name, table_name)
+      JOIN pg_catalog.pg_namespace AS n ON n.nspname = t.schema_name
+      JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = t.table_name
+     WHERE c.relkind IN ('r', 'p')
+    UNION
+    SELECT i.inhrelid FROM applied
+      JOIN pg_catalog.pg_inherits AS i ON i.inhparent = applied.oid
+      JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid AND c.relispartition
+  ), named AS (
+    SELECT c.oid, c.relkind, c.relowner, pg_catalog.format('%I.%I', n.nspname, c.relname) AS name,
+           CASE WHEN NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')
+                THEN 'its table belongs to ' || pg_catalog.pg_get_userbyid(c.relowner) END AS obstacle
+      FROM pg_catalog.pg_class AS c
+      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+  ), foreign_key AS (
+    SELECT k.conname, k.condeferrable, k.condeferred, k.convalidated, t.name, t.obstacle, t.relkind,
+           pg_catalog.pg_get_constraintdef(k.oid) AS definition,
+           pg_catalog.obj_description(k.oid, 'pg_constraint') AS comment,
+           k.confdeltype = 'a' AND k.confupdtype = 'a'
+             AND k.conrelid IN (SELECT oid FROM applied)
+             AND k.confrelid IN (SELECT oid FROM applied) AS can_wait,
+           CASE WHEN NOT pg_catalog.has_table_privilege(k.confrelid, 'REFERENCES')
+                THEN 'restoring it requires REFERENCES on ' || r.name END AS reference_obstacle
+      FROM pg_catalog.pg_constraint AS k
+      JOIN named AS t ON t.oid = k.conrelid
+      JOIN named AS r ON r.oid = k.confrelid
+     WHERE k.contype = 'f' AND k.conparentid = 0
+       AND (k.conrelid IN (SELECT oid FROM applied) OR k.confrelid IN (SELECT oid FROM applied))
+       -- from 18 on a key may be NOT ENFORCED
+       AND EXISTS (SELECT FROM pg_catalog.pg_trigger AS g WHERE g.tgconstraint = k.oid)
+  )
+  SELECT pg_catalog.format('trigger %I of %s', g.tgname, t.name) AS object, t.obstacle,
+         pg_catalog.format('ALTER TABLE %s DISABLE TRIGGER %I', o.only || t.name, g.tgname) AS hold,
+         pg_catalog.format('ALTER TABLE %s ENABLE TRIGGER %I', o.only || t.name, g.tgname) AS restore,
+         NULL AS validate, 'disabled' AS effect
+    FROM applied
+    JOIN named AS t ON t.oid = applied.oid
+    JOIN pg_catalog.pg_trigger AS g ON g.tgrelid = t.oid
+   CROSS JOIN (SELECT CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 150000
+                           THEN 'ONLY ' ELSE '' END AS only) AS o
+   WHERE NOT g.tgisinternal AND g.tgenabled = 'O'
+  UNION ALL
+  SELECT pg_catalog.format('rule %I of %s', w.rulename, t.name), t.obstacle,
+         pg_catalog.format('ALTER TABLE %s DISABLE RULE %I', t.name, w.rulename),
+         pg_catalog.format('ALTER TABLE %s ENABLE RULE %I', t.name, w.rulename), NULL, 'disabled'
+    FROM applied
+    JOIN named AS t ON t.oid = applied.oid
+    JOIN pg_catalog.pg_rewrite AS w ON w.ev_class = t.oid AND w.ev_enabled = 'O'
+  UNION ALL
+  SELECT pg_catalog.format('foreign key %I of %s', k.conname, k.name), k.obstacle,
+         pg_catalog.format('ALTER TABLE %s ALTER CONSTRAINT %I DEFERRABLE INITIALLY DEFERRED', k.name, k.conname),
+         pg_catalog.format('ALTER TABLE %s ALTER CONSTRAINT %I %s', k.name, k.conname,
+           CASE WHEN k.condeferrable THEN 'DEFERRABLE INITIALLY IMMEDIATE' ELSE 'NOT DEFERRABLE' END),
+         NULL, 'deferred'
+    FROM foreign_key AS k
+   WHERE k.can_wait AND NOT (k.condeferrable AND k.condeferred)
+  UNION ALL
+  SELECT pg_catalog.format('foreign key %I of %s', k.conname, k.name),
+         COALESCE(k.obstacle, k.reference_obstacle),
+         pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT %I', k.name, k.conname),
+         pg_catalog.format('ALTER TABLE %s ADD CONSTRAINT %I %s', k.name, k.conname, k.definition)
+           -- a partitioned table takes no unchecked key before 18
+           || CASE WHEN k.convalidated AND k.relkind = 'r' THEN ' NOT VALID' ELSE '' END
+           || COALESCE(pg_catalog.format('; COMMENT ON CONSTRAINT %I ON %s IS %L', k.conname, k.name, k.comment), ''),
+         CASE WHEN k.convalidated AND k.relkind = 'r'
+              THEN pg_catalog.format('ALTER TABLE %s VALIDATE CONSTRAINT %I', k.name, k.conname) END,
+         'dropped'
+    FROM foreign_key AS k
+   WHERE NOT k.can_wait
+   ORDER BY 1`;
+
+type ActingRow = ActingObject & Record<string, unknown>;
+
+async function readActing(
+  session: Session,
+  tables: readonly TableName[],
+): Promise<readonly ActingObject[]> {
+  return await session.query<ActingRow>(actingStatement, [
+    textArray(tables.map((table) => table.schema)),
+    textArray(tables.map((table) => table.name)),
+  ]);
+}
+
+const recordStatement = `
+  INSERT INTO ${heldTable} (object, restore, validate) VALUES ($1, $2, $3)
+  ON CONFLICT (object) DO UPDATE
+     SET is_restored = false, restore = EXCLUDED.restore,
+         validate = COALESCE(EXCLUDED.validate, ${heldTable}.validate)`;
+
+/**
+ * Prevents triggers, rules and foreign keys of the tables from acting on changes that are applied.
+ *
+ * @returns what was done, by kind; empty if nothing was left to do
+ * @throws ReplicatorError (prerequisite) if the role cannot
+ */
+export async function holdObjects(
+  session: Session,
+  tables: readonly TableName[],
+): Promise<readonly { readonly object: string; readonly effect: HeldEffect }[]> {
+  return await withoutEventTriggers(session, async () => {
+    await session.execute(settingStatement);
+    const acting = await readActing(session, tables);
+    if (acting.length === 0) return [];
+    const obstacles = acting.flatMap(({ object, obstacle }) =>
+      obstacle === null ? [] : [`${object}: ${obstacle}`]
+    );
+    if (obstacles.length > 0) throw cannotHold(session, obstacles);
+    await session.execute(createStatement);
+    for (const { object, hold, restore, validate } of acting) {
+      await session.query(recordStatement, [object, restore, validate]);
+      await executeHold(session, { object, hold });
+    }
+    const left = await readActing(session, tables);
+    if (left.length > 0) throw cannotHold(session, left.map(({ object }) => object));
+    return acting;
+  });
+}
+
+async function executeHold(
+  session: Session,
+  { object, hold }: Pick<ActingObject, "object" | "hold">,
+): Promise<void> {
+  try {
+    await session.execute(hold);
+  } catch (error) {
+    if (!(error instanceof ServerError) || error.sqlState !== SqlState.insufficientPrivilege) {
+      throw error;
+    }
+    throw cannotHold(session, [`${object}: ${error.message}`]);
+  }
+}
+
+function cannotHold({ endpoint, majorVersion }: Session, details: readonly string[]) {
+  const grant = majorVersion >= 15
+    ? `run as a superuser: GRANT SET ON PARAMETER session_replication_role TO ${
+      quoteIdentifier(endpoint.user)
+    }; or connect`
+    : "connect";
+  return new ReplicatorError(
+    `triggers or foreign keys would act on replicated changes: the role ${endpoint.user} may neither set session_replication_role nor alter them`,
+    {
+      side: "target",
+      object: `database ${endpoint.database}`,
+      details: details.slice(0, 20),
+      remedy: `${grant} as the tables' owner, as a superuser, or as the provider's admin role`,
+      exitCode: ExitCode.prerequisite,
+    },
+  );
+}
+
+interface HeldRow {
+  readonly object: string;
+  readonly restore: string;
+  readonly validate: string | null;
+}
+
+async function hasHeld(session: Session): Promise<boolean> {
+  const { found } = await session.queryOne<{ readonly found: boolean }>(
+    "SELECT pg_catalog.to_regclass($1) IS NOT NULL AS found",
+    [heldTable],
+  );
+  return found;
+}
+
+/** Restores everything, unless another stream of the database may be applied. */
+export async function restoreHeldObjects(session: Session): Promise<void> {
+  if (!await hasHeld(session)) return;
+  await withoutEventTriggers(session, async () => {
+    await session.execute(`${settingStatement}; LOCK TABLE ${heldTable}`);
+    const rows = await session.query<HeldRow & Record<string, unknown>>(
+      `SELECT h.object, h.restore, h.validate FROM ${heldTable} AS h
+        WHERE NOT h.is_restored AND NOT EXISTS (SELECT FROM ${applyStreamTable} AS s WHERE s.enabled)
+        ORDER BY h.object COLLATE pg_catalog."C"`,
+    );
+    for (const { object, restore, validate } of rows) {
+      const exists = await executeUnlessGone(session, restore);
+      await session.query(
+        validate === null || !exists
+          ? `DELETE FROM ${heldTable} WHERE object = $1`
+          : `UPDATE ${heldTable} SET is_restored = true WHERE object = $1`,
+        [object],
+      );
+    }
+  });
+}
+
+/** A foreign key that was restored, but whose existing rows violate it. */
+export interface ViolatedKey {
+  readonly object: string;
+  /** The statement that failed. */
+  readonly statement: string;
+  /** The server's message. */
+  readonly reason: string;
+}
+
+/**
+ * Checks existing rows against the foreign keys that were restored.
+ *
+ * @returns those that rows violate, which stay NOT VALID
+ */
+export async function validateHeldKeys(session: Session): Promise<readonly ViolatedKey[]> {
+  if (!await hasHeld(session)) return [];
+  const rows = await session.query<HeldRow & Record<string, unknown>>(
+    `SELECT h.object, h.restore, h.validate FROM ${heldTable} AS h WHERE h.is_restored ORDER BY h.object COLLATE pg_catalog."C"`,
+  );
+  const failed: ViolatedKey[] = [];
+  for (const { object, validate } of rows) {
+    if (validate === null) continue;
+    try {
+      await session.transaction(() => executeUnlessGone(session, validate));
+    } catch (error) {
+      const isViolated = error instanceof ServerError &&
+        error.sqlState === SqlState.foreignKeyViolation;
+      if (!isViolated) throw error;
+      failed.push({ object, statement: validate, reason: error.message });
+    }
+    await session.query(`DELETE FROM ${heldTable} WHERE object = $1`, [object]);
+  }
+  return failed;
+}
+
+const goneStates: ReadonlySet<string> = new Set([
+  SqlState.undefinedTable,
+  SqlState.undefinedObject,
+  SqlState.undefinedColumn,
+  SqlState.duplicateObject,
+  SqlState.invalidSchemaName,
+]);
+
+/**
+ * @returns false if the object was dropped, or created again, by another session
+ */
+async function executeUnlessGone(session: Session, sql: string): Promise<boolean> {
+  await session.execute("SAVEPOINT seren_held");
+  try {
+    await session.execute(sql);
+    return true;
+  } catch (error) {
+    if (!(error instanceof ServerError) || !goneStates.has(error.sqlState)) throw error;
+    await session.execute("ROLLBACK TO SAVEPOINT seren_held");
+    return false;
+  }
+}

@@ -1,0 +1,142 @@
+import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
+import { openSession } from "../../lib/postgres/internal.ts";
+import { ClientApplier } from "../../lib/replication/client_applier.ts";
+import { createClientStream, endClientStream, RunningApplier } from "../support/client_stream.ts";
+import { sharedCluster } from "../support/clusters.ts";
+import { createDatabase } from "../support/databases.ts";
+import { endpointOf } from "../support/init.ts";
+import { compareRows, drain } from "../support/replicated.ts";
+import { exec, query } from "../support/sql.ts";
+
+const clusters = { 12: await sharedCluster(12), 18: await sharedCluster(18) };
+
+const schema = `
+  CREATE TABLE parent (id int PRIMARY KEY, v text);
+  CREATE TABLE child (id int PRIMARY KEY, parent int NOT NULL REFERENCES parent, self int REFERENCES child);
+  CREATE TABLE owned (id int PRIMARY KEY, parent int CONSTRAINT "cascading key" REFERENCES parent ON DELETE CASCADE,
+                      other int REFERENCES parent ON DELETE SET NULL DEFERRABLE);
+  COMMENT ON CONSTRAINT "cascading key" ON owned IS 'it''s a comment';
+  CREATE TABLE log (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, what text);
+  CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO public.log (what) VALUES (TG_OP || ' ' || NEW.id); RETURN NEW; END $$;
+  CREATE TRIGGER "Note it" AFTER INSERT OR UPDATE ON parent FOR EACH ROW EXECUTE FUNCTION note();
+  CREATE RULE keep AS ON DELETE TO log DO INSTEAD NOTHING;
+  CREATE TABLE part (id int PRIMARY KEY, parent int REFERENCES parent) PARTITION BY RANGE (id);
+  CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (100);
+  CREATE TABLE part_2 PARTITION OF part FOR VALUES FROM (100) TO (200);`;
+
+const objects = `
+  SELECT json_agg(o ORDER BY o) AS objects FROM (
+    SELECT format('%s %s %s %s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid), convalidated,
+                  condeferred, obj_description(oid)) AS o
+      FROM pg_constraint WHERE contype = 'f'
+    UNION ALL SELECT format('%s %s %s', tgrelid::regclass, tgname, tgenabled) FROM pg_trigger WHERE NOT tgisinternal
+    UNION ALL SELECT format('%s %s %s', ev_class::regclass, rulename, ev_enabled)
+      FROM pg_rewrite WHERE ev_class::regclass::text = 'log') AS s`;
+
+const changes = `
+  INSERT INTO parent SELECT n, 'v' FROM generate_series(1, 20) AS n;
+  -- a row that refers to a later one of the same statement
+  INSERT INTO child SELECT n, n, CASE WHEN n < 10 THEN n + 1 END FROM generate_series(1, 10) AS n;
+  INSERT INTO owned SELECT n, n, 20 FROM generate_series(1, 10) AS n;
+  INSERT INTO part SELECT n, 1 + n % 3 FROM generate_series(10, 190, 10) AS n;
+  UPDATE parent SET v = 'w' WHERE id = 3;
+  BEGIN; UPDATE child SET self = NULL WHERE self = 5; DELETE FROM child WHERE parent = 5; DELETE FROM part WHERE parent = 5;
+         DELETE FROM parent WHERE id IN (5, 20); COMMIT;
+  UPDATE part SET id = id + 105 WHERE id = 50;
+  DROP RULE keep ON log; DELETE FROM log WHERE id = 1`;
+
+for (const [from, to] of [[12, 18], [18, 12]] as const) {
+  Deno.test(`a role that may not set session_replication_role applies each change once (${from} to ${to})`, async () => {
+    await using source = await createDatabase(clusters[from], schema);
+    const role = `plain_${crypto.randomUUID().slice(0, 8)}`;
+    await exec(clusters[to].url(), `CREATE ROLE ${role} LOGIN`);
+    try {
+      await using target = await createDatabase(
+        clusters[to],
+        "",
+        `TEMPLATE template0 OWNER ${role}`,
+      );
+      await exec(target.url, `GRANT ALL ON SCHEMA public TO ${role}`);
+      const url = target.urlFor({ user: role });
+      await exec(url, schema);
+      const before = await query(url, objects);
+      const stream = await createClientStream(source.url, url);
+      try {
+        {
+          await using applier = new RunningApplier(stream);
+          await exec(source.url, changes);
+          await Promise.race([drain(source.url), applier.ended]);
+          match(
+            applier.messages.join("\n"),
+            /deferred: .*foreign key child_parent_fkey of public\.child.*disabled: .*rule keep of public\.log.*trigger "Note it" of public\.parent/s,
+          );
+          match(
+            applier.messages.join("\n"),
+            /dropped: foreign key "cascading key" of public\.owned/,
+          );
+        }
+        await compareRows(source.url, url);
+        // a session of the application, whose rows the source does not have
+        await rejects(exec(url, "INSERT INTO child VALUES (1000, 1000)"), /violates foreign key/);
+        await using session = await openSession(await endpointOf(url, "target"));
+        const handle = new ClientApplier(session, { name: stream.name });
+        await handle.stop();
+        // what had been dropped is not validated yet, but checks new rows
+        await rejects(exec(url, "INSERT INTO owned VALUES (1000, 1000)"), /"cascading key"/);
+        await handle.start();
+        {
+          await using applier = new RunningApplier(stream);
+          await exec(
+            source.url,
+            "INSERT INTO owned VALUES (11, 11); DELETE FROM parent WHERE id = 11",
+          );
+          await Promise.race([drain(source.url), applier.ended]);
+        }
+        await compareRows(source.url, url);
+        await handle.remove({ restoreIdentities: true });
+        deepStrictEqual(await query(url, objects), before);
+        const [schemas] = await query(
+          url,
+          "SELECT count(*)::int AS n FROM pg_namespace WHERE nspname = 'seren_apply'",
+        );
+        strictEqual(schemas!["n"], 0);
+      } finally {
+        await endClientStream(stream);
+      }
+    } finally {
+      await exec(clusters[to].url(), `DROP ROLE ${role}`);
+    }
+  });
+}
+
+Deno.test("a role that neither owns the tables nor may set session_replication_role is refused, with the objects", async () => {
+  await using source = await createDatabase(clusters[18], schema);
+  const role = `plain_${crypto.randomUUID().slice(0, 8)}`;
+  await exec(clusters[18].url(), `CREATE ROLE ${role} LOGIN`);
+  try {
+    await using target = await createDatabase(
+      clusters[18],
+      schema,
+      `TEMPLATE template0 OWNER ${role}`,
+    );
+    await exec(target.url, `GRANT ALL ON ALL TABLES IN SCHEMA public TO ${role}`);
+    const stream = await createClientStream(source.url, target.urlFor({ user: role }));
+    try {
+      await using applier = new RunningApplier(stream);
+      await rejects(applier.ended, (error: Error & { details: string[]; remedy: string }) => {
+        match(error.message, /triggers or foreign keys would act on replicated changes/);
+        match(
+          error.details.join("\n"),
+          /trigger "Note it" of public\.parent: its table belongs to postgres/,
+        );
+        match(error.remedy, /GRANT SET ON PARAMETER session_replication_role/);
+        return true;
+      });
+    } finally {
+      await endClientStream(stream);
+    }
+  } finally {
+    await exec(clusters[18].url(), `DROP ROLE ${role}`);
+  }
+});
