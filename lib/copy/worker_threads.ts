@@ -13,6 +13,7 @@ import {
   type OwnBackendChange,
   type OwnBackendListener,
 } from "../postgres/internal.ts";
+import { threadModule } from "./copy_thread_module.ts";
 import type { CopyWorkerJob, CopyWorkerOptions } from "./copy_worker.ts";
 import type { CopyWorkerEvent, MessageFromThread, MessageToThread } from "./worker_messages.ts";
 
@@ -358,8 +359,6 @@ function permissionsFor(...endpoints: readonly Endpoint[]): Deno.PermissionOptio
     import: false,
   };
 }
-
-const threadModule = new URL("./copy_thread.ts", import.meta.url);
 
 /** Whether the module can be loaded. A failed attempt would write to the terminal. */
 function mayLoad(module: URL): boolean {

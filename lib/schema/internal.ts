@@ -5,6 +5,7 @@
  */
 export * from "./parse/dump_reader.ts";
 export * from "./dump/embedded_dump.ts";
+export * from "./dump/embedded_dump_module.ts";
 export * from "./dump/native_tools.ts";
 export * from "./dump/dump_tool.ts";
 export * from "./dump/dump_schema.ts";

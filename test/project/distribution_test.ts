@@ -142,6 +142,16 @@ Deno.test({
 });
 
 Deno.test({
+  name: "the executable is at most 15 MB larger than the runtime",
+  ignore: runtime === undefined,
+  fn: async () => {
+    const { size } = await Deno.stat(await executable());
+    const { size: runtimeSize } = await Deno.stat(runtime ?? "");
+    ok(size - runtimeSize <= 15e6, `${size - runtimeSize} bytes`);
+  },
+});
+
+Deno.test({
   name: "serve, worker, keys and jobs run from the executable, and a job copies a database",
   ignore: runtime === undefined,
   fn: async () => {

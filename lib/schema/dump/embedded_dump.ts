@@ -17,14 +17,8 @@ import {
   signal as signals,
   type WorkerMessage,
 } from "./embedded_dump_worker.ts";
+import { embeddedDumpModule } from "./embedded_dump_module.ts";
 import { PgServerShim } from "./pg_server_shim.ts";
-
-/**
- * The package with the program. The specifier is complete because the worker has no import map;
- * `import_map.json` names the same version. An executable carries it with `deno compile --include`
- * and this specifier.
- */
-export const embeddedDumpModule = "npm:@electric-sql/pglite-tools@0.4.8/pg_dump";
 
 /** Major version of the embedded pg_dump. */
 export const embeddedDumpMajor = 18;
