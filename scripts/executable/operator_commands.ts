@@ -1,8 +1,8 @@
 import type { CommandRunner } from "../../lib/cli/context.ts";
 
 /**
- * The commands `serve`, `worker` and `keys` of the executable: their specifiers are literal, so that
- * the bundler includes them, in files that are loaded on use.
+ * The commands `serve`, `worker` and `keys` of the executable: their specifiers are literal, so
+ * that the bundler includes them, in files that are loaded on use.
  */
 export const operatorCommands: Readonly<Record<"serve" | "worker" | "keys", CommandRunner>> = {
   serve: async (...given) =>
