@@ -60,6 +60,17 @@ export const cutoverPoints = [
   "begin hook-after 1",
 ] as const;
 
+/**
+ * Those after {@linkcode cutoverPoints} that only a switch of several databases has: between their
+ * commits.
+ */
+export const severalPoints = [
+  "end fence 2",
+  "begin fence 3",
+  "end fence 3",
+  "begin tripwire 2",
+] as const;
+
 /** How long writers may wait, unless a server itself is down. */
 const maxPauseMs = 4_000;
 
@@ -71,6 +82,8 @@ export interface KillOptions {
   readonly source: Cluster;
   readonly target: Cluster;
   readonly seed: number;
+  /** How many databases are switched together. Default: 1. */
+  readonly databases?: number;
   /** Receives the lines of commands in failed rounds. */
   readonly log?: (lines: readonly string[]) => void;
 }
@@ -81,60 +94,65 @@ export interface KillOutcome {
   readonly text: string;
 }
 
-/** A database that is switched back and forth. States: set up → disposed. */
+/** One database, and what its writers know of it. */
+interface LoadedDatabase {
+  readonly name: string;
+  readonly targetName: string;
+  readonly sourceUrl: string;
+  readonly targetUrl: string;
+  readonly acknowledged: Acknowledged[];
+  readonly unknown: Acknowledged[];
+}
+
+/** Databases that are switched back and forth together. States: set up → disposed. */
 export class KillRounds implements AsyncDisposable {
   readonly #options: KillOptions;
-  readonly #name: string;
+  readonly #databases: readonly LoadedDatabase[];
   readonly #random: () => number;
-  readonly #acknowledged: Acknowledged[] = [];
-  readonly #unknown: Acknowledged[] = [];
   #direction: "run" | "rollback" = "run";
   #round = 0;
 
-  private constructor(options: KillOptions, name: string) {
+  private constructor(options: KillOptions) {
+    const { source, target, seed, databases = 1 } = options;
     this.#options = options;
-    this.#name = name;
-    this.#random = mulberry(options.seed);
+    this.#databases = Array.from({ length: databases }, (_, at): LoadedDatabase => {
+      const name = `cut_${Deno.pid}_${seed}_${at}`;
+      const targetName = source === target ? `${name}_new` : name;
+      return {
+        name,
+        targetName,
+        sourceUrl: source.url({ database: name }),
+        targetUrl: target.url({ database: targetName }),
+        acknowledged: [],
+        unknown: [],
+      };
+    });
+    this.#random = mulberry(seed);
   }
 
   /** Copies the tables and prepares the cutover. */
   static async start(options: KillOptions): Promise<KillRounds> {
-    const name = `cut_${Deno.pid}_${options.seed}`;
     const { source, target } = options;
-    await exec(source.url(), `CREATE DATABASE ${name} TEMPLATE template0`);
-    const rounds = new KillRounds(options, name);
-    await exec(rounds.#sourceUrl, acknowledgedSchema);
-    await runInit(rounds.#sourceUrl, rounds.#targetUrl, {
-      include: [name],
-      map: { [name]: rounds.#targetName },
-      sync: syncSettings,
-    });
+    const rounds = new KillRounds(options);
+    for (const { name, sourceUrl } of rounds.#databases) {
+      await exec(source.url(), `CREATE DATABASE ${name} TEMPLATE template0`);
+      await exec(sourceUrl, acknowledgedSchema);
+    }
+    const { databases, map } = rounds.#input();
+    await runInit(source.url(), target.url(), { include: databases, map, sync: syncSettings });
     const prepared = await runCutover({ command: "prepare", ...rounds.#input() });
     if (prepared.code !== 0) throw new Error(prepared.error);
-    void target;
     return rounds;
   }
 
-  get #targetName(): string {
-    const { source, target } = this.#options;
-    return source === target ? `${this.#name}_new` : this.#name;
-  }
-
-  get #sourceUrl(): string {
-    return this.#options.source.url({ database: this.#name });
-  }
-
-  get #targetUrl(): string {
-    return this.#options.target.url({ database: this.#targetName });
-  }
-
   #input(proxies?: { readonly source: Proxy; readonly target: Proxy }) {
+    const { source, target } = this.#options;
     return {
-      sourceUrl: proxies?.source.url(this.#sourceUrl) ?? this.#sourceUrl,
-      targetUrl: proxies?.target.url(this.#targetUrl) ?? this.#targetUrl,
-      targetFromSource: this.#targetUrl,
-      databases: [this.#name],
-      map: { [this.#name]: this.#targetName },
+      sourceUrl: proxies?.source.url(source.url()) ?? source.url(),
+      targetUrl: proxies?.target.url(target.url()) ?? target.url(),
+      targetFromSource: target.url(),
+      databases: this.#databases.map(({ name }) => name),
+      map: Object.fromEntries(this.#databases.map(({ name, targetName }) => [name, targetName])),
       maxPauseMs,
     };
   }
@@ -143,19 +161,24 @@ export class KillRounds implements AsyncDisposable {
   async run(kind: CutoverFault, point: string): Promise<KillOutcome> {
     const direction = this.#direction;
     const first = ++this.#round * 1_000_000;
-    const [from, to] = direction === "run"
-      ? [this.#sourceUrl, this.#targetUrl]
-      : [this.#targetUrl, this.#sourceUrl];
+    const writers = this.#databases.length > 1 ? 2 : 4;
+    const sides = this.#databases.map(({ sourceUrl, targetUrl }) =>
+      direction === "run" ? { from: sourceUrl, to: targetUrl } : { from: targetUrl, to: sourceUrl }
+    );
     const attempts: string[] = [];
     const problems: string[] = [];
     const lines: string[] = [];
-    const probe = startOpenProbe({ from, to });
-    const load = startAcknowledgedLoad([from, to], { first, writers: 4, pauseMs: 2 });
+    const probe = startOpenProbe(sides);
+    const loads = sides.map(({ from, to }) =>
+      startAcknowledgedLoad([from, to], { first, writers, pauseMs: 2 })
+    );
+    const more = (chosen = loads) => Promise.all(chosen.map((load) => load.more(20)));
+    const longest = () => Math.max(...loads.map((load) => load.takeLongestMs()));
     await using proxies = kind === "cut" ? await this.#proxies() : undefined;
     try {
-      await load.more(20);
+      await more();
       for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-        load.takeLongestMs();
+        longest();
         const fault = attempt === 1 ? this.#fault(kind, { point, proxies }) : undefined;
         const outcome = await runCutover(
           { command: direction, ...this.#input(fault === undefined ? undefined : proxies) },
@@ -169,11 +192,15 @@ export class KillRounds implements AsyncDisposable {
         if (outcome.code === 0) break;
         lines.push(outcome.error);
         if (attempt === maxAttempts) problems.push(`not completed: ${outcome.error}`);
-        if (await this.#isOpen(from)) {
-          // nothing has changed, so writers continue
-          await within(load.more(20), maxPauseMs + graceMs, "writers did not continue", problems);
-        }
-        const longestMs = load.takeLongestMs();
+        const open = await Promise.all(sides.map(({ from }) => isOpen(from)));
+        // not closed yet, so their writers continue
+        await within(
+          more(loads.filter((_, at) => open[at])),
+          maxPauseMs + graceMs,
+          "writers did not continue",
+          problems,
+        );
+        const longestMs = longest();
         const crashes = kind === "source" || kind === "target" || kind === "both";
         if (!crashes && longestMs > maxPauseMs + graceMs) {
           problems.push(`a writer waited ${Math.round(longestMs)} ms`);
@@ -182,45 +209,27 @@ export class KillRounds implements AsyncDisposable {
         await new Promise((resolve) => setTimeout(resolve, 100));
       }
       if (problems.length === 0) {
-        await within(load.more(20), 30_000, "writers did not continue afterwards", problems);
+        await within(more(), 30_000, "writers did not continue afterwards", problems);
       }
     } finally {
       problems.push(...await probe.stop());
-      const outcome = await load.stop();
-      this.#acknowledged.push(...outcome.acknowledged);
-      this.#unknown.push(...outcome.unknown);
-      const strange = Object.keys(outcome.errors).filter((code) =>
-        code === "40P01" || code === "23505"
-      );
-      if (strange.length > 0) problems.push(`writers got ${strange}`);
+      for (const [at, load] of loads.entries()) {
+        const { acknowledged, unknown, errors } = await load.stop();
+        this.#databases[at]!.acknowledged.push(...acknowledged);
+        this.#databases[at]!.unknown.push(...unknown);
+        const strange = Object.keys(errors).filter((code) => code === "40P01" || code === "23505");
+        if (strange.length > 0) problems.push(`writers got ${strange}`);
+      }
     }
-    if (problems.length === 0) problems.push(...await this.#differences(to));
+    if (problems.length === 0) {
+      for (const [at, database] of this.#databases.entries()) {
+        problems.push(...await differences(database, sides[at]!.to));
+      }
+    }
     if (problems.length === 0) this.#direction = direction === "run" ? "rollback" : "run";
     else this.#options.log?.(lines);
     const text = `${direction.padEnd(8)} ${point.padEnd(20)} ${attempts.join(" ")}`;
     return { ok: problems.length === 0, text: [text, ...problems].join("\n      ") };
-  }
-
-  async #differences(inUse: string): Promise<readonly string[]> {
-    const problems: string[] = [];
-    const known = { acknowledged: this.#acknowledged, unknown: this.#unknown };
-    await within(drain(inUse), 30_000, "replication does not catch up", problems);
-    if (problems.length > 0) return problems;
-    for (const url of [this.#sourceUrl, this.#targetUrl]) {
-      problems.push(...(await checkAcknowledged(url, known)).slice(0, 5));
-    }
-    if (problems.length > 0) return problems;
-    try {
-      await compareRows(this.#sourceUrl, this.#targetUrl);
-    } catch (error) {
-      problems.push(error instanceof Error ? error.message : String(error));
-    }
-    return problems;
-  }
-
-  async #isOpen(url: string): Promise<boolean> {
-    const [row] = await query<{ is_open: boolean }>(url, "SELECT is_open FROM seren_cutover.side");
-    return row?.is_open === true;
   }
 
   async #proxies() {
@@ -295,7 +304,9 @@ export class KillRounds implements AsyncDisposable {
 
   /** Ends one session of the tool. */
   async #endBackend(): Promise<void> {
-    const url = this.#random() < 0.6 ? this.#sourceUrl : this.#targetUrl;
+    const at = Math.floor(this.#random() * this.#databases.length);
+    const { sourceUrl, targetUrl } = this.#databases[at]!;
+    const url = this.#random() < 0.6 ? sourceUrl : targetUrl;
     const pids = await query<{ pid: number }>(
       url,
       `SELECT pid FROM pg_stat_activity WHERE datname = current_database()
@@ -310,16 +321,40 @@ export class KillRounds implements AsyncDisposable {
     const { source, target } = this.#options;
     if (source.postmasterPid === 0) await source.start();
     if (target.postmasterPid === 0) await target.start();
-    for (const url of [this.#sourceUrl, this.#targetUrl]) {
-      await exec(url, "ALTER SYSTEM RESET ALL").catch(() => {});
+    for (const { name, targetName } of this.#databases) {
+      await dropDatabase(target, targetName);
+      await dropDatabase(source, name);
     }
-    await dropDatabase(target, this.#targetName);
-    await dropDatabase(source, this.#name);
   }
 }
 
+async function isOpen(url: string): Promise<boolean> {
+  const [row] = await query<{ is_open: boolean }>(url, "SELECT is_open FROM seren_cutover.side");
+  return row?.is_open === true;
+}
+
+/** Commits of a database that are missing or exist twice on either side. */
+async function differences(
+  { sourceUrl, targetUrl, acknowledged, unknown }: LoadedDatabase,
+  inUse: string,
+): Promise<readonly string[]> {
+  const problems: string[] = [];
+  await within(drain(inUse), 30_000, "replication does not catch up", problems);
+  if (problems.length > 0) return problems;
+  for (const url of [sourceUrl, targetUrl]) {
+    problems.push(...(await checkAcknowledged(url, { acknowledged, unknown })).slice(0, 5));
+  }
+  if (problems.length > 0) return problems;
+  try {
+    await compareRows(sourceUrl, targetUrl);
+  } catch (error) {
+    problems.push(error instanceof Error ? error.message : String(error));
+  }
+  return problems;
+}
+
 async function within(
-  work: Promise<void>,
+  work: Promise<unknown>,
   ms: number,
   problem: string,
   problems: string[],

@@ -13,6 +13,7 @@ Deno.test({
     await using source = await startTestCluster({ major: 15, settings });
     await using target = await startTestCluster({ major: 18, settings });
     await using rounds = await KillRounds.start({ source, target, seed });
+    await using several = await KillRounds.start({ source, target, seed: seed + 1, databases: 2 });
     for (
       const [kind, point] of [
         ["tool", "begin fence 1"],
@@ -25,6 +26,18 @@ Deno.test({
     ) {
       await test.step(`${kind} at ${point}`, async () => {
         const { ok: survived, text } = await rounds.run(kind, point);
+        ok(survived, text);
+      });
+    }
+    for (
+      const [kind, point] of [
+        ["tool", "begin fence 2"],
+        ["cut", "end fence 1"],
+        ["source", "begin fence 2"],
+      ] as const
+    ) {
+      await test.step(`${kind} at ${point} of two databases`, async () => {
+        const { ok: survived, text } = await several.run(kind, point);
         ok(survived, text);
       });
     }

@@ -2,7 +2,7 @@
  * Interrupts cutovers at every step with every kind of fault, repeats them until they succeed, and
  * counts every acknowledged commit on both sides.
  *
- * deno task test:cutover [--rounds N] [--seed S] [--kind
+ * deno task test:cutover [--rounds N] [--databases N] [--seed S] [--kind
  * tool|random|source|target|both|cut|stop|backend|none] [--point "begin fence 1"] [--pair 15:18]
  * [--logs FILE]
  *
@@ -13,13 +13,20 @@
 import { parseArgs } from "node:util";
 import { type PgMajor, startCluster } from "../../lib/cluster/mod.ts";
 import { matrixRounds, runMatrix } from "./matrix.ts";
-import { type CutoverFault, cutoverFaults, cutoverPoints, KillRounds } from "./kill_rounds.ts";
+import {
+  type CutoverFault,
+  cutoverFaults,
+  cutoverPoints,
+  KillRounds,
+  severalPoints,
+} from "./kill_rounds.ts";
 
 const { values, positionals } = parseArgs({
   args: Deno.args,
   allowPositionals: true,
   options: {
     rounds: { type: "string", default: "25" },
+    databases: { type: "string", default: "1" },
     seed: { type: "string" },
     kind: { type: "string", multiple: true },
     point: { type: "string", multiple: true },
@@ -32,7 +39,9 @@ if (values.matrix) {
   Deno.exit(await runMatrix(positionals.length > 0 ? positionals : matrixRounds) > 0 ? 1 : 0);
 }
 const kinds = (values.kind ?? cutoverFaults) as CutoverFault[];
-const points: readonly string[] = values.point ?? cutoverPoints;
+const databases = Number(values.databases);
+const points: readonly string[] = values.point ??
+  (databases > 1 ? [...cutoverPoints, ...severalPoints] : cutoverPoints);
 const seed = Number(values.seed ?? Math.floor(Math.random() * 1e9));
 console.log(`seed ${seed}`);
 
@@ -49,6 +58,7 @@ for (const [at, pair] of (values.pair ?? ["15:18", "15:15"]).entries()) {
       source,
       target: other ?? source,
       seed: seed + at * 1_000 + failures,
+      databases,
       ...(values.logs === undefined ? {} : {
         log: (lines) =>
           Deno.writeTextFileSync(values.logs!, `${lines.join("\n")}\n======\n`, { append: true }),

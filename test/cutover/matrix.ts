@@ -116,18 +116,16 @@ async function round(options: RoundOptions): Promise<Outcome> {
     for (const direction of ["run", "rollback", "run"] as const) {
       await more(200);
       // also for a role without superuser, the probe is a superuser's
-      const probes = names.map((name) => {
+      const probe = startOpenProbe(names.map((name) => {
         const [here, there] = [source, target].map((cluster) =>
           cluster.url({ database: name, params: tls ? { sslmode: "require" } : {} })
         );
-        return direction === "run"
-          ? startOpenProbe({ from: here!, to: there! })
-          : startOpenProbe({ from: there!, to: here! });
-      });
+        return direction === "run" ? { from: here!, to: there! } : { from: there!, to: here! };
+      }));
       const report = await switchCutover(direction, pair, { endSessions: false });
       pausesMs.push(Math.round(report!.pauseMs));
       await more(200);
-      for (const probe of probes) problems.push(...await probe.stop());
+      problems.push(...await probe.stop());
     }
   } finally {
     outcomes = await Promise.all(loads.map((load) => load.stop()));

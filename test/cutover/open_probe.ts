@@ -18,21 +18,27 @@ const writes: readonly string[] = [
   "DO $$ BEGIN UPDATE ack SET n = n WHERE id < 0; END $$",
 ];
 
+/** The side in use of a database, and the one that is to be opened. */
+export interface ProbedSides {
+  readonly from: string;
+  readonly to: string;
+}
+
 /**
- * Writes in turn to the side that is to be opened and to the side in use, and rolls back. Once the
- * new side has accepted a write, the old one must never accept one again.
+ * Writes in turn to the sides that are to be opened and to those in use, and rolls back. Once one
+ * new side has accepted a write, no old one must ever accept one again.
  */
-export function startOpenProbe(
-  { from, to }: { readonly from: string; readonly to: string },
-): OpenProbe {
+export function startOpenProbe(databases: readonly ProbedSides[]): OpenProbe {
   const problems: string[] = [];
   let isStopped = false;
   const running = (async () => {
     let isNewOpen = false;
     for (let round = 0; !isStopped; round++) {
       const write = writes[round % writes.length]!;
-      isNewOpen ||= await accepts(to, write);
-      if (isNewOpen && await accepts(from, write)) {
+      const anyAccepts = async (urls: readonly string[]) =>
+        (await Promise.all(urls.map((url) => accepts(url, write)))).includes(true);
+      isNewOpen ||= await anyAccepts(databases.map(({ to }) => to));
+      if (isNewOpen && await anyAccepts(databases.map(({ from }) => from))) {
         problems.push(`both sides are open: ${write}`);
         return;
       }
