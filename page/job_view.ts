@@ -1,5 +1,6 @@
 /// <reference lib="dom" />
 import { formatBytes, formatCount, formatDuration, plural } from "../lib/core/quantities.ts";
+import { cancelText } from "../lib/remote/spec/cancel_text.ts";
 import { type JobWithResult, Refusal } from "./api.ts";
 import { Chart } from "./chart.ts";
 import { backOff } from "./connection.ts";
@@ -143,9 +144,7 @@ class JobPage {
     if (job === undefined || this.#cancel.hidden || this.#cancel.disabled) return;
     const sure = await confirmDialog({
       title: `Cancel ${job.command} ${shortId(job.id)}?`,
-      text: job.state === "queued"
-        ? "The job has not started; nothing has been changed."
-        : "The job stops immediately. Copied data stays on the target. A cancelled job cannot be resumed.",
+      text: cancelText(job),
       yes: "Cancel job",
       no: "Keep it",
     });

@@ -18,6 +18,8 @@ import {
 } from "../../remote/mod.ts";
 import type { CommandContext } from "../context.ts";
 import type { OptionReader } from "../options/option_reader.ts";
+import { cancelText } from "../../remote/spec/mod.ts";
+import { printLines } from "../print/print.ts";
 import { programName } from "../grammar/program.ts";
 
 /** The service that runs jobs, and the key for it. */
@@ -171,7 +173,7 @@ export async function followJob(
   }
   // after Ctrl-C: what follows ignores the aborted signal, and a second Ctrl-C ends the process
   const client = openRemote(place, { run, signal: new AbortController().signal });
-  if (!await wantsCancel(id, context)) {
+  if (!await wantsCancel(id, { client, context })) {
     throw new InterruptedError(
       `job ${id} continues; "${programName} jobs attach ${id}" shows it again`,
     );
@@ -213,10 +215,18 @@ async function watch(
 
 async function wantsCancel(
   id: string,
-  { terminal, progress }: CommandContext,
+  { client, context: { terminal, progress } }: {
+    readonly client: RemoteClient;
+    readonly context: CommandContext;
+  },
 ): Promise<boolean> {
   progress.pause();
   if (!terminal.canAsk) return false;
+  // without an answer of the service, the question alone
+  const job = await client.job(id).catch(() => undefined);
+  if (job !== undefined) {
+    printLines(terminal.stderr, [`If you cancel it: ${cancelText(job)}`]);
+  }
   const answer = await terminal.ask(
     `Leave job ${id} running on the service, or cancel it? [l]eave / [c]ancel `,
   );

@@ -4,6 +4,7 @@
  *
  * @module
  */
+export * from "./cancel_text.ts";
 export * from "./connection_url.ts";
 export * from "./cutover_job.ts";
 export * from "./job.ts";
