@@ -89,7 +89,7 @@ export async function cutoverPrepare(
 
 /**
  * Measures everything of a switch that can be measured without stopping anyone, and predicts the
- * pause. With `brownoutMs`, writers are really held for at most that long.
+ * pause. With `brownoutMs`, writers are made to wait, for at most that long.
  *
  * Requires `--allow-net` for both servers.
  *

@@ -47,7 +47,10 @@ export interface CutoverRehearseInput extends ServersInput {
    * @default {20}
    */
   readonly tokens?: number | undefined;
-  /** How long writers are really held at most, in milliseconds. Default: they are not. */
+  /**
+   * How long writers are made to wait, in milliseconds: at most `maxPauseMs`. Default: they are
+   * not.
+   */
   readonly brownoutMs?: number | undefined;
   /**
    * Values that each sequence skips on the side that is opened.

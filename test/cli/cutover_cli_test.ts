@@ -149,6 +149,9 @@ Deno.test("cutover reports every wrong option at once", async () => {
   ) {
     match(wrong.stderr, each);
   }
+  const brownout = await run("rehearse", "--brownout", "10s", "--max-pause", "5s");
+  strictEqual(brownout.code, 2);
+  match(brownout.stderr, /--brownout: must not be longer than the pause that is allowed/);
 });
 
 Deno.test("validate --for-cutover lists what the next step would refuse, and changes nothing", async () => {

@@ -160,6 +160,7 @@ Deno.test("jobs prepare, rehearse, switch over and back under load; each switch 
     match(log, /writers waited .+ of 20\.0 s allowed/);
     match(log, /Close the side in use.*: done in /);
     deepStrictEqual(await audit(place), [
+      ["alice", "cutover.rehearse", rehearsal.id, "done"],
       ["alice", "cutover.run", over.id, "done"],
       ["alice", "cutover.rollback", back.id, "done"],
     ]);
@@ -168,7 +169,7 @@ Deno.test("jobs prepare, rehearse, switch over and back under load; each switch 
   });
 });
 
-Deno.test("a key without the scope may look and prepare, and neither switch nor finish", async () => {
+Deno.test("a key without the scope may look and prepare, but neither switch, finish nor make writers wait", async () => {
   await withPlace(async (place) => {
     const { service, pair } = place;
     const bob = await service.key("bob");
@@ -179,15 +180,21 @@ Deno.test("a key without the scope may look and prepare, and neither switch nor 
     for (const action of ["run", "rollback", "finish"]) {
       const [status, detail] = await post({ action });
       strictEqual(status, 403);
-      match(detail, /lacks the scope cutover, which cutover run, rollback, finish require/);
+      match(
+        detail,
+        /lacks the scope cutover, which cutover run, rollback, finish and a rehearsal with brownout_ms require/,
+      );
       strictEqual((await post({ action, dry_run: true }))[0], 201);
     }
+    strictEqual((await post({ action: "rehearse", brownout_ms: 200 }))[0], 403);
     for (const action of ["prepare", "rehearse", "status", undefined]) {
       strictEqual((await post({ action }))[0], 201);
     }
     deepStrictEqual(
       (await audit(place)).map(([actor, action, , outcome]) => [actor, action, outcome]),
-      ["run", "rollback", "finish"].map((action) => ["bob", `cutover.${action}`, "denied"]),
+      ["run", "rollback", "finish", "rehearse"].map((
+        action,
+      ) => ["bob", `cutover.${action}`, "denied"]),
     );
   });
 });

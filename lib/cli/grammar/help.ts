@@ -129,7 +129,7 @@ Examples:
   ${programName} cutover prepare --dry-run
     # every statement for both sides
   ${programName} cutover rehearse --brownout 500ms
-    # really hold writers, for half a second at most
+    # make writers wait, for half a second at most
   ${programName} cutover run --max-pause 5s \\
     --hook-before 'psql -p 6432 pgbouncer -c PAUSE' \\
     --hook-switch ./point-pooler-to-target.sh \\

@@ -5,6 +5,7 @@ import type {
   CutoverSwitchOptions,
 } from "../../commands/cutover/options.ts";
 import {
+  brownoutProblem,
   type CutoverAction,
   cutoverActions,
   cutoverOptionActions,
@@ -75,6 +76,9 @@ export async function resolveCutoverOptions(
   }
   const maxPauseMs = reader.duration("maxPause");
   const sequenceMargin = reader.integer("sequenceMargin");
+  const brownoutMs = reader.duration("brownout");
+  const tooLong = brownoutProblem(brownoutMs, maxPauseMs);
+  if (action === "rehearse" && tooLong !== undefined) reader.problem("--brownout", tooLong);
   const read = {
     prepare: {
       wayBack: reader.choice("wayBack"),
@@ -86,7 +90,7 @@ export async function resolveCutoverOptions(
       maxPauseMs,
       sequenceMargin,
       tokens: reader.integer("rehearseTokens"),
-      brownoutMs: reader.duration("brownout"),
+      brownoutMs,
     },
     run: {
       maxPauseMs,

@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { brownoutProblem } from "../../config/internal.ts";
+import { UsageError } from "../../core/internal.ts";
 import {
   percentile,
   predictPauseMs,
@@ -25,6 +27,7 @@ import type { CutoverRehearsal } from "./report.ts";
  *
  * Requires `--allow-net` for both servers.
  *
+ * @throws UsageError for a brownout that is longer than the allowed pause
  * @throws ReplicatorError (prerequisite) if no database is prepared, or with every reason that
  * would prevent the switch
  */
@@ -32,6 +35,8 @@ export async function executeRehearse(
   given: CutoverRehearseOptions,
   run: RunContext,
 ): Promise<CutoverRehearsal> {
+  const tooLong = brownoutProblem(given.brownoutMs, given.maxPauseMs);
+  if (tooLong !== undefined) throw new UsageError([{ path: "--brownout", message: tooLong }]);
   const options = prepareEndpoints(given, run.events);
   const startedAt = options.now().toISOString();
   const databases = (await readCutover(options, run)).filter(({ phase }) => phase !== "none");

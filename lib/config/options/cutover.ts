@@ -69,7 +69,7 @@ export const cutoverOptions = {
   brownout: {
     kind: "duration",
     placeholder: "TIME",
-    help: "rehearse: really hold writers, for at most this long",
+    help: "rehearse: make writers wait, for at most this long and no longer than --max-pause",
     commands,
     job: { name: "brownout_ms", commands },
   },

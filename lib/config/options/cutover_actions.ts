@@ -15,6 +15,19 @@ export type CutoverAction = typeof cutoverActions[number];
 /** The actions that change which side is in use, or remove the way back. */
 export const switchingActions: readonly CutoverAction[] = ["run", "rollback", "finish"];
 
+/**
+ * Why a brownout is refused; undefined if it is not. Writers wait as they do during a switch, and
+ * no longer.
+ */
+export function brownoutProblem(
+  brownoutMs: number | undefined,
+  maxPauseMs: number,
+): string | undefined {
+  return brownoutMs === undefined || brownoutMs <= maxPauseMs
+    ? undefined
+    : `must not be longer than the pause that is allowed (${brownoutMs} ms > ${maxPauseMs} ms)`;
+}
+
 /** The actions that show a plan and ask. */
 export const planningActions: readonly CutoverAction[] = ["prepare", ...switchingActions];
 

@@ -10,7 +10,7 @@ import {
 import { AddressRefusedError } from "../guard/mod.ts";
 import { queueFor } from "../queue/mod.ts";
 import { sealSecrets } from "../secrets/mod.ts";
-import { cutoverActionOf, isSwitchingJob, type JobSpec, readJobSpec } from "../spec/mod.ts";
+import { cutoverActionOf, type JobSpec, needsCutoverScope, readJobSpec } from "../spec/mod.ts";
 import {
   type ApiKeyRow,
   appendAudit,
@@ -57,7 +57,7 @@ export async function submitJob(parts: ServiceParts, submission: Submission): Pr
   if (earlier !== undefined) return { job: earlier, replayed: true };
   const now = new Date().toISOString();
   const spec = checkSpec(parts, parseBody(body), now);
-  if (isSwitchingJob(spec)) await requireCutoverScope(parts, spec, submission);
+  if (needsCutoverScope(spec)) await requireCutoverScope(parts, spec, submission);
   const endpoints = await checkAddresses(parts, spec);
   const id = crypto.randomUUID();
   const messageId = crypto.randomUUID();
@@ -171,7 +171,9 @@ async function requireCutoverScope(
   );
   throw new HttpProblem(
     403,
-    `this key lacks the scope cutover, which cutover ${switchingActions.join(", ")} require`,
+    `this key lacks the scope cutover, which cutover ${
+      switchingActions.join(", ")
+    } and a rehearsal with brownout_ms require`,
   );
 }
 

@@ -1,6 +1,8 @@
 import {
+  brownoutProblem,
   type CutoverAction,
   cutoverOptionActions,
+  optionDefaults,
   type OptionName,
   optionNamed,
   switchingActions,
@@ -16,9 +18,19 @@ export function cutoverActionOf({ options }: Pick<CutoverSpec, "options">): Cuto
 }
 
 /**
- * Whether a job changes which side is in use, or removes the way back: its key must have the scope
- * `cutover`.
+ * Whether the key of a job must have the scope `cutover`, and its end is audited: it switches, or
+ * makes writers wait.
  */
+export function needsCutoverScope(
+  spec: { readonly command: JobCommand; readonly options: unknown },
+): boolean {
+  if (isSwitchingJob(spec)) return true;
+  if (spec.command !== "cutover") return false;
+  const options = spec.options as CutoverSpec["options"];
+  return cutoverActionOf({ options }) === "rehearse" && options.brownout_ms !== undefined;
+}
+
+/** Whether a job changes which side is in use, or removes the way back. */
 export function isSwitchingJob(
   spec: { readonly command: JobCommand; readonly options: unknown },
 ): boolean {
@@ -41,6 +53,13 @@ export function cutoverProblems(spec: CutoverSpec): readonly Problem[] {
       path: `options.${field}`,
       message: `belongs to cutover ${actions.join(", ")}; not to cutover ${action}`,
     });
+  }
+  const brownout = brownoutProblem(
+    spec.options.brownout_ms,
+    spec.options.max_pause_ms ?? optionDefaults.maxPauseMs,
+  );
+  if (brownout !== undefined) {
+    problems.push({ path: "options.brownout_ms", message: brownout });
   }
   if (spec.target_from_source_url !== undefined && action !== "prepare") {
     problems.push({

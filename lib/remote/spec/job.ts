@@ -194,7 +194,7 @@ export interface VerifyJobOptions {
 export interface CutoverJobOptions {
   /**
    * What is done; `status` by default. `run`, `rollback` and `finish` require a key with the scope
-   * `cutover`, unless `dry_run` is set.
+   * `cutover`, unless `dry_run` is set; so does `rehearse` with `brownout_ms`.
    */
   readonly action?:
     | "prepare"
@@ -220,7 +220,10 @@ export interface CutoverJobOptions {
   readonly keep_sessions?: boolean | undefined;
   /** How long a new slot may wait for running transactions, in seconds. For `run`, `rollback`. */
   readonly slot_timeout_seconds?: number | undefined;
-  /** Really holds writers, for at most this many milliseconds. For `rehearse`. */
+  /**
+   * Makes writers wait, for at most this many milliseconds; no longer than `max_pause_ms`. For
+   * `rehearse`.
+   */
   readonly brownout_ms?: number | undefined;
   /** How often to measure the time that changes take to arrive. For `rehearse`. */
   readonly rehearse_tokens?: number | undefined;

@@ -1,16 +1,19 @@
 import { ExitCode } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
-import { isSwitchingJob } from "../spec/mod.ts";
+import { needsCutoverScope } from "../spec/mod.ts";
 import { appendAudit } from "./audit.ts";
 import { attemptNumber, type JobOutcome, type JobRow } from "./job.ts";
 
-/** Records the end of a job that could change which side is in use, or remove the way back. */
+/**
+ * Records the end of a job that could change which side is in use, remove the way back, or make
+ * writers wait.
+ */
 export async function auditSwitch(
   session: Session,
   job: JobRow,
   outcome: JobOutcome,
 ): Promise<void> {
-  if (!isSwitchingJob(job.spec)) return;
+  if (!needsCutoverScope(job.spec)) return;
   const { options, source, target, filters } = job.spec;
   const { action } = options as { readonly action: string };
   await appendAudit(session, {

@@ -240,6 +240,16 @@ Deno.test("a cutover job takes the options of its action, and no others", () => 
   match(problems[0]!.message, /belongs to cutover rehearse; not to cutover run/);
 });
 
+Deno.test("a rehearsal makes writers wait no longer than a switch may", () => {
+  const read = (options: Record<string, unknown>) =>
+    readJobSpec({ ...cutover, options: { action: "rehearse", ...options } }).problems;
+  deepStrictEqual(read({ brownout_ms: 500, max_pause_ms: 500 }), []);
+  deepStrictEqual(read({ brownout_ms: 30_001 }), [{
+    path: "options.brownout_ms",
+    message: "must not be longer than the pause that is allowed (30001 ms > 30000 ms)",
+  }]);
+});
+
 Deno.test("a cutover job never has hooks, and says why", () => {
   const { problems } = readJobSpec({
     ...cutover,
