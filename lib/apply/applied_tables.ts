@@ -34,6 +34,8 @@ export interface MappedTable extends TableName {
    * qualified and quoted.
    */
   readonly keyOperators: ReadonlyMap<string, string>;
+  /** Columns of each unique index by which one row can be found with such comparisons. */
+  readonly uniqueIndexes: readonly (readonly string[])[];
 }
 
 // rules and views of the same name are refused: a change must reach exactly one table
@@ -44,7 +46,19 @@ const tableStatement = `
             FROM pg_catalog.pg_index AS i
            CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k (attnum, position)
             JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attnum
-           WHERE i.indrelid = c.oid AND i.indisprimary AND k.position <= i.indnkeyatts) AS primary_key
+           WHERE i.indrelid = c.oid AND i.indisprimary AND k.position <= i.indnkeyatts) AS primary_key,
+         (SELECT pg_catalog.json_agg(u.columns)
+            FROM (SELECT pg_catalog.json_agg(a.attname::pg_catalog.text ORDER BY k.position) AS columns
+                    FROM pg_catalog.pg_index AS i
+                   CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(i.indkey::pg_catalog.int2[]),
+                                                 pg_catalog.unnest(i.indcollation::pg_catalog.oid[]))
+                           WITH ORDINALITY AS k (attnum, collation_oid, position)
+                    LEFT JOIN pg_catalog.pg_attribute AS a
+                      ON a.attrelid = c.oid AND a.attnum = k.attnum AND a.attcollation = k.collation_oid
+                   WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+                     AND k.position <= i.indnkeyatts
+                   GROUP BY i.indexrelid
+                  HAVING pg_catalog.bool_and(a.attnum > 0)) AS u) AS unique_indexes
     FROM pg_catalog.json_to_recordset($1::pg_catalog.json) AS wanted (schema pg_catalog.text, name pg_catalog.text)
     JOIN pg_catalog.pg_namespace AS n ON n.nspname::pg_catalog.text = wanted.schema
     JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname::pg_catalog.text = wanted.name
@@ -103,6 +117,7 @@ type TargetTableRow = TableName & {
   readonly oid: number;
   readonly is_partitioned: boolean;
   readonly primary_key: readonly string[] | null;
+  readonly unique_indexes: readonly (readonly string[])[] | null;
 };
 
 type ColumnRow = {
@@ -141,6 +156,7 @@ export async function readTargetTables(
     name: table.name,
     isPartitioned: table.is_partitioned,
     primaryKey: table.primary_key ?? undefined,
+    uniqueIndexes: table.unique_indexes ?? [],
     columns: new Map((columns.get(table.oid) ?? []).map((column) => [column.name, {
       name: column.name,
       type: column.type,

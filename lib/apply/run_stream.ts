@@ -42,7 +42,7 @@ import { StepEncoder } from "./encode.ts";
 import { explainRefusal, isTransientRefusal, refusedBy, type StepFailure } from "./explain.ts";
 import { Pipeline, type PipelineAnswer } from "./pipeline.ts";
 import { advanceStatement, readAppliedNames } from "./record.ts";
-import { planSteps, type Step } from "./statements.ts";
+import { plannerSettings, planSteps, type Step } from "./statements.ts";
 import { readTableKeys, readTargetTables } from "./applied_tables.ts";
 
 /** Why a run has ended without an error. */
@@ -73,7 +73,10 @@ export interface StreamRunOptions extends ApplyChangesOptions {
  */
 export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
   const { name, signal } = options;
-  await using target = await openSession(options.target, { signal, settings: durableSettings });
+  await using target = await openSession(options.target, {
+    signal,
+    settings: { ...durableSettings, ...plannerSettings },
+  });
   await acquireLock(target, options);
   options.onStarted(target.processId);
   const record = await readRecord(target, name);

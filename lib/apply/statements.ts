@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { displayName, quoteIdentifier, quoteQualified } from "../core/internal.ts";
+import { displayName, quoteIdentifier, quoteLiteral, quoteQualified } from "../core/internal.ts";
 import type { CollectedChange, Item, RowState } from "./collect.ts";
 import type { ColumnValue, Tuple } from "../postgres/internal.ts";
 import type { TableMapping } from "./table_mapping.ts";
@@ -48,6 +48,28 @@ export interface ArrayParameter {
   /** Between elements: a comma, except for arrays of `box`. */
   readonly delimiter: string;
 }
+
+/**
+ * Settings of the session, so that rows are found through the index of their key. The number of
+ * rows is unknown when a statement that the server keeps is planned, and a plan that reads the
+ * whole table for each statement would be chosen, or be kept from when the table was small.
+ */
+export const plannerSettings: Readonly<Record<string, string>> = {
+  plan_cache_mode: "force_generic_plan",
+  enable_hashjoin: "off",
+  enable_mergejoin: "off",
+  enable_seqscan: "off",
+  // a plan that cannot do without a disabled method looks expensive enough to be compiled
+  jit: "off",
+};
+
+/** For a table without an index of its key: otherwise it would be read once for each row. */
+const freePlannerSettings: Readonly<Record<string, string>> = {
+  plan_cache_mode: "auto",
+  enable_hashjoin: "on",
+  enable_mergejoin: "on",
+  enable_seqscan: "on",
+};
 
 /** The statements for collected changes, in order. */
 export function planSteps(items: readonly Item[]): readonly Step[] {
@@ -141,6 +163,47 @@ class ColumnArrays {
   }
 }
 
+/** A statement for many rows, with settings of its own if no index finds them. */
+function arrayStep(
+  mapping: TableMapping,
+  { sql, arrays, rows }: {
+    readonly sql: string;
+    readonly arrays: ColumnArrays;
+    readonly rows: number;
+  },
+): readonly Step[] {
+  const { hasKeyIndex } = mapping;
+  const step: Step = {
+    ...base(mapping),
+    kind: "bind",
+    sql,
+    types: arrays.types,
+    parameters: arrays.parameters,
+    isRepeated: hasKeyIndex,
+    rows,
+    change: undefined,
+  };
+  return hasKeyIndex ? [step] : [
+    settingsStep(mapping, freePlannerSettings),
+    step,
+    settingsStep(mapping, plannerSettings),
+  ];
+}
+
+/** Until the end of the transaction. */
+function settingsStep(mapping: TableMapping, settings: Readonly<Record<string, string>>): Step {
+  const calls = Object.entries(settings).map(([name, value]) =>
+    `pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, true)`
+  );
+  return {
+    ...base(mapping),
+    kind: "query",
+    sql: `SELECT ${calls.join(", ")}`,
+    rows: 1,
+    change: undefined,
+  };
+}
+
 /** Conditions that find the rows of `t` by their keys. */
 function keyConditions(
   mapping: TableMapping,
@@ -173,18 +236,13 @@ function deleteSteps(mapping: TableMapping, rows: readonly Tuple[]): readonly St
   }
   const arrays = new ColumnArrays();
   const conditions = keyConditions(mapping, arrays, rows);
-  return [{
-    ...base(mapping),
-    kind: "bind",
+  return arrayStep(mapping, {
     sql: `DELETE FROM ${onlyRelation(mapping.table)} AS t USING ${arrays.source} WHERE ${
       conditions.join(" AND ")
     }`,
-    types: arrays.types,
-    parameters: arrays.parameters,
-    isRepeated: false,
+    arrays,
     rows: rows.length,
-    change: undefined,
-  }];
+  });
 }
 
 /** @param rows with values for the same columns */
@@ -213,22 +271,16 @@ function updateSteps(mapping: TableMapping, rows: readonly UpdatedRow[]): readon
     const value = arrays.add(mapping, position, after);
     return `${quoteIdentifier(columnAt(mapping, position).name)} = ${value}`;
   });
-  const { source, types, parameters } = arrays;
-  return [{
-    ...base(mapping),
-    kind: "bind",
+  return arrayStep(mapping, {
     // the row must exist even if nothing is to be set
     sql: assignments.length === 0
-      ? `SELECT FROM ${onlyRelation(mapping.table)} AS t, ${source} WHERE ${conditions}`
+      ? `SELECT FROM ${onlyRelation(mapping.table)} AS t, ${arrays.source} WHERE ${conditions}`
       : `UPDATE ${onlyRelation(mapping.table)} AS t SET ${
         assignments.join(", ")
-      } FROM ${source} WHERE ${conditions}`,
-    types,
-    parameters,
-    isRepeated: false,
+      } FROM ${arrays.source} WHERE ${conditions}`,
+    arrays,
     rows: rows.length,
-    change: undefined,
-  }];
+  });
 }
 
 /** Numbered parameters of a statement for one row. */

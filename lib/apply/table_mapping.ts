@@ -20,6 +20,8 @@ export interface TableMapping {
    * it.
    */
   readonly keyColumns: readonly number[] | undefined;
+  /** Whether a unique index of the target finds a row by these columns. */
+  readonly hasKeyIndex: boolean;
   /** Positions of the columns that an UPDATE sets if it does not change the key. */
   readonly settable: readonly number[];
   /** Positions of columns outside the key that no UPDATE can set: they must be equal already. */
@@ -51,6 +53,7 @@ export function mapTable(relation: Relation, table: MappedTable): TableMapping {
   const others = columns.map((_, position) => position).filter((position) =>
     !keyColumns?.includes(position)
   );
+  const keyNames = new Set(keyColumns?.map((position) => columns[position]?.name));
   const isFixed = (position: number) => columns[position]?.isIdentityAlways ?? false;
   return {
     relation,
@@ -58,6 +61,7 @@ export function mapTable(relation: Relation, table: MappedTable): TableMapping {
     key: tableKey(table),
     columns,
     keyColumns,
+    hasKeyIndex: table.uniqueIndexes.some((names) => names.every((name) => keyNames.has(name))),
     settable: others.filter((position) => !isFixed(position)),
     fixed: others.filter(isFixed),
     hasOwnColumns: table.columns.size > columns.length,

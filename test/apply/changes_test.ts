@@ -187,6 +187,35 @@ Deno.test("a transaction of many megabytes is applied as it arrives, and as a wh
   });
 });
 
+Deno.test("rows are found through the index of their key, and without one the table is read once", async () => {
+  const schema = `CREATE TABLE a (id int PRIMARY KEY, v int); CREATE TABLE b (LIKE a);
+    CREATE UNIQUE INDEX key ON b (id); ALTER TABLE b ALTER id SET NOT NULL;
+    ALTER TABLE b REPLICA IDENTITY USING INDEX key; CREATE TABLE other ();`;
+  await streaming(pairs[0]!, schema, async ({ sourceUrl, targetUrl, apply }) => {
+    await exec(targetUrl, "DROP INDEX key");
+    const scans = async () => {
+      const [read] = await query<{ a: number; b: number }>(
+        targetUrl,
+        `SELECT (SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'a')::int AS a,
+                (SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'b')::int AS b`,
+      );
+      return read!;
+    };
+    const before = await scans();
+    for (const table of ["a", "b"]) {
+      await exec(
+        sourceUrl,
+        `BEGIN; INSERT INTO ${table} SELECT n, 0 FROM generate_series(1, 5000) AS n; COMMIT;
+         BEGIN; TRUNCATE other; UPDATE ${table} SET v = 1; DELETE FROM ${table} WHERE id > 4000; COMMIT`,
+      );
+    }
+    await apply();
+    const after = await scans();
+    deepStrictEqual({ a: after.a - before.a, b: after.b - before.b }, { a: 0, b: 2 });
+    strictEqual(await compareRows(sourceUrl, targetUrl), 8000);
+  });
+});
+
 Deno.test("TRUNCATE keeps its place, and changes of other tables are left out", async () => {
   const schema = `CREATE TABLE a (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v int);
     CREATE TABLE b (id int PRIMARY KEY REFERENCES a); CREATE TABLE other (id int PRIMARY KEY)`;
