@@ -6,6 +6,7 @@
 import { ExitCode, ledgerSchema, ReplicatorError, tableKey } from "../core/internal.ts";
 import { ConnectionError, ServerError, type Session, SqlState } from "../postgres/internal.ts";
 import type { SetAsideObject } from "../schema/internal.ts";
+import { changedMeanwhile } from "./changed_meanwhile.ts";
 import { ledgerFormat } from "./ledger_sql.ts";
 import { refuseForeignLedger } from "./ledger_trust.ts";
 import type {
@@ -113,10 +114,19 @@ async function readSetAside(session: Session): Promise<readonly SetAsideObject[]
   return rows.map(({ document }) => JSON.parse(document) as SetAsideObject);
 }
 
-/** Reads the complete ledger, which must exist. */
+/**
+ * Reads the complete ledger.
+ *
+ * @throws ReplicatorError (prerequisite) when there is none any more: another run has finished
+ */
 export async function readLedger(session: Session): Promise<LedgerState> {
   const head = await readLedgerRun(session);
-  if (head === undefined) throw new Error("there is no ledger");
+  if (head === undefined) {
+    throw changedMeanwhile(
+      session.endpoint.database,
+      "another run has finished or removed the copy in this database",
+    );
+  }
   const generations = await session.query<{ number: number; document: string; started_at: string }>(
     `SELECT epoch AS number, document, ${
       isoTime("started_at")

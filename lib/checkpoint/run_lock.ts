@@ -37,7 +37,7 @@ export interface RunLockOptions {
 const pollMs = 100;
 
 /** How long to wait for a run that holds the lock. */
-const lockGraceMs = 10_000;
+export const lockGraceMs = 10_000;
 
 /** How long to wait for a run that is ending and has claimed a database. */
 const claimGraceMs = 5_000;
@@ -120,8 +120,26 @@ async function nameKey(name: string): Promise<number> {
  * @throws ReplicatorError (prerequisite) that names the session of the run
  */
 export async function refuseLiveRun(session: Session): Promise<void> {
-  const found = await holders(session, runLock);
-  if (found.length > 0) throw heldBy(session.endpoint.database, found);
+  const found = await findLiveRun(session);
+  if (found !== undefined) throw found;
+}
+
+/**
+ * The error that names the session of the run that is active in the session's database; undefined
+ * if there is none, or if it ends within `graceMs`.
+ */
+export async function findLiveRun(
+  session: Session,
+  { graceMs = 0, signal }: { readonly graceMs?: number; readonly signal?: AbortSignal } = {},
+): Promise<ReplicatorError | undefined> {
+  let found = await holders(session, runLock);
+  if (found.length > 0 && graceMs > 0) {
+    await poll(async () => {
+      found = await holders(session, runLock);
+      return found.length === 0 || undefined;
+    }, { intervalMs: pollMs, timeoutMs: graceMs, ...(signal === undefined ? {} : { signal }) });
+  }
+  return found.length === 0 ? undefined : heldBy(session.endpoint.database, found);
 }
 
 /** Releases *work*, so that sessions of the run can be opened. */

@@ -144,6 +144,34 @@ Deno.test("a password given in the wrong place is not repeated", async () => {
   doesNotMatch(stdout + stderr, /secret/);
 });
 
+Deno.test("commands between a database and itself are refused by name, without a remedy that would empty it", async () => {
+  await withDatabase(source, undefined, async ({ name, url }) => {
+    for (const command of [["verify"], ["sync"], ["cutover", "status"]]) {
+      const { code, stderr } = await runCli([
+        ...command,
+        "--source",
+        url,
+        `--target=${url}`,
+        "--include-databases",
+        name,
+      ]);
+      strictEqual(code, 3, stderr);
+      match(stderr, new RegExp(`source and target are the same database: ${name}\n`));
+      doesNotMatch(stderr, /resnapshot|drop-existing/);
+    }
+  });
+});
+
+Deno.test("a misspelled database is reported with the one that the URL names, whose name is no secret", async () => {
+  await withDatabase(source, undefined, async ({ name, url }) => {
+    const { code, stderr } = await runCli(
+      ["verify", `--source=${url}`, "--target", target.url(), `--include-databases=${name}x`],
+    );
+    strictEqual(code, 2, stderr);
+    match(stderr, new RegExp(`--include-databases: ${name}x matches no database; did you mean ${name}\\?`));
+  });
+});
+
 Deno.test("--json prints one document on stdout, for errors too", async () => {
   const usage = await runCli(["init", "--json"]);
   const { error } = JSON.parse(usage.stdout);

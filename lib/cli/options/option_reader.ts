@@ -37,6 +37,7 @@ export class OptionReader {
   /** Whether the grammar found a problem. */
   readonly #isMisread: boolean;
   #config: Config | undefined;
+  #isResolved = false;
 
   /** Arguments after the command that are not options. */
   readonly words: readonly string[];
@@ -193,6 +194,12 @@ export class OptionReader {
   /** Throws every problem found so far. */
   done(): void {
     if (this.problems.length > 0) throw new UsageError(this.problems);
+    this.#isResolved = true;
+  }
+
+  /** Whether all options were found valid, URLs included. */
+  get isResolved(): boolean {
+    return this.#isResolved;
   }
 
   #typed(name: OptionName): string | undefined {

@@ -70,11 +70,23 @@ function redactProblem({ path, message }: Problem): Problem {
 
 /**
  * A usage error that quotes no argument containing a connection string: in the wrong place, that
- * string may have been split before it is quoted, and its password may contain any character.
+ * string may have been split before it is quoted, and its password may contain any character. Once
+ * all options are valid, later errors come from a server that has accepted its URL: that was read
+ * as intended, `redact` recognizes its password, and the database that it names can be shown.
  */
-export function withoutConnectionStrings(error: unknown, args: readonly string[]): unknown {
+export function withoutConnectionStrings(
+  error: unknown,
+  { args, areUrlsResolved }: {
+    readonly args: readonly string[];
+    readonly areUrlsResolved: boolean;
+  },
+): unknown {
   if (!(error instanceof UsageError)) return error;
+  const isAccepted = (arg: string, at: number) =>
+    areUrlsResolved &&
+    (/^--(source|target)=/.test(arg) || /^--(source|target)$/.test(args[at - 1] ?? ""));
   const secrets = args
+    .filter((arg, at) => !isAccepted(arg, at))
     .filter((arg) => /:\/\/|password\s*=/i.test(arg))
     .flatMap((arg) => [arg, arg.replace(/^--?[\w-]+=/, ""), ...arg.split(/[=,:;@/?&\s"']+/)])
     .filter((text) => text.length >= minSecretLength && !/^--[a-z-]+$|^postgres(?:ql)?$/.test(text))

@@ -49,6 +49,7 @@ export async function main(
   const terminal = openTerminal(environment, { color: !args.includes("--no-color") });
   let results: Readonly<Record<string, unknown>> = {};
   let json = args.includes("--json");
+  let reader: OptionReader | undefined;
   try {
     const { isTerminal, size } = terminal.stdout;
     const parsed = parseArguments(args, { columns: isTerminal ? size().columns : 80 });
@@ -58,7 +59,7 @@ export async function main(
     }
     if (parsed.kind === "wrong") throw new UsageError(parsed.problems);
     if (parsed.name === "completions") return printCompletions(parsed, terminal);
-    const reader = new OptionReader(
+    reader = new OptionReader(
       parsed.options,
       parsed.problems,
       parsed.commandArguments,
@@ -76,7 +77,10 @@ export async function main(
       addToFailure: (more) => results = more,
     });
   } catch (thrown) {
-    const error = withoutConnectionStrings(thrown, args);
+    const error = withoutConnectionStrings(thrown, {
+      args,
+      areUrlsResolved: reader?.isResolved ?? false,
+    });
     for (const line of failureLines(error, terminal.stderr)) terminal.stderr.write(`${line}\n`);
     if (json) printJson(terminal, { ...failureDocument(error), ...results });
     return exitCodeOf(error);

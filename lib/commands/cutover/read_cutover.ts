@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { planReadOnly } from "../shared/database_plan.ts";
+import { planReadOnly, refuseSameDatabases } from "../shared/database_plan.ts";
 import type { SwitchDirection } from "./report.ts";
 import {
   connectionDelaysMs,
@@ -58,10 +58,7 @@ export async function readCutover(
   );
   const planning = await planReadOnly(sides, { selected: { target, databases }, signal });
   if (planning.problems.length > 0) throw new UsageError(planning.problems);
-  const same = planning.relation !== "different"
-    ? planning.databases.filter((each) => each.source.name === each.target)
-    : [];
-  if (same.length > 0) throw sameDatabases(same.map((each) => each.target));
+  refuseSameDatabases(planning);
   const found: CutoverDatabase[] = [];
   const isChosen = databases.include.length > 0;
   const missing: string[] = [];
@@ -149,16 +146,6 @@ export function incompleteSets(databases: readonly CutoverDatabase[]): readonly 
     databases.flatMap(({ records }) => (records.source ?? records.target)?.details.databases ?? []),
   );
   return [...together].filter((name) => !selected.has(name));
-}
-
-function sameDatabases(names: readonly string[]): ReplicatorError {
-  return new ReplicatorError(
-    `source and target are the same ${plural(names.length, "database")}: ${names.join(", ")}`,
-    {
-      remedy: "check --source and --target, or map the database to another name with --map",
-      exitCode: ExitCode.prerequisite,
-    },
-  );
 }
 
 function missingDatabases(names: readonly string[]): ReplicatorError {

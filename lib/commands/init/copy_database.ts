@@ -5,6 +5,8 @@
  */
 import {
   type EventSink,
+  ExitCode,
+  exitCodeOf,
   plural,
   quoteIdentifier,
   retryEvent,
@@ -265,9 +267,15 @@ class DatabaseCopy {
     });
   }
 
-  #openLedger(): Promise<Ledger> {
+  async #openLedger(): Promise<Ledger> {
     const { planned: { action }, ledgers } = this.#options;
-    return ledgers.open(this.#target, action === "resume" ? "unfinished" : "none");
+    try {
+      return await ledgers.open(this.#target, action === "resume" ? "unfinished" : "none");
+    } catch (error) {
+      // another run has the database: whether it is complete is for that run to say
+      if (exitCodeOf(error) === ExitCode.prerequisite) this.#targetTouched = false;
+      throw error;
+    }
   }
 
   #openSnapshot(ledger: Ledger | undefined): Promise<ScopedSnapshot> {

@@ -5,7 +5,7 @@
  */
 import { type EventSink, ExitCode, plural, ReplicatorError } from "../../core/internal.ts";
 import { withDatabase } from "../../postgres/internal.ts";
-import { claimDatabases } from "../../checkpoint/internal.ts";
+import { claimDatabases, lockGraceMs } from "../../checkpoint/internal.ts";
 import { optionDefaults } from "../../config/internal.ts";
 import { probeSubscription } from "../../replication/internal.ts";
 import type { ServerPair } from "../shared/server_pair.ts";
@@ -28,6 +28,7 @@ export async function requirePrerequisites(
       // a plan changes nothing, and need not keep other runs from copying
       if (!options.dryRun) await claimDatabases(target, names, { signal });
     },
+    runGraceMs: options.dryRun ? 0 : lockGraceMs,
     forSync: options.sync !== undefined,
     forCutover: false,
     identity: options.sync?.identity ?? optionDefaults.replicaIdentity,

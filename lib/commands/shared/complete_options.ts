@@ -144,12 +144,14 @@ export function completeValidateOptions(
     dropExisting = false,
     resume = true,
     claim = () => Promise.resolve(),
+    runGraceMs = 0,
     jobs = optionDefaults.jobs,
   }: ValidateChoices,
 ): ValidateOptions {
   return {
     ...{ source, target, databases, rules, tools, forSync, forCutover },
-    ...{ identity, apply, restoreSearchPath, dropExisting, resume, claim, jobs },
+    ...{ identity, apply, restoreSearchPath, dropExisting, resume, claim, runGraceMs },
+    jobs,
   };
 }
 

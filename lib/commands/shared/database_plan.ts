@@ -16,16 +16,18 @@ import {
   type ServerRelation,
 } from "../../catalog/internal.ts";
 import {
+  findLiveRun,
   type LedgerHead,
   type LedgerSource,
   readKnownLedgerRun,
   readLedgerRun,
 } from "../../checkpoint/internal.ts";
-import type { Problem } from "../../core/internal.ts";
+import { ExitCode, type Problem, ReplicatorError } from "../../core/internal.ts";
 import {
   ConnectionError,
   type Endpoint,
   openSession,
+  ServerError,
   type Session,
   SqlState,
   withDatabase,
@@ -44,10 +46,16 @@ export interface PlannedDatabase {
   readonly action: DatabaseAction;
   /** The unfinished copy of an earlier run. */
   readonly unfinished: LedgerHead | undefined;
-  /** Why the action is `refuse`. */
-  readonly refusal: string | undefined;
+  /** Why the action is `refuse`; undefined if {@linkcode overwritten} says so. */
+  readonly refusal: Refusal | undefined;
   /** What dropping it destroys, in words; only for `drop-and-create`. */
   readonly willBeLost: string | undefined;
+}
+
+/** Why a database is refused. */
+export interface Refusal {
+  readonly finding: string;
+  readonly fix: string;
 }
 
 /** What happens to the database on the target. */
@@ -81,6 +89,8 @@ export interface PlanningInput {
    * Called with the names of the selected databases on the target before they are inspected.
    */
   readonly claim: (targets: readonly string[]) => Promise<void>;
+  /** How long to wait for a run that is copying into a selected database, before refusing it. */
+  readonly runGraceMs: number;
   readonly signal: AbortSignal;
 }
 
@@ -106,6 +116,7 @@ export function planReadOnly(
     resume: true,
     targetUrlDatabase: urlDatabase(selected.target),
     claim: () => Promise.resolve(),
+    runGraceMs: 0,
     signal,
   });
 }
@@ -119,7 +130,7 @@ export function urlDatabase({ database, databaseGiven }: Endpoint): string | und
  * Reads both servers and plans. The contents of each target database are read in that database.
  */
 export async function planDatabases(input: PlanningInput): Promise<DatabasePlanning> {
-  const { source, target, selection, signal } = input;
+  const { source, target, selection, runGraceMs, signal } = input;
   const onSource = await listDatabases(source);
   const [relation, maintenanceIsEmpty] = await Promise.all([
     sameDatabase(source, target),
@@ -139,14 +150,19 @@ export async function planDatabases(input: PlanningInput): Promise<DatabasePlann
     const existing = onTarget.find(({ name }) => name === selected.target);
     const inside = existing === undefined || !canOpen(existing)
       ? undefined
-      : await inspectSide(existing.name, target, { signal, unknownLedgers: !input.resume });
-    const { contents, ledger: unfinished } = inside ?? {};
+      : await inspectSide(existing.name, target, {
+        signal,
+        unknownLedgers: !input.resume,
+        runGraceMs,
+      });
+    const { contents, ledger: unfinished, liveRun } = inside ?? {};
     databases.push({
       ...selected,
       existing,
       contents,
       unfinished,
       ...decideAction({
+        liveRun,
         unfinished,
         isOfSource: unfinished !== undefined &&
           isOfSource(unfinished.source, selected.source, systemIdentifier),
@@ -170,12 +186,42 @@ export async function planDatabases(input: PlanningInput): Promise<DatabasePlann
   };
 }
 
+/** Databases that are both copied from and copied to: source and target are the same server. */
+export function overwritten(
+  { relation, databases }: Pick<DatabasePlanning, "relation" | "databases">,
+): readonly string[] {
+  if (relation === "different") return [];
+  const sources = new Set(databases.map(({ source }) => source.name));
+  return databases.filter(({ target }) => sources.has(target)).map(({ target }) => target);
+}
+
+/**
+ * For commands that compare or connect the two sides.
+ *
+ * @throws ReplicatorError (prerequisite) if a database would be both
+ */
+export function refuseSameDatabases(planning: DatabasePlanning): void {
+  const names = overwritten(planning);
+  if (names.length === 0) return;
+  throw new ReplicatorError(
+    `source and target are the same ${names.length === 1 ? "database" : "databases"}: ${
+      names.join(", ")
+    }`,
+    {
+      remedy: "check --source and --target, or map the database to another name with --map",
+      exitCode: ExitCode.prerequisite,
+    },
+  );
+}
+
 /** What the decision about one database depends on. */
 export interface ActionFacts {
   readonly source: Database;
   readonly target: string;
   readonly existing: Database | undefined;
   readonly contents: DatabaseContents | undefined;
+  /** The error that names the run that is copying into it, if any. */
+  readonly liveRun: ReplicatorError | undefined;
   /** The unfinished copy of an earlier run. */
   readonly unfinished: LedgerHead | undefined;
   /** Whether that is a copy of this database. */
@@ -192,14 +238,15 @@ export interface ActionFacts {
 export function decideAction(
   facts: ActionFacts,
 ): Pick<PlannedDatabase, "action" | "refusal" | "willBeLost"> {
-  const { source, target, existing, contents, dropExisting, overwritesSource } = facts;
-  const refuse = (refusal: string) =>
-    ({ action: "refuse", refusal, willBeLost: undefined }) as const;
-  if (overwritesSource) {
-    return refuse(
-      `source and target are the same server, and "${target}" is one of the databases to copy`,
-    );
-  }
+  const { source, target, existing, contents, dropExisting, overwritesSource, liveRun } = facts;
+  const otherName = `choose another name: --map ${source.name}=NEW_NAME`;
+  const refuse = (finding: string, fix = otherName) =>
+    ({ action: "refuse", refusal: { finding, fix }, willBeLost: undefined }) as const;
+  const notEmpty =
+    "if an earlier init copied it, it is complete: continue with status, sync and verify; otherwise choose another name " +
+    `with --map ${source.name}=NEW_NAME, or drop its contents with --drop-existing`;
+  if (overwritesSource) return { action: "refuse", refusal: undefined, willBeLost: undefined };
+  if (liveRun !== undefined) return refuse(liveRun.message, liveRun.remedy);
   if (existing === undefined) {
     return { action: "create", refusal: undefined, willBeLost: undefined };
   }
@@ -220,12 +267,12 @@ export function decideAction(
       return { action: "resume", refusal: undefined, willBeLost: undefined };
     }
     if (setAside.length > 0 && !dropExisting) {
-      return refuse(`database "${target}" contains ${copy}`);
+      return refuse(`database "${target}" contains ${copy}`, notEmpty);
     }
     if (facts.isOfSource || dropExisting) {
       return drop(`${copy} and nothing else: the database was empty before`);
     }
-    return refuse(`database "${target}" contains ${copy}, from another server`);
+    return refuse(`database "${target}" contains ${copy}, from another server`, notEmpty);
   }
   if (contents === undefined) {
     if (existing.isInvalid && dropExisting) {
@@ -236,6 +283,7 @@ export function decideAction(
   if (!contents.empty) {
     return dropExisting ? drop(contents.description) : refuse(
       `database "${target}" is not empty: it has ${contents.description}`,
+      notEmpty,
     );
   }
   const differences = differingProperties(source, existing);
@@ -291,8 +339,12 @@ async function isMaintenanceEmpty(
   const maintenance = databases.find(({ name }) => name === maintenanceDatabase);
   if (maintenance === undefined || !canOpen(maintenance)) return true;
   // one that cannot be inspected counts as non-empty, so that its own check reports it
-  const inside = await inspectSide(maintenanceDatabase, source, { signal, unknownLedgers: true });
-  return inside?.contents.empty ?? false;
+  const inside = await inspectSide(maintenanceDatabase, source, {
+    signal,
+    unknownLedgers: true,
+    runGraceMs: 0,
+  });
+  return inside?.contents?.empty ?? false;
 }
 
 /** The current contents of a database of the target; undefined if it does not exist. */
@@ -318,24 +370,38 @@ export async function inspectDatabase(
 }
 
 interface Inside {
-  readonly contents: DatabaseContents;
+  /** Undefined while a run is copying. */
+  readonly contents: DatabaseContents | undefined;
   readonly ledger: LedgerHead | undefined;
+  /** The error that names the run that is copying into the database. */
+  readonly liveRun: ReplicatorError | undefined;
 }
 
 /** The contents of a database of the session's server; undefined if the server refuses access. */
 async function inspectSide(
   database: string,
   session: Session,
-  { signal, unknownLedgers }: {
+  { signal, unknownLedgers, runGraceMs }: {
     readonly signal: AbortSignal;
     /** Whether ledgers of another version of the tool are ignored. */
     readonly unknownLedgers: boolean;
+    /** How long to wait for a run that is copying. */
+    readonly runGraceMs: number;
   },
 ): Promise<Inside | undefined> {
-  const read = async (from: Session): Promise<Inside> => ({
-    contents: await readContents(from),
-    ledger: await (unknownLedgers ? readKnownLedgerRun(from) : readLedgerRun(from)),
-  });
+  const read = async (from: Session): Promise<Inside> => {
+    // before anything that would wait for the locks of that run
+    const liveRun = await findLiveRun(from, { graceMs: runGraceMs, signal });
+    if (liveRun !== undefined) return { contents: undefined, ledger: undefined, liveRun };
+    return {
+      contents: await readUnlocked(from, () => readContents(from)),
+      ledger: await readUnlocked(
+        from,
+        () => unknownLedgers ? readKnownLedgerRun(from) : readLedgerRun(from),
+      ),
+      liveRun,
+    };
+  };
   if (session.endpoint.database === database) return await read(session);
   const opened = await openSession(withDatabase(session.endpoint, database), { signal })
     .catch((error) => {
@@ -345,4 +411,38 @@ async function inspectSide(
   if (opened === undefined) return undefined;
   await using other = opened;
   return await read(other);
+}
+
+/** How long a check waits for a lock of another session. */
+const checkLockSeconds = 10;
+
+/**
+ * Reads what waits for locks of other sessions, but not for long: a check must not wait for a
+ * transaction of hours.
+ */
+async function readUnlocked<Result>(
+  session: Session,
+  read: () => Promise<Result>,
+): Promise<Result> {
+  await session.execute(`SET lock_timeout = '${checkLockSeconds}s'`);
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof ServerError) || error.sqlState !== SqlState.lockNotAvailable) {
+      throw error;
+    }
+    throw (await findLiveRun(session)) ??
+      new ReplicatorError(
+        `another session has held a lock on one of its tables for ${checkLockSeconds} s, so its contents cannot be read`,
+        {
+          side: session.endpoint.side,
+          object: `database ${session.endpoint.database}`,
+          remedy: "let that session finish, or end it; then run the same command again",
+          exitCode: ExitCode.prerequisite,
+          cause: error,
+        },
+      );
+  } finally {
+    await session.execute("SET lock_timeout = 0");
+  }
 }

@@ -81,6 +81,8 @@ export interface ValidateOptions {
   readonly resume: boolean;
   /** See `planDatabases`. */
   readonly claim: (targets: readonly string[]) => Promise<void>;
+  /** How long to wait for a run that is copying into one of them; 0 reports it at once. */
+  readonly runGraceMs: number;
   /** Sessions that `init` would open on each side at once. */
   readonly jobs: number;
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { planReadOnly } from "../shared/database_plan.ts";
+import { planReadOnly, refuseSameDatabases } from "../shared/database_plan.ts";
 import {
   connectionDelaysMs,
   displayName,
@@ -56,6 +56,7 @@ export async function executeSync(
   );
   const planning = await planReadOnly(sides, { selected: options, signal: run.signal });
   if (planning.problems.length > 0) throw new UsageError(planning.problems);
+  refuseSameDatabases(planning);
   const missing = planning.databases.filter(({ existing }) => existing === undefined);
   if (missing.length > 0) throw missingDatabases(missing.map(({ target }) => target));
   const statuses: ReplicationStatus[] = [];

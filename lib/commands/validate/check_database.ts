@@ -80,7 +80,7 @@ export async function checkDatabase(
     database: planned.source.name,
   } as const;
   return [
-    checkTargetEmpty(planned),
+    ...checkTargetEmpty(planned),
     checkEncoding(planned),
     ...await checkOr({ ...onTarget, id: "locale" }, {
       essential: false,

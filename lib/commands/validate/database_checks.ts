@@ -38,7 +38,13 @@ export function checkSelection(
 }
 
 /** What happens to the database on the target? */
-export function checkTargetEmpty(planned: PlannedDatabase): Check {
+export function checkTargetEmpty(planned: PlannedDatabase): readonly Check[] {
+  const check = describeAction(planned);
+  return check === undefined ? [] : [check];
+}
+
+/** Undefined where another check reports the same. */
+function describeAction(planned: PlannedDatabase): Check | undefined {
   const { target, action, refusal, willBeLost, contents } = planned;
   const subject = { id: "target-empty", side: "target", database: target } as const;
   switch (action) {
@@ -69,13 +75,7 @@ export function checkTargetEmpty(planned: PlannedDatabase): Check {
         fix: "omit --drop-existing if any of this is needed",
       });
     case "refuse":
-      return fail(subject, {
-        finding: refusal ?? "cannot be written",
-        fix: contents === undefined
-          ? `choose another name: --map ${planned.source.name}=NEW_NAME`
-          : "if an earlier init copied it, it is complete: continue with status, sync and verify; otherwise choose another name " +
-            `with --map ${planned.source.name}=NEW_NAME, or drop its contents with --drop-existing`,
-      });
+      return refusal === undefined ? undefined : fail(subject, refusal);
   }
 }
 

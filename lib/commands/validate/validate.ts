@@ -16,7 +16,12 @@ import {
   summarize,
 } from "../shared/server_pair.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
-import { type DatabasePlanning, planDatabases, urlDatabase } from "../shared/database_plan.ts";
+import {
+  type DatabasePlanning,
+  overwritten,
+  planDatabases,
+  urlDatabase,
+} from "../shared/database_plan.ts";
 import type { Check, ValidationReport } from "../shared/validation_report.ts";
 import type { RunContext, ValidateOptions } from "../shared/run.ts";
 import {
@@ -175,6 +180,7 @@ async function checkEverything(
     dropExisting: options.dropExisting,
     resume: options.resume,
     claim: options.claim,
+    runGraceMs: options.runGraceMs,
     targetUrlDatabase: urlDatabase(options.target),
     signal,
   });
@@ -231,13 +237,6 @@ async function checkEverything(
     );
   }
   return { checks, planning, scopes, tool: found.tool, applier: applying.choice };
-}
-
-/** Databases that would be both read and written. */
-function overwritten({ relation, databases }: DatabasePlanning): readonly string[] {
-  if (relation === "different") return [];
-  const sources = new Set(databases.map(({ source }) => source.name));
-  return databases.filter(({ target }) => sources.has(target)).map(({ target }) => target);
 }
 
 async function checkIntermediaries(

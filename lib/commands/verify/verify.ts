@@ -35,7 +35,11 @@ import { readOutstanding } from "../../checkpoint/internal.ts";
 import type { SetAsideObject } from "../../schema/internal.ts";
 import { openServerPair, summarize } from "../shared/server_pair.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
-import { type PlannedDatabase, planReadOnly } from "../shared/database_plan.ts";
+import {
+  type PlannedDatabase,
+  planReadOnly,
+  refuseSameDatabases,
+} from "../shared/database_plan.ts";
 import { Recorder } from "../shared/recorder.ts";
 import type { VerifyReport } from "../shared/verify_report.ts";
 import type { RunContext, VerifyOptions } from "../shared/run.ts";
@@ -63,17 +67,8 @@ export async function executeVerify(given: VerifyOptions, run: RunContext): Prom
     context,
   );
   const planning = await planReadOnly(sides, { selected: options, signal: run.signal });
-  throwIfAny([
-    ...planning.problems,
-    ...planning.databases.flatMap((planned) =>
-      planning.relation !== "different" && planned.target === planned.source.name
-        ? [{
-          path: "--target",
-          message: `database "${planned.target}" on this server is the source itself`,
-        }]
-        : []
-    ),
-  ]);
+  throwIfAny(planning.problems);
+  refuseSameDatabases(planning);
   const scopes = await resolveScopes({
     source: options.source,
     databases: planning.databases.map(({ source }) => source.name),

@@ -1,5 +1,5 @@
 /** `init` between real servers: what it copies, what it refuses, and how it fails. */
-import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, doesNotMatch, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { ExitCode, InterruptedError, ReplicatorError } from "../../../lib/core/internal.ts";
 import type { Cluster } from "../../../lib/cluster/mod.ts";
 import { sharedCluster } from "../../support/clusters.ts";
@@ -358,10 +358,18 @@ Deno.test("source and target that are the same database are refused, even with d
         encodeURIComponent(source.socketDir)
       }&port=${source.port}`;
       for (const url of [other, socket]) {
-        await rejects(
-          runInit(urls.source, url, { include: ["same"], dropExisting: true }),
-          (error) => error instanceof ReplicatorError && error.exitCode === ExitCode.prerequisite,
-        );
+        for (const dropExisting of [true, false]) {
+          await rejects(
+            runInit(urls.source, url, { include: ["same"], dropExisting }),
+            (error) => {
+              ok(error instanceof ReplicatorError && error.exitCode === ExitCode.prerequisite);
+              const text = [error.message, error.remedy, ...error.details].join("\n");
+              strictEqual(text.match(/same server/g)?.length, 1); // reported once
+              doesNotMatch(text, /--drop-existing|resnapshot/); // would destroy the source
+              return true;
+            },
+          );
+        }
       }
       deepStrictEqual(await query(urls.source, "SELECT i FROM t"), [{ i: 1 }]);
       await exec(source.url(), "DROP ROLE other");

@@ -336,6 +336,7 @@ for (const major of withRepeats<PgMajor>([12, 18], [15])) {
           dropExisting,
           resume: true,
           claim: () => Promise.resolve(),
+          runGraceMs: 0,
           signal: untouched,
         });
         equal(databases.map(({ action, willBeLost }) => [action, willBeLost]), [
