@@ -168,7 +168,10 @@ Deno.test("a misspelled database is reported with the one that the URL names, wh
       ["verify", `--source=${url}`, "--target", target.url(), `--include-databases=${name}x`],
     );
     strictEqual(code, 2, stderr);
-    match(stderr, new RegExp(`--include-databases: ${name}x matches no database; did you mean ${name}\\?`));
+    match(
+      stderr,
+      new RegExp(`--include-databases: ${name}x matches no database; did you mean ${name}\\?`),
+    );
   });
 });
 

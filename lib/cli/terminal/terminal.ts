@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import type { Environment } from "../options/environment.ts";
 
 /** One of the two output streams. */
@@ -20,6 +21,8 @@ export interface Terminal {
    * before the question appeared is discarded: it cannot have been meant as an answer.
    */
   readonly ask: (question: string) => Promise<string | undefined>;
+  /** The keys pressed from now on, for a prompt that handles them itself, until disposed of. */
+  readonly openKeys: () => Promise<KeyStream>;
   /**
    * Reports each key as it is pressed, without echo, until disposed of; Ctrl-C remains a signal.
    * Does nothing if stdin is not a terminal.
@@ -50,6 +53,10 @@ export function openTerminal(
       await discardInput();
       stderr.write(question);
       return await readLine();
+    },
+    openKeys: async () => {
+      await discardInput();
+      return new KeyStream();
     },
     listenForKeys,
   };
@@ -111,6 +118,34 @@ async function readLine(): Promise<string | undefined> {
     line += decoder.decode(bytes, { stream: true });
   }
   return line.slice(0, line.indexOf("\n")).replace(/\r$/, "");
+}
+
+/**
+ * Standard input as the terminal of one prompt, in the shape of Node.js' `tty.ReadStream`. A read
+ * that is pending when it is disposed of belongs to the next reader.
+ */
+export class KeyStream extends Readable implements Disposable {
+  readonly isTTY = true;
+  #isOpen = true;
+
+  setRawMode(isRaw: boolean): this {
+    Deno.stdin.setRaw(isRaw);
+    return this;
+  }
+
+  override _read(): void {
+    const own = reading ??= readInput();
+    const take = (bytes: Uint8Array | null) => {
+      if (!this.#isOpen) return;
+      if (reading === own) reading = undefined;
+      this.push(bytes);
+    };
+    own.then(take, (error) => this.destroy(error));
+  }
+
+  [Symbol.dispose](): void {
+    this.#isOpen = false;
+  }
 }
 
 /** Input that has been typed arrives within this time. */

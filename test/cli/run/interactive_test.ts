@@ -1,5 +1,5 @@
 /** --interactive in a separate terminal. */
-import { deepStrictEqual as equal, match, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual as equal, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { cliCommand, denoEnvironment, runCli } from "../../support/cli.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { createTemplate, dropDatabase, withDatabase } from "../../support/databases.ts";
@@ -67,7 +67,10 @@ onTmux("init --interactive copies the selection, and saves it to a file", async 
       await program.type("analytics.orders"); // searches
       await program.shows(/analytics\.orders \(.* kB, ~200 rows\)/);
       await program.press("Tab", "Enter");
-      await program.shows(/2 of 3 tables[^]*without analytics\.orders/);
+      match(
+        await program.shows(/2 of 3 tables[^]*without analytics\.orders[^]*Save this selection/),
+        /1 item selected/,
+      );
       await program.type(file);
       await program.press("Enter");
       await program.shows(/Continue with this selection\?/);
@@ -138,8 +141,24 @@ onTmux("Esc at the tables, and no at the end: nothing happens", async () => {
     await program.shows(/Save this selection/);
     await program.press("Enter");
     await program.shows(/Continue with this selection\?/);
-    await program.press("Enter"); // no is the default
+    await program.type("n"); // Enter means yes
     match(await program.shows(/exit code/), /exit code 130/);
+    strictEqual(await exists(name), false);
+  });
+});
+
+onTmux("keys pressed before a question appears do not answer it", async () => {
+  await onTerminal(["init", "--yes"], async ({ name, program }) => {
+    await program.press("Enter", "Enter", "Enter", "Enter", "Enter");
+    await program.shows(/Which databases\?/);
+    await new Promise((resolve) => setTimeout(resolve, 1_000)); // an answer would be processed
+    doesNotMatch(await program.visible(), /to exclude\?|Save this selection/);
+    await program.press("Enter");
+    await program.shows(/to exclude\?/);
+    await program.press("Enter");
+    await program.shows(/Save this selection/);
+    await program.press("Escape");
+    match(await program.shows(/exit code/), /nothing was selected[^]*exit code 130/);
     strictEqual(await exists(name), false);
   });
 });
@@ -162,7 +181,9 @@ onTmux("a whole schema is excluded by its heading", async () => {
     await program.type("schema public");
     await program.shows(/all of schema public \(2 tables, .* kB\)/);
     await program.press("Tab", "Enter");
-    await program.shows(/1 of 3 tables[^]*without (?:orders, customers|customers, orders)/);
+    await program.shows(
+      /1 of 3 tables[^]*without (?:orders, customers|customers, orders)[^]*Save this selection/,
+    );
     await program.press("Escape");
     await program.shows(/exit code 130/);
   });
