@@ -231,6 +231,7 @@ const initShape: Shape<InitInput> = {
   ...copyShape,
   indexJobs: whole("indexJobs").optional(),
   copyFormat: z.enum(optionTable.copyFormat.values).optional(),
+  statistics: z.enum(optionTable.statistics.values).optional(),
   restoreSearchPath,
   copyThreads: whole("copyThreads").optional(),
   splitBytes,

@@ -8,6 +8,7 @@ import type {
   IdentityPolicy,
   RepairMode,
   RestoreSearchPath,
+  StatisticsSource,
 } from "../config/internal.ts";
 import type { CheckpointStores } from "../checkpoint/internal.ts";
 import type { CleanupPlan } from "../commands/cleanup/cleanup.ts";
@@ -176,6 +177,14 @@ export interface InitInput extends CopyInput {
    * @default {"auto"}
    */
   readonly copyFormat?: CopyFormatChoice | undefined;
+  /**
+   * Planner statistics. `source`: the source's, where the target can restore them (PostgreSQL 18
+   * and later), otherwise those of ANALYZE; `analyze`: those of ANALYZE on the target; `none`: they
+   * are not collected.
+   *
+   * @default {"source"}
+   */
+  readonly statistics?: StatisticsSource | undefined;
   /**
    * The `search_path` under which checks, generated columns, index expressions and materialized
    * views are computed: empty, as with `pg_dump` and `psql`, or the target database's own.

@@ -27,6 +27,7 @@ export const propertyNames: Readonly<Partial<Record<OptionName, string>>> = {
   maxRate: "maxBytesPerSecond",
   copyThreads: "copyThreads",
   copyFormat: "copyFormat",
+  statistics: "statistics",
   enableSync: "sync",
   forSync: "forSync",
   forCutover: "forCutover",

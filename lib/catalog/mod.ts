@@ -20,6 +20,7 @@
  * @module
  */
 export {
+  type AnalyzeReason,
   type AvailableExtension,
   type ClusterFacts,
   type Database,

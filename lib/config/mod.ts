@@ -32,6 +32,8 @@ export {
   repairModes,
   type RestoreSearchPath,
   restoreSearchPaths,
+  type StatisticsSource,
+  statisticsSources,
   type WayBack,
   wayBacks,
 } from "./options/choices.ts";

@@ -7,6 +7,7 @@ import {
   displayName,
   type EventSink,
   ownSchemaList,
+  quoteIdentifier,
   quoteQualified,
   ReplicatorError,
   tableKey,
@@ -14,8 +15,15 @@ import {
 } from "../core/internal.ts";
 import { type Endpoint, openSession, ServerError, type Session } from "../postgres/internal.ts";
 import { withSessions } from "./run_statements.ts";
+import type { CollectedTable } from "./statistics_plan.ts";
 
-/** Which tables are analyzed, and how. */
+/** Restores statistics of another server. */
+export interface StatisticsRestorer {
+  /** Restores those of tables that are complete. Returns the tables that have to be analyzed. */
+  restore(tables: readonly TableName[]): Promise<readonly CollectedTable[]>;
+}
+
+/** Which tables get statistics, and how. */
 export interface AnalyzeOptions {
   /** The target. */
   readonly target: Endpoint;
@@ -29,8 +37,10 @@ export interface AnalyzeOptions {
   readonly database: string;
   /** Tables that already have statistics, by `tableKey`. */
   readonly done: ReadonlySet<string>;
-  /** The tables to analyze, by `tableKey`; undefined for all. */
+  /** The tables that get statistics, by `tableKey`; undefined for all. */
   readonly only: ReadonlySet<string> | undefined;
+  /** Restores the source's statistics where possible; undefined to analyze every table. */
+  readonly source: StatisticsRestorer | undefined;
 }
 
 // a partitioned table has its own statistics, which autovacuum never collects
@@ -46,10 +56,10 @@ const analyzableStatement = `
 type AnalyzableRow = TableName & { readonly partitioned: boolean; readonly bytes: number };
 
 /**
- * Analyzes every remaining table of the target, several at the same time. A failure is a warning:
- * the copy is complete without statistics.
+ * Gives every remaining table of the target statistics, several at the same time. A failure is a
+ * warning: the copy is complete without statistics.
  *
- * @returns how many tables were analyzed
+ * @returns how many tables have statistics now
  */
 export async function analyzeTables(options: AnalyzeOptions): Promise<number> {
   const { signal, events, database } = options;
@@ -64,7 +74,7 @@ export async function analyzeTables(options: AnalyzeOptions): Promise<number> {
 }
 
 async function analyzeRest(
-  { target, jobs, signal, events, database, done, only }: AnalyzeOptions,
+  { target, jobs, signal, events, database, done, only, source }: AnalyzeOptions,
 ): Promise<number> {
   await using listing = await openSession(target, { signal });
   const tables = (await listing.query<AnalyzableRow>(analyzableStatement))
@@ -75,7 +85,8 @@ async function analyzeRest(
   let analyzed = 0;
   await withSessions(analyzeBatches(tables), async (batch, session, worker) => {
     const startedAtMs = performance.now();
-    analyzed += await analyzeTogether(session, batch, { signal, events });
+    const open = () => Promise.resolve(session);
+    analyzed += await giveStatistics(batch, { source, open, signal, events });
     finished += batch.length;
     const label = describeBatch(batch);
     const ms = performance.now() - startedAtMs;
@@ -105,6 +116,26 @@ async function analyzeRest(
     settings: { synchronous_commit: "off" },
   });
   return analyzed;
+}
+
+/**
+ * Gives tables their statistics: the source's where possible, otherwise those of ANALYZE.
+ *
+ * @param options.open a session on the target; called if a table has to be analyzed
+ * @returns how many have statistics; failures were reported as warnings
+ * @throws ConnectionError when the session is gone
+ */
+export async function giveStatistics(
+  tables: readonly TableName[],
+  { source, open, signal, events }: Pick<AnalyzeOptions, "source" | "signal" | "events"> & {
+    readonly open: () => Promise<Session>;
+  },
+): Promise<number> {
+  const collected = await source?.restore(tables) ??
+    tables.map(({ schema, name }) => ({ schema, name }));
+  if (collected.length === 0) return tables.length;
+  const analyzed = await analyzeTogether(await open(), collected, { signal, events });
+  return tables.length - collected.length + analyzed;
 }
 
 /** Smaller tables take no time themselves: many share one statement. */
@@ -138,6 +169,9 @@ export function describeBatch(batch: readonly TableName[]): string {
  */
 export const analyzesAlone = 18;
 
+/** A table, or some of its columns. */
+type AnalyzedColumns = TableName & { readonly columns?: readonly string[] };
+
 /**
  * Analyzes several tables in one statement, each in its own transaction; one by one if the target
  * refuses one of them. Before {@linkcode analyzesAlone}, a partitioned table includes its
@@ -148,11 +182,14 @@ export const analyzesAlone = 18;
  */
 export async function analyzeTogether(
   session: Session,
-  tables: readonly TableName[],
+  tables: readonly AnalyzedColumns[],
   { signal, events }: { readonly signal: AbortSignal; readonly events: EventSink },
 ): Promise<number> {
   const only = session.majorVersion >= analyzesAlone ? "ONLY " : "";
-  const names = tables.map(({ schema, name }) => `${only}${quoteQualified(schema, name)}`);
+  const names = tables.map(({ schema, name, columns }) =>
+    `${only}${quoteQualified(schema, name)}` +
+    (columns === undefined ? "" : ` (${columns.map(quoteIdentifier).join(", ")})`)
+  );
   try {
     if (names.length > 0) await analyzeNames(session, names);
     return tables.length;

@@ -13,7 +13,7 @@ import {
 } from "../core/internal.ts";
 import { type Endpoint, openSessionWithRetry, type Session } from "../postgres/internal.ts";
 import type { DumpStatement } from "../schema/internal.ts";
-import { analyzeTogether, reportFailure } from "./analyze.ts";
+import { giveStatistics, reportFailure, type StatisticsRestorer } from "./analyze.ts";
 
 /** What builders do in their sessions. */
 export interface BuildSessionOptions {
@@ -32,6 +32,8 @@ export interface BuildSessionOptions {
    * Called with a new session after one broke: the statements under way may have been committed.
    */
   readonly onReopened: (session: Session) => Promise<void>;
+  /** Restores the source's statistics where possible; undefined to analyze every table. */
+  readonly statistics: StatisticsRestorer | undefined;
   /** Pauses of a session whose connection broke; their number is the number of retries. */
   readonly retryDelaysMs: readonly number[];
 }
@@ -67,12 +69,12 @@ export class BuildSession implements AsyncDisposable {
     });
   }
 
-  /** Fails only if the run is aborted; otherwise a failure is reported. */
+  /** Gives tables statistics. Fails only if the run is aborted; otherwise a failure is reported. */
   async analyze(tables: readonly TableName[]): Promise<void> {
-    const { events, signal } = this.#options;
+    const { events, signal, statistics: source } = this.#options;
+    const open = async () => this.#session ??= await this.#open();
     try {
-      this.#session ??= await this.#open();
-      await analyzeTogether(this.#session, tables, { signal, events });
+      await giveStatistics(tables, { source, open, signal, events });
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof ReplicatorError)) throw error;

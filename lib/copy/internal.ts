@@ -20,4 +20,7 @@ export * from "./lock_tables.ts";
 export * from "./part_range.ts";
 export * from "./plan.ts";
 export * from "./rate_limiter.ts";
+export * from "./restore_statistics.ts";
 export * from "./run_statements.ts";
+export * from "./source_statistics.ts";
+export * from "./statistics_plan.ts";

@@ -9,6 +9,8 @@
  *   defaultCopySettings,
  *   exportLockedSnapshot,
  *   planCopy,
+  type StatisticsRestorer,
+  type StatisticsSummary,
  * } from "@seren/postgres-replicator/copy";
  * import { resolveEndpoint } from "@seren/postgres-replicator/postgres";
  *
@@ -33,6 +35,7 @@ export {
   type AnalyzeOptions,
   analyzeTables,
   type BlockRange,
+  type CollectedTable,
   type CopiedTable,
   type CopyFormat,
   copyLargeObjects,
@@ -58,6 +61,8 @@ export {
   type PartRange,
   type PartRecord,
   planCopy,
+  type StatisticsRestorer,
+  type StatisticsSummary,
   type ThrottleLimits,
   type ThrottleSettings,
 } from "./internal.ts";

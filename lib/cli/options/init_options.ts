@@ -16,6 +16,7 @@ import { readSyncSettings } from "./sync_settings.ts";
 export interface InitCommandOptions extends CopyOptions {
   readonly indexJobs: number;
   readonly copyFormat: OptionTable["copyFormat"]["values"][number];
+  readonly statistics: OptionTable["statistics"]["values"][number];
   readonly restoreSearchPath: OptionTable["restoreSearchPath"]["values"][number];
   readonly copyThreads: number;
   readonly splitBytes: number;
@@ -42,6 +43,7 @@ export async function resolveInitOptions(
   const dryRun = reader.flag("dryRun");
   const indexJobs = reader.integer("indexJobs") ?? partial.jobs;
   const copyFormat = reader.choice("copyFormat");
+  const statistics = reader.choice("statistics");
   const restoreSearchPath = reader.choice("restoreSearchPath");
   const copyThreads = reader.integer("copyThreads") ?? defaultCopyThreads(partial, context);
   const splitBytes = reader.size("splitTablesLargerThan");
@@ -72,6 +74,7 @@ export async function resolveInitOptions(
     dryRun,
     indexJobs,
     copyFormat,
+    statistics,
     restoreSearchPath,
     copyThreads,
     splitBytes,

@@ -7,6 +7,7 @@ import {
   stepTitle,
 } from "../../core/internal.ts";
 import { describeApplierChoice } from "../../commands/shared/choose_applier.ts";
+import { describeReason, describeStatistics } from "../../copy/internal.ts";
 import type { InitPlan, TablePlan } from "../../commands/shared/init_plan.ts";
 import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
 import { serverLine } from "./server_line.ts";
@@ -24,7 +25,7 @@ export function initPlanLines(plan: InitPlan, options: TableOptions): string[] {
         `: ${plural(database.tables.length, "table")}, ${formatBytes(database.bytes)}` +
         (database.largeObjects > 0 ? `, ${plural(database.largeObjects, "large object")}` : ""),
     );
-    lines.push(...actionLines(database, style));
+    lines.push(...actionLines(database, style), ...statisticsLines(database, style));
     const largest = [...database.tables].sort((a, b) => b.bytes - a.bytes).slice(0, maxTables);
     if (largest.length > 0) {
       const rows = largest.map((table) => [
@@ -102,6 +103,33 @@ function copyWords(
     ...(partitionOf === undefined ? [] : [`partition of ${printable(displayName(partitionOf))}`]),
   ].join("; ");
 }
+
+/**
+ * Where statistics come from: `  statistics: 38 tables from the source, 2 analyzed`, and the
+ * analyzed ones by reason.
+ */
+function statisticsLines(
+  { statistics }: InitPlan["databases"][number],
+  style: Style,
+): string[] {
+  const byReason = Map.groupBy(statistics.analyzed, ({ reason }) => reason);
+  return [
+    `  statistics: ${describeStatistics(statistics)}`,
+    ...[...byReason].map(([reason, tables]) => {
+      const names = tables.slice(0, maxAnalyzed).map((table) =>
+        displayName(table) +
+        (table.columns === undefined ? "" : ` (${table.columns.join(", ")})`)
+      );
+      const more = tables.length - names.length;
+      return style.dim(
+        `    ${describeReason(reason)}: ${printable(names.join(", "))}` +
+          (more > 0 ? ` and ${plural(more, "other")}` : ""),
+      );
+    }),
+  ];
+}
+
+const maxAnalyzed = 5;
 
 function actionLines(
   { action, target, willBeLost }: InitPlan["databases"][number],

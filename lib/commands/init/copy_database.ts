@@ -30,7 +30,13 @@ import {
   readDatabaseProperties,
   type SetAsideObject,
 } from "../../schema/internal.ts";
-import { checkRowTypes } from "../../copy/internal.ts";
+import {
+  checkRowTypes,
+  extentOf,
+  restoresStatistics,
+  SourceStatistics,
+  type StatisticsSummary,
+} from "../../copy/internal.ts";
 import {
   changedMeanwhile,
   type Ledger,
@@ -63,7 +69,7 @@ export async function copyDatabase(options: CopyDatabaseOptions): Promise<Databa
   const start = performance.now();
   const run = new DatabaseCopy(options);
   try {
-    const { tables, setAside } = await run.copy(() =>
+    const { tables, setAside, statistics } = await run.copy(() =>
       options.stream?.handOver() ?? Promise.resolve()
     );
     reportSetAside(setAside, { target: planned.target, events: recorder.events });
@@ -75,6 +81,7 @@ export async function copyDatabase(options: CopyDatabaseOptions): Promise<Databa
       target: planned.target,
       tables,
       ...(setAside.length === 0 ? {} : { setAside }),
+      ...(statistics === undefined ? {} : { statistics }),
       ms: performance.now() - start,
     };
   } catch (error) {
@@ -88,6 +95,8 @@ interface CopiedDatabase {
   readonly tables: DatabaseReport["tables"];
   /** Objects that the target refused, even after all others were created. */
   readonly setAside: readonly SetAsideObject[];
+  /** Undefined if an earlier attempt has completed the copy. */
+  readonly statistics: StatisticsSummary | undefined;
 }
 
 class DatabaseCopy {
@@ -147,7 +156,7 @@ class DatabaseCopy {
     try {
       if (ledger?.state.complete) {
         const tables = earlierTables(ledger.state.tables);
-        return { tables, setAside: await this.#createSetAside(ledger) };
+        return { tables, setAside: await this.#createSetAside(ledger), statistics: undefined };
       }
       const locked = await this.#openSnapshot(ledger);
       await using snapshot = locked.snapshot;
@@ -196,12 +205,14 @@ class DatabaseCopy {
         summarize: () => plural(parts.preData.length, "statement"),
       });
       await this.#checkRowTypes(snapshot.session, target);
+      await using carrier = this.#carrier(locked, target);
       const { tables, analyzed } = await fillDatabase({
         ...common,
         locked,
         work,
         progress,
         scope: scope?.scope,
+        carrier,
       });
       if (progress.asOfSnapshot) {
         await this.#options.whileSnapshotHeld({
@@ -210,15 +221,38 @@ class DatabaseCopy {
           snapshot: snapshot.identifier,
         });
       }
-      await finishDatabase({ ...common, consequences: scope?.consequences, analyzed });
+      await finishDatabase({ ...common, consequences: scope?.consequences, analyzed, carrier });
       await ledger.settle();
       await handOver();
       const setAside = schema.setAside.objects();
       await ledger.complete(setAside);
-      return { tables, setAside };
+      return { tables, setAside, statistics: this.#summary(carrier) };
     } finally {
       await ledger?.[Symbol.asyncDispose]();
     }
+  }
+
+  /** Restores the source's statistics as of the snapshot; undefined if every table is analyzed. */
+  #carrier(
+    { snapshot, tables, scope }: ScopedSnapshot,
+    target: Endpoint,
+  ): SourceStatistics | undefined {
+    const { targetMajor, statistics, signal } = this.#options;
+    if (statistics !== "source" || targetMajor < restoresStatistics) return undefined;
+    return new SourceStatistics({
+      source: this.#source,
+      target,
+      snapshot: snapshot.identifier,
+      extent: extentOf(tables, scope?.scope),
+      signal,
+      events: this.#events,
+    });
+  }
+
+  #summary(carrier: SourceStatistics | undefined): StatisticsSummary {
+    if (carrier !== undefined) return carrier.summary;
+    const from = this.#options.statistics === "none" ? "none" : "analyze";
+    return { from, carried: 0, analyzed: [] };
   }
 
   /**

@@ -20,6 +20,7 @@ export interface CopyDatabaseOptions extends
     | "rules"
     | "copy"
     | "indexJobs"
+    | "statistics"
     | "allowMixedSnapshots"
     | "whileSnapshotHeld"
   > {

@@ -20,7 +20,9 @@ import { partitionedTables } from "./partitioned_tables.ts";
 
 /** What is created, and where. */
 export interface CreateSetAsideOptions
-  extends Omit<FinishDatabaseOptions, "analyzed">, Pick<CopyDatabaseOptions, "targetMajor"> {
+  extends
+    Omit<FinishDatabaseOptions, "analyzed" | "carrier">,
+    Pick<CopyDatabaseOptions, "targetMajor"> {
   /** The current definitions on the source. */
   readonly preData: SchemaParts["preData"];
   readonly ledger: Ledger;
@@ -47,9 +49,12 @@ export async function createSetAside(options: CreateSetAsideOptions): Promise<vo
     await retryAll(options);
     await schema.apply([...postData.settings, ...postData.eventTriggers]);
   }, { step: "finish-schema", database });
+  if (options.statistics === "none") return;
   const only = new Set(changedTables(postData).map(tableKey));
+  const common = { target, jobs, signal, events, database };
   await recorder.step(
-    () => analyzeTables({ target, jobs, signal, events, database, done: new Set(), only }),
+    // the rows may have changed since they were copied
+    () => analyzeTables({ ...common, done: new Set(), only, source: undefined }),
     { step: "analyze", database, summarize: (count) => plural(count, "table") },
   );
 }
@@ -80,6 +85,7 @@ async function buildIndexes(
       partitioned: partitioned.has(tableKey(group.table)),
     })),
     analyze: [],
+    statistics: undefined,
     sessionStatements: settings,
     jobs: indexJobs,
     laterJobs: 0,

@@ -20,6 +20,7 @@ import {
   type IndexGroup,
   type LockedSnapshot,
   readPlanBounds,
+  type SourceStatistics,
 } from "../../copy/internal.ts";
 import type { TableScope } from "../../rules/internal.ts";
 import type { DatabaseReport } from "../shared/init_report.ts";
@@ -33,7 +34,14 @@ import { partitionedTables } from "./partitioned_tables.ts";
 export interface FillDatabaseOptions extends
   Pick<
     CopyDatabaseOptions,
-    "planned" | "copy" | "indexJobs" | "sourceMajor" | "targetMajor" | "recorder" | "signal"
+    | "planned"
+    | "copy"
+    | "indexJobs"
+    | "statistics"
+    | "sourceMajor"
+    | "targetMajor"
+    | "recorder"
+    | "signal"
   > {
   readonly source: Endpoint;
   readonly target: Endpoint;
@@ -44,6 +52,8 @@ export interface FillDatabaseOptions extends
   readonly progress: TableWork;
   /** As the snapshot sees it; undefined if everything is copied. */
   readonly scope: TableScope | undefined;
+  /** Undefined if every table is analyzed. */
+  readonly carrier: SourceStatistics | undefined;
 }
 
 /** The outcome. */
@@ -75,7 +85,10 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
     target,
     targetMajor: options.targetMajor,
     groups: await indexGroups(postData.perTable, { target, events, signal: options.signal }),
-    analyze: copied.filter((table) => !later.has(tableKey(table))),
+    analyze: options.statistics === "none"
+      ? []
+      : copied.filter((table) => !later.has(tableKey(table))),
+    statistics: options.carrier,
     sessionStatements: postData.settings,
     jobs: indexJobs,
     laterJobs: settings.jobs,

@@ -7,7 +7,7 @@
 import { formatCount, plural } from "../../core/internal.ts";
 import { durableSettings, type Endpoint, openSessionWithRetry } from "../../postgres/internal.ts";
 import type { DumpStatement } from "../../schema/internal.ts";
-import { analyzeTables } from "../../copy/internal.ts";
+import { analyzeTables, describeStatistics, type SourceStatistics } from "../../copy/internal.ts";
 import type { Consequences } from "../../rules/internal.ts";
 import { addForeignKeys } from "./add_foreign_keys.ts";
 import type { DumpApplier } from "./apply_dump.ts";
@@ -20,7 +20,7 @@ import { partitionedTables } from "./partitioned_tables.ts";
 export interface FinishDatabaseOptions extends
   Pick<
     CopyDatabaseOptions,
-    "planned" | "maintenance" | "copy" | "indexJobs" | "recorder" | "signal"
+    "planned" | "maintenance" | "copy" | "indexJobs" | "statistics" | "recorder" | "signal"
   > {
   readonly source: Endpoint;
   readonly target: Endpoint;
@@ -30,14 +30,18 @@ export interface FinishDatabaseOptions extends
   readonly consequences: Consequences | undefined;
   /** Tables that have statistics, by `tableKey`. */
   readonly analyzed: ReadonlySet<string>;
+  /** Undefined if every table is analyzed. */
+  readonly carrier: SourceStatistics | undefined;
 }
+
+type ForeignKeyOptions = Omit<FinishDatabaseOptions, "analyzed" | "statistics" | "carrier">;
 
 /**
  * Foreign keys, sequences, triggers, views and privileges, properties of the database, and missing
  * statistics. What was set aside is tried again after everything else.
  */
 export async function finishDatabase(options: FinishDatabaseOptions): Promise<void> {
-  const { recorder, postData, schema, analyzed, target, copy: { jobs }, signal } = options;
+  const { recorder, postData, schema, target, signal } = options;
   const { events } = recorder;
   const database = options.planned.source.name;
   await recorder.step(() => finishForeignKeys(options, postData.foreignKeys), {
@@ -55,15 +59,28 @@ export async function finishDatabase(options: FinishDatabaseOptions): Promise<vo
     await schema.apply([...postData.settings, ...postData.eventTriggers]);
     await copyProperties(options);
   }, { step: "finish-schema", database });
+  await finishStatistics(options);
+}
+
+/** Gives the remaining tables their statistics. */
+async function finishStatistics(
+  { recorder, planned, target, statistics, analyzed, carrier, copy: { jobs }, signal }:
+    FinishDatabaseOptions,
+): Promise<void> {
+  if (statistics === "none") return;
+  const { events } = recorder;
+  const database = planned.source.name;
+  const common = { target, jobs, signal, events, database };
   await recorder.step(
-    () =>
-      analyzeTables({ target, jobs, signal, events, database, done: analyzed, only: undefined }),
+    () => analyzeTables({ ...common, done: analyzed, only: undefined, source: carrier }),
     {
       step: "analyze",
       database,
       summarize: (count) =>
-        plural(count, "table") +
-        (analyzed.size === 0 ? "" : `, ${formatCount(analyzed.size)} before`),
+        carrier === undefined
+          ? plural(count, "table") +
+            (analyzed.size === 0 ? "" : `, ${formatCount(analyzed.size)} before`)
+          : describeStatistics(carrier.summary),
     },
   );
 }
@@ -72,7 +89,7 @@ export async function finishDatabase(options: FinishDatabaseOptions): Promise<vo
  * Tries again what was set aside. Foreign keys are treated separately, because they are validated
  * as well.
  */
-export async function retryAll(options: Omit<FinishDatabaseOptions, "analyzed">): Promise<void> {
+export async function retryAll(options: ForeignKeyOptions): Promise<void> {
   const { schema, postData: { settings, foreignKeys } } = options;
   await schema.retry(settings);
   const left = foreignKeys.filter((statement) => schema.setAside.has(statement));
@@ -85,7 +102,7 @@ export async function retryAll(options: Omit<FinishDatabaseOptions, "analyzed">)
 /** Adds foreign keys and validates them. @returns their number */
 export async function finishForeignKeys(
   { target, postData: { settings }, schema, consequences, indexJobs, planned, recorder, signal }:
-    Omit<FinishDatabaseOptions, "analyzed">,
+    ForeignKeyOptions,
   statements: readonly DumpStatement[],
 ): Promise<number> {
   if (statements.length === 0) return 0;

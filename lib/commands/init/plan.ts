@@ -11,12 +11,24 @@ import {
   type TableName,
   UsageError,
 } from "../../core/internal.ts";
-import { type CopyPlanOptions, planCopy, readPlanBounds, whyText } from "../../copy/internal.ts";
+import {
+  collectedOf,
+  type CopyExtent,
+  type CopyPlanOptions,
+  extentOf,
+  planCopy,
+  readPlanBounds,
+  restoresStatistics,
+  type StatisticsSummary,
+  whyText,
+} from "../../copy/internal.ts";
 import { readLedger } from "../../checkpoint/internal.ts";
-import { type Endpoint, openSession, withDatabase } from "../../postgres/internal.ts";
+import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/internal.ts";
 import {
   listTables,
+  readStatisticsOutlook,
   readWorkFacts,
+  type StatisticsOutlook,
   summarizeLargeObjects,
   type Table,
 } from "../../catalog/internal.ts";
@@ -104,7 +116,7 @@ interface Survey {
 }
 
 async function survey(
-  { options, tool, signal }: PlanInput,
+  { options, sides, tool, signal }: PlanInput,
   planned: PlannedDatabase,
   scope: DatabaseScope,
 ): Promise<Survey> {
@@ -133,6 +145,13 @@ async function survey(
     };
   });
   const { count } = await summarizeLargeObjects(session);
+  const statistics = await planStatistics(session, {
+    from: options.statistics,
+    targetMajor: sides.target.majorVersion,
+    extent: extentOf(tables, scope.scope),
+    isCopied: ({ table, isPartitioned }) =>
+      isPartitioned ? scope.scope.isMade(table) : scope.scope.hasRows(table),
+  });
   const plan: DatabasePlan = {
     source: planned.source.name,
     target: planned.target,
@@ -141,6 +160,7 @@ async function survey(
     tables: plans.toSorted((a, b) => b.bytes - a.bytes),
     decisions: tableDecisions(scope),
     notes: scopeNotes(scope),
+    statistics,
     largeObjects: count,
     bytes: plans.reduce((sum, { bytes }) => sum + bytes, 0),
   };
@@ -161,6 +181,7 @@ async function survey(
       })),
     tables: plan.decisions.filter(({ outcome }) => outcome !== "left-out").length,
     facts: await readWorkFacts(session),
+    statistics,
     resumed: done !== undefined,
     largeObjects: count,
     embeddedDump: tool.kind === "embedded",
@@ -170,6 +191,26 @@ async function survey(
     work,
     problems: textProblems(planned.source.name, tables, copyOptions),
   };
+}
+
+/** Which tables will get the source's statistics. */
+async function planStatistics(
+  session: Session,
+  { from, targetMajor, extent, isCopied }: {
+    readonly from: InitOptions["statistics"];
+    readonly targetMajor: number;
+    readonly extent: CopyExtent;
+    readonly isCopied: (table: StatisticsOutlook) => boolean;
+  },
+): Promise<StatisticsSummary> {
+  if (from !== "source" || targetMajor < restoresStatistics) {
+    return { from: from === "none" ? "none" : "analyze", carried: 0, analyzed: [] };
+  }
+  const outlooks = [...(await readStatisticsOutlook(session)).values()].filter(isCopied);
+  const collected = outlooks.map((outlook) => collectedOf(outlook.table, outlook, extent));
+  const analyzed = collected.filter((table) => table !== undefined);
+  const whole = analyzed.filter(({ columns }) => columns === undefined).length;
+  return { from, carried: outlooks.length - whole, analyzed };
 }
 
 /** What an interrupted run has copied, by `partKey`. */

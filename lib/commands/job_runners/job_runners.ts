@@ -100,6 +100,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
       jobs: options.jobs ?? defaults.jobs,
       indexJobs: options.index_jobs,
       copyFormat: options.copy_format,
+      statistics: options.statistics,
       restoreSearchPath: options.restore_search_path,
       splitBytes: options.split_bytes ?? defaults.splitBytes,
       maxBytesPerSecond: shareOfRate(options),

@@ -164,6 +164,7 @@ export function completeInitOptions(
     rules = noTableRules,
     tools = defaultTools,
     indexJobs,
+    statistics = optionDefaults.statistics,
     restoreSearchPath = optionDefaults.restoreSearchPath,
     dropExisting = false,
     sync,
@@ -182,7 +183,7 @@ export function completeInitOptions(
   const copy = completeCopySettings(choices);
   return {
     ...{ source, target, databases, rules, tools, copy, indexJobs: indexJobs ?? copy.jobs },
-    ...{ restoreSearchPath, dropExisting, sync, checkpoint, resume },
+    ...{ statistics, restoreSearchPath, dropExisting, sync, checkpoint, resume },
     ...{
       allowMixedSnapshots,
       databaseRetryDelaysMs,

@@ -4,6 +4,7 @@
  * @module
  */
 import type { TableName } from "../../core/internal.ts";
+import type { StatisticsSummary } from "../../copy/internal.ts";
 import type { ApplierKind } from "../../replication/internal.ts";
 import type { ServerSummary, StepPrediction } from "./report.ts";
 import type { TableDecision } from "./validation_report.ts";
@@ -55,6 +56,8 @@ export interface DatabasePlan {
   readonly decisions: readonly TableDecision[];
   /** Other objects that are excluded or may stay incomplete: views, foreign keys. */
   readonly notes: readonly string[];
+  /** Where its planner statistics will come from. */
+  readonly statistics: StatisticsSummary;
   /** How many large objects. */
   readonly largeObjects: number;
   /** Size in bytes. */

@@ -4,6 +4,7 @@
  * @module
  */
 import type { ThrottleSubject, WorkKind } from "../../core/internal.ts";
+import type { StatisticsSummary } from "../../copy/internal.ts";
 import type { SetAsideObject } from "../../schema/internal.ts";
 import type { InitPlan } from "./init_plan.ts";
 import type { StepReport, Warning } from "./report.ts";
@@ -51,6 +52,8 @@ export interface DatabaseReport {
    * privileges of another object of the list have `attribute`.
    */
   readonly setAside?: readonly SetAsideObject[];
+  /** Where its planner statistics come from; undefined if an earlier run has completed it. */
+  readonly statistics?: StatisticsSummary;
   /** Whether the run ended before this database was complete. */
   readonly incomplete?: true;
   /** Duration in milliseconds. */

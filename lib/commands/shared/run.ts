@@ -8,6 +8,7 @@ import type {
   IdentityPolicy,
   RepairMode,
   RestoreSearchPath,
+  StatisticsSource,
 } from "../../config/internal.ts";
 import type { EventSink, Lsn } from "../../core/internal.ts";
 import type { CheckpointStores } from "../../checkpoint/internal.ts";
@@ -150,6 +151,8 @@ export interface InitOptions {
   readonly copy: CopySettings;
   /** Indexes and keys built at once. */
   readonly indexJobs: number;
+  /** Where planner statistics come from; `source` means ANALYZE for a target before 18. */
+  readonly statistics: StatisticsSource;
   /**
    * Under which `search_path` checks, generated columns, index expressions and materialized views
    * are computed: an empty one, as with pg_dump and psql, or that of the target's database and

@@ -17,6 +17,15 @@ export const copyFormats = ["auto", "text", "binary"] as const;
 export type CopyFormatChoice = typeof copyFormats[number];
 
 /**
+ * Where planner statistics come from: `source`, the source's where the target can restore them (18
+ * and later), otherwise ANALYZE; `analyze`, ANALYZE on the target; `none`: they are not collected.
+ */
+export const statisticsSources = ["source", "analyze", "none"] as const;
+
+/** One of {@linkcode statisticsSources}. */
+export type StatisticsSource = typeof statisticsSources[number];
+
+/**
  * The `search_path` under which the target computes values: an empty one, as with pg_dump and psql,
  * or that of its database and role.
  */

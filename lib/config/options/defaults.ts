@@ -23,6 +23,7 @@ const {
   sequenceMargin,
   slotTimeout,
   splitTablesLargerThan,
+  statistics,
   wayBack,
 } = optionTable;
 
@@ -32,6 +33,7 @@ export const optionDefaults = {
   jobs: 4,
   dumpTool: dumpTool.default,
   copyFormat: copyFormat.default,
+  statistics: statistics.default,
   /** The library copies in the caller's thread unless asked for others. */
   copyThreads: 0,
   splitBytes: inUnit(parseBytes, splitTablesLargerThan.default),

@@ -1,4 +1,4 @@
-import { copyFormats } from "./choices.ts";
+import { copyFormats, statisticsSources } from "./choices.ts";
 import type { Options } from "./option.ts";
 
 /** Parallelism, rate limits and the format of copies. */
@@ -68,5 +68,20 @@ export const speedOptions = {
     commands: ["init"],
     config: { description: "Format of COPY (`--copy-format`).", example: "auto" },
     job: { name: "copy_format", commands: ["init"] },
+  },
+  statistics: {
+    kind: "choice",
+    placeholder: "ORIGIN",
+    values: statisticsSources,
+    default: "source",
+    help:
+      "planner statistics: of the source (18 and later targets; otherwise ANALYZE), of ANALYZE, or none",
+    commands: ["init"],
+    config: {
+      description:
+        "Planner statistics: the source's, where the target can restore them (18 and later; ANALYZE elsewhere), those of ANALYZE on the target, or none (`--statistics`).",
+      example: "source",
+    },
+    job: { name: "statistics", commands: ["init"] },
   },
 } as const satisfies Options;

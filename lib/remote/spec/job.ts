@@ -4,6 +4,7 @@ import type {
   IdentityPolicy,
   RepairMode,
   RestoreSearchPath,
+  StatisticsSource,
 } from "../../config/internal.ts";
 /** The version of the job specification that this release supports. */
 export const specVersion = "1.0";
@@ -124,6 +125,8 @@ export interface InitJobOptions extends JobReplicationOptions {
   readonly index_jobs?: number | undefined;
   /** Format of COPY; `auto` is binary where both servers agree. */
   readonly copy_format?: CopyFormatChoice | undefined;
+  /** Planner statistics: the source's, those of ANALYZE on the target, or none. */
+  readonly statistics?: StatisticsSource | undefined;
   /** The `search_path` used while restoring. */
   readonly restore_search_path?: RestoreSearchPath | undefined;
   /** Tables larger than this, in bytes, are copied in parts. */

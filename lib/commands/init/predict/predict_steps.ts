@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { tableKey } from "../../../core/internal.ts";
+import { tableKey, type TableName } from "../../../core/internal.ts";
 import type { WorkFacts } from "../../../catalog/internal.ts";
-import type { CopyPart } from "../../../copy/internal.ts";
+import type { CopyPart, StatisticsSummary } from "../../../copy/internal.ts";
 import type { StepPrediction } from "../../shared/report.ts";
 import type { CopyCosts } from "./costs.ts";
 import { type Piece, simulateFill } from "./simulate_fill.ts";
@@ -19,6 +19,7 @@ export interface PredictedWork {
   /** The number of tables to create, with or without rows. */
   readonly tables: number;
   readonly facts: WorkFacts;
+  readonly statistics: StatisticsSummary;
   /** Whether an earlier attempt has created the schema. */
   readonly resumed: boolean;
   readonly largeObjects: number;
@@ -111,21 +112,26 @@ export function predictSteps(
       "finish-schema",
       3 * sessionMs + roundTripsOf.finish * roundTrip + facts.otherObjects * 2 * statementMs,
     ),
-    step(
-      "analyze",
-      2 * sessionMs + facts.materializedViews * (costs.analyzeMs + roundTrip),
-    ),
+    ...(work.statistics.from === "none" ? [] : [
+      step(
+        "analyze",
+        2 * sessionMs + facts.materializedViews * (costs.analyzeMs + roundTrip),
+      ),
+    ]),
   ];
 }
 
 /** Parts and the builds that follow them, in milliseconds of a single session. */
 function fillOf(
-  { parts, facts }: PredictedWork,
+  { parts, facts, statistics }: PredictedWork,
   costs: CopyCosts,
 ): { readonly parts: readonly Piece[]; readonly builds: readonly Piece[] } {
   const live = new Map(facts.tables.map(({ table, liveBytes }) => [tableKey(table), liveBytes]));
   const copied = new Set(parts.map(({ table }) => tableKey(table)));
   const tables = new Map(parts.map(({ table }) => [tableKey(table), table]));
+  const analyzed = new Set(statistics.analyzed.map(tableKey));
+  const isAnalyzed = (table: TableName) =>
+    statistics.from === "analyze" || analyzed.has(tableKey(table));
   return {
     parts: parts.map(({ table, bytes }) => {
       // dead rows are skipped, which is fast
@@ -142,11 +148,12 @@ function fillOf(
           table,
           ms: costs.indexMs + bytes / costs.indexBytesPerMs,
         })),
-      ...[...tables.values()].map((table) => ({
+      ...(statistics.from === "none" ? [] : [...tables.values()].map((table) => ({
         table,
-        ms: costs.analyzeMs +
-          costs.analyzeLargeMs * Math.min(1, table.bytes / analyzedBytes),
-      })),
+        ms: isAnalyzed(table)
+          ? costs.analyzeMs + costs.analyzeLargeMs * Math.min(1, table.bytes / analyzedBytes)
+          : costs.statementMs,
+      }))),
     ],
   };
 }

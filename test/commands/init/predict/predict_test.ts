@@ -128,6 +128,7 @@ function predict(
     tables: tables.length,
     facts,
     resumed: false,
+    statistics: { from: "analyze", carried: 0, analyzed: [] },
     largeObjects: 0,
     embeddedDump: false,
     ...more,
