@@ -7,7 +7,14 @@
  *
  * @module
  */
-import { ExitCode, ledgerSchema, quoteLiteral, ReplicatorError } from "../core/internal.ts";
+import {
+  cutoverSchema,
+  ExitCode,
+  ledgerSchema,
+  quoteLiteral,
+  refusalSequence,
+  ReplicatorError,
+} from "../core/internal.ts";
 import type { Session } from "../postgres/internal.ts";
 
 /** Trusted are the session's own role, and superusers, who can do everything anyway. */
@@ -56,7 +63,8 @@ const contentsStatement = `
     UNION ALL
     SELECT c.relname, 'is not an ordinary table'
       FROM relation AS c
-     WHERE c.relkind <> 'r' OR c.relpersistence <> 'p' OR c.relispartition OR c.reloftype <> 0
+     WHERE c.relkind <> 'r' AND NOT (c.relkind = 'S' AND $1 = '${cutoverSchema}' AND c.relname = '${refusalSequence}')
+        OR c.relpersistence <> 'p' OR c.relispartition OR c.reloftype <> 0
         OR EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
     UNION ALL
     SELECT c.relname, 'has row-level security'

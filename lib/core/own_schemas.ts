@@ -11,6 +11,9 @@ export const ledgerSchema = "seren_ledger";
 /** On both sides: the records, token tables and fence of a cutover. */
 export const cutoverSchema = "seren_cutover";
 
+/** A sequence in it, which counts the writes that the fence has refused. */
+export const refusalSequence = "refused_writes";
+
 /** In the target: the records of streams whose changes the tool itself applies. */
 export const applySchema = "seren_apply";
 

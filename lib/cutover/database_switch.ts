@@ -30,6 +30,7 @@ import { type CloseEvidence, type TokenEvidence, withTurning } from "./model.ts"
 import { beginOpening } from "./open_side.ts";
 import { recordSideStatement } from "./own_schema.ts";
 import { trySetReadOnly } from "./read_only_default.ts";
+import { resetRefusalsStatement } from "./refusals.ts";
 import type { DatabaseRoute } from "./route.ts";
 import {
   changedSettings,
@@ -272,12 +273,16 @@ export class DatabaseSwitch implements AsyncDisposable {
   /** Writes into the barrier's transaction that this side is closed: only COMMIT is left. */
   async seal(evidence: CloseEvidence): Promise<void> {
     const { fromRecord, from } = this.route;
-    await this.#barrier.execute(recordSideStatement({
-      ...fromRecord,
-      isOpen: false,
-      generation: this.#nextGeneration,
-      details: { ...fromRecord.details, evidence },
-    }));
+    await this.#barrier.execute(
+      `${
+        recordSideStatement({
+          ...fromRecord,
+          isOpen: false,
+          generation: this.#nextGeneration,
+          details: { ...fromRecord.details, evidence },
+        })
+      };\n${resetRefusalsStatement}`,
+    );
     await trySetReadOnly(this.#barrier, { database: from.database, timeoutMs: this.#timeoutMs });
   }
 

@@ -26,6 +26,7 @@ export * from "./preflight.ts";
 export * from "./prepare.ts";
 export * from "./read_facts.ts";
 export * from "./read_only_default.ts";
+export * from "./refusals.ts";
 export * from "./rehearse.ts";
 export * from "./route.ts";
 export * from "./sequences.ts";

@@ -133,6 +133,26 @@ export function phaseOf({ source, target }: SideRecords): CutoverPhase {
   return source.generation > target.generation ? "closing" : "returning";
 }
 
+/** A record that may not have been read, because its side could not be reached. */
+export type VisibleRecord = { readonly record: SideRecord | undefined } | undefined;
+
+/**
+ * The phase, as far as the records that could be read prove it; undefined if they do not. Pure.
+ *
+ * @param sides undefined for a side that could not be read
+ */
+export function visiblePhase(
+  { source, target }: { readonly source: VisibleRecord; readonly target: VisibleRecord },
+): CutoverPhase | undefined {
+  if (source !== undefined && target !== undefined) {
+    return phaseOf({ source: source.record, target: target.record });
+  }
+  if (source?.record?.details.isFinished === true) return "finished";
+  // an open target has been prepared and opened again: the source was closed before that
+  const { isOpen, details } = target?.record ?? {};
+  return isOpen === true && details?.isPrepared === true ? "switched" : undefined;
+}
+
 /** The record of a side that is being opened. Pure. */
 export function openedRecord(record: SideRecord): SideRecord {
   return {

@@ -9,6 +9,7 @@ import {
   ExitCode,
   quoteIdentifier,
   quoteLiteral,
+  refusalSequence,
   ReplicatorError,
   type Side,
 } from "../core/internal.ts";
@@ -22,6 +23,9 @@ export const sideTable = `${cutoverSchema}.side`;
 
 /** The trigger function of the fence. */
 export const fenceFunction = `${cutoverSchema}.refuse_write`;
+
+/** Counts the writes that the fence has refused: a sequence keeps its value when they fail. */
+export const refusals = `${cutoverSchema}.${refusalSequence}`;
 
 /**
  * The token table of a stream. Each stream has its own, because a token proves only what its own
@@ -53,6 +57,9 @@ export function schemaStatements(elsewhere: string): readonly string[] {
        generation integer NOT NULL,
        changed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
        details jsonb NOT NULL)`,
+    `CREATE SEQUENCE IF NOT EXISTS ${refusals}`,
+    // any role may be refused; without USAGE on the schema, this allows nothing but counting
+    `GRANT USAGE ON SEQUENCE ${refusals} TO PUBLIC`,
     `CREATE OR REPLACE FUNCTION ${fenceFunction}() RETURNS pg_catalog.trigger
        LANGUAGE plpgsql SET search_path = '' AS ${quoteLiteral(fenceBody(elsewhere))}`,
   ];
@@ -67,7 +74,8 @@ function fenceBody(elsewhere: string): string {
   // an apply worker, which has to pass, is known by its process; statement triggers do not fire for
   // its INSERT, UPDATE and DELETE in any case. A session of the tool that applies changes is the
   // one in the record of its stream, which only the tool's role can write; the setting saves all
-  // others from reading it
+  // others from reading it. The sequence is looked up in the catalogs, because its name would need
+  // USAGE on the schema
   return `BEGIN
   IF COALESCE(pg_catalog.current_setting('${applySetting}', true), '') OPERATOR(pg_catalog.<>) ''
      AND pg_catalog.to_regclass('${applyStreamTable}') IS NOT NULL THEN
@@ -83,6 +91,12 @@ function fenceBody(elsewhere: string): string {
         WHERE s.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()) THEN
     RETURN NULL;
   END IF;
+  PERFORM pg_catalog.nextval(c.oid::pg_catalog.regclass)
+     FROM pg_catalog.pg_class AS c
+     JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+    WHERE n.nspname OPERATOR(pg_catalog.=) '${cutoverSchema}'
+      AND c.relname OPERATOR(pg_catalog.=) '${refusalSequence}'
+      AND c.relkind OPERATOR(pg_catalog.=) 'S';
   RAISE EXCEPTION USING
     ERRCODE = 'read_only_sql_transaction',
     MESSAGE = pg_catalog.format(${message}, TG_TABLE_SCHEMA, TG_TABLE_NAME),

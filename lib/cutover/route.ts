@@ -24,3 +24,8 @@ export interface DatabaseRoute {
   /** The record of the side that will be opened. */
   readonly toRecord: SideRecord;
 }
+
+/** The database's name on the source, by which reports name it. */
+export function nameOnSource({ from, to }: DatabaseRoute): string {
+  return from.side === "source" ? from.database : to.database;
+}

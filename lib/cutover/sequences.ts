@@ -5,7 +5,13 @@
  *
  * @module
  */
-import { quoteLiteral, quoteQualified, tableKey, type TableName } from "../core/internal.ts";
+import {
+  ownSchemaList,
+  quoteLiteral,
+  quoteQualified,
+  tableKey,
+  type TableName,
+} from "../core/internal.ts";
 import type { Session } from "../postgres/internal.ts";
 import { notOfExtension, readSequenceValues } from "../catalog/internal.ts";
 
@@ -37,7 +43,7 @@ const listStatement = `
     FROM pg_catalog.pg_sequence AS s
     JOIN pg_catalog.pg_class AS c ON c.oid = s.seqrelid
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-   WHERE c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+   WHERE c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ${ownSchemaList})
      -- the planner may evaluate it for other relations too, for which it is an error
      AND CASE c.relkind WHEN 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT') END
      AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')

@@ -81,6 +81,11 @@ export interface SwitchedDatabase {
   readonly evidence: CloseEvidence | null;
   /** Sessions that waited for the barrier at most, and the longest of their waits. */
   readonly waiting: { readonly sessions: number; readonly longestMs: number };
+  /**
+   * Writes that the fence of the closed side has refused until the report was written; null if they
+   * were not counted.
+   */
+  readonly refusedWrites: number | null;
 }
 
 /** The outcome of a switch. */

@@ -22,7 +22,8 @@ import { DatabaseSwitch } from "./database_switch.ts";
 import { closedLast, readDurablePauseMs } from "./durable_pause.ts";
 import { completeOpening } from "./complete_opening.ts";
 import { PauseMonitor } from "./pause_monitor.ts";
-import type { DatabaseRoute } from "./route.ts";
+import { readRefusals } from "./refusals.ts";
+import { type DatabaseRoute, nameOnSource } from "./route.ts";
 import type {
   CutoverHook,
   SwitchContext,
@@ -67,8 +68,11 @@ export async function switchOver(
 
 /** What the pause showed. */
 interface Pause extends AcquiredBarrier {
-  readonly databases: readonly SwitchedDatabase[];
+  readonly databases: readonly HeldDatabase[];
 }
+
+/** What is known of a database while both sides are closed. */
+type HeldDatabase = Omit<SwitchedDatabase, "refusedWrites">;
 
 class SwitchRun {
   readonly #input: SwitchInput;
@@ -140,6 +144,8 @@ class SwitchRun {
       }),
     );
     warnings.push(...await readLateObjects(switches));
+    const refused = await countRefusals([...routes, ...earlier]);
+    warnings.push(...refused.warnings);
     return {
       pauseMs: Math.max(ownPauseMs, pauseMs),
       failedAttempts: held?.failedAttempts ?? 0,
@@ -147,11 +153,11 @@ class SwitchRun {
       databases: [
         ...held?.databases ?? [],
         ...earlier.map((route) => ({
-          database: route.from.database,
+          database: nameOnSource(route),
           evidence: closedLast(route).details.evidence,
           waiting: { sessions: 0, longestMs: 0 },
         })),
-      ],
+      ].map((each) => ({ ...each, refusedWrites: refused.counts.get(each.database) ?? null })),
       steps: this.#timeline.steps,
       warnings,
     };
@@ -266,7 +272,7 @@ class SwitchRun {
   async #closeHeld(
     switches: readonly DatabaseSwitch[],
     deadlineMs: number,
-  ): Promise<readonly SwitchedDatabase[]> {
+  ): Promise<readonly HeldDatabase[]> {
     const { sequenceMargin, finalCheck } = this.#settings;
     const signal = this.#abort.signal;
     const timeline = this.#timeline;
@@ -288,8 +294,8 @@ class SwitchRun {
       ),
       joinAll(switches.map(({ largeObjects }) => largeObjects.carry())),
     ]);
-    const databases = switches.map((each, index): SwitchedDatabase => ({
-      database: each.name,
+    const databases = switches.map((each, index): HeldDatabase => ({
+      database: nameOnSource(each.route),
       evidence: {
         closedAt: this.#settings.now().toISOString(),
         heldSince: each.heldSince ?? null,
@@ -419,6 +425,26 @@ async function readEarlierPauses(
   } catch (error) {
     return { pauseMs: 0, warnings: [`the pause could not be read: ${errorMessage(error)}`] };
   }
+}
+
+/** Writes that the fences have refused so far, by the databases' names on the source. */
+async function countRefusals(
+  routes: readonly DatabaseRoute[],
+): Promise<{ readonly counts: ReadonlyMap<string, number>; readonly warnings: readonly string[] }> {
+  const counts = new Map<string, number>();
+  const warnings: string[] = [];
+  for (const route of routes) {
+    try {
+      await using session = await retry(() => openSession(route.from));
+      const count = await readRefusals(session);
+      if (count !== null) counts.set(nameOnSource(route), count);
+    } catch (error) {
+      warnings.push(
+        `refused writes of ${route.from.database} could not be counted: ${errorMessage(error)}`,
+      );
+    }
+  }
+  return { counts, warnings };
 }
 
 /** Large objects that a session has written after they were copied: the fence does not stop it. */

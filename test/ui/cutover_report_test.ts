@@ -64,11 +64,13 @@ function switchOf(text: string): SwitchView {
       },
       compared: { tables: 12, rows: 3_456 },
       waiting: { sessions: 5, longestMs: 470 },
+      refusedWrites: 3,
     }, {
       database: text,
       evidence: null,
       compared: null,
       waiting: { sessions: 0, longestMs: 0 },
+      refusedWrites: null,
     }],
     steps: [
       { step: "hook-before", atMs: 0, ms: 40, isPause: false, summary: text },

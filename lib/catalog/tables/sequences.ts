@@ -3,7 +3,12 @@
  *
  * @module
  */
-import { quoteLiteral, quoteQualified, type TableName } from "../../core/internal.ts";
+import {
+  ownSchemaList,
+  quoteLiteral,
+  quoteQualified,
+  type TableName,
+} from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 import { notOfExtension } from "../extension_members.ts";
 
@@ -44,7 +49,7 @@ const listStatement = `
     LEFT JOIN pg_catalog.pg_attribute AS owner_column
            ON owner_column.attrelid = owning.refobjid AND owner_column.attnum = owning.refobjsubid
    WHERE c.relkind = 'S' AND c.relpersistence <> 't'
-     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+     AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ${ownSchemaList})
      AND (EXISTS (SELECT FROM pg_catalog.pg_extension AS e WHERE c.oid = ANY (e.extconfig))
           OR ${notOfExtension("pg_class", "c.oid")})
    ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;

@@ -13,6 +13,7 @@ import type {
   SideStatements,
   SwitchStep,
 } from "../../commands/cutover/report.ts";
+import { countingSide, describeRefusals, refusalsRemedy } from "../../cutover/internal.ts";
 import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
 
 const inUse: Readonly<Record<CutoverPhase, string>> = {
@@ -64,6 +65,13 @@ export function cutoverStatusLines(
         )
       )
     ),
+    ...databases.flatMap(({ source, phase, refusedWrites }) => {
+      const side = countingSide(phase);
+      return side === undefined || !refusedWrites ? [] : [
+        `${style.yellow("!")} ${printable(source)}: ${describeRefusals(refusedWrites, side)}`,
+        style.dim(`  → ${refusalsRemedy(side)}`),
+      ];
+    }),
     ...databases.flatMap(({ findings }) => findingLines(findings, style)),
     ...(next.length === 0 ? [`${style.green("✓")} the cutover is finished`] : []),
   ];
@@ -201,12 +209,13 @@ export function cutoverSwitchedLines(
     failedAttemptsMs,
   } = report;
   const to = direction === "run" ? "target" : "source";
-  const rows = databases.map(({ database, evidence, waiting }) => [
+  const rows = databases.map(({ database, evidence, waiting, refusedWrites }) => [
     printable(database),
     String(evidence?.tokens.length ?? 0),
     String(evidence?.sequences ?? 0),
     String(waiting.sessions),
     formatDuration(waiting.longestMs),
+    refusedWrites == null ? "not counted" : String(refusedWrites),
   ]);
   return [
     ...timelineLines(steps, options),
@@ -218,6 +227,7 @@ export function cutoverSwitchedLines(
         { title: "Sequences", align: "right" },
         { title: "Sessions waited", align: "right" },
         { title: "Longest", align: "right" },
+        { title: "Writes refused", align: "right" },
       ],
       rows,
       options,

@@ -15,6 +15,7 @@ import type {
   StreamState,
   StreamStatus,
 } from "../../commands/status/status.ts";
+import { countingSide } from "../../cutover/internal.ts";
 import { brokenStreamStates } from "../../replication/internal.ts";
 import {
   makeStyle,
@@ -95,7 +96,14 @@ const phaseTexts: Readonly<Record<CutoverPhase, string>> = {
 
 function cutoverLines({ cutover }: DatabaseStatus): string[] {
   if (cutover == null || cutover.phase === "none") return [];
-  return [`Cutover: ${phaseTexts[cutover.phase]} (since ${printable(cutover.since)})`];
+  const { phase, since, refusedWrites } = cutover;
+  const side = countingSide(phase);
+  return [
+    `Cutover: ${phaseTexts[phase]} (since ${printable(since)})`,
+    ...(side === undefined || refusedWrites == null
+      ? []
+      : [`Writes refused on the closed ${side}: ${formatCount(refusedWrites)}`]),
+  ];
 }
 
 function databaseLines(database: DatabaseStatus, { style, options }: Drawing): string[] {
@@ -128,7 +136,7 @@ function databaseLines(database: DatabaseStatus, { style, options }: Drawing): s
     "",
     style.bold(printable(pairName(database))),
     ...cutoverLines(database),
-    ...renderTable(
+    ...(rows.length === 0 ? [] : renderTable(
       [
         { title: "Stream" },
         { title: "State" },
@@ -140,7 +148,7 @@ function databaseLines(database: DatabaseStatus, { style, options }: Drawing): s
       ],
       rows,
       options,
-    ),
+    )),
     ...sequenceLines(database, style),
   ];
 }
@@ -157,13 +165,16 @@ function tablesText({ subscription, publication }: StreamStatus): string {
   return [ready, ...named, ...more].join(", ");
 }
 
-function sequenceLines({ sequences }: DatabaseStatus, style: Style): string[] {
+function sequenceLines({ sequences, cutover }: DatabaseStatus, style: Style): string[] {
   if (sequences === null || sequences.length === 0) return [];
   const shown = sequences.slice(0, maxSequences).map((sequence) =>
-    `${printable(displayName(sequence))} by ${formatCount(sequence.distance)}`
+    `${printable(displayName(sequence))} by ${formatCount(Math.abs(sequence.distance))}`
   );
+  const behind = cutover?.phase === "switched"
+    ? "sequences behind on the source (set at rollback)"
+    : "sequences behind (set at cutover)";
   const more = sequences.length > maxSequences ? [`${sequences.length - maxSequences} more`] : [];
-  return [style.dim(`sequences behind (set at cutover): ${[...shown, ...more].join(", ")}`)];
+  return [style.dim(`${behind}: ${[...shown, ...more].join(", ")}`)];
 }
 
 function findingLines(findings: readonly StatusFinding[], style: Style): string[] {

@@ -43,6 +43,11 @@ export interface CutoverDatabaseStatus {
   readonly wayBack: boolean;
   /** Changes on the closed side that replication did not bring. */
   readonly tripwire: readonly TripwireFinding[];
+  /**
+   * Writes that the fence of the closed side has refused since it was closed: on the target before
+   * the switch, on the source after it. Null if no side is closed, or they were not counted.
+   */
+  readonly refusedWrites: number | null;
   /** What prevents the next step. */
   readonly findings: readonly PreflightFinding[];
 }

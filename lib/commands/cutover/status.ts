@@ -6,9 +6,11 @@
 import { retry } from "../../core/internal.ts";
 import { openSession } from "../../postgres/internal.ts";
 import {
+  countingSide,
   type CutoverPhase,
   type PreflightFinding,
   readOrigins,
+  readRefusals,
   readTripwire,
   type TripwireFinding,
 } from "../../cutover/internal.ts";
@@ -45,6 +47,7 @@ export async function executeCutoverStatus(
       tables: record?.details.tables.length ?? 0,
       wayBack: record?.details.back != null,
       tripwire: await tripwireOf(database, run.signal),
+      refusedWrites: await refusedWritesOf(database, run.signal),
       findings: await findingsOf(database, run.signal),
     });
   }
@@ -76,6 +79,16 @@ async function tripwireOf(
     found.push(...await readTripwire(session, { slot: name, publication: name, origins }));
   }
   return found;
+}
+
+async function refusedWritesOf(
+  database: CutoverDatabase,
+  signal: AbortSignal,
+): Promise<number | null> {
+  const side = countingSide(database.phase);
+  if (side === undefined || database.records[side] === undefined) return null;
+  await using session = await retry(() => openSession(database[side], { signal }), { signal });
+  return await readRefusals(session);
 }
 
 async function findingsOf(

@@ -17,6 +17,7 @@ import {
   type CutoverPhase,
   type DatabaseRoute,
   describeSwitch,
+  nameOnSource,
   type PreflightFinding,
   readDurablePauseMs,
   restoreIfTurning,
@@ -193,6 +194,7 @@ async function doneEarlier(
       evidence: routeOf(database, direction).fromRecord.details.evidence,
       compared: null,
       waiting: { sessions: 0, longestMs: 0 },
+      refusedWrites: null,
     })),
     steps: [],
     warnings: ["an earlier attempt, which was interrupted, had completed the switch"],
@@ -298,7 +300,7 @@ function checkerFor(
       );
     }
     const rows = finalCheck === "counts" ? await compareCounts(route.tables, { from, to }) : null;
-    compared.set(route.from.database, { tables: here.size, rows });
+    compared.set(nameOnSource(route), { tables: here.size, rows });
   };
 }
 

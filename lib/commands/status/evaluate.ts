@@ -5,6 +5,7 @@
  */
 import { formatBytes, formatDuration, plural, quoteIdentifier } from "../../core/internal.ts";
 import { clientFailureRemedy, type Drift, type StreamState } from "../../replication/internal.ts";
+import { countingSide, describeRefusals, refusalsRemedy } from "../../cutover/internal.ts";
 import type {
   ClientStatus,
   DatabaseStatus,
@@ -265,8 +266,46 @@ export function isKeptForReturn({ cutover }: Pick<DatabaseStatus, "cutover">): b
   return cutover != null && ["closing", "switched", "returning"].includes(cutover.phase);
 }
 
-/** Reports a cutover that stands between two states. */
+/** Reports a source that a cutover has closed while the target cannot be asked whether it is open. */
+export function closedSourceFindings(
+  { source, target, cutover }: Pick<DatabaseStatus, "source" | "target" | "cutover">,
+): readonly StatusFinding[] {
+  return cutover != null ? [] : [{
+    id: "cutover-unknown",
+    severity: "warning",
+    side: "source",
+    database: source ?? target,
+    stream: null,
+    message: "a cutover has closed the source; whether the target is in use cannot be read",
+    remedy:
+      "connect to the target and run status again; the streams are stopped on purpose, so do not start them",
+  }];
+}
+
+/** Reports writes that were refused, and a cutover that stands between two states. */
 export function cutoverFindings(
+  status: Pick<DatabaseStatus, "source" | "target" | "cutover">,
+): readonly StatusFinding[] {
+  return [...incompleteFindings(status), ...refusedFindings(status)];
+}
+
+function refusedFindings(
+  { source, target, cutover }: Pick<DatabaseStatus, "source" | "target" | "cutover">,
+): readonly StatusFinding[] {
+  const side = cutover == null ? undefined : countingSide(cutover.phase);
+  const count = cutover?.refusedWrites ?? 0;
+  return side === undefined || count === 0 ? [] : [{
+    id: "cutover-refused-writes",
+    severity: "warning",
+    side,
+    database: source ?? target,
+    stream: null,
+    message: describeRefusals(count, side),
+    remedy: refusalsRemedy(side),
+  }];
+}
+
+function incompleteFindings(
   { source, target, cutover }: Pick<DatabaseStatus, "source" | "target" | "cutover">,
 ): readonly StatusFinding[] {
   const finding = (message: string, remedy: string): readonly StatusFinding[] => [{

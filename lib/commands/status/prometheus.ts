@@ -207,6 +207,14 @@ function databaseMetrics({ databases }: StatusReport): Metric[] {
         value: each.cutover?.foreignChanges ?? null,
       })),
     ),
+    gauge(
+      "seren_cutover_refused_writes",
+      "Writes that the fence of the closed side has refused since it was closed.",
+      databases.map((each) => ({
+        labels: labels(each),
+        value: each.cutover?.refusedWrites ?? null,
+      })),
+    ),
   ];
 }
 

@@ -80,6 +80,12 @@ export interface DatabaseStatus {
      * the target is not in use, or they cannot be read. Missing in reports of earlier versions.
      */
     readonly foreignChanges?: number | null;
+    /**
+     * Writes that the fence of the closed side has refused since it was closed: on the target
+     * before the switch, on the source after it. Null if they were not counted, or the side cannot
+     * be reached. Missing in reports of earlier versions.
+     */
+    readonly refusedWrites?: number | null;
   } | null;
 }
 

@@ -116,6 +116,7 @@ const database = z.strictObject({
     phase: z.enum(cutoverPhases),
     since: z.string(),
     foreignChanges: z.int().nullable().optional(),
+    refusedWrites: z.int().nullable().optional(),
   }).nullable()
     // missing in reports of earlier versions
     .optional(),

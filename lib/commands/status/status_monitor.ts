@@ -3,8 +3,16 @@
  *
  * @module
  */
+import { listDatabases } from "../../catalog/internal.ts";
 import { formatLsn, pause, type TableName } from "../../core/internal.ts";
-import { phaseOf, readOrigins, readTripwire, type SideRecord } from "../../cutover/internal.ts";
+import {
+  countingSide,
+  type CutoverPhase,
+  readOrigins,
+  readRefusals,
+  readTripwire,
+  visiblePhase,
+} from "../../cutover/internal.ts";
 import {
   describeEndpoint,
   type Endpoint,
@@ -34,6 +42,7 @@ import {
   type TargetStatusFacts,
 } from "./facts.ts";
 import {
+  closedSourceFindings,
   cutoverFindings,
   driftFindings,
   isKeptForReturn,
@@ -49,6 +58,7 @@ import type { DatabaseStatus, ServerStatus, StatusFinding, StatusReport } from "
 import {
   findScopeComment,
   hasApplier,
+  isSelectedDatabase,
   pairDatabases,
   rulesOf,
   skippedTables,
@@ -138,13 +148,17 @@ export class StatusMonitor implements AsyncDisposable {
       databases.push(status);
       const database = status.source ?? status.target;
       const isPublicationKnown = pair.sourceFacts !== undefined;
+      const isClosed = pair.sourceFacts?.cutover?.isOpen === false;
       findings.push(
         ...status.streams.flatMap((stream) =>
-          isKeptForReturn(status) ? [] : streamFindings(stream, { database, isPublicationKnown })
+          isClosed || isKeptForReturn(status)
+            ? []
+            : streamFindings(stream, { database, isPublicationKnown })
         ),
         ...driftFindings(drift, database),
         ...setAsideFindings(status.setAside ?? [], database),
         ...cutoverFindings(status),
+        ...(isClosed ? closedSourceFindings(status) : []),
       );
     }
     if (source.reached) this.#before = source.value.reading;
@@ -220,13 +234,41 @@ export class StatusMonitor implements AsyncDisposable {
       }
     }
     await this.#findClients({ streams, sources, targets, isReached: target.reached });
-    return pairDatabases({
+    const pairs = pairDatabases({
       streams,
       sources,
       targets,
       readings: { source, target },
       selection: this.#options.databases,
     });
+    return pairs.length > 0 || !source.reached ? pairs : await this.#finishedPairs();
+  }
+
+  /** Databases whose cutover is finished: nothing connects them but the record on the source. */
+  async #finishedPairs(): Promise<readonly StatusPair[]> {
+    const listed = await this.#source.query(undefined, listDatabases);
+    const names = !listed.reached
+      ? []
+      : listed.value.filter((each) =>
+        each.allowConnections && each.canConnect && !each.isInvalid &&
+        isSelectedDatabase(each.name, this.#options.databases)
+      ).map(({ name }) => name);
+    const pairs: StatusPair[] = [];
+    for (const source of names) {
+      const read = await this.#source.query(source, readSourceStatus);
+      const details = read.reached ? read.value.cutover?.details : undefined;
+      if (!read.reached || details?.side !== "source" || !details.isFinished) continue;
+      const target = details.target.database;
+      const facts = await this.#target.query(target, readTargetStatus);
+      pairs.push({
+        source,
+        target,
+        sourceFacts: read.value,
+        targetFacts: facts.reached ? facts.value : undefined,
+        streams: [],
+      });
+    }
+    return pairs;
   }
 
   /**
@@ -279,7 +321,10 @@ export class StatusMonitor implements AsyncDisposable {
         });
         return stream;
       });
-    const compared = source.reached && target.reached ? await this.#compare(pair) : undefined;
+    const cutover = await this.#cutover(pair);
+    const compared = source.reached && target.reached && cutover?.phase !== "finished"
+      ? await this.#compare(pair)
+      : undefined;
     const drift = compared === undefined ? [] : compareShapes({
       source: compared.source.shapes,
       target: compared.target.shapes,
@@ -314,21 +359,42 @@ export class StatusMonitor implements AsyncDisposable {
           ? null
           : sequenceDifferences(compared.source.sequences, compared.target.sequences),
         setAside: pair.targetFacts?.setAside ?? null,
-        cutover: await this.#cutover(pair),
+        cutover,
       },
     };
   }
 
   async #cutover(pair: StatusPair): Promise<NonNullable<DatabaseStatus["cutover"]> | null> {
-    const { source, sourceFacts, targetFacts } = pair;
-    const status = readCutoverStatus(sourceFacts?.cutover, targetFacts?.cutover);
+    const { sourceFacts, targetFacts } = pair;
+    const status = cutoverStatus(sourceFacts, targetFacts);
+    if (status === null) return null;
+    const refusedWrites = await this.#refusedWrites(pair, status.phase);
+    return { ...status, refusedWrites, foreignChanges: await this.#foreignChanges(pair, status) };
+  }
+
+  /** Null if they were not counted, or the closed side cannot be reached. */
+  async #refusedWrites(
+    { source, target }: StatusPair,
+    phase: CutoverPhase,
+  ): Promise<number | null> {
+    const side = countingSide(phase);
+    const database = side === "source" ? source : target;
+    if (side === undefined || database === undefined) return null;
+    const reader = side === "source" ? this.#source : this.#target;
+    const read = await reader.query(database, countRefusals);
+    return read.reached ? read.value : null;
+  }
+
+  async #foreignChanges(
+    { source, sourceFacts }: StatusPair,
+    { phase }: { readonly phase: CutoverPhase },
+  ): Promise<number | null> {
     const record = sourceFacts?.cutover;
-    if (status === null || source === undefined || record === undefined) return status;
-    if (status.phase !== "switched") return { ...status, foreignChanges: null };
+    if (phase !== "switched" || source === undefined || record === undefined) return null;
     const known = this.#tripwires.get(source);
     const atMs = performance.now();
     if (known !== undefined && atMs - known.atMs < tripwireEveryMs) {
-      return { ...status, foreignChanges: known.count };
+      return known.count;
     }
     const { forward, back } = record.details;
     const read = await this.#source.query(
@@ -337,7 +403,7 @@ export class StatusMonitor implements AsyncDisposable {
     );
     const count = read.reached ? read.value : null;
     this.#tripwires.set(source, { atMs, count });
-    return { ...status, foreignChanges: count };
+    return count;
   }
 
   async #compare(pair: StatusPair): Promise<Compared | undefined> {
@@ -389,12 +455,27 @@ async function countForeignChanges(
   }
 }
 
-function readCutoverStatus(
-  source: SideRecord | undefined,
-  target: SideRecord | undefined,
-): NonNullable<DatabaseStatus["cutover"]> | null {
-  const since = [source, target].flatMap((record) => record?.changedAt ?? []).sort().at(-1);
-  return since === undefined ? null : { phase: phaseOf({ source, target }), since };
+/** Null if the role may not read the count, or the side has none. */
+async function countRefusals(session: Session): Promise<number | null> {
+  try {
+    return await readRefusals(session);
+  } catch (error) {
+    if (error instanceof ServerError) return null;
+    throw error;
+  }
+}
+
+/** Null without a cutover, or if the records that can be read do not show its phase. */
+function cutoverStatus(
+  source: SourceStatusFacts | undefined,
+  target: TargetStatusFacts | undefined,
+): { readonly phase: CutoverPhase; readonly since: string } | null {
+  const since = [source, target].flatMap((facts) => facts?.cutover?.changedAt ?? []).sort().at(-1);
+  const phase = visiblePhase({
+    source: source && { record: source.cutover },
+    target: target && { record: target.cutover },
+  });
+  return since === undefined || phase === undefined ? null : { phase, since };
 }
 
 function serverStatus(

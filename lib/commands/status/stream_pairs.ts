@@ -74,7 +74,8 @@ export function pairDatabases(
   return [...pairs.values()].sort((a, b) => (a.source ?? "") < (b.source ?? "") ? -1 : 1);
 }
 
-function isSelectedDatabase(
+/** Whether patterns select a database. */
+export function isSelectedDatabase(
   database: string | undefined,
   { include, exclude }: Pick<DatabaseSelection, "include" | "exclude">,
 ): boolean {

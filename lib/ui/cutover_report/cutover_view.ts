@@ -36,6 +36,8 @@ export interface SwitchedDatabaseView {
   /** What the last check compared; null if an earlier attempt did it. */
   readonly compared: { readonly tables: number; readonly rows: number | null } | null;
   readonly waiting: { readonly sessions: number; readonly longestMs: number };
+  /** Writes that the closed side has refused since; null if they were not counted. */
+  readonly refusedWrites: number | null;
 }
 
 /** The journey of one token. */

@@ -146,8 +146,9 @@ export function evidenceSection({ databases, direction }: SwitchView): Markup {
         { title: "Sequences set", align: "right" },
         { title: "Sessions waited", align: "right" },
         { title: "Longest", align: "right" },
+        { title: "Writes refused", align: "right" },
       ],
-      rows: databases.map(({ database, evidence, compared, waiting }) => [
+      rows: databases.map(({ database, evidence, compared, waiting, refusedWrites }) => [
         name(database),
         evidence?.heldSince == null ? "unknown" : moment(evidence.heldSince),
         evidence === null ? "unknown" : moment(evidence.closedAt),
@@ -156,6 +157,7 @@ export function evidenceSection({ databases, direction }: SwitchView): Markup {
         evidence === null ? "" : formatCount(evidence.sequences),
         formatCount(waiting.sessions),
         formatDuration(waiting.longestMs),
+        refusedWrites === null ? "not counted" : formatCount(refusedWrites),
       ]),
     }),
     unknown.length === 0
