@@ -14,6 +14,7 @@ import {
 } from "../core/internal.ts";
 import type { StreamState } from "../replication/internal.ts";
 import type { FencedTable } from "./fence.ts";
+import { missingPrivileges, type PrivilegeFacts } from "./privileges.ts";
 
 /** A stream that leaves the side in use. */
 export interface StreamReading {
@@ -88,6 +89,8 @@ export interface PreflightFacts {
   readonly leftOut: readonly TableName[];
   /** Whether a way back is wanted or exists. */
   readonly wayBack: boolean;
+  /** What the roles may do; undefined after `prepare`. */
+  readonly privileges: PrivilegeFacts | undefined;
   /** Large objects of the side in use, which no stream carries. */
   readonly largeObjects: { readonly count: number; readonly unreadable: number };
 }
@@ -124,6 +127,9 @@ export function preflight(
   ) => void found.push({ severity, database, side, message, remedy });
   for (const stream of facts.streams) checkStream(stream, facts, add);
   for (const side of [facts.from, facts.to]) checkSide(side, facts, stage, add);
+  for (const { side, message, remedy } of missingPrivileges(facts.privileges)) {
+    add("problem", side, message, remedy);
+  }
   if (stage === "switch") checkFences(facts, add);
   for (const message of facts.drift) {
     add("problem", undefined, message, "see status for the statement that removes the difference");

@@ -22,6 +22,7 @@ import {
 import { readFence } from "./fence.ts";
 import type { OldTransaction, PreflightFacts, SideFacts, StreamReading } from "./preflight.ts";
 import { readForwardStreams } from "./prepare.ts";
+import { type PrivilegesInput, readPrivileges } from "./read_privileges.ts";
 
 /** What {@linkcode readPreflightFacts} takes. */
 export interface FactsInput {
@@ -37,13 +38,15 @@ export interface FactsInput {
   readonly leftOut: readonly TableName[];
   /** Whether a way back is wanted or exists. */
   readonly wayBack: boolean;
+  /** How `prepare` would create the way back; undefined after it. */
+  readonly preparing: Pick<PrivilegesInput, "wayBack" | "probes"> | undefined;
   /** From which age on a transaction is worth a warning, in milliseconds. */
   readonly oldTransactionMs: number;
 }
 
 /** Reads both sides of one database. */
 export async function readPreflightFacts(input: FactsInput): Promise<PreflightFacts> {
-  const { from, to, wayBack } = input;
+  const { from, to, wayBack, preparing } = input;
   const forward = await readForwardStreams({ source: from, target: to });
   const names = input.streams ?? forward.names;
   const tables = input.tables ?? forward.tables;
@@ -68,6 +71,13 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
     notCarried,
     leftOut: input.leftOut,
     wayBack,
+    privileges: preparing === undefined ? undefined : await readPrivileges({
+      source: from,
+      target: to,
+      streams: names,
+      tables,
+      ...preparing,
+    }),
     largeObjects: await summarizeLargeObjects(from),
   };
 }

@@ -33,6 +33,7 @@ export async function examineRoute(
     tables: route.tables,
     leftOut: route.fromRecord.details.leftOut,
     wayBack: route.back.length > 0,
+    preparing: undefined,
     oldTransactionMs,
   });
   return preflight(facts, "switch");

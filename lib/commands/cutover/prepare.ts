@@ -10,7 +10,8 @@ import {
   ReplicatorError,
   retry,
 } from "../../core/internal.ts";
-import { openSession, withDatabase } from "../../postgres/internal.ts";
+import { type Endpoint, openSession, withDatabase } from "../../postgres/internal.ts";
+import type { SubscriptionAccess } from "../../replication/internal.ts";
 import {
   backStreamName,
   describePreparation,
@@ -50,7 +51,7 @@ export async function executeCutoverPrepare(
   const databases = await replicatedDatabases(await readCutover(options, run), { options, run });
   refusePhases(databases);
   const wayBack = options.wayBack === "replicate";
-  const facts = await readAll(databases, { wayBack, signal: run.signal });
+  const facts = await readAll(databases, { options, signal: run.signal });
   const findings = facts.flatMap((each) => preflight(each, "prepare"));
   refuseProblems(findings);
   const warnings = findings.filter(({ severity }) => severity === "warning");
@@ -96,10 +97,7 @@ async function prepareOne(
     source,
     target,
     databases: names.map((each) => each.source.database),
-    wayBack: options.wayBack === "none" ? undefined : {
-      sourceFromTarget: withDatabase(options.targetFromSource ?? target, target.database),
-      passfile: options.passfile,
-    },
+    wayBack: accessTo(target, options),
     id,
     now: options.now,
     signal: run.signal,
@@ -117,6 +115,17 @@ async function prepareOne(
     tables: done.tables.length,
     streams: done.forward,
     wayBack: done.back,
+  };
+}
+
+/** How the source's server connects to a database of the target; undefined for no way back. */
+function accessTo(
+  target: Endpoint,
+  { wayBack, targetFromSource, passfile }: CutoverPrepareOptions,
+): SubscriptionAccess | undefined {
+  return wayBack === "none" ? undefined : {
+    sourceFromTarget: withDatabase(targetFromSource ?? target, target.database),
+    passfile,
   };
 }
 
@@ -167,8 +176,12 @@ function refusePhases(databases: readonly CutoverDatabase[]): void {
 /** Reads the facts of all databases in the direction of the migration. */
 async function readAll(
   databases: readonly CutoverDatabase[],
-  { wayBack, signal }: { readonly wayBack: boolean; readonly signal: AbortSignal },
+  { options, signal }: {
+    readonly options: CutoverPrepareOptions;
+    readonly signal: AbortSignal;
+  },
 ): Promise<readonly (PreflightFacts & { readonly back: string | undefined })[]> {
+  const wayBack = options.wayBack === "replicate";
   const facts: (PreflightFacts & { readonly back: string | undefined })[] = [];
   for (const database of databases) {
     await using from = await retry(() => openSession(database.source, { signal }), { signal });
@@ -181,6 +194,7 @@ async function readAll(
         tables: undefined,
         leftOut: [],
         wayBack,
+        preparing: { wayBack: accessTo(database.target, options), probes: true },
         oldTransactionMs,
       }),
       back: wayBack ? await backStreamName({ from: to, to: from }) : undefined,

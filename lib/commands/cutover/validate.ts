@@ -119,6 +119,11 @@ async function examinePreparation(
     tables: undefined,
     leftOut: [],
     wayBack: true,
+    // only reads: whether the source's server reaches the target is tested by prepare
+    preparing: {
+      wayBack: { sourceFromTarget: target, passfile: undefined },
+      probes: false,
+    },
     oldTransactionMs,
   });
   return preflight(facts, "prepare");

@@ -9,6 +9,7 @@ import {
   quoteLiteral,
   redact,
   ReplicatorError,
+  type Side,
 } from "../../core/internal.ts";
 import {
   describeEndpoint,
@@ -187,20 +188,27 @@ function conninfoOf(
   const missing = missingLibpqParameters(sourceFromTarget, session.majorVersion);
   if (missing.length > 0) {
     throw new ReplicatorError(
-      `the target is PostgreSQL ${session.majorVersion}, which does not support ${
+      `the ${session.side} is PostgreSQL ${session.majorVersion}, which does not support ${
         missing.join(", ")
       } and would connect without it`,
       {
-        side: "target",
+        side: session.side,
         object: `database ${session.endpoint.database}`,
-        remedy: `set another URL with --source-from-target, or use a target of PostgreSQL ${
-          minLibpqMajor(sourceFromTarget)
-        } or later`,
+        remedy: `set another URL with ${
+          optionsOf(session.side).url
+        }, or use a ${session.side} of PostgreSQL ${minLibpqMajor(sourceFromTarget)} or later`,
         exitCode: ExitCode.prerequisite,
       },
     );
   }
   return subscriptionConninfo(sourceFromTarget, { passfile, targetMajor: session.majorVersion });
+}
+
+/** The options that say how the server of a side connects to the other. */
+function optionsOf(side: Side): { readonly url: string; readonly passfile: string } {
+  return side === "target"
+    ? { url: "--source-from-target", passfile: "--subscription-passfile" }
+    : { url: "--target-from-source", passfile: "--way-back-passfile" };
 }
 
 function refuseHiddenPassword(
@@ -209,9 +217,11 @@ function refuseHiddenPassword(
 ): void {
   if (superuser || passfile === undefined) return;
   throw new ReplicatorError(
-    "--subscription-passfile requires a superuser on the target: other roles need a password in the connection string",
+    `${
+      optionsOf(session.side).passfile
+    } requires a superuser on the ${session.side}: other roles need a password in the connection string`,
     {
-      side: "target",
+      side: session.side,
       object: `database ${session.endpoint.database}`,
       remedy:
         "connect as a superuser, or omit the option: only superusers can read the password in pg_subscription.subconninfo",
@@ -274,20 +284,24 @@ function explainCreation(
 ): unknown {
   if (!(error instanceof ServerError)) return error;
   const message = redact(error.serverMessage.message);
-  const place = { side: "target", object: `database ${session.endpoint.database}` } as const;
+  const { side } = session;
+  const other = side === "target" ? "source" : "target";
+  const place = { side, object: `database ${session.endpoint.database}` } as const;
   // before 15 a connection error has no SQLSTATE of its own
   const unreached = error.sqlState.startsWith("08") ||
     (session.majorVersion < 15 && error.sqlState === SqlState.internalError);
   if (unreached) {
     return new ReplicatorError(
-      `the target's server cannot reach the source at ${describeEndpoint(sourceFromTarget)}`,
+      `the ${side}'s server cannot reach the ${other} at ${describeEndpoint(sourceFromTarget)}`,
       {
         ...place,
         details: [message],
         remedy: passfile === undefined
-          ? "the target's server connects to the source itself: set the address it must use with --source-from-target, and allow the connection " +
-            "(firewall, pg_hba.conf, sslmode, certificate files on the target's disk)"
-          : `check that ${passfile} exists on the target's server, is readable only by the server's user (0600), and has a line for this host, port, database and user`,
+          ? `the ${side}'s server connects to the ${other} itself: set the address it must use with ${
+            optionsOf(side).url
+          }, and allow the connection ` +
+            `(firewall, pg_hba.conf, sslmode, certificate files on the ${side}'s disk)`
+          : `check that ${passfile} exists on the ${side}'s server, is readable only by the server's user (0600), and has a line for this host, port, database and user`,
         exitCode: ExitCode.prerequisite,
         cause: error,
       },
