@@ -11,28 +11,63 @@ import {
   type Session,
   withoutEventTriggers,
 } from "../postgres/internal.ts";
-import { dropPublication, dropSlot, openApplier } from "../replication/internal.ts";
+import {
+  dropPublication,
+  dropSlot,
+  type LeftIdentity,
+  openApplier,
+} from "../replication/internal.ts";
 import { unpublishTokens } from "./back_stream.ts";
 import { changeFence } from "./change_fence.ts";
 import { dropFence, readFence } from "./fence.ts";
 import { readSide } from "./own_schema.ts";
 import { tryResetReadOnly } from "./read_only_default.ts";
 
+/** What {@linkcode removeStream} takes; an undefined side is left as it is. */
+export interface StreamEnds {
+  /** The side that the stream leaves. */
+  readonly leaves: Endpoint | undefined;
+  /** The side where it arrives. */
+  readonly arrives: Endpoint | undefined;
+  /**
+   * Whether the tables where it arrives get back the replica identity that they had before they
+   * were copied.
+   */
+  readonly restoresCopies: boolean;
+}
+
 /**
  * Removes a stream: the applier on the side where it arrives, then slot and publication on the side
- * that it leaves. What does not exist is skipped.
+ * that it leaves, whose tables get back their replica identities. What does not exist is skipped.
+ *
+ * @returns tables that keep REPLICA IDENTITY FULL, by the side
  */
 export async function removeStream(
   name: string,
-  { leaves, arrives }: { readonly leaves: Endpoint; readonly arrives: Endpoint },
-): Promise<void> {
-  await using onArrival = await open(arrives);
-  await using applier = await openApplier(onArrival, { name });
-  await applier.remove({ restoreIdentities: false });
-  await using onDeparture = await open(leaves);
-  await dropSlot(onDeparture, { name });
-  await unpublishTokens(onDeparture, name);
-  await dropPublication(onDeparture, name);
+  { leaves, arrives, restoresCopies }: StreamEnds,
+): Promise<
+  { readonly leaves: readonly LeftIdentity[]; readonly arrives: readonly LeftIdentity[] }
+> {
+  return {
+    arrives: arrives === undefined ? [] : await removeArrival(name, { arrives, restoresCopies }),
+    leaves: leaves === undefined ? [] : await removeDeparture(name, leaves),
+  };
+}
+
+async function removeArrival(
+  name: string,
+  { arrives, restoresCopies }: { readonly arrives: Endpoint; readonly restoresCopies: boolean },
+): Promise<readonly LeftIdentity[]> {
+  await using session = await open(arrives);
+  await using applier = await openApplier(session, { name });
+  return await applier.remove({ restoreIdentities: restoresCopies });
+}
+
+async function removeDeparture(name: string, leaves: Endpoint): Promise<readonly LeftIdentity[]> {
+  await using session = await open(leaves);
+  await dropSlot(session, { name });
+  await unpublishTokens(session, name);
+  return await dropPublication(session, name);
 }
 
 /**

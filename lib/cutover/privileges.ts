@@ -37,7 +37,9 @@ export interface WayBackFacts {
   readonly userMayReplicate: boolean | undefined;
   /** Tables whose changes the target could not publish, and why. */
   readonly unpublishable: readonly (TableName & { readonly reason: string })[];
-  /** Why the source's server cannot connect to the target; undefined if it can, or was not tested. */
+  /**
+   * Why the source's server cannot connect to the target; undefined if it can, or was not tested.
+   */
   readonly unreached: { readonly message: string; readonly remedy: string | undefined } | undefined;
 }
 

@@ -30,7 +30,9 @@ export interface PrivilegesInput {
   readonly tables: readonly TableName[];
   /** How the source's server connects to the target; undefined for no way back. */
   readonly wayBack: SubscriptionAccess | undefined;
-  /** Whether the source's server tries to connect: this creates a subscription and rolls it back. */
+  /**
+   * Whether the source's server tries to connect: this creates a subscription and rolls it back.
+   */
   readonly probes: boolean;
 }
 

@@ -131,8 +131,9 @@ export function describeFinish(
       ...(openOldSide ? dismantled(source) : []),
     ],
     target: [
-      ...forward.map(arriving),
       ...backward.flatMap(leaving),
+      ...forward.map(arriving),
+      "-- ALTER TABLE … REPLICA IDENTITY: restored where it was changed to FULL",
       ...dismantled(target),
     ],
   };

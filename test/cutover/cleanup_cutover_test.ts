@@ -6,7 +6,7 @@ import { executeCutoverStatus } from "../../lib/commands/cutover/status.ts";
 import { prometheusMetrics } from "../../lib/commands/status/prometheus.ts";
 import { executeStatus } from "../../lib/commands/status/status.ts";
 import { statusFormProblems } from "../../lib/commands/status/schema.ts";
-import { startAcknowledgedLoad } from "../support/acknowledged_load.ts";
+import { acknowledgedSchema, startAcknowledgedLoad } from "../support/acknowledged_load.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
   type CutoverPair,
@@ -15,7 +15,8 @@ import {
   switchCutover,
   withCutoverPair,
 } from "../support/cutover_pair.ts";
-import { exec, query } from "../support/sql.ts";
+import { endpointOf } from "../support/init.ts";
+import { exec, query, withSession } from "../support/sql.ts";
 
 const source = await sharedCluster(16);
 const target = await sharedCluster(18);
@@ -36,6 +37,30 @@ async function remains(url: string): Promise<readonly string[]> {
     [name],
   );
   return rows.map(({ what }) => what);
+}
+
+/** Tables without a key that can identify their rows, each on one side or both. */
+const keyless = `${acknowledgedSchema}
+  CREATE TABLE keyless (id int, what text); INSERT INTO keyless VALUES (1, 'one');
+  CREATE TABLE silent (id int PRIMARY KEY); INSERT INTO silent VALUES (1);`;
+
+const identities = `SELECT relname AS name, relreplident::text AS identity FROM pg_class
+                     WHERE relname IN ('keyless', 'silent') ORDER BY relname`;
+
+/** Has prepare set a table of the target to FULL, and returns the identities before the copy. */
+async function prepareKeyless(pair: CutoverPair): Promise<void> {
+  await exec(pair.targetUrl, "ALTER TABLE silent REPLICA IDENTITY NOTHING");
+  await prepareCutover(pair);
+  deepStrictEqual(await query(pair.targetUrl, identities), [
+    { name: "keyless", identity: "f" },
+    { name: "silent", identity: "f" },
+  ]);
+}
+
+async function checkRestored({ url, targetUrl }: CutoverPair): Promise<void> {
+  const own = { name: "keyless", identity: "d" };
+  deepStrictEqual(await query(url, identities), [own, { name: "silent", identity: "d" }]);
+  deepStrictEqual(await query(targetUrl, identities), [own, { name: "silent", identity: "n" }]);
 }
 
 async function clean({ servers, name }: CutoverPair): Promise<CleanupPlan> {
@@ -71,6 +96,90 @@ Deno.test("cleanup removes a prepared cutover from both sides", async () => {
   });
 });
 
+Deno.test("cleanup gives back the replica identities that init and prepare have changed", async () => {
+  await withCutoverPair({ source, target, schema: keyless }, async (pair) => {
+    await prepareKeyless(pair);
+    const { kept } = await clean(pair);
+    deepStrictEqual(kept, []);
+    await checkRestored(pair);
+  });
+});
+
+Deno.test("finish gives them back too", async () => {
+  await withCutoverPair({ source, target, schema: keyless }, async (pair) => {
+    await prepareKeyless(pair);
+    await switchCutover("run", pair);
+    await executeFinish({
+      ...pair.servers,
+      openOldSide: false,
+      confirm: () => Promise.resolve(true),
+    }, quietRun);
+    await checkRestored(pair);
+  });
+});
+
+for (const lost of ["target", "source"] as const) {
+  Deno.test(`the statements that cleanup prints for an unreachable ${lost} remove everything there`, async () => {
+    await withCutoverPair({ source, target, schema: keyless }, async (pair) => {
+      await prepareKeyless(pair);
+      await switchCutover("run", pair);
+      // the fence of the target closes with a read-only default
+      if (lost === "target") await switchCutover("rollback", pair);
+      const nowhere = await endpointOf(`postgres://nobody@127.0.0.1:1/${pair.name}`, lost);
+      const result = await executeCleanup({
+        ...pair.servers,
+        [lost]: nowhere,
+        databases: { include: [pair.name], exclude: [] },
+        checkpoints: undefined,
+        confirm: () => Promise.resolve(true),
+      }, quietRun);
+      ok(result.kind === "removed");
+      deepStrictEqual(result.report.failed, []);
+      const [reached, other] = lost === "target"
+        ? [pair.url, pair.targetUrl]
+        : [pair.targetUrl, pair.url];
+      deepStrictEqual(await remains(reached), []);
+      await withSession(other, async (session) => {
+        for (const statement of result.report.unreachable[0]!.byHand) {
+          // of what applies the changes, one does not exist
+          const isOther = /seren_apply/.test(statement);
+          await session.unsafe(statement).simple().catch((error) => {
+            if (!isOther) throw error;
+          });
+        }
+      });
+      deepStrictEqual(await remains(other), []);
+      await exec(other, "INSERT INTO balance VALUES (94, 0)");
+    });
+  });
+}
+
+Deno.test("those for an unreachable target remove the record of a stream that this tool applies", async () => {
+  await withCutoverPair({ source, target, applyFrom: "here" }, async (pair) => {
+    const nowhere = await endpointOf(`postgres://nobody@127.0.0.1:1/${pair.name}`, "target");
+    const result = await executeCleanup({
+      ...pair.servers,
+      target: nowhere,
+      databases: { include: [pair.name], exclude: [] },
+      checkpoints: undefined,
+      confirm: () => Promise.resolve(true),
+    }, quietRun);
+    ok(result.kind === "removed");
+    for (const statement of result.report.unreachable[0]!.byHand) {
+      await exec(pair.targetUrl, statement).catch((error) => {
+        if (!/SUBSCRIPTION/.test(statement)) throw error;
+      });
+    }
+    deepStrictEqual(
+      await query(
+        pair.targetUrl,
+        "SELECT name FROM seren_apply.stream UNION ALL SELECT stream FROM seren_apply.stream_table",
+      ),
+      [],
+    );
+  });
+});
+
 Deno.test("cleanup removes a switched cutover, with the read-only default of the source", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
     await prepareCutover(pair);
@@ -100,7 +209,8 @@ Deno.test("finish removes the way back and leaves the source closed; cleanup the
     const { databases, next } = await executeCutoverStatus(pair.servers, quietRun);
     strictEqual(databases[0]?.phase, "finished");
     deepStrictEqual(next, []);
-    await clean(pair);
+    const plan = await clean(pair);
+    deepStrictEqual(plan.items.map(({ kind }) => kind), ["cutover"]);
     deepStrictEqual(await remains(pair.url), []);
   });
 });

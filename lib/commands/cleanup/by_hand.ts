@@ -3,8 +3,15 @@
  *
  * @module
  */
-import { displayName, quoteIdentifier, quoteLiteral } from "../../core/internal.ts";
-import { restoreIdentity } from "../../replication/internal.ts";
+import {
+  applySchema,
+  cutoverSchema,
+  displayName,
+  quoteIdentifier,
+  quoteLiteral,
+} from "../../core/internal.ts";
+import { applyStreamTable, applyTableTable, restoreIdentity } from "../../replication/internal.ts";
+import type { SidedCutover } from "./find_cutovers.ts";
 import { type SourceFindings, type TargetFindings } from "./find.ts";
 import type { CleanupItem } from "./report.ts";
 
@@ -37,9 +44,12 @@ export function leftOnTarget(
     ) ?? {};
     return [
       ...(scopeComment === undefined ? [] : [inDatabase(scopeComment.target.database)]),
+      "-- if a subscription applied the changes:",
       `ALTER SUBSCRIPTION ${quoteIdentifier(name)} DISABLE;`,
       `ALTER SUBSCRIPTION ${quoteIdentifier(name)} SET (slot_name = NONE);`,
       `DROP SUBSCRIPTION ${quoteIdentifier(name)};`,
+      `-- if this tool applied them, once no sync is running:`,
+      ...removeRecord(name),
       // the user might run, as a superuser, what another role has written
       ...(isTrusted ? scopeComment?.changedIdentities ?? [] : []).map((changed) =>
         `${restoreIdentity(changed)};`
@@ -47,6 +57,66 @@ export function leftOnTarget(
     ];
   });
 }
+
+/** Statements that remove the record of a stream whose changes the tool applied. */
+function removeRecord(name: string): readonly string[] {
+  const stream = quoteLiteral(name).trim();
+  return [
+    `DELETE FROM ${applyTableTable} WHERE stream = ${stream};`,
+    `DELETE FROM ${applyStreamTable} WHERE name = ${stream};`,
+    `-- and, if it was the last one: DROP SCHEMA ${applySchema} CASCADE;`,
+  ];
+}
+
+/** What cutovers have created on an unreachable source, by the records of the target. */
+export function cutoversOnSource(cutovers: readonly SidedCutover[]): readonly string[] {
+  return cutovers.filter(({ side }) => side === "target").flatMap(({ record }) => {
+    const { source: { database }, back } = record.details;
+    return [
+      inDatabase(database),
+      // an open target has closed it
+      ...(record.isOpen && record.details.isPrepared ? endReadOnly(database) : []),
+      ...(back === null ? [] : [
+        `ALTER SUBSCRIPTION ${quoteIdentifier(back)} DISABLE;`,
+        `ALTER SUBSCRIPTION ${quoteIdentifier(back)} SET (slot_name = NONE);`,
+        `DROP SUBSCRIPTION ${quoteIdentifier(back)};`,
+      ]),
+      dropFence,
+    ];
+  });
+}
+
+/** What cutovers have created on an unreachable target, by the records of the source. */
+export function cutoversOnTarget(cutovers: readonly SidedCutover[]): readonly string[] {
+  return cutovers.filter(({ side }) => side === "source").flatMap((cutover) => {
+    const { record, changedIdentities } = cutover;
+    const { target: { database }, back } = record.details;
+    return [
+      inDatabase(database),
+      // a rollback has closed it; before the first switch only the fence does
+      ...(record.isOpen && record.generation > 0 ? endReadOnly(database) : []),
+      ...(back === null ? [] : [
+        `SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE slot_name = ${
+          quoteLiteral(back).trim()
+        };`,
+        `DROP PUBLICATION IF EXISTS ${quoteIdentifier(back)};`,
+        ...changedIdentities.map((changed) => `${restoreIdentity(changed)};`),
+      ]),
+      dropFence,
+    ];
+  });
+}
+
+/** Statements that end read-only mode, for the session that runs what follows and for new ones. */
+function endReadOnly(database: string): readonly string[] {
+  return [
+    "SET default_transaction_read_only = off;",
+    `ALTER DATABASE ${quoteIdentifier(database)} RESET default_transaction_read_only;`,
+  ];
+}
+
+const dropFence =
+  `DROP SCHEMA IF EXISTS ${cutoverSchema} CASCADE; -- with the fence: the database accepts writes again`;
 
 /** A one-line comment whatever the name: text after a line break would be SQL. */
 function inDatabase(name: string): string {

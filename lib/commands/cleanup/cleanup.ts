@@ -152,6 +152,7 @@ export async function executeCleanup(
           file,
           signal,
           planned,
+          isReached: { source: onSource.reached, target: onTarget.reached },
           targetSystem: onTarget.reached ? onTarget.value.system : undefined,
         }),
       );
@@ -215,6 +216,7 @@ interface RemovalContext {
   readonly file: CheckpointStore | undefined;
   readonly signal: AbortSignal;
   readonly planned: PlannedItems;
+  readonly isReached: Readonly<Record<Side, boolean>>;
   readonly targetSystem: TargetFindings["system"];
 }
 
@@ -281,12 +283,19 @@ async function remove(item: CleanupItem, context: RemovalContext): Promise<reado
             )),
       );
       return [];
-    case "way-back":
-      await removeStream(name, {
-        leaves: withDatabase(to.endpoint, planned.backs.get(name) ?? to.endpoint.database),
-        arrives: withDatabase(from.endpoint, database ?? from.endpoint.database),
+    case "way-back": {
+      const onTarget = planned.backs.get(name) ?? to.endpoint.database;
+      const { isReached } = context;
+      const left = await removeStream(name, {
+        leaves: isReached.target ? withDatabase(to.endpoint, onTarget) : undefined,
+        arrives: isReached.source
+          ? withDatabase(from.endpoint, database ?? from.endpoint.database)
+          : undefined,
+        // what it brought was not copied
+        restoresCopies: false,
       });
-      return [];
+      return report(left.leaves, "target", onTarget);
+    }
     case "cutover":
       await within(item.side === "source" ? from : to, database, signal, dismantleSide);
       return [];

@@ -6,6 +6,11 @@
 import type { Side } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 import { findSide, readFence, type SideRecord } from "../../cutover/internal.ts";
+import {
+  type ChangedIdentity,
+  openApplier,
+  readSubscriptionComments,
+} from "../../replication/internal.ts";
 
 /** One side of a cutover. */
 export interface FoundCutover {
@@ -13,6 +18,17 @@ export interface FoundCutover {
   readonly record: SideRecord;
   /** Tables with a fence. */
   readonly tables: number;
+  /**
+   * Whether this side's part of the way back exists: its subscription, or its slot or publication.
+   */
+  readonly hasWayBack: boolean;
+  /** Replica identities that the way back has changed on the target; known to the source only. */
+  readonly changedIdentities: readonly ChangedIdentity[];
+}
+
+/** The same, and which side it is. */
+export interface SidedCutover extends FoundCutover {
+  readonly side: Side;
 }
 
 /**
@@ -26,5 +42,32 @@ export async function findCutover(
   // a schema that the tool did not create is left alone
   const record = await findSide(session);
   if (record === undefined || record.details.side !== side) return undefined;
-  return { database, record, tables: (await readFence(session)).length };
+  const { back } = record.details;
+  const comments = side === "source" ? await readSubscriptionComments(session) : undefined;
+  return {
+    database,
+    record,
+    tables: (await readFence(session)).length,
+    hasWayBack: back !== null && await hasWayBack(session, { back, side }),
+    changedIdentities: comments?.get(back ?? "")?.changedIdentities ?? [],
+  };
+}
+
+const departureStatement = `
+  SELECT EXISTS (SELECT FROM pg_catalog.pg_publication AS p WHERE p.pubname = $1)
+      OR EXISTS (SELECT FROM pg_catalog.pg_replication_slots AS s WHERE s.slot_name = $1) AS exists`;
+
+async function hasWayBack(
+  session: Session,
+  { back, side }: { readonly back: string; readonly side: Side },
+): Promise<boolean> {
+  if (side === "target") {
+    const { exists } = await session.queryOne<{ readonly exists: boolean }>(
+      departureStatement,
+      [back],
+    );
+    return exists;
+  }
+  await using applier = await openApplier(session, { name: back });
+  return await applier.state() !== "absent";
 }

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { leftOnSource, leftOnTarget } from "./by_hand.ts";
+import { cutoversOnSource, cutoversOnTarget, leftOnSource, leftOnTarget } from "./by_hand.ts";
+import type { SidedCutover } from "./find_cutovers.ts";
 import { type CleanupFindings, type PlannedRemoval, planStreams } from "./plan_streams.ts";
 import {
   cutoverSchema,
@@ -29,18 +30,22 @@ export interface PlannedItems {
 }
 
 /**
- * Plans the removal: first appliers, which read the slots; then slots; then publications,
- * later snapshot generations before earlier ones, whose comments record the replica identities;
- * then ledgers.
+ * Plans the removal: first the ways back of cutovers; then appliers, which read the slots; slots;
+ * then publications, later snapshot generations before earlier ones, whose comments record the
+ * replica identities; then ledgers.
  *
  * @throws ReplicatorError if one side is unreachable and streams with several such servers exist
  */
 export function planCleanup(findings: CleanupFindings): PlannedItems {
   refuseAmbiguous(findings);
   const { source, target } = findings;
+  const cutovers = selectedCutovers(findings);
+  const plain = (item: CleanupItem): PlannedRemoval => ({ item, reason: undefined });
   const planned = [
+    // first: what it publishes keeps REPLICA IDENTITY FULL
+    ...wayBackItems(cutovers).map(plain),
     ...planStreams(findings),
-    ...cutoverItems(findings).map((item): PlannedRemoval => ({ item, reason: undefined })),
+    ...cutovers.map(cutoverItem).map(plain),
     ...ledgerRemovals(findings),
   ];
   const items = planned.flatMap(({ item, reason }) => reason === undefined ? [item] : []);
@@ -53,7 +58,10 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
     backs: new Map([...source?.cutovers ?? [], ...target?.cutovers ?? []].flatMap(
       ({ record: { details: { back, target } } }) => back === null ? [] : [[back, target.database]],
     )),
-    byHand: { source: leftOnSource(items, target), target: leftOnTarget(items, source) },
+    byHand: {
+      source: [...cutoversOnSource(cutovers), ...leftOnSource(items, target)],
+      target: [...cutoversOnTarget(cutovers), ...leftOnTarget(items, source)],
+    },
   };
 }
 
@@ -74,41 +82,48 @@ function ledgerRemovals({ source, target, databases }: CleanupFindings): readonl
   }));
 }
 
-/**
- * The way back of each cutover, then its fence and schema on both sides. A side that the cutover
- * has closed accepts writes again, which the list says.
- */
-function cutoverItems({ source, target, databases }: CleanupFindings): readonly CleanupItem[] {
-  const found = [
+function selectedCutovers(
+  { source, target, databases }: CleanupFindings,
+): readonly SidedCutover[] {
+  return [
     ...(source?.cutovers ?? []).map((each) => ({ ...each, side: "source" as const })),
     ...(target?.cutovers ?? []).map((each) => ({ ...each, side: "target" as const })),
   ].filter(({ record: { details } }) =>
     isSelected([details.source.database, details.target.database], databases) &&
     !differ(details.source.system, source?.system) && !differ(details.target.system, target?.system)
   );
+}
+
+/** The way back of each cutover, unless `finish` has removed it. */
+function wayBackItems(cutovers: readonly SidedCutover[]): readonly CleanupItem[] {
   const backs = new Map(
-    found.flatMap(({ record: { details } }) =>
-      details.back === null ? [] : [[details.back, details] as const]
+    cutovers.flatMap(({ hasWayBack, record: { details } }) =>
+      details.back === null || !hasWayBack ? [] : [[details.back, details] as const]
     ),
   );
-  return [
-    ...[...backs].map(([name, { source: { database } }]): CleanupItem => ({
-      kind: "way-back",
-      side: "source",
-      database,
-      name,
-      detail: "the stream from the target to the source, with its slot on the target",
-    })),
-    ...found.map(({ side, database, tables, record }): CleanupItem => ({
-      kind: "cutover",
-      side,
-      database,
-      name: cutoverSchema,
-      detail: `the fence of ${plural(tables, "table")}${
-        record.isOpen ? "" : `: the ${side} is closed, and will ACCEPT WRITES again`
-      }`,
-    })),
-  ];
+  return [...backs].map(([name, { source: { database } }]): CleanupItem => ({
+    kind: "way-back",
+    side: "source",
+    database,
+    name,
+    detail: "the stream from the target to the source, with its slot on the target",
+  }));
+}
+
+/**
+ * The fence and the schema of one side. A side that the cutover has closed accepts writes again,
+ * which the list says.
+ */
+function cutoverItem({ side, database, tables, record }: SidedCutover): CleanupItem {
+  return {
+    kind: "cutover",
+    side,
+    database,
+    name: cutoverSchema,
+    detail: `the fence of ${plural(tables, "table")}${
+      record.isOpen ? "" : `: the ${side} is closed, and will ACCEPT WRITES again`
+    }`,
+  };
 }
 
 /** Refuses if the unreachable side could be any of several servers. */

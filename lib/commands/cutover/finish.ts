@@ -4,7 +4,8 @@
  * @module
  */
 import { durableSettings, openSession } from "../../postgres/internal.ts";
-import { plural, retry } from "../../core/internal.ts";
+import { displayName, plural, retry, type Side } from "../../core/internal.ts";
+import type { LeftIdentity } from "../../replication/internal.ts";
 import {
   describeFinish,
   dismantleSide,
@@ -75,13 +76,36 @@ async function finishOne(
       recordSideStatement({ ...record, details: { ...record.details, isFinished: true } }),
     );
   }
-  for (const name of details?.forward ?? []) {
-    await removeStream(name, { leaves: source, arrives: target });
-    report(`the stream ${name} to the target`);
-  }
+  const warnLeft = (left: readonly LeftIdentity[], side: Side) => {
+    for (const { changed, reason } of left) {
+      run.events({
+        kind: "warning",
+        side,
+        object: `table ${displayName(changed)}`,
+        message: `its replica identity ${reason}`,
+      });
+    }
+  };
+  // first: what it publishes keeps REPLICA IDENTITY FULL
   if (details?.back != null) {
-    await removeStream(details.back, { leaves: target, arrives: source });
+    const left = await removeStream(details.back, {
+      leaves: target,
+      arrives: source,
+      // what it brought was not copied
+      restoresCopies: false,
+    });
     report(`the way back ${details.back}`);
+    warnLeft(left.leaves, "target");
+  }
+  for (const name of details?.forward ?? []) {
+    const left = await removeStream(name, {
+      leaves: source,
+      arrives: target,
+      restoresCopies: true,
+    });
+    report(`the stream ${name} to the target`);
+    warnLeft(left.leaves, "source");
+    warnLeft(left.arrives, "target");
   }
   await using onTarget = await retry(() => openSession(target, { settings: durableSettings }));
   const tables = await dismantleSide(onTarget);

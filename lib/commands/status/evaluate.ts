@@ -266,7 +266,9 @@ export function isKeptForReturn({ cutover }: Pick<DatabaseStatus, "cutover">): b
   return cutover != null && ["closing", "switched", "returning"].includes(cutover.phase);
 }
 
-/** Reports a source that a cutover has closed while the target cannot be asked whether it is open. */
+/**
+ * Reports a source that a cutover has closed while the target cannot be asked whether it is open.
+ */
 export function closedSourceFindings(
   { source, target, cutover }: Pick<DatabaseStatus, "source" | "target" | "cutover">,
 ): readonly StatusFinding[] {
