@@ -116,7 +116,10 @@ const replicateStatement = `
    WHERE r.rolname = coalesce($1::pg_catalog.name, current_user)`;
 
 /** @returns undefined if the role does not exist */
-async function mayReplicate(session: Session, role: string | null): Promise<boolean | undefined> {
+async function roleMayReplicate(
+  session: Session,
+  role: string | null,
+): Promise<boolean | undefined> {
   const [row] = await session.query<{ readonly allowed: boolean }>(replicateStatement, [role]);
   return row?.allowed;
 }
@@ -135,13 +138,13 @@ async function readWayBack(
     policy: "full",
   });
   const { user } = access.sourceFromTarget;
-  const userMayReplicate = await mayReplicate(target, user);
+  const userMayReplicate = await roleMayReplicate(target, user);
   const isAllowed = maySubscribe(await readRolePrivileges(source));
   return {
     major: source.majorVersion,
     maySubscribe: isAllowed,
     maxWorkers: max_workers,
-    mayReplicate: await mayReplicate(target, null) === true,
+    mayReplicate: await roleMayReplicate(target, null) === true,
     user,
     userMayReplicate,
     unpublishable: problems.map(({ schema, name, reason }) => ({ schema, name, reason })),

@@ -81,7 +81,7 @@ export function cutoversOnSource(cutovers: readonly SidedCutover[]): readonly st
         `ALTER SUBSCRIPTION ${quoteIdentifier(back)} SET (slot_name = NONE);`,
         `DROP SUBSCRIPTION ${quoteIdentifier(back)};`,
       ]),
-      dropFence,
+      dropCutoverSchema,
     ];
   });
 }
@@ -102,7 +102,7 @@ export function cutoversOnTarget(cutovers: readonly SidedCutover[]): readonly st
         `DROP PUBLICATION IF EXISTS ${quoteIdentifier(back)};`,
         ...changedIdentities.map((changed) => `${restoreIdentity(changed)};`),
       ]),
-      dropFence,
+      dropCutoverSchema,
     ];
   });
 }
@@ -115,7 +115,7 @@ function endReadOnly(database: string): readonly string[] {
   ];
 }
 
-const dropFence =
+const dropCutoverSchema =
   `DROP SCHEMA IF EXISTS ${cutoverSchema} CASCADE; -- with the fence: the database accepts writes again`;
 
 /** A one-line comment whatever the name: text after a line break would be SQL. */

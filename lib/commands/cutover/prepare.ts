@@ -97,7 +97,7 @@ async function prepareOne(
     source,
     target,
     databases: names.map((each) => each.source.database),
-    wayBack: accessTo(target, options),
+    wayBack: wayBackAccess(target, options),
     id,
     now: options.now,
     signal: run.signal,
@@ -119,7 +119,7 @@ async function prepareOne(
 }
 
 /** How the source's server connects to a database of the target; undefined for no way back. */
-function accessTo(
+function wayBackAccess(
   target: Endpoint,
   { wayBack, targetFromSource, passfile }: CutoverPrepareOptions,
 ): SubscriptionAccess | undefined {
@@ -194,7 +194,7 @@ async function readAll(
         tables: undefined,
         leftOut: [],
         wayBack,
-        preparing: { wayBack: accessTo(database.target, options), probes: true },
+        preparing: { wayBack: wayBackAccess(database.target, options), probes: true },
         oldTransactionMs,
       }),
       back: wayBack ? await backStreamName({ from: to, to: from }) : undefined,

@@ -366,7 +366,7 @@ export class StatusMonitor implements AsyncDisposable {
 
   async #cutover(pair: StatusPair): Promise<NonNullable<DatabaseStatus["cutover"]> | null> {
     const { sourceFacts, targetFacts } = pair;
-    const status = cutoverStatus(sourceFacts, targetFacts);
+    const status = readableCutover(sourceFacts, targetFacts);
     if (status === null) return null;
     const refusedWrites = await this.#refusedWrites(pair, status.phase);
     return { ...status, refusedWrites, foreignChanges: await this.#foreignChanges(pair, status) };
@@ -466,7 +466,7 @@ async function countRefusals(session: Session): Promise<number | null> {
 }
 
 /** Null without a cutover, or if the records that can be read do not show its phase. */
-function cutoverStatus(
+function readableCutover(
   source: SourceStatusFacts | undefined,
   target: TargetStatusFacts | undefined,
 ): { readonly phase: CutoverPhase; readonly since: string } | null {

@@ -195,7 +195,7 @@ function conninfoOf(
         side: session.side,
         object: `database ${session.endpoint.database}`,
         remedy: `set another URL with ${
-          optionsOf(session.side).url
+          accessOptions(session.side).url
         }, or use a ${session.side} of PostgreSQL ${minLibpqMajor(sourceFromTarget)} or later`,
         exitCode: ExitCode.prerequisite,
       },
@@ -205,7 +205,7 @@ function conninfoOf(
 }
 
 /** The options that say how the server of a side connects to the other. */
-function optionsOf(side: Side): { readonly url: string; readonly passfile: string } {
+function accessOptions(side: Side): { readonly url: string; readonly passfile: string } {
   return side === "target"
     ? { url: "--source-from-target", passfile: "--subscription-passfile" }
     : { url: "--target-from-source", passfile: "--way-back-passfile" };
@@ -218,7 +218,7 @@ function refuseHiddenPassword(
   if (superuser || passfile === undefined) return;
   throw new ReplicatorError(
     `${
-      optionsOf(session.side).passfile
+      accessOptions(session.side).passfile
     } requires a superuser on the ${session.side}: other roles need a password in the connection string`,
     {
       side: session.side,
@@ -298,7 +298,7 @@ function explainCreation(
         details: [message],
         remedy: passfile === undefined
           ? `the ${side}'s server connects to the ${other} itself: set the address it must use with ${
-            optionsOf(side).url
+            accessOptions(side).url
           }, and allow the connection ` +
             `(firewall, pg_hba.conf, sslmode, certificate files on the ${side}'s disk)`
           : `check that ${passfile} exists on the ${side}'s server, is readable only by the server's user (0600), and has a line for this host, port, database and user`,
