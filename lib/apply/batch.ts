@@ -57,6 +57,8 @@ export interface BatchReaderOptions {
   readonly existing: ReadonlySet<string>;
   /** Those of `applied` that exist on the target. */
   readonly tables: ReadonlyMap<string, MappedTable>;
+  /** Row filters that the source does not apply, by {@linkcode tableKey}. */
+  readonly rowFilters: ReadonlyMap<string, string>;
 }
 
 type ChangeOfRows = ChangeMessage & {
@@ -152,7 +154,7 @@ export class BatchReader {
     const isStrict = commitLsn <= strictUntil;
     if (this.#current !== undefined && (isStrict || this.#current.isStrict)) this.#cut();
     this.#current ??= {
-      collector: new ChangeCollector({ isStrict }),
+      collector: new ChangeCollector({ isStrict, isRaw: true }),
       isStrict,
       bytes: 0,
       changes: 0,
@@ -236,7 +238,9 @@ export class BatchReader {
         },
       );
     }
-    const mapping = isApplied && table !== undefined ? mapTable(relation, table) : undefined;
+    const mapping = isApplied && table !== undefined
+      ? mapTable(relation, table, this.#options.rowFilters.get(key))
+      : undefined;
     this.#mappings.set(relation.oid, { relation, mapping });
     return mapping;
   }
@@ -247,7 +251,7 @@ type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
 /** The next part of a large transaction. */
 function continued({ isStrict, lastCommitLsn }: Batch): Batch {
   return {
-    collector: new ChangeCollector({ isStrict }),
+    collector: new ChangeCollector({ isStrict, isRaw: true }),
     isStrict,
     bytes: 0,
     changes: 0,

@@ -61,12 +61,17 @@ export class ChangeCollector {
   /** By {@linkcode TableMapping.key}: the last item of a table, while it can take more changes. */
   readonly #open = new Map<string, Item & { readonly kind: "group" | "rows" }>();
   readonly #isStrict: boolean;
+  readonly #isRaw: boolean;
 
   /**
    * @param options.isStrict whether each change is applied on its own, in the order of the source
+   * @param options.isRaw whether row filters still have to be applied, to each change
    */
-  constructor({ isStrict }: { readonly isStrict: boolean }) {
+  constructor(
+    { isStrict, isRaw = false }: { readonly isStrict: boolean; readonly isRaw?: boolean },
+  ) {
     this.#isStrict = isStrict;
+    this.#isRaw = isRaw;
   }
 
   /** What was collected. */
@@ -77,7 +82,7 @@ export class ChangeCollector {
   /** Adds a change of a row. */
   add(change: CollectedChange): void {
     const { mapping } = change;
-    if (this.#isStrict) this.#addSingle(change);
+    if (this.#isStrict || this.#isRaw && mapping.rowFilter !== undefined) this.#addSingle(change);
     else if (change.kind === "insert") this.#addInsert(mapping, change.row);
     else if (mapping.keyColumns === undefined) this.#addSingle(change);
     else if (change.kind === "delete") {

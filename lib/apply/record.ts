@@ -58,13 +58,19 @@ export async function recordApplyError(
   await session.query(errorStatement, [name, JSON.stringify(error), conflict ?? ""]);
 }
 
+/** A table whose changes a stream applies. */
+export interface ListedTable extends TableName {
+  /** Which rows; null if the source filters them, or sends all. */
+  readonly row_filter: string | null;
+}
+
 const tableStatement = `
-  SELECT t.schema_name AS schema, t.table_name AS name FROM ${applyTableTable} AS t WHERE t.stream = $1`;
+  SELECT t.schema_name AS schema, t.table_name AS name, t.row_filter FROM ${applyTableTable} AS t WHERE t.stream = $1`;
 
 /** Reads all tables whose changes a stream applies, those of a cutover included. */
 export async function readAppliedNames(
   session: Session,
   name: string,
-): Promise<readonly TableName[]> {
-  return await session.query<TableName>(tableStatement, [name]);
+): Promise<readonly ListedTable[]> {
+  return await session.query<ListedTable & Record<string, unknown>>(tableStatement, [name]);
 }

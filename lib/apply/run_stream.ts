@@ -17,6 +17,7 @@ import {
 } from "../core/internal.ts";
 import {
   actAsReplica,
+  ConnectionError,
   durableSettings,
   encodeQuery,
   type ExchangeConnection,
@@ -38,10 +39,12 @@ import {
 } from "../replication/internal.ts";
 import type { ApplyChangesOptions } from "./options.ts";
 import { type Batch, BatchReader } from "./batch.ts";
+import type { Item } from "./collect.ts";
 import { StepEncoder } from "./encode.ts";
 import { explainRefusal, isTransientRefusal, refusedBy, type StepFailure } from "./explain.ts";
 import { Pipeline, type PipelineAnswer } from "./pipeline.ts";
 import { advanceStatement, readAppliedNames } from "./record.ts";
+import { RowFilter } from "./row_filter.ts";
 import { plannerSettings, planSteps, type Step } from "./statements.ts";
 import { readTableKeys, readTargetTables } from "./applied_tables.ts";
 
@@ -94,8 +97,14 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
     applied: new Set(names.map((table) => tableKey(table))),
     tables: await readTargetTables(target, names),
     existing: await readTableKeys(target),
+    rowFilters: new Map(
+      names.flatMap((table) =>
+        table.row_filter === null ? [] : [[tableKey(table), table.row_filter]]
+      ),
+    ),
   });
-  const run = new StreamRun({ options, reader, record, session: target });
+  await using filter = new RowFilter({ target: options.target, signal });
+  const run = new StreamRun({ options, reader, record, session: target, filter });
   const received = receiveWal(source, {
     command: startCommand(record),
     onMessage: (payload) => run.receive(payload),
@@ -249,6 +258,7 @@ interface OpenedStream {
   readonly record: ApplyRecord;
   /** Acquired by {@linkcode StreamRun.apply}. */
   readonly session: Session;
+  readonly filter: RowFilter;
 }
 
 /**
@@ -260,6 +270,7 @@ class StreamRun {
   readonly #reader: BatchReader;
   readonly #record: ApplyRecord;
   readonly #session: Session;
+  readonly #filter: RowFilter;
   readonly #encoder = new StepEncoder();
   #feed: WalFeed | undefined;
   #pipeline: Pipeline | undefined;
@@ -284,7 +295,8 @@ class StreamRun {
   /** Everything before it is durable on the target, or does not concern it. */
   durable: Lsn;
 
-  constructor({ options, reader, record, session }: OpenedStream) {
+  constructor({ options, reader, record, session, filter }: OpenedStream) {
+    this.#filter = filter;
     this.#options = options;
     this.#reader = reader;
     this.#record = record;
@@ -376,7 +388,7 @@ class StreamRun {
     if (batch.refusal !== undefined) throw refusedBy(batch.refusal, batch.lastCommitLsn);
     this.#counts.transactions += batch.transactions;
     this.#counts.changes += batch.changes;
-    const changes = planSteps(batch.collector.items);
+    const changes = planSteps(await this.#filtered(batch));
     const skips = this.#record.skipLsn !== undefined;
     if (changes.length === 0 && !this.#isOpen && !skips && batch.endLsn !== undefined) {
       // the transactions did not concern the tables; a later COMMIT counts them
@@ -391,6 +403,18 @@ class StreamRun {
     if (failure !== undefined) return await this.#fail(batch, failure);
     if (batch.endLsn !== undefined) this.#commit(batch.endLsn, batch.lastCommitLsn);
     return undefined;
+  }
+
+  async #filtered(batch: Batch): Promise<readonly Item[]> {
+    try {
+      return await this.#filter.apply(batch.collector.items, batch);
+    } catch (error) {
+      if (
+        error instanceof ServerError || error instanceof ConnectionError ||
+        !(error instanceof ReplicatorError)
+      ) throw error;
+      throw refusedBy(error, batch.lastCommitLsn);
+    }
   }
 
   /** Writes the position of an idle stream into the record. */

@@ -28,12 +28,18 @@ export interface TableMapping {
   readonly fixed: readonly number[];
   /** Whether the target has columns that the source does not send. */
   readonly hasOwnColumns: boolean;
+  /** Which rows are applied; undefined if the source filters them, or sends all. */
+  readonly rowFilter: string | undefined;
 }
 
 /**
  * @throws ReplicatorError if the target's table lacks a column
  */
-export function mapTable(relation: Relation, table: MappedTable): TableMapping {
+export function mapTable(
+  relation: Relation,
+  table: MappedTable,
+  rowFilter?: string | undefined,
+): TableMapping {
   const missing = relation.columns.filter(({ name }) => !table.columns.has(name));
   if (missing.length > 0) {
     throw new ReplicatorError(
@@ -65,6 +71,7 @@ export function mapTable(relation: Relation, table: MappedTable): TableMapping {
     settable: others.filter((position) => !isFixed(position)),
     fixed: others.filter(isFixed),
     hasOwnColumns: table.columns.size > columns.length,
+    rowFilter,
   };
 }
 

@@ -95,6 +95,7 @@ export async function prepareBackStream(options: BackStreamOptions): Promise<str
     await applier.create({
       source: from,
       names,
+      predicateOf: () => undefined,
       published,
       scopeComment,
       access,

@@ -38,6 +38,8 @@ export interface AppliedStream {
   readonly names: ReplicationNames;
   /** The published tables. */
   readonly published: readonly Table[];
+  /** The row filter of a table; undefined for all rows. */
+  readonly predicateOf: (table: TableName) => string | undefined;
   /** Record of the stream, stored with the applier. */
   readonly scopeComment: ScopeComment;
   /** How the target's server connects to the source, for a subscription. */

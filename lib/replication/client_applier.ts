@@ -19,6 +19,7 @@ import {
   skipClientTransaction,
 } from "./client/client_stream.ts";
 import type { LeftIdentity } from "./publication/restore_replica_identities.ts";
+import { filtersRows } from "./publication/publication.ts";
 import { readSlots } from "./slot/read_slots.ts";
 
 /**
@@ -42,7 +43,9 @@ export class ClientApplier implements Applier {
     return record === undefined ? "absent" : record.enabled ? "running" : "stopped";
   }
 
-  async create({ source, names, published, scopeComment }: AppliedStream): Promise<readonly []> {
+  async create(
+    { source, names, published, scopeComment, predicateOf }: AppliedStream,
+  ): Promise<readonly []> {
     const [slot] = await readSlots(source, [names.slot]);
     if (slot?.confirmedFlushLsn === undefined) {
       throw new ReplicatorError(`the slot ${names.slot} does not exist on the source`, {
@@ -55,7 +58,11 @@ export class ClientApplier implements Applier {
       name: this.name,
       slot: names.slot,
       endLsn: slot.confirmedFlushLsn,
-      tables: published,
+      tables: published.map(({ schema, name }) => ({
+        schema,
+        name,
+        rowFilter: filtersRows(source) ? undefined : predicateOf({ schema, name }),
+      })),
       scopeComment,
     });
     return [];

@@ -29,7 +29,12 @@ export interface IdentityFacts {
 /** Why a publication of this server cannot use the predicate; empty when it can. */
 export function publicationProblems(
   facts: PredicateFacts,
-  { identity, sourceMajor }: { readonly identity: IdentityFacts; readonly sourceMajor: number },
+  { identity, sourceMajor, isFilteredHere = false }: {
+    readonly identity: IdentityFacts;
+    readonly sourceMajor: number;
+    /** Whether the tool filters what an older source sends. */
+    readonly isFilteredHere?: boolean;
+  },
 ): readonly string[] {
   const mutable = facts.functions.filter(({ volatility }) => volatility !== "immutable");
   const { columns } = identity;
@@ -37,9 +42,9 @@ export function publicationProblems(
     ? []
     : facts.columns.filter((column) => !columns.includes(column));
   return [
-    ...(sourceMajor < 15
+    ...(sourceMajor < 15 && !isFilteredHere
       ? [
-        `PostgreSQL ${sourceMajor} cannot filter the rows of a publication: row filters require 15`,
+        `PostgreSQL ${sourceMajor} cannot filter the rows of a publication: row filters require 15, or --apply-from here`,
       ]
       : []),
     ...(facts.hasSubquery ? ["a publication's row filter cannot contain a subquery"] : []),

@@ -80,6 +80,7 @@ async function withStream(work: (place: Place) => Promise<void>): Promise<void> 
             source: from,
             names: { slot: name, publication: name, subscription: name },
             published: await listTables(from),
+            predicateOf: () => undefined,
             scopeComment,
             access: { sourceFromTarget: from.endpoint, passfile: undefined },
             origin: "any",

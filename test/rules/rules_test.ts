@@ -643,7 +643,7 @@ Deno.test("publicationProblems() reports what a row filter does not allow", () =
     estimate: { rows: 1, of: 2 },
   };
   equal(publicationProblems(facts, { identity: { columns: ["id"] }, sourceMajor: 14 }), [
-    "PostgreSQL 14 cannot filter the rows of a publication: row filters require 15",
+    "PostgreSQL 14 cannot filter the rows of a publication: row filters require 15, or --apply-from here",
     "a publication's row filter cannot contain a subquery",
     "now is stable; a publication's row filter allows only immutable functions",
     "the replica identity does not cover note: UPDATE and DELETE on the source would fail",

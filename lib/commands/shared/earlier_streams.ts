@@ -14,6 +14,7 @@ import {
 import { type Endpoint, openSessionWithRetry, type Session } from "../../postgres/internal.ts";
 import {
   abandonStream,
+  type ApplierKind,
   isCreationOrphaned,
   keepTables,
   nameSome,
@@ -37,6 +38,8 @@ export interface EarlierStreamsOptions {
   readonly target: Endpoint;
   readonly rules: TableRules;
   readonly sync: SyncSettings;
+  /** What applies the changes of new streams. */
+  readonly applier: ApplierKind;
   readonly recorder: Recorder;
   readonly signal: AbortSignal;
 }
@@ -152,7 +155,13 @@ export class EarlierStreams {
     );
     if (unfollowed.length === 0) return;
     const policy = this.#options.sync.identity === "full" ? "full" : "skip";
-    const plan = await planPublication({ session, tables: unfollowed, predicateOf, policy });
+    const plan = await planPublication({
+      session,
+      tables: unfollowed,
+      predicateOf,
+      policy,
+      isFilteredHere: this.#options.applier === "client",
+    });
     if (plan.tables.length > 0) throw this.#slotGone(undefined, plan.tables);
   }
 

@@ -103,6 +103,7 @@ export class ReplicationSetup {
         scope,
         epoch: Math.max(0, ...streams.map(({ epoch }) => epoch)) + 1,
         policy: sync.identity,
+        kind: this.#kind,
         remembered: streams.flatMap(({ scopeComment }) => scopeComment?.changedIdentities ?? []),
         slotTimeoutMs: sync.slotTimeoutMs,
         failover: sync.failover,
@@ -142,7 +143,7 @@ export class ReplicationSetup {
 
   /** Called when everything is on the target. Can be repeated after an interruption. */
   async handOver(): Promise<void> {
-    const { source, target, sync, recorder, signal } = this.#options;
+    const { source, target, sync, rules, recorder, signal } = this.#options;
     if (!this.#started) return;
     await using from = await this.#open(source);
     await using to = await this.#open(target);
@@ -151,6 +152,7 @@ export class ReplicationSetup {
       source: from,
       target: to,
       kind: this.#kind,
+      predicateOf: (await selectRows(from, all, rules)).predicateOf,
       access: accessTo(source, sync),
       copiedAt: sync.now,
       signal,

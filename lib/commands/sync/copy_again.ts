@@ -94,6 +94,7 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
       source: from,
       target: to,
       ...start,
+      predicateOf: (await selectRows(from, start.tables, status.scope.rules)).predicateOf,
       kind: work.kind,
       access: accessTo(source, options.sync),
       copiedAt: options.sync.now,
@@ -116,19 +117,21 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
 
 /** Finds what cannot be published, or would stop the stream later, before anything is changed. */
 async function refuseUnpublishable(
-  { status, tables: wanted, options, recorder }: CopyAgainOptions,
+  { status, tables: wanted, options, kind, recorder }: CopyAgainOptions,
   { from, to }: { readonly from: Session; readonly to: Session },
 ): Promise<void> {
   const { scope, source: { database } } = status;
   const { tables, predicateOf } = await selectRows(from, wanted, scope.rules);
-  await planPublication({ session: from, tables, predicateOf, policy: options.sync.identity });
-  const hazards = await readHazards(status, { tables, source: from, target: to });
+  const policy = options.sync.identity;
+  const isFilteredHere = kind === "client";
+  await planPublication({ session: from, tables, predicateOf, policy, isFilteredHere });
+  const hazards = await readHazards(status, { tables, source: from, target: to, kind });
   refuseCertain(hazards, database);
   for (const event of hazardEvents(hazards, database)) recorder.events(event);
 }
 
 function startCopyStream(
-  { status, tables, options, recorder, signal, tool }: CopyAgainOptions,
+  { status, tables, options, kind, recorder, signal, tool }: CopyAgainOptions,
   remembered: readonly ChangedIdentity[],
 ): Promise<StreamStart> {
   const { source, scope, streams } = status;
@@ -138,6 +141,7 @@ function startCopyStream(
       scope,
       epoch: Math.max(0, ...streams.map(({ epoch }) => epoch)) + 1,
       policy: options.sync.identity,
+      kind,
       slotTimeoutMs: options.sync.slotTimeoutMs,
       failover: options.sync.failover,
       createdAt: options.sync.now,

@@ -24,7 +24,7 @@ import {
   type ScopeComment,
   type StreamVerdict,
 } from "../../replication/internal.ts";
-import { accessTo } from "../shared/replicated_rows.ts";
+import { accessTo, selectRows } from "../shared/replicated_rows.ts";
 import type { Recorder } from "../shared/recorder.ts";
 import type { RunContext, SyncOptions } from "../shared/run.ts";
 import { catchUp } from "../shared/catch_up.ts";
@@ -65,7 +65,7 @@ export async function follow(
     ),
   );
   const tables = status.tables.filter((table) => published.has(tableKey(table)));
-  const hazards = await readHazards(status, { tables, source: from, target: to });
+  const hazards = await readHazards(status, { tables, source: from, target: to, kind });
   for (const event of hazardEvents(hazards, database)) recorder.events(event);
   const types = { source: await readTypes(from), target: await readTypes(to) };
   for (const drift of compareTypes(types, (table) => published.has(tableKey(table)))) {
@@ -138,6 +138,7 @@ async function start(
     names: { slot: name, publication: name, subscription: name },
     scopeComment: known,
     published: status.tables.filter((table) => listed.has(tableKey(table))),
+    predicateOf: (await selectRows(from, status.tables, status.scope.rules)).predicateOf,
     kind,
     access: accessTo(status.source, options.sync),
     copiedAt: options.sync.now,

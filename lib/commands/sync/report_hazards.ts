@@ -6,14 +6,20 @@
 import { ExitCode, ReplicatorError, type RunEvent, tableKey } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 import { listTables, type Table } from "../../catalog/internal.ts";
-import { assessPublication, findHazards, type Hazard } from "../../replication/internal.ts";
+import {
+  type ApplierKind,
+  assessPublication,
+  findHazards,
+  type Hazard,
+} from "../../replication/internal.ts";
 import { selectRows } from "../shared/replicated_rows.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 
 /** Finds the hazards of tables that are or will be published. */
 export async function readHazards(
   { scope }: Pick<ReplicationStatus, "scope">,
-  { tables: wanted, source, target }: {
+  { tables: wanted, source, target, kind }: {
+    readonly kind: ApplierKind;
     readonly tables: readonly Table[];
     readonly source: Session;
     readonly target: Session;
@@ -25,6 +31,7 @@ export async function readHazards(
     tables,
     predicateOf,
     policy: "skip",
+    isFilteredHere: kind === "client",
   });
   const onTarget = new Set((await listTables(target)).map((table) => tableKey(table)));
   return await findHazards(source, {

@@ -19,6 +19,7 @@ import {
 } from "../../postgres/internal.ts";
 import { type IdentityFacts } from "../../rules/internal.ts";
 import {
+  type ApplierKind,
   assessPublication,
   equalityProblem,
   findHazards,
@@ -61,6 +62,8 @@ export interface DatabaseContext {
   readonly offer: TargetOffer;
   readonly forSync: boolean;
   readonly identity: IdentityPolicy;
+  /** What will apply the changes; undefined if that is not known. */
+  readonly applier: ApplierKind | undefined;
   readonly restoreSearchPath: RestoreSearchPath;
   readonly signal: AbortSignal;
   /** Undefined when there are no rules. */
@@ -141,9 +144,10 @@ async function checkExistingTarget(
 
 async function checkSource(
   planned: PlannedDatabase,
-  { sides, source, target, offer, forSync, identity, restoreSearchPath, signal, scope }:
-    DatabaseContext,
+  context: DatabaseContext,
 ): Promise<readonly Check[]> {
+  const { sides, source, target, offer, forSync, identity, restoreSearchPath, signal, scope } =
+    context;
   const database = planned.source.name;
   await using session = await openSession(withDatabase(sides.source.endpoint, database), {
     signal,
@@ -171,9 +175,12 @@ async function checkSource(
     : undefined;
   const unidentified = forSync ? undefined : tables.find(hasNoIdentity);
   return [
-    ...(scope === undefined
-      ? []
-      : checkRules(scope, { forSync: strict, sourceMajor: majorVersion, identities })),
+    ...(scope === undefined ? [] : checkRules(scope, {
+      forSync: strict,
+      sourceMajor: majorVersion,
+      identities,
+      isFilteredHere: context.applier === "client",
+    })),
     ...checkReadable(database, { facts, role, majorVersion }),
     ...checkReplicaIdentity(database, {
       facts: { ...facts, tables },

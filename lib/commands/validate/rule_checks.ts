@@ -7,9 +7,11 @@ import { failIf, listNames, pass, warn } from "./check.ts";
 /** The effect of the rules on a database, and its consequences. */
 export function checkRules(
   scope: DatabaseScope,
-  { forSync, sourceMajor, identities }: {
+  { forSync, sourceMajor, identities, isFilteredHere }: {
     readonly forSync: boolean;
     readonly sourceMajor: number;
+    /** Whether the tool applies the changes, and filters them. */
+    readonly isFilteredHere: boolean;
     /** Replica identities of the filtered tables, by `tableKey`. */
     readonly identities: ReadonlyMap<string, IdentityFacts>;
   },
@@ -27,7 +29,7 @@ export function checkRules(
     ]),
     ...checkNames(scope),
     ...checkVolatility(scope),
-    ...(forSync ? checkPublishable(scope, { sourceMajor, identities }) : []),
+    ...(forSync ? checkPublishable(scope, { sourceMajor, identities, isFilteredHere }) : []),
   ];
 }
 
@@ -73,8 +75,9 @@ function checkVolatility({ database, scope, predicates }: DatabaseScope): readon
 
 function checkPublishable(
   { database, scope, predicates }: DatabaseScope,
-  { sourceMajor, identities }: {
+  { sourceMajor, identities, isFilteredHere }: {
     readonly sourceMajor: number;
+    readonly isFilteredHere: boolean;
     readonly identities: ReadonlyMap<string, IdentityFacts>;
   },
 ): readonly Check[] {
@@ -83,7 +86,7 @@ function checkPublishable(
     const facts = predicates.get(key);
     if (facts === undefined) return [];
     const identity = identities.get(key) ?? { columns: [] };
-    return publicationProblems(facts, { identity, sourceMajor })
+    return publicationProblems(facts, { identity, sourceMajor, isFilteredHere })
       .map((problem) => `${displayName(table)}: ${problem}`);
   });
   if (problems.length === 0) return [];

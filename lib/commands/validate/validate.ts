@@ -230,6 +230,7 @@ async function checkEverything(
         offer,
         forSync,
         identity,
+        applier: applying.choice?.kind,
         restoreSearchPath,
         signal,
         scope: asksNothing(rules) ? undefined : scopes[index],

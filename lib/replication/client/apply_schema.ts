@@ -43,6 +43,7 @@ export const applySchemaStatements: readonly string[] = [
      stream text NOT NULL,
      schema_name text NOT NULL,
      table_name text NOT NULL,
+     row_filter text, -- evaluated by the tool, if the source is older than 15
      PRIMARY KEY (stream, schema_name, table_name))`,
 ];
 

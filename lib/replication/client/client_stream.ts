@@ -36,6 +36,12 @@ import {
   refuseForeignApplySchema,
 } from "./apply_schema.ts";
 
+/** A table whose changes are applied. */
+export interface FilteredTable extends TableName {
+  /** Which rows, if the source's publication cannot filter them. */
+  readonly rowFilter?: string | undefined;
+}
+
 /** What {@linkcode createClientStream} takes. */
 export interface CreateClientStreamOptions {
   /** Its name, shared with slot and publication. */
@@ -44,7 +50,7 @@ export interface CreateClientStreamOptions {
   /** The slot's position: everything before it is on the target. */
   readonly endLsn: Lsn;
   /** The tables whose changes are applied. */
-  readonly tables: readonly TableName[];
+  readonly tables: readonly FilteredTable[];
   readonly scopeComment: ScopeComment;
 }
 
@@ -55,9 +61,10 @@ const createStatement = `
   RETURNING name`;
 
 const addTablesStatement = `
-  INSERT INTO ${applyTableTable} (stream, schema_name, table_name)
-  SELECT $1, t.schema_name, t.table_name
-    FROM ROWS FROM (pg_catalog.unnest($2::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text[])) AS t (schema_name, table_name)
+  INSERT INTO ${applyTableTable} (stream, schema_name, table_name, row_filter)
+  SELECT $1, t.schema, t.name, t."rowFilter"
+    FROM pg_catalog.json_to_recordset($2::pg_catalog.json)
+      AS t (schema pg_catalog.text, name pg_catalog.text, "rowFilter" pg_catalog.text)
   ON CONFLICT DO NOTHING`;
 
 /**
@@ -85,12 +92,11 @@ export async function createClientStream(
 
 async function insertTables(
   session: Session,
-  { name, tables }: { readonly name: string; readonly tables: readonly TableName[] },
+  { name, tables }: { readonly name: string; readonly tables: readonly FilteredTable[] },
 ): Promise<void> {
   await session.query(addTablesStatement, [
     name,
-    textArray(tables.map((table) => table.schema)),
-    textArray(tables.map((table) => table.name)),
+    JSON.stringify(tables.map(({ schema, name, rowFilter }) => ({ schema, name, rowFilter }))),
   ]);
 }
 

@@ -78,6 +78,8 @@ export interface PublicationInput {
   /** The row filter of a table; undefined for all rows. */
   readonly predicateOf?: (table: TableName) => string | undefined;
   readonly policy: IdentityPolicy;
+  /** Whether the tool applies the changes, and filters what a source before 15 sends. */
+  readonly isFilteredHere?: boolean;
   /** Changes of earlier streams: a table that moves to a new stream keeps its record. */
   readonly remembered?: readonly ChangedIdentity[];
 }
@@ -153,24 +155,27 @@ export async function assessPublication(input: PublicationInput): Promise<Public
   return { plan: { tables: published, skipped, changedIdentities, byAllColumns }, problems };
 }
 
-async function decide({ input: { session, policy }, table, identity, predicate }: {
-  readonly input: PublicationInput;
-  readonly table: Table;
-  readonly identity: Parameters<typeof identityProblem>[0];
-  readonly predicate: string | undefined;
-}): Promise<{ readonly problem: string | undefined; readonly makeFull: boolean }> {
+async function decide(
+  { input: { session, policy, isFilteredHere = false }, table, identity, predicate }: {
+    readonly input: PublicationInput;
+    readonly table: Table;
+    readonly identity: Parameters<typeof identityProblem>[0];
+    readonly predicate: string | undefined;
+  },
+): Promise<{ readonly problem: string | undefined; readonly makeFull: boolean }> {
   const sourceMajor = session.majorVersion;
   const columns = table.columns.map((column) => column.name);
   const current = identityProblem(identity, sourceMajor) ??
-    await filterProblem(session, { table, predicate, columns: identity.columns }) ??
+    await filterProblem(session, { table, predicate, columns: identity.columns, isFilteredHere }) ??
     (identity.kind === "f" && identity.primaryKey.length === 0
       ? await equalityProblem(session, { table, columns })
       : undefined);
   if (current === undefined || policy !== "full" || identity.kind === "f") {
     return { problem: current, makeFull: false };
   }
-  const asFull = await filterProblem(session, { table, predicate, columns: undefined }) ??
-    await problemOfFull(session, { table, identity });
+  const asFull =
+    await filterProblem(session, { table, predicate, columns: undefined, isFilteredHere }) ??
+      await problemOfFull(session, { table, identity });
   return { problem: asFull, makeFull: asFull === undefined };
 }
 
@@ -191,7 +196,8 @@ async function problemOfFull(
   return await equalityProblem(session, { table, columns });
 }
 
-async function filterProblem(session: Session, { table, predicate, columns }: {
+async function filterProblem(session: Session, { table, predicate, columns, isFilteredHere }: {
+  readonly isFilteredHere: boolean;
   readonly table: Table;
   readonly predicate: string | undefined;
   /** Columns of the replica identity; undefined for all. */
@@ -203,6 +209,7 @@ async function filterProblem(session: Session, { table, predicate, columns }: {
   const problems = publicationProblems(answer.facts, {
     identity: { columns },
     sourceMajor: session.majorVersion,
+    isFilteredHere,
   });
   return problems.length === 0 ? undefined : problems.join("; ");
 }
@@ -247,6 +254,11 @@ function cannotPublish(
   );
 }
 
+/** Whether publications of the session's server filter rows. */
+export function filtersRows({ majorVersion }: Pick<Session, "majorVersion">): boolean {
+  return majorVersion >= 15;
+}
+
 /**
  * The `CREATE PUBLICATION` statement. ONLY, because child tables are planned individually.
  *
@@ -255,11 +267,14 @@ function cannotPublish(
  */
 function createPublicationStatement(
   name: string,
-  tables: readonly PublishedTable[],
+  { tables, session }: {
+    readonly tables: readonly PublishedTable[];
+    readonly session: Session;
+  },
 ): string {
   const list = tables.map(({ schema, name, predicate }) =>
     `ONLY ${quoteQualified(schema, name)}${
-      predicate === undefined ? "" : ` WHERE ${inParentheses(predicate)}`
+      predicate === undefined || !filtersRows(session) ? "" : ` WHERE ${inParentheses(predicate)}`
     }`
   );
   return `CREATE PUBLICATION ${quoteIdentifier(name)}${
@@ -291,7 +306,7 @@ export async function createPublication(
     ...plan.changedIdentities.map(({ schema, name }) =>
       `ALTER TABLE ${quoteQualified(schema, name)} REPLICA IDENTITY FULL`
     ),
-    createPublicationStatement(name, plan.tables),
+    createPublicationStatement(name, { tables: plan.tables, session }),
     commentOnPublication(name, { ...scopeComment, changedIdentities: plan.changedIdentities }),
   ];
   await retry(

@@ -71,6 +71,8 @@ export interface StreamOptions extends LockOptions {
   /** Selects the tables whose rows are copied, among those of `select`. */
   readonly withRows: (session: Session, tables: readonly Table[]) => Promise<PublishedRows>;
   readonly policy: IdentityPolicy;
+  /** What will apply the changes. */
+  readonly kind: ApplierKind;
   /** Identities that earlier streams of the scope changed. */
   readonly remembered?: readonly ChangedIdentity[];
   /** Tables that the target lacks. */
@@ -187,7 +189,7 @@ async function publish(
     readonly scopeComment: ScopeComment;
   },
 ): Promise<{ readonly plan: PublicationPlan; readonly tables: readonly Table[] }> {
-  const { signal, names, scopeComment, policy, remembered, events } = options;
+  const { signal, names, scopeComment, policy, kind, remembered, events } = options;
   await using session = await retry(() => openSession(source, { signal }), { signal });
   const all = await listTables(session);
   const selected = await (options.select?.(session, all) ?? Promise.resolve(all));
@@ -197,6 +199,7 @@ async function publish(
     tables,
     predicateOf,
     policy,
+    isFilteredHere: kind === "client",
     ...(remembered === undefined ? {} : { remembered }),
   });
   await createPublication(session, {

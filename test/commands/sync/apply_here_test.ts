@@ -4,6 +4,7 @@ import { executeCleanup } from "../../../lib/commands/cleanup/cleanup.ts";
 import type { SyncReport } from "../../../lib/commands/shared/sync_report.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../../support/databases.ts";
+import { readRuleFlags, type TableRules } from "../../../lib/rules/internal.ts";
 import { endpointOf, runInit } from "../../support/init.ts";
 import { compareRows } from "../../support/replicated.ts";
 import { exec, query } from "../../support/sql.ts";
@@ -11,6 +12,7 @@ import { runSync, syncSettings } from "../../support/sync.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(17);
+const old = await sharedCluster(12);
 
 const here = { ...syncSettings, applyFrom: "here" as const };
 
@@ -27,9 +29,14 @@ interface Place {
 /** A database that init has copied, whose changes this tool applies. */
 async function withCopy(
   work: (place: Place) => Promise<void>,
-  { more = "", user }: { readonly more?: string; readonly user?: string } = {},
+  { more = "", user, from = source, rulesOf }: {
+    readonly more?: string;
+    readonly user?: string;
+    readonly from?: typeof source;
+    readonly rulesOf?: (database: string) => TableRules;
+  } = {},
 ): Promise<void> {
-  await withDatabase(source, undefined, async ({ name, url }) => {
+  await withDatabase(from, undefined, async ({ name, url }) => {
     const role = user === undefined ? {} : { user };
     const owning = user === undefined
       ? ""
@@ -40,6 +47,7 @@ async function withCopy(
       const { plan, report } = await runInit(url, target.url(role), {
         include: [name],
         sync: here,
+        ...(rulesOf === undefined ? {} : { rules: rulesOf(name) }),
       });
       deepStrictEqual(plan.applier, { kind: "client", reasons: [] });
       match(report.warnings.map(({ remedy }) => remedy).join(), /run sync .* keep it running/);
@@ -69,6 +77,13 @@ class RunningSync implements AsyncDisposable {
       ...options,
     }).then(({ report }) => report);
     this.done.catch(() => {});
+  }
+
+  /** Resolves once it applies changes. */
+  async applies(): Promise<void> {
+    while (!this.events.some((event) => event.kind === "apply-progress")) {
+      await Promise.race([new Promise((resolve) => setTimeout(resolve, 100)), this.done]);
+    }
   }
 
   async stop(): Promise<SyncReport> {
@@ -165,9 +180,7 @@ Deno.test("tables are copied again under a stream of their own, which this tool 
     await using sync = new RunningSync(place, {
       action: { kind: "copy", tables: ["public.orders"], areNew: false },
     });
-    while (!sync.events.some((event) => event.kind === "apply-progress")) {
-      await Promise.race([new Promise((resolve) => setTimeout(resolve, 100)), sync.done]);
-    }
+    await sync.applies();
     await exec(sourceUrl, "UPDATE orders SET v = 'x' WHERE id = 5");
     await untilEqual(place);
     await sync.stop();
@@ -220,4 +233,52 @@ Deno.test("a role without privileges on the target is enough, and cleanup restor
       await exec(cluster.url(), `DROP OWNED BY ${user}; DROP ROLE ${user}`);
     }
   }
+});
+
+Deno.test("rows that a source before 15 cannot filter are filtered here, also of tables that are copied again", async () => {
+  const rulesOf = (database: string) => {
+    const { rules, problems } = readRuleFlags({
+      includeTables: [],
+      excludeTables: [],
+      schemaOnlyTables: [],
+      tableFilters: [`${database}.public.orders:id % 2 = 0`],
+      timeFilters: [],
+    });
+    deepStrictEqual(problems, []);
+    return { ...rules, now: "2026-01-01T00:00:00.000Z" };
+  };
+  await withCopy(async (place) => {
+    const { sourceUrl, targetUrl, name } = place;
+    const rules = rulesOf(name);
+    const changes = async (by: number) => {
+      await exec(
+        sourceUrl,
+        `INSERT INTO orders VALUES (${1000 + by}, 'n'), (${1001 + by}, 'n');
+         UPDATE orders SET v = v || 'x' WHERE id < 20; UPDATE orders SET id = id + ${
+          2001 + by
+        } WHERE id BETWEEN ${by} AND ${by} + 5`,
+      );
+      const read = (url: string) =>
+        query(url, "SELECT json_agg(o ORDER BY id) AS rows FROM orders AS o WHERE id % 2 = 0");
+      const deadline = Date.now() + 30_000;
+      while (JSON.stringify(await read(sourceUrl)) !== JSON.stringify(await read(targetUrl))) {
+        if (Date.now() > deadline) throw new Error("the databases do not become equal");
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      deepStrictEqual(await query(targetUrl, "SELECT id FROM orders WHERE id % 2 = 1"), []);
+    };
+    {
+      await using sync = new RunningSync(place, { rules });
+      await Promise.race([changes(10), sync.done]);
+      await sync.stop();
+    }
+    await exec(targetUrl, "DELETE FROM orders WHERE id < 10");
+    await using sync = new RunningSync(place, {
+      rules,
+      action: { kind: "copy", tables: ["public.orders"], areNew: false },
+    });
+    await sync.applies();
+    await Promise.race([changes(30), sync.done]);
+    await sync.stop();
+  }, { from: old, rulesOf });
 });

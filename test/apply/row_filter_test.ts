@@ -1,0 +1,122 @@
+import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
+import { ChangeRefusedError } from "../../lib/apply/internal.ts";
+import {
+  type ClientStream,
+  createClientStream,
+  endClientStream,
+  RunningApplier,
+} from "../support/client_stream.ts";
+import { sharedCluster } from "../support/clusters.ts";
+import { createDatabase } from "../support/databases.ts";
+import { drain } from "../support/replicated.ts";
+import { exec, query } from "../support/sql.ts";
+
+const old = await sharedCluster(12);
+const current = await sharedCluster(18);
+
+const schema = `
+  CREATE TABLE f (id int PRIMARY KEY, state text, v int, big text, j jsonb);
+  ALTER TABLE f ALTER big SET STORAGE EXTERNAL;
+  ALTER TABLE f REPLICA IDENTITY FULL;
+  CREATE TABLE k (id int PRIMARY KEY, v text);
+  CREATE TABLE plain (id int PRIMARY KEY, v text);`;
+
+const filters = { f: `state = 'it''s "on"' AND v < 100 -- kept`, k: "k.id % 2 = 0" };
+
+async function filtered(
+  from: typeof old,
+  use: (stream: ClientStream & { readonly apply: () => Promise<void> }) => Promise<void>,
+): Promise<void> {
+  await using source = await createDatabase(from, schema);
+  await using target = await createDatabase(current, schema);
+  const stream = await createClientStream(source.url, target.url);
+  try {
+    for (const [table, filter] of Object.entries(filters)) {
+      await query(
+        target.url,
+        "UPDATE seren_apply.stream_table SET row_filter = $2 WHERE table_name = $1",
+        [table, filter],
+      );
+    }
+    await use({
+      ...stream,
+      apply: async () => {
+        await using applier = new RunningApplier(stream);
+        await Promise.race([drain(source.url), applier.ended]);
+      },
+    });
+  } finally {
+    await endClientStream(stream);
+  }
+}
+
+const on = `'it''s "on"'`;
+
+async function expectFiltered({ sourceUrl, targetUrl }: ClientStream): Promise<number> {
+  let rows = 0;
+  for (const [table, filter] of [...Object.entries(filters), ["plain", "true"]] as const) {
+    const select = (where: string) =>
+      `SELECT json_agg(r ORDER BY id) AS rows, count(*)::int AS count FROM ${table} AS r WHERE ${where}`;
+    const expected = await query(
+      sourceUrl,
+      select(filter.replace("k.id", "id").replace("-- kept", "")),
+    );
+    deepStrictEqual(await query(targetUrl, select("true")), expected, table);
+    rows += Number(expected[0]!["count"]);
+  }
+  return rows;
+}
+
+Deno.test("changes are filtered as a publication of 15 would: rows enter, change, and leave", async () => {
+  await filtered(old, async (stream) => {
+    const { sourceUrl, apply } = stream;
+    await exec(
+      sourceUrl,
+      `INSERT INTO f SELECT n, CASE WHEN n % 3 = 0 THEN ${on} WHEN n % 3 = 1 THEN 'off' END, n,
+                            repeat('x', 5000), '{"a": [1, null]}' FROM generate_series(1, 200) AS n;
+       INSERT INTO k SELECT n, 'v' FROM generate_series(1, 20) AS n;
+       INSERT INTO plain SELECT n, 'v' FROM generate_series(1, 20) AS n`,
+    );
+    await apply();
+    strictEqual(await expectFiltered(stream), 33 + 10 + 20);
+    // with an unchanged value that is not sent: leave, enter, stay, stay out
+    await exec(sourceUrl, "UPDATE f SET v = v + 90 WHERE id <= 60");
+    await exec(sourceUrl, `UPDATE f SET state = ${on} WHERE id IN (1, 2, 4)`);
+    await exec(sourceUrl, "UPDATE f SET v = v - 80 WHERE id <= 60");
+    await exec(sourceUrl, "UPDATE f SET id = id + 1000 WHERE id IN (3, 4, 5)");
+    await exec(sourceUrl, "DELETE FROM f WHERE id BETWEEN 20 AND 30");
+    await exec(sourceUrl, "UPDATE k SET v = 'w' WHERE id < 10; DELETE FROM k WHERE id IN (11, 12)");
+    // the key is the filter: 2 leaves, 3 enters, 4 stays
+    await exec(
+      sourceUrl,
+      `BEGIN; UPDATE k SET id = 101 WHERE id = 2; UPDATE k SET id = 102 WHERE id = 3;
+              UPDATE k SET id = 104 WHERE id = 4; UPDATE plain SET v = 'w'; COMMIT`,
+    );
+    await apply();
+    await expectFiltered(stream);
+    await exec(
+      sourceUrl,
+      `BEGIN; INSERT INTO k VALUES (200, 'before'); TRUNCATE k; INSERT INTO k VALUES (1, 'a'), (2, 'b'); COMMIT`,
+    );
+    await apply();
+    await expectFiltered(stream);
+  });
+});
+
+Deno.test("a filter that the target cannot evaluate stops the stream, with the filter", async () => {
+  await filtered(old, async (stream) => {
+    const { sourceUrl, targetUrl } = stream;
+    await exec(
+      targetUrl,
+      "UPDATE seren_apply.stream_table SET row_filter = 'public.missing(id)' WHERE table_name = 'k'",
+    );
+    await exec(sourceUrl, "INSERT INTO plain VALUES (1, 'a'); INSERT INTO k VALUES (2, 'b')");
+    await using applier = new RunningApplier(stream);
+    await rejects(applier.ended, (error) => {
+      if (!(error instanceof ChangeRefusedError)) return false;
+      match(error.message, /cannot evaluate the row filter.*function public\.missing/);
+      match(error.details.join("\n"), /WHERE public\.missing\(id\)/);
+      return true;
+    });
+  });
+});
