@@ -1,2 +1,2 @@
-/** The version of the tool; a test compares it with `deno.json`. */
+/** The version of the tool, from deno.json; written by `deno task version`. */
 export const toolVersion = "0.1.0";

@@ -47,6 +47,20 @@ Deno.test("--version prints the version of deno.json", async () => {
   deepStrictEqual([code, stdout], [0, `${denoJson.version}\n`]);
 });
 
+Deno.test("--version --json prints versions of the program, its runtime and its formats", async () => {
+  const { code, stdout } = await runCli(["--version", "--json"]);
+  strictEqual(code, 0);
+  const { deno, platform, ...others } = JSON.parse(stdout);
+  deepStrictEqual(others, {
+    program: "postgres-seren-replicator",
+    version: denoJson.version,
+    executable: false,
+    formats: { state: 1, ledger: 2, job: "1.0", status: 1 },
+  });
+  strictEqual(deno, Deno.version.deno);
+  strictEqual(platform, `${Deno.build.os}-${Deno.build.arch}`);
+});
+
 Deno.test("the permission set lists exactly the variables that the command line reads", () => {
   deepStrictEqual(
     [...denoJson.permissions.cli.env].sort(),

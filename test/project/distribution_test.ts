@@ -4,6 +4,9 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
 import denoJson from "../../deno.json" with { type: "json" };
+import { embeddedDumpModule } from "../../lib/schema/internal.ts";
+import { bundleLock } from "../../scripts/release/bundle_lock.ts";
+import { findRuntime } from "../../scripts/release/runtime.ts";
 import { denoEnvironment, npmCache, repository, runProgram } from "../support/cli.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase } from "../support/databases.ts";
@@ -70,25 +73,8 @@ async function runTask(task: string, env: Record<string, string> = {}): Promise<
   strictEqual(code, 0, stderr);
 }
 
-/**
- * The runtime for executables, from the environment or the machine's helper; undefined if neither
- * provides it.
- */
-async function denort(): Promise<string | undefined> {
-  const given = Deno.env.get("DENORT_BIN");
-  if (given !== undefined) return given;
-  const helper = join(repository, "../shared/tools/denort");
-  try {
-    const { code, stdout, stderr } = await runProgram(helper, [], { env: Deno.env.toObject() });
-    if (code === 0) return stdout.trim();
-    console.log(stderr);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  return undefined;
-}
-
-const runtime = await denort();
+/** The runtime for executables; undefined, with the reason printed, if a helper has none. */
+const runtime = await findRuntime().catch((error) => void console.log(String(error)));
 if (runtime === undefined) {
   console.log(
     "      skipped: DENORT_BIN is not set, so the executable is neither built nor tested",
@@ -214,6 +200,7 @@ Deno.test("the bundle runs from a URL with the documented permissions and copies
     Promise.resolve(path === "/cli.js" ? bundle : undefined)
   );
   await withFolder(async (cwd) => {
+    await writeBundleLock(join(cwd, "cli.lock.json"), { url: `${server.url}cli.js`, bundle });
     await copying(async (name, env) => {
       const variables = ["SOURCE_URL", "TARGET_URL", "PGAPPNAME", "PGTARGETSESSIONATTRS"];
       const { code, stdout, stderr } = await runProgram(Deno.execPath(), [
@@ -221,6 +208,8 @@ Deno.test("the bundle runs from a URL with the documented permissions and copies
         "--quiet",
         "--no-prompt",
         "--no-config",
+        "--lock=cli.lock.json",
+        "--frozen",
         `--allow-net=127.0.0.1:${source.port},127.0.0.1:${target.port}`,
         `--allow-env=${variables.join(",")}`,
         // for the embedded pg_dump
@@ -231,6 +220,42 @@ Deno.test("the bundle runs from a URL with the documented permissions and copies
       strictEqual(code, 0, stderr);
       strictEqual(JSON.parse(stdout).rows, rows * 1.5);
     });
+  });
+});
+
+/** The lock file that a release has beside the bundle. */
+async function writeBundleLock(
+  path: string,
+  { url, bundle }: { readonly url: string; readonly bundle: Uint8Array<ArrayBuffer> },
+): Promise<void> {
+  const digest = await crypto.subtle.digest("SHA-256", bundle);
+  const text = bundleLock({
+    url,
+    sha256: new Uint8Array(digest).toHex(),
+    specifier: embeddedDumpModule.slice(0, embeddedDumpModule.lastIndexOf("/")),
+    lock: JSON.parse(await Deno.readTextFile(join(repository, "deno.lock"))),
+  });
+  await Deno.writeTextFile(path, text);
+}
+
+Deno.test("a bundle other than the released one is refused by its lock file", async () => {
+  const bundle = new TextEncoder().encode("console.log('released');");
+  let served = bundle;
+  await using server = new StaticServer(() => Promise.resolve(served));
+  await withFolder(async (cwd) => {
+    const url = `${server.url}cli.js`;
+    await writeBundleLock(join(cwd, "cli.lock.json"), { url, bundle });
+    const run = () =>
+      runProgram(Deno.execPath(), [
+        ...["run", "--no-config", "--no-prompt", "--reload", "--lock=cli.lock.json", "--frozen"],
+        url,
+      ], { cwd, env: { ...denoEnvironment(), NO_COLOR: "1" } });
+    strictEqual((await run()).stdout, "released\n");
+    served = new TextEncoder().encode("console.log('changed');");
+    const { code, stdout, stderr } = await run();
+    strictEqual(stdout, "");
+    ok(code !== 0);
+    match(stderr, /integrity check failed/i);
   });
 });
 

@@ -7,16 +7,8 @@ const MEMORY = "/dev/shm";
 /** What must be free there for a further cluster. */
 const minFreeBytes = 3 * 1024 ** 3;
 
-/**
- * Starts a disposable server whose data directory is in memory, if there is room. ext4 avoids
- * inodes that were freed in the last minutes, and searches for others the longer the more files
- * were removed: with a thousand databases created and dropped, that took up to a quarter of the
- * CPU time of all tests.
- */
-export async function startTestCluster(options: ClusterOptions): Promise<Cluster> {
-  const dataRoot = options.dataRoot ?? await memoryFolder();
-  return await startCluster(dataRoot === undefined ? options : { ...options, dataRoot });
-}
+/** Major versions of which the installed server is tested instead of the embedded one. */
+const installed = (Deno.env.get("SEREN_TEST_INSTALLED") ?? "").split(",");
 
 async function memoryFolder(): Promise<string | undefined> {
   if (Deno.build.os !== "linux") return undefined;
@@ -26,4 +18,18 @@ async function memoryFolder(): Promise<string | undefined> {
   } catch {
     return undefined; // does not exist
   }
+}
+
+/**
+ * Starts a disposable server whose data directory is in memory, if there is room. ext4 avoids
+ * inodes that were freed in the last minutes, and searches for others the longer the more files
+ * were removed: with a thousand databases created and dropped, that took up to a quarter of the
+ * CPU time of all tests.
+ */
+export async function startTestCluster(given: ClusterOptions): Promise<Cluster> {
+  const options = installed.includes(String(given.major))
+    ? { programs: "installed" as const, ...given }
+    : given;
+  const dataRoot = options.dataRoot ?? await memoryFolder();
+  return await startCluster(dataRoot === undefined ? options : { ...options, dataRoot });
 }

@@ -54,7 +54,10 @@ export async function main(
     const { isTerminal, size } = terminal.stdout;
     const parsed = parseArguments(args, { columns: isTerminal ? size().columns : 80 });
     if (parsed.kind === "print") {
-      terminal.stdout.write(parsed.text);
+      if (json && isVersionFlag(args[0])) {
+        const { versionDocument } = await import("../print/version.ts");
+        printJson(terminal, versionDocument());
+      } else terminal.stdout.write(parsed.text);
       return ExitCode.success;
     }
     if (parsed.kind === "wrong") throw new UsageError(parsed.problems);
@@ -121,6 +124,10 @@ async function runCommand(
       now: new Date(),
     },
   });
+}
+
+function isVersionFlag(argument: string | undefined): boolean {
+  return argument === "--version" || argument === "-V";
 }
 
 function printCompletions(
