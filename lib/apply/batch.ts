@@ -15,6 +15,7 @@ import { ChangeCollector } from "./collect.ts";
 import {
   ChangeDecoder,
   type ChangeMessage,
+  type FramePlace,
   ProtocolError,
   type Relation,
 } from "../postgres/internal.ts";
@@ -116,13 +117,13 @@ export class BatchReader {
   /**
    * @throws ProtocolError if it is not a message that the plugin sends at this point
    */
-  read(payload: Uint8Array): void {
+  read(place: FramePlace): void {
     if (this.#isRefused) return;
-    const message = this.#decoder.decode(payload);
+    const message = this.#decoder.decodeInPlace(place);
     if (message.kind === "other" || message.kind === "relation") return;
     if (message.kind === "begin") this.#begin(message.commitLsn);
     else if (message.kind === "commit") this.#commit(message);
-    else this.#tryChange(message, payload.length);
+    else this.#tryChange(message, place.end - place.start);
   }
 
   /** A change that the target's tables cannot take is reported when its turn comes. */

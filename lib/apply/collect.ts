@@ -9,7 +9,8 @@
  *
  * @module
  */
-import { type ColumnValue, Tuple } from "../postgres/internal.ts";
+import { Tuple } from "../postgres/internal.ts";
+import { isSameKey, RowGroup, type RowState } from "./row_group.ts";
 import type { TableMapping } from "./table_mapping.ts";
 import type { MappedTable } from "./applied_tables.ts";
 
@@ -25,24 +26,10 @@ export type CollectedChange =
   }
   | { readonly kind: "delete"; readonly mapping: TableMapping; readonly before: Tuple };
 
-/** What happens to one row in a group; `replace` is a deletion followed by an insertion. */
-export type RowState =
-  /** `before` has the old values of the key's columns, `row` the last values. */
-  | {
-    readonly kind: "insert" | "update" | "replace";
-    readonly before: Tuple;
-    readonly row: Tuple;
-  }
-  | { readonly kind: "delete"; readonly before: Tuple };
-
 /** Changes that are applied together, in this order. */
 export type Item =
   /** Each row at most once: first all deletions, then updates, then insertions. */
-  | {
-    readonly kind: "group";
-    readonly mapping: TableMapping;
-    readonly rows: Map<string, RowState>;
-  }
+  | RowGroup
   /** Insertions into a table without a key. */
   | { readonly kind: "rows"; readonly mapping: TableMapping; readonly rows: Tuple[] }
   | { readonly kind: "single"; readonly change: CollectedChange }
@@ -52,6 +39,9 @@ export type Item =
     readonly restartsIdentity: boolean;
   };
 
+/** An item that can take more changes of its table. */
+type OpenItem = Item & { readonly kind: "group" | "rows" };
+
 /** A row that is larger is inserted on its own: COPY limits a line to 1 GB, escapes included. */
 const maxCopiedRowBytes = 16 * 1024 * 1024;
 
@@ -59,7 +49,7 @@ const maxCopiedRowBytes = 16 * 1024 * 1024;
 export class ChangeCollector {
   readonly #items: Item[] = [];
   /** By {@linkcode TableMapping.key}: the last item of a table, while it can take more changes. */
-  readonly #open = new Map<string, Item & { readonly kind: "group" | "rows" }>();
+  readonly #open = new Map<string, OpenItem>();
   readonly #isStrict: boolean;
   readonly #isRaw: boolean;
 
@@ -86,10 +76,7 @@ export class ChangeCollector {
     else if (change.kind === "insert") this.#addInsert(mapping, change.row);
     else if (mapping.keyColumns === undefined) this.#addSingle(change);
     else if (change.kind === "delete") {
-      this.#addDelete(mapping, {
-        before: change.before,
-        name: nameOf(mapping.keyColumns, change.before),
-      });
+      this.#addDelete(mapping, mapping.keyColumns, change.before);
     } else this.#addUpdate(change, mapping.keyColumns);
   }
 
@@ -106,30 +93,26 @@ export class ChangeCollector {
 
   #addInsert(mapping: TableMapping, row: Tuple): void {
     if (row.size > maxCopiedRowBytes) return this.#addSingle({ kind: "insert", mapping, row });
-    if (mapping.keyColumns === undefined) {
-      const run = this.#openItem(mapping, "rows");
-      run.rows.push(row);
+    const { keyColumns } = mapping;
+    if (keyColumns === undefined) {
+      this.#rows(mapping).push(row);
       return;
     }
-    const name = nameOf(mapping.keyColumns, row);
-    const known = this.#openItem(mapping, "group").rows.get(name);
-    if (known === undefined) this.#put(mapping, name, { kind: "insert", before: row, row });
-    else if (known.kind === "delete") {
-      this.#put(mapping, name, { kind: "replace", before: known.before, row });
-    } else {
-      // an existing row: the server will reject it
-      this.#putAfter(mapping, name, { kind: "insert", before: row, row });
-    }
+    const group = this.#group(mapping, keyColumns);
+    if (!group.isIndexed) return group.insert(row);
+    const known = group.find(row);
+    if (known === undefined) group.put({ kind: "insert", before: row, row });
+    else if (known.kind === "delete") group.put({ kind: "replace", before: known.before, row });
+    // an existing row: the server will reject it
+    else this.#nextGroup(mapping, keyColumns).insert(row);
   }
 
-  #addDelete(
-    mapping: TableMapping,
-    { before, name }: { readonly before: Tuple; readonly name: string },
-  ): void {
-    const known = this.#openItem(mapping, "group").rows.get(name);
+  #addDelete(mapping: TableMapping, keyColumns: readonly number[], before: Tuple): void {
+    const group = this.#indexedGroup(mapping, keyColumns);
+    const known = group.find(before);
     if (known === undefined || known.kind === "update") {
-      this.#put(mapping, name, { kind: "delete", before: known?.before ?? before });
-    } else this.#putAfter(mapping, name, { kind: "delete", before });
+      group.put({ kind: "delete", before: known?.before ?? before });
+    } else this.#putAfter(mapping, keyColumns, { kind: "delete", before });
   }
 
   #addUpdate(
@@ -138,45 +121,67 @@ export class ChangeCollector {
   ): void {
     const { mapping, before, row } = change;
     if (row.size > maxCopiedRowBytes) return this.#addSingle(change);
-    const name = nameOf(keyColumns, before);
-    if (before !== row && name !== nameOf(keyColumns, row, before)) {
+    if (before !== row && !isSameKey(keyColumns, before, row, before)) {
       // values that were not sent are only in the old row
       if (mapping.hasOwnColumns || row.isPartial) return this.#addSingle(change);
-      this.#addDelete(mapping, { before, name });
+      this.#addDelete(mapping, keyColumns, before);
       return this.#addInsert(mapping, row);
     }
-    const known = this.#openItem(mapping, "group").rows.get(name);
-    if (known === undefined) this.#put(mapping, name, { kind: "update", before, row });
+    const group = this.#indexedGroup(mapping, keyColumns);
+    const known = group.find(before);
+    if (known === undefined) group.put({ kind: "update", before, row });
     else if (known.kind === "delete") {
-      this.#putAfter(mapping, name, { kind: "update", before, row });
-    } else this.#put(mapping, name, { ...known, row: merge(known.row, row) });
-  }
-
-  #put(mapping: TableMapping, name: string, state: RowState): void {
-    this.#openItem(mapping, "group").rows.set(name, state);
+      this.#putAfter(mapping, keyColumns, { kind: "update", before, row });
+    } else group.put({ ...known, row: merge(known.row, row) });
   }
 
   /** Puts it into a new group of the table. */
-  #putAfter(mapping: TableMapping, name: string, state: RowState): void {
-    this.#open.delete(mapping.key);
-    this.#put(mapping, name, state);
+  #putAfter(mapping: TableMapping, keyColumns: readonly number[], state: RowState): void {
+    const group = this.#nextGroup(mapping, keyColumns);
+    group.index();
+    group.find(state.before);
+    group.put(state);
   }
 
-  #openItem<Kind extends "group" | "rows">(
-    mapping: TableMapping,
-    kind: Kind,
-  ): Item & { readonly kind: Kind } {
+  /** The rows of a table without a key. */
+  #rows(mapping: TableMapping): Tuple[] {
+    const known = this.#openItem(mapping);
+    if (known?.kind === "rows") return known.rows;
+    const rows: Tuple[] = [];
+    this.#push({ kind: "rows", mapping, rows });
+    return rows;
+  }
+
+  #group(mapping: TableMapping, keyColumns: readonly number[]): RowGroup {
+    const known = this.#openItem(mapping);
+    return known?.kind === "group" ? known : this.#nextGroup(mapping, keyColumns);
+  }
+
+  /** A group whose rows can be found. */
+  #indexedGroup(mapping: TableMapping, keyColumns: readonly number[]): RowGroup {
+    const group = this.#group(mapping, keyColumns);
+    if (group.index()) return group;
+    const next = this.#nextGroup(mapping, keyColumns);
+    next.index();
+    return next;
+  }
+
+  #nextGroup(mapping: TableMapping, keyColumns: readonly number[]): RowGroup {
+    const group = new RowGroup(mapping, keyColumns);
+    this.#push(group);
+    return group;
+  }
+
+  /** The item that takes more changes of a table. */
+  #openItem(mapping: TableMapping): OpenItem | undefined {
     const known = this.#open.get(mapping.key);
     // an altered table has another mapping
-    if (known?.kind === kind && known.mapping === mapping) {
-      return known as Item & { readonly kind: Kind };
-    }
-    const item: Item & { readonly kind: "group" | "rows" } = kind === "group"
-      ? { kind: "group", mapping, rows: new Map() }
-      : { kind: "rows", mapping, rows: [] };
+    return known?.mapping === mapping ? known : undefined;
+  }
+
+  #push(item: OpenItem): void {
     this.#items.push(item);
-    this.#open.set(mapping.key, item);
-    return item as Item & { readonly kind: Kind };
+    this.#open.set(item.mapping.key, item);
   }
 }
 
@@ -184,31 +189,4 @@ function merge(earlier: Tuple, later: Tuple): Tuple {
   if (!later.isPartial) return later;
   const values = earlier.values();
   return Tuple.of(later.values().map((value, at) => value === undefined ? values[at] : value));
-}
-
-const latin1 = new TextDecoder("latin1");
-
-/**
- * Distinguishes keys: lengths and bytes of all values.
- *
- * @param otherwise the row with the values that did not change
- */
-function nameOf(keyColumns: readonly number[], row: Tuple, otherwise = row): string {
-  const [first = 0] = keyColumns;
-  if (keyColumns.length === 1) return textOf(row.value(first) ?? otherwise.value(first));
-  let name = "";
-  for (const position of keyColumns) {
-    const value = row.value(position) ?? otherwise.value(position);
-    name += value ? `${value.length}:${textOf(value)}` : "-";
-  }
-  return name;
-}
-
-/** Each byte as a character. */
-function textOf(bytes: ColumnValue): string {
-  if (!bytes) return "";
-  if (bytes.length > 32) return latin1.decode(bytes);
-  let text = "";
-  for (let at = 0; at < bytes.length; at++) text += String.fromCharCode(bytes[at] as number);
-  return text;
 }

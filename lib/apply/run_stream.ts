@@ -107,7 +107,7 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
   const run = new StreamRun({ options, reader, record, session: target, filter });
   const received = receiveWal(source, {
     command: startCommand(record),
-    onMessage: (payload) => run.receive(payload),
+    onMessage: (message) => reader.read(message),
     onKeepalive: (walEnd) => run.keepalive(walEnd),
     pace: () => run.pace(),
     durable: () => run.durable,
@@ -319,11 +319,6 @@ class StreamRun {
     this.#woken.resolve();
   }
 
-  receive(payload: Uint8Array): void {
-    this.#reader.read(payload);
-    this.wake();
-  }
-
   /** Its position may be acknowledged only if everything received is durable. */
   keepalive(walEnd: Lsn): void {
     const isIdle = this.#reader.isEmpty && !this.#isBusy && !this.#isOpen;
@@ -342,7 +337,9 @@ class StreamRun {
     this.#feed?.acknowledge();
   }
 
+  /** Called when something was received; the promise resolves when more can be. */
   pace(): Promise<void> | undefined {
+    this.wake();
     if (this.#reader.waiting < maxWaiting) return undefined;
     this.#room ??= Promise.withResolvers();
     return this.#room.promise;

@@ -8,7 +8,8 @@
  * @module
  */
 import { displayName, quoteIdentifier, quoteLiteral, quoteQualified } from "../core/internal.ts";
-import type { CollectedChange, Item, RowState } from "./collect.ts";
+import type { CollectedChange, Item } from "./collect.ts";
+import type { RowGroup } from "./row_group.ts";
 import type { ColumnValue, Tuple } from "../postgres/internal.ts";
 import type { TableMapping } from "./table_mapping.ts";
 import type { MappedTable, TargetColumn } from "./applied_tables.ts";
@@ -76,7 +77,7 @@ export function planSteps(items: readonly Item[]): readonly Step[] {
   return items.flatMap((item) => {
     switch (item.kind) {
       case "group":
-        return groupSteps(item.mapping, [...item.rows.values()]);
+        return groupSteps(item);
       case "rows":
         return [copyStep(item.mapping, item.rows)];
       case "single":
@@ -87,11 +88,12 @@ export function planSteps(items: readonly Item[]): readonly Step[] {
   });
 }
 
-function groupSteps(mapping: TableMapping, rows: readonly RowState[]): readonly Step[] {
+function groupSteps({ mapping, isIndexed, inserted: rows, states }: RowGroup): readonly Step[] {
+  if (!isIndexed) return [copyStep(mapping, rows)];
   const deleted: Tuple[] = [];
   const inserted: Tuple[] = [];
   const updated: UpdatedRow[] = [];
-  for (const state of rows) {
+  for (const state of states) {
     if (state.kind === "delete" || state.kind === "replace") deleted.push(state.before);
     if (state.kind === "insert" || state.kind === "replace") inserted.push(state.row);
     if (state.kind === "update") updated.push(state);

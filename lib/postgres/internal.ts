@@ -43,6 +43,7 @@ export {
   encodeFrame,
   encodeQuery,
   frame,
+  type FramePlace,
   FrameScanner,
 } from "./protocol/frames.ts";
 export * from "./protocol/message_limits.ts";

@@ -36,6 +36,14 @@ const headerBytes = 5;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
+/** Where the body of a frame is. */
+export interface FramePlace {
+  /** Starts where its buffer starts. */
+  readonly view: DataView<ArrayBuffer>;
+  readonly start: number;
+  readonly end: number;
+}
+
 /** Receives what the scanner finds. */
 export interface FrameHandler {
   /**
@@ -59,6 +67,12 @@ export interface FrameHandler {
   readonly header?: (type: number, length: number) => void;
 }
 
+/** Receives frames where they are, see {@linkcode FrameScanner.inPlace}. */
+export interface PlaceHandler {
+  /** The place is valid during the call; its bytes stay as they are. */
+  readonly place: (type: number, place: FramePlace) => void;
+}
+
 /**
  * Splits a stream of bytes into frames. Chunks may end anywhere, even within a header; a frame is
  * buffered until it is complete.
@@ -68,6 +82,9 @@ export interface FrameHandler {
  */
 export class FrameScanner {
   readonly #handler: FrameHandler;
+  readonly #places: PlaceHandler | undefined;
+  /** Reused for each frame. */
+  readonly #place = { view: new DataView(new ArrayBuffer(0)), start: 0, end: 0 };
   /**
    * The start of a frame that spans chunks; longer than {@linkcode #filled}.
    */
@@ -80,8 +97,17 @@ export class FrameScanner {
   /** Bytes skipped since the last ReadyForQuery. */
   #skipped = 0;
 
-  constructor(handler: FrameHandler) {
+  constructor(handler: FrameHandler, places?: PlaceHandler) {
     this.#handler = handler;
+    this.#places = places;
+  }
+
+  /**
+   * A scanner for many small frames, whose handler keeps their bytes: they are neither copied nor
+   * given a view of their own.
+   */
+  static inPlace(handler: PlaceHandler): FrameScanner {
+    return new FrameScanner({ message: () => {} }, handler);
   }
 
   /** True between frames. */
@@ -90,7 +116,7 @@ export class FrameScanner {
   }
 
   /**
-   * Takes the next chunk of the stream.
+   * Takes the next chunk of the stream; a handler of places keeps it.
    *
    * @throws ProtocolError when it violates the protocol
    */
@@ -108,7 +134,7 @@ export class FrameScanner {
         if (size === undefined) at += headerBytes;
         else if (size > chunk.length - at) at += this.#begin(size, chunk.subarray(at));
         else {
-          this.#handOut(chunk.subarray(at, at + size), false);
+          this.#handOut(chunk, { at, size, own: false });
           at += size;
         }
       }
@@ -120,7 +146,7 @@ export class FrameScanner {
    */
   #open(bytes: Uint8Array, at: number): number | undefined {
     const type = bytes[at] ?? 0;
-    const length = new DataView(bytes.buffer, bytes.byteOffset + at + 1, 4).getUint32(0);
+    const length = readLength(bytes, at + 1);
     checkHeader(type, length);
     if (!isAsynchronous(type)) {
       this.#handler.header?.(type, length);
@@ -156,17 +182,28 @@ export class FrameScanner {
   }
 
   #finish(): void {
-    const whole = this.#buffer.subarray(0, this.#filled);
+    const [buffer, size] = [this.#buffer, this.#filled];
     this.#filled = 0;
-    const own = this.#buffer.length > initialBytes;
+    const own = buffer.length > initialBytes || this.#places !== undefined;
     if (own) this.#buffer = new Uint8Array(initialBytes);
-    this.#handOut(whole, own);
+    this.#handOut(buffer, { at: 0, size, own });
   }
 
-  #handOut(whole: Uint8Array, own: boolean): void {
-    const type = whole[0] ?? 0;
+  #handOut(
+    bytes: Uint8Array,
+    { at, size, own }: { readonly at: number; readonly size: number; readonly own: boolean },
+  ): void {
+    const type = bytes[at] ?? 0;
     if (type === frame.ready) this.#skipped = 0;
-    this.#handler.message(type, whole.subarray(headerBytes), { whole, own });
+    if (this.#places === undefined) {
+      const whole = bytes.subarray(at, at + size);
+      return this.#handler.message(type, whole.subarray(headerBytes), { whole, own });
+    }
+    const place = this.#place;
+    if (place.view.buffer !== bytes.buffer) place.view = new DataView(bytes.buffer as ArrayBuffer);
+    place.start = bytes.byteOffset + at + headerBytes;
+    place.end = bytes.byteOffset + at + size;
+    this.#places.place(type, place);
   }
 
   /** Grows by doubling, up to the frame's length: bytes only announced take no memory. */
@@ -178,6 +215,12 @@ export class FrameScanner {
     grown.set(this.#buffer.subarray(0, this.#filled));
     this.#buffer = grown;
   }
+}
+
+/** Without a view, which costs more than the rest of a header. */
+function readLength(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] ?? 0) << 24 | (bytes[at + 1] ?? 0) << 16 | (bytes[at + 2] ?? 0) << 8 |
+    (bytes[at + 3] ?? 0)) >>> 0;
 }
 
 /** Minimum cost of a skipped message, which takes time if no memory. */

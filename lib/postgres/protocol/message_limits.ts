@@ -69,6 +69,10 @@ const lengths: Readonly<Record<string, number>> = {
   S: maxAllocated,
 };
 
+/** By type byte, since every header is checked; 0 for types that are not allowed. */
+const maxLengths = new Uint32Array(256);
+for (const [letter, length] of Object.entries(lengths)) maxLengths[letter.charCodeAt(0)] = length;
+
 /**
  * Whether messages of a type may come at any time and can be ignored: notices, notifications,
  * parameter changes.
@@ -84,9 +88,8 @@ export function isAsynchronous(type: number): boolean {
  * @throws ProtocolError when PostgreSQL never sends it
  */
 export function checkHeader(type: number, length: number): void {
-  const letter = String.fromCharCode(type);
-  const maxLength = Object.hasOwn(lengths, letter) ? lengths[letter] : undefined;
-  if (maxLength === undefined) {
+  const maxLength = maxLengths[type] as number;
+  if (maxLength === 0) {
     throw new ProtocolError(`it sent a message of unknown type ${describeType(type)}`);
   }
   if (length < 4 || length > maxLength) {

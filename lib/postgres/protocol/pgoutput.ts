@@ -9,7 +9,7 @@
  * @module
  */
 import type { Lsn, TableName } from "../../core/internal.ts";
-import { type ArenaPiece, ByteArena } from "./byte_arena.ts";
+import type { FramePlace } from "./frames.ts";
 import { ProtocolError } from "./message_limits.ts";
 import { malformedChange, Tuple } from "./tuple.ts";
 
@@ -70,11 +70,28 @@ export type ChangeMessage =
 const maxRelations = 200_000;
 
 const maxColumns = 1_664;
+
+/** What messages and rows in them start with. */
+const letter = {
+  begin: 0x42, // B
+  commit: 0x43, // C
+  delete: 0x44, // D
+  insert: 0x49, // I
+  key: 0x4b, // K
+  newRow: 0x4e, // N
+  oldRow: 0x4f, // O
+  origin: 0x4f, // O
+  relation: 0x52, // R
+  truncate: 0x54, // T
+  type: 0x59, // Y
+  update: 0x55, // U
+} as const;
+
 const decoder = new TextDecoder();
 
 /** Decodes messages, which refer to relations sent earlier. */
 export class ChangeDecoder {
-  readonly #arena = new ByteArena();
+  readonly #reader = new Reader();
   readonly #relations = new Map<number, Relation>();
 
   /** The relation as it was described last; undefined if it was not. */
@@ -87,60 +104,70 @@ export class ChangeDecoder {
    * @throws ProtocolError if it is not a message of protocol version 1
    */
   decode(payload: Uint8Array): ChangeMessage {
-    const reader = new Reader(this.#arena.copy(payload));
+    const view = new DataView(payload.slice().buffer);
+    return this.decodeInPlace({ view, start: 0, end: view.byteLength });
+  }
+
+  /**
+   * The same, for a message that stays where it is.
+   *
+   * @throws ProtocolError if it is not a message of protocol version 1
+   */
+  decodeInPlace(place: FramePlace): ChangeMessage {
+    const reader = this.#reader;
+    reader.open(place);
     const message = this.#decode(reader);
     reader.expectEnd();
     return message;
   }
 
   #decode(reader: Reader): ChangeMessage {
-    const letter = String.fromCharCode(reader.byte());
-    switch (letter) {
-      case "B": {
+    const kind = reader.byte();
+    switch (kind) {
+      case letter.begin: {
         const commitLsn = reader.lsn();
         reader.skip(8);
         return { kind: "begin", commitLsn, xid: reader.uint32() };
       }
-      case "C": {
+      case letter.commit: {
         reader.skip(1);
         const commitLsn = reader.lsn();
         const endLsn = reader.lsn();
         reader.skip(8);
         return { kind: "commit", commitLsn, endLsn };
       }
-      case "R":
+      case letter.relation:
         return { kind: "relation", relation: this.#describe(reader) };
-      case "I": {
+      case letter.insert: {
         const relation = this.#readRelation(reader);
-        reader.expect("N");
+        reader.expect(letter.newRow);
         return { kind: "insert", relation, row: reader.tuple(relation) };
       }
-      case "U": {
+      case letter.update: {
         const relation = this.#readRelation(reader);
-        const first = reader.oneOf("KON");
-        const before = first === "N" ? undefined : reader.tuple(relation);
-        if (first !== "N") reader.expect("N");
+        const hasBefore = reader.peek() !== letter.newRow;
+        const before = hasBefore ? reader.oldTuple(relation) : undefined;
+        reader.expect(letter.newRow);
         return { kind: "update", relation, before, row: reader.tuple(relation) };
       }
-      case "D": {
+      case letter.delete: {
         const relation = this.#readRelation(reader);
-        reader.oneOf("KO");
-        return { kind: "delete", relation, before: reader.tuple(relation) };
+        return { kind: "delete", relation, before: reader.oldTuple(relation) };
       }
-      case "T": {
+      case letter.truncate: {
         const count = reader.uint32();
         const flags = reader.byte();
         if (count * 4 !== reader.left) throw malformedChange();
         const relations = Array.from({ length: count }, () => this.#readRelation(reader));
         return { kind: "truncate", relations, restartsIdentity: (flags & 2) !== 0 };
       }
-      case "O":
-      case "Y":
+      case letter.origin:
+      case letter.type:
         reader.skip(reader.left);
         return { kind: "other" };
       default:
         throw new ProtocolError(
-          `it sent a change of an unknown kind, ${JSON.stringify(letter)}`,
+          `it sent a change of an unknown kind, ${JSON.stringify(String.fromCharCode(kind))}`,
         );
     }
   }
@@ -180,11 +207,12 @@ export class ChangeDecoder {
 
 /** Reads one message; nothing is read past its end. */
 class Reader {
-  readonly #view: DataView<ArrayBuffer>;
-  readonly #end: number;
-  #at: number;
+  #view = new DataView(new ArrayBuffer(0));
+  #end = 0;
+  #at = 0;
 
-  constructor({ view, start, end }: ArenaPiece) {
+  /** Starts with a message. */
+  open({ view, start, end }: FramePlace): void {
     this.#view = view;
     this.#at = start;
     this.#end = end;
@@ -223,14 +251,21 @@ class Reader {
     return decoder.decode(bytes.subarray(0, end));
   }
 
-  oneOf(letters: string): string {
-    const letter = String.fromCharCode(this.byte());
-    if (!letters.includes(letter)) throw malformedChange();
-    return letter;
+  /** The next byte, which stays the next one. */
+  peek(): number {
+    if (this.left < 1) throw malformedChange();
+    return this.#view.getUint8(this.#at);
   }
 
-  expect(letter: string): void {
-    this.oneOf(letter);
+  expect(byte: number): void {
+    if (this.byte() !== byte) throw malformedChange();
+  }
+
+  /** A row before the change, or its key. */
+  oldTuple(relation: Relation): Tuple {
+    const kind = this.byte();
+    if (kind !== letter.key && kind !== letter.oldRow) throw malformedChange();
+    return this.tuple(relation);
   }
 
   expectEnd(): void {

@@ -42,14 +42,14 @@ export class Tuple {
   readonly isPartial: boolean;
 
   private constructor(
-    view: DataView<ArrayBuffer>,
-    place: Pick<Tuple, "start" | "end" | "columns" | "isPartial">,
+    place: { readonly view: DataView<ArrayBuffer>; readonly start: number; readonly end: number },
+    { columns, isPartial }: Pick<Tuple, "columns" | "isPartial">,
   ) {
-    this.view = view;
+    this.view = place.view;
     this.start = place.start;
     this.end = place.end;
-    this.columns = place.columns;
-    this.isPartial = place.isPartial;
+    this.columns = columns;
+    this.isPartial = isPartial;
   }
 
   /**
@@ -80,7 +80,7 @@ export class Tuple {
         if (kind === valueKind.unchanged) isPartial = true;
       } else throw malformedChange();
     }
-    return new Tuple(view, { start, end: at, columns, isPartial });
+    return new Tuple({ view, start, end: at }, { columns, isPartial });
   }
 
   /** A row with given values. */
@@ -113,9 +113,14 @@ export class Tuple {
 
   /** The value of a column, by its position from 0. */
   value(position: number): ColumnValue {
+    return this.valueAt(this.place(position));
+  }
+
+  /** Where the value of a column starts in the buffer. */
+  place(position: number): number {
     let at = this.start;
     for (let column = 0; column < position; column++) at = this.after(at);
-    return this.valueAt(at);
+    return at;
   }
 
   /** All values. */

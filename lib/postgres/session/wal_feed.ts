@@ -13,6 +13,7 @@ import {
   encodeFrame,
   encodeQuery,
   frame,
+  type FramePlace,
   FrameScanner,
 } from "../protocol/frames.ts";
 import { ProtocolError } from "../protocol/message_limits.ts";
@@ -24,12 +25,12 @@ export interface WalFeedOptions {
   /** The command that starts streaming: `START_REPLICATION SLOT … LOGICAL …`. */
   readonly command: string;
   /**
-   * Takes one message of the output plugin.
+   * Takes one message of the output plugin, whose bytes may be kept; the place is valid during the
+   * call.
    *
-   * @param payload changes after the call
    * @throws whatever ends the feed
    */
-  readonly onMessage: (payload: Uint8Array) => void;
+  readonly onMessage: (message: FramePlace) => void;
   /** Takes the position up to which the source has sent everything that it had. */
   readonly onKeepalive: (walEnd: Lsn) => void;
   /** Called after each chunk of the network: the next one is read once the promise resolves. */
@@ -88,6 +89,8 @@ class Feed {
   readonly #session: Session;
   readonly #options: OpenedFeed;
   readonly #failed = Promise.withResolvers<never>();
+  /** Reused for each message. */
+  readonly #message = { view: new DataView(new ArrayBuffer(0)), start: 0, end: 0 };
   #isStarted = false;
   /** The durable position that was reported last. */
   #reported: Lsn = 0n;
@@ -101,22 +104,22 @@ class Feed {
 
   async run(): Promise<never> {
     const { connection, command, pace } = this.#options;
-    const scanner = new FrameScanner({
-      message: (type, body) => this.#take(type, body),
-    });
+    const scanner = FrameScanner.inPlace({ place: (type, place) => this.#take(type, place) });
     connection.receive((chunk) => {
-      scanner.push(chunk);
+      scanner.push(chunk.slice()); // the messages stay in it
       return pace();
     });
     await connection.write(encodeQuery(command));
     return await this.#failed.promise;
   }
 
-  #take(type: number, body: Uint8Array): void {
+  #take(type: number, place: FramePlace): void {
     try {
-      if (type === frame.copyData && this.#isStarted) this.#takeData(body);
+      if (type === frame.copyData && this.#isStarted) this.#takeData(place);
       else if (type === frame.copyBoth && !this.#isStarted) this.#start();
       else if (type === frame.error) {
+        const { view, start, end } = place;
+        const body = new Uint8Array(view.buffer, start, end - start);
         throw new ServerError(serverMessageFromFields(decodeErrorFields(body)), {
           side: this.#session.side,
           object: this.#session.endpoint.database,
@@ -141,17 +144,20 @@ class Feed {
     this.#options.onStarted({ acknowledge: () => this.report(false) });
   }
 
-  #takeData(body: Uint8Array): void {
-    const view = new DataView(body.buffer, body.byteOffset, body.length);
-    const letter = body[0];
+  #takeData({ view, start, end }: FramePlace): void {
+    const letter = end > start ? view.getUint8(start) : 0;
     this.awaitsReply = false;
-    if (letter === 0x77 && body.length > dataHeaderBytes) { // w
-      this.#options.onMessage(body.subarray(dataHeaderBytes));
-    } else if (letter === 0x6b && body.length === keepaliveBytes) { // k
-      this.#options.onKeepalive(view.getBigUint64(1));
+    if (letter === 0x77 && end - start > dataHeaderBytes) { // w
+      const message = this.#message;
+      message.view = view;
+      message.start = start + dataHeaderBytes;
+      message.end = end;
+      this.#options.onMessage(message);
+    } else if (letter === 0x6b && end - start === keepaliveBytes) { // k
+      this.#options.onKeepalive(view.getBigUint64(start + 1));
       // the source waits for nothing else before it considers everything confirmed
       const isNews = this.#options.durable() > this.#reported;
-      if (isNews || body[keepaliveBytes - 1] === 1) this.report(false);
+      if (isNews || view.getUint8(end - 1) === 1) this.report(false);
     } else throw new ProtocolError("it sent a malformed message in a stream of changes");
   }
 
