@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { PG_MAJORS, type PgMajor } from "../../lib/cluster/mod.ts";
 
 /** The options of a benchmark. */
 export interface BenchOptions {
@@ -12,6 +13,8 @@ export interface BenchOptions {
   /** Number of jobs for every tool. */
   readonly jobs: number;
   readonly fsync: boolean;
+  /** The version of both servers. */
+  readonly major: PgMajor;
   /** The time limit for one run of a tool. */
   readonly patienceSeconds: number;
   /** Whether to sample the wait events of the servers. */
@@ -29,6 +32,7 @@ export const usage = `deno task bench [SCENARIO…] [options]
   --size MB        size of a scenario's data on disk, without indexes (default: 100)
   --tables N       number of tables in small-tables (default: 2000)
   --jobs N         jobs for each tool (default: 4)
+  --major N        version of both servers (default: 15; statistics needs 18)
   --patience S     time limit for each run of a tool, in seconds (default: 300)
   --no-fsync       servers that do not flush to disk
   --waits          sample what both servers wait for while this tool runs
@@ -51,6 +55,7 @@ export function readOptions(args: readonly string[], known: readonly string[]): 
       size: { type: "string", default: "100" },
       tables: { type: "string", default: "2000" },
       jobs: { type: "string", default: "4" },
+      major: { type: "string", default: "15" },
       patience: { type: "string", default: "300" },
       fsync: { type: "boolean", default: true },
       waits: { type: "boolean", default: false },
@@ -71,7 +76,12 @@ export function readOptions(args: readonly string[], known: readonly string[]): 
       problems.push(`"${name}" is no scenario; there are ${known.join(", ")}`);
     }
   }
+  const major = PG_MAJORS.find((known) => String(known) === values.major);
+  if (major === undefined) {
+    problems.push(`--major: "${values.major}" is not one of ${PG_MAJORS.join(", ")}`);
+  }
   const options: BenchOptions = {
+    major: major ?? 15,
     scenarios: positionals.length > 0 ? positionals : known,
     rounds: whole("rounds"),
     megabytes: whole("size"),

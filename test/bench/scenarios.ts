@@ -161,6 +161,18 @@ export const scenarios: readonly Scenario[] = [
     peakBytes: memoryBar,
   },
   {
+    name: "statistics",
+    what: "the same database with the source's statistics, against ANALYZE (--major 18)",
+    data: ({ megabytes }) => databaseData(megabytes),
+    comparisons: [{
+      ours: whole,
+      theirs: ours("this tool --statistics analyze", { options: ["--statistics", "analyze"] }),
+      bar: { seconds: 0.85 },
+    }],
+    alone: [ours("this tool --statistics none", { options: ["--statistics", "none"] })],
+    peakBytes: memoryBar,
+  },
+  {
     name: "jobs",
     what: "the same database copied by this tool with 1, 2 and 4 jobs",
     data: ({ megabytes }) => databaseData(megabytes),

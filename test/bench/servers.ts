@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Cluster, startCluster } from "../../lib/cluster/mod.ts";
+import { type Cluster, type PgMajor, startCluster } from "../../lib/cluster/mod.ts";
 import { CertificateAuthority } from "../support/certificates.ts";
 import { exec, query } from "../support/sql.ts";
 
@@ -31,15 +31,17 @@ const settings = {
   dynamic_shared_memory_type: "posix",
 } as const;
 
-/** Both servers run version 15, the newest that Debian's pgcopydb supports. */
-export async function startServers({ fsync }: { readonly fsync: boolean }): Promise<Servers> {
+/** By default both servers run version 15, the newest that Debian's pgcopydb supports. */
+export async function startServers(
+  { fsync, major }: { readonly fsync: boolean; readonly major: PgMajor },
+): Promise<Servers> {
   const authority = await CertificateAuthority.create();
   const shared = { ...settings, fsync: fsync ? "on" : "off" };
   await using stack = new AsyncDisposableStack();
   const start = async (walLevel: string) =>
     stack.use(
       await startCluster({
-        major: 15,
+        major,
         tls: await authority.server(),
         settings: { ...shared, wal_level: walLevel },
       }),

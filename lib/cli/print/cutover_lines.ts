@@ -1,3 +1,4 @@
+import { describeStatistics } from "../../copy/internal.ts";
 import { formatDuration, plural, stepTitle } from "../../core/internal.ts";
 import type {
   CutoverFinishPlan,
@@ -115,10 +116,10 @@ export function cutoverPreparedLines(
   { color }: TableOptions,
 ): string[] {
   const style = makeStyle(color);
-  return databases.map(({ source, target, tables, wayBack }) =>
+  return databases.map(({ source, target, tables, wayBack, statistics }) =>
     `${style.green("✓")} ${titleOf(source, target)}: ${plural(tables, "table")}, ${
       wayBack === null ? "no way back" : `way back ${wayBack}`
-    }`
+    }${statistics === undefined ? "" : `; statistics: ${describeStatistics(statistics)}`}`
   ).concat(`Prepared in ${formatDuration(ms)}. The target refuses writes from now on.`);
 }
 

@@ -25,6 +25,7 @@ import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import type { RunContext } from "../shared/run.ts";
 import type { CutoverPrepareOptions } from "./options.ts";
 import { type CutoverDatabase, readCutover } from "./read_cutover.ts";
+import { refreshStatistics } from "./refresh_statistics.ts";
 import { refuseProblems } from "./refuse.ts";
 import type { CutoverPreparePlan, CutoverPrepareReport } from "./report.ts";
 
@@ -109,9 +110,15 @@ async function prepareOne(
     ms: performance.now() - start,
     summary: done.back === null ? "prepared, without a way back" : "prepared, with a way back",
   });
+  const statistics = await refreshStatistics({ source, target }, {
+    tables: done.tables,
+    streams: done.forward,
+    ...run,
+  });
   return {
     source: source.database,
     target: target.database,
+    ...(statistics === undefined ? {} : { statistics }),
     tables: done.tables.length,
     streams: done.forward,
     wayBack: done.back,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { StatisticsSummary } from "../../copy/internal.ts";
 import type { ServerSummary } from "../shared/report.ts";
 import type {
   CutoverPhase,
@@ -91,6 +92,8 @@ export interface CutoverPrepareReport {
     readonly streams: readonly string[];
     /** The stream of the way back; null without one. */
     readonly wayBack: string | null;
+    /** Planner statistics that the target was given; absent before version 18. */
+    readonly statistics?: StatisticsSummary;
   }[];
   /** What to know beforehand, or what went wrong without stopping it. */
   readonly warnings: readonly PreflightFinding[];

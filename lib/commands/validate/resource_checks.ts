@@ -6,9 +6,10 @@ import type { ServerFacts } from "./facts.ts";
 import { settingRemedy } from "./remedies.ts";
 
 /**
- * Sessions besides the copy workers: for the snapshot, pg_dump, the catalogs, and the throttle.
+ * Sessions besides the copy workers: for the snapshot, pg_dump, the catalogs, the throttle, and
+ * statistics.
  */
-const otherSessions = 4;
+const otherSessions = 5;
 
 /** Are enough connections free for all workers? */
 export function checkConnections(

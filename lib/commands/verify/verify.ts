@@ -17,11 +17,13 @@ import {
   type ComparedRows,
   compareRows,
   compareStructures,
+  findMissingStatistics,
   nameSetAside,
   nameUnfilled,
   type NotChecked,
   type StructureComparison,
   type VerifiedDatabase,
+  type VerifiedSection,
   worst,
 } from "../../verify/internal.ts";
 import {
@@ -188,7 +190,7 @@ async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
       live: rows.live,
       ...asOf(rows),
       tables: nameUnfilled(rows.tables, structure.setAside),
-      sections: [...structure.sections, ...rows.sections],
+      sections: [...structure.sections, ...structure.statistics, ...rows.sections],
       ms: performance.now() - start,
     },
     notChecked: [
@@ -202,7 +204,13 @@ async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
 async function compareDatabaseStructure(
   endpoints: { readonly source: Endpoint; readonly target: Endpoint },
   { scope, signal }: DatabaseWork,
-): Promise<StructureComparison & { readonly setAside: readonly SetAsideObject[] }> {
+): Promise<
+  StructureComparison & {
+    readonly setAside: readonly SetAsideObject[];
+    /** A note about missing statistics, if there are any. */
+    readonly statistics: readonly VerifiedSection[];
+  }
+> {
   await using source = await openSession(endpoints.source, { signal });
   await using target = await openSession(endpoints.target, { signal });
   const compared = await compareStructures({ source, target }, {
@@ -210,7 +218,13 @@ async function compareDatabaseStructure(
     awaitsCutover: await hasOwnSubscription(source, target),
   });
   const setAside = await readOutstanding(target);
-  return { ...compared, sections: nameSetAside(compared.sections, setAside), setAside };
+  const statistics = await findMissingStatistics({ source, target });
+  return {
+    ...compared,
+    sections: nameSetAside(compared.sections, setAside),
+    statistics: statistics === undefined ? [] : [statistics],
+    setAside,
+  };
 }
 
 /** Whether an enabled subscription owned by the tool reads a slot of the source's database. */

@@ -5,4 +5,5 @@
  */
 export * from "./compare_structure.ts";
 export * from "./difference.ts";
+export { findMissingStatistics } from "./missing_statistics.ts";
 export type { StructureScope } from "./scope.ts";

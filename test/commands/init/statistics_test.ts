@@ -8,6 +8,7 @@ import { sharedCluster } from "../../support/clusters.ts";
 import { dropDatabase } from "../../support/databases.ts";
 import { type InitTestOptions, runInit } from "../../support/init.ts";
 import { exec, query } from "../../support/sql.ts";
+import { runVerify } from "../../support/verify.ts";
 import { readRuleFlags } from "../../../lib/rules/internal.ts";
 
 const sources = [await sharedCluster(12), await sharedCluster(15), await sharedCluster(18)];
@@ -318,6 +319,26 @@ Deno.test("a target before 18 is analyzed, --statistics analyze and none do what
     ok(!report.steps.some(({ step }) => step === "analyze"));
     strictEqual(report.databases[0]?.statistics?.from, "none");
   });
+});
+
+Deno.test("verify has a note about tables without statistics, and none when all have them", async () => {
+  for (const statistics of ["none", "source"] as const) {
+    await withCopy({ source: old, script: mixed, statistics }, async ({ from, to }) => {
+      const report = await runVerify(from, to);
+      strictEqual(report.verdict, "equal");
+      const section = report.databases[0]?.sections.find((each) =>
+        each.section === "planner-statistics"
+      );
+      const messages = section?.notes.map(({ object, message }) => `${object}: ${message}`);
+      deepStrictEqual(
+        messages,
+        statistics === "source" ? undefined : [
+          "planner statistics of 7 tables: do not exist on the target: " +
+          "filtered, grown, indexed, kept, one, paired, two",
+        ],
+      );
+    });
+  }
 });
 
 Deno.test("columns in another order of values on the target are analyzed, all others are not", async () => {
