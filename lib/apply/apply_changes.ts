@@ -38,6 +38,7 @@ const resetAfterMs = 30_000;
 export async function applyChanges(options: ApplyChangesOptions): Promise<void> {
   const { signal, events, name } = options;
   let strictUntil: Lsn = 0n;
+  let holds = false;
   let previousBackend: number | undefined;
   const totals = { transactions: 0, changes: 0 };
   const onProgress = (progress: ApplyProgress) => {
@@ -52,13 +53,15 @@ export async function applyChanges(options: ApplyChangesOptions): Promise<void> 
           ...options,
           onProgress,
           strictUntil,
+          holds,
           previousBackend,
           onStarted: (processId) => {
             previousBackend = processId;
           },
         });
         if (end.kind === "stopped") return;
-        strictUntil = end.strictUntil;
+        if (end.kind === "unheld") holds = true;
+        else strictUntil = end.strictUntil;
       }
     }, {
       delaysMs,

@@ -85,6 +85,7 @@ export class BatchReader {
   readonly #ready: Batch[] = [];
   #transaction: ReceivedTransaction | undefined;
   #isRefused = false;
+  #changesTables = false;
   #lastEndLsn: Lsn;
   #current: Mutable<Batch> | undefined;
 
@@ -215,6 +216,11 @@ export class BatchReader {
     this.#current = undefined;
   }
 
+  /** Whether a change has been read that is not a token of a cutover. */
+  get changesTables(): boolean {
+    return this.#changesTables;
+  }
+
   /** Undefined if changes of the table are not applied. */
   #mapping(relation: Relation): TableMapping | undefined {
     const known = this.#mappings.get(relation.oid);
@@ -242,6 +248,7 @@ export class BatchReader {
     const mapping = isApplied && table !== undefined
       ? mapTable(relation, table, this.#options.rowFilters.get(key))
       : undefined;
+    if (mapping !== undefined && relation.schema !== cutoverSchema) this.#changesTables = true;
     this.#mappings.set(relation.oid, { relation, mapping });
     return mapping;
   }

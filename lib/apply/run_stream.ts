@@ -32,6 +32,7 @@ import {
   applyLockKey,
   type ApplyRecord,
   applySetting,
+  hasActingObjects,
   hasApplySchema,
   holdObjects,
   readApplyLocks,
@@ -53,12 +54,20 @@ export type StreamEnd =
   /** Another session has stopped the stream. */
   | { readonly kind: "stopped" }
   /** Combined changes failed: those up to this commit have to be applied one by one. */
-  | { readonly kind: "failed"; readonly strictUntil: Lsn };
+  | { readonly kind: "failed"; readonly strictUntil: Lsn }
+  /** Changes have arrived on which triggers or foreign keys would act; none of them is applied. */
+  | { readonly kind: "unheld" };
 
 /** What {@linkcode runStream} takes. */
 export interface StreamRunOptions extends ApplyChangesOptions {
   /** Transactions up to this commit are applied change by change. */
   readonly strictUntil: Lsn;
+  /**
+   * Whether triggers and foreign keys that would act on changes are held, where the role may not
+   * set `session_replication_role`. Not before the first change: a cutover that starts a stream
+   * keeps the tables locked until it is past its point of no return.
+   */
+  readonly holds: boolean;
   /**
    * The backend that this process used before, which may not have noticed that its connection is
    * gone.
@@ -85,7 +94,7 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
   const record = await readRecord(target, name);
   if (record?.enabled !== true) return { kind: "stopped" };
   const names = await readAppliedNames(target, name);
-  if (!await actAsReplica(target, "SESSION")) await holdActingObjects(target, { names, options });
+  const isUnheld = await actsOnChanges(target, { names, options });
   await target.execute(`SET ${applySetting} = ${quoteLiteral(name)}`);
   await using source = await openSession(options.source, { signal, replication: true });
   await refuseGap(source, record);
@@ -104,7 +113,7 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
     ),
   });
   await using filter = new RowFilter({ target: options.target, signal });
-  const run = new StreamRun({ options, reader, record, session: target, filter });
+  const run = new StreamRun({ options, reader, record, session: target, filter, isUnheld });
   const received = receiveWal(source, {
     command: startCommand(record),
     onMessage: (message) => reader.read(message),
@@ -207,6 +216,17 @@ async function readRecord(session: Session, name: string): Promise<ApplyRecord |
   });
 }
 
+/** Whether triggers or foreign keys of the tables still act on changes that are applied. */
+async function actsOnChanges(
+  target: Session,
+  { names, options }: { readonly names: readonly TableName[]; readonly options: StreamRunOptions },
+): Promise<boolean> {
+  if (await actAsReplica(target, "SESSION")) return false;
+  if (!options.holds) return await hasActingObjects(target, names);
+  await holdActingObjects(target, { names, options });
+  return false;
+}
+
 async function holdActingObjects(
   target: Session,
   { names, options }: { readonly names: readonly TableName[]; readonly options: StreamRunOptions },
@@ -259,6 +279,8 @@ interface OpenedStream {
   /** Acquired by {@linkcode StreamRun.apply}. */
   readonly session: Session;
   readonly filter: RowFilter;
+  /** See {@linkcode StreamEnd}. */
+  readonly isUnheld: boolean;
 }
 
 /**
@@ -271,6 +293,7 @@ class StreamRun {
   readonly #record: ApplyRecord;
   readonly #session: Session;
   readonly #filter: RowFilter;
+  readonly #isUnheld: boolean;
   readonly #encoder = new StepEncoder();
   #feed: WalFeed | undefined;
   #pipeline: Pipeline | undefined;
@@ -295,8 +318,9 @@ class StreamRun {
   /** Everything before it is durable on the target, or does not concern it. */
   durable: Lsn;
 
-  constructor({ options, reader, record, session, filter }: OpenedStream) {
+  constructor({ options, reader, record, session, filter, isUnheld }: OpenedStream) {
     this.#filter = filter;
+    this.#isUnheld = isUnheld;
     this.#options = options;
     this.#reader = reader;
     this.#record = record;
@@ -383,6 +407,7 @@ class StreamRun {
 
   async #apply(batch: Batch): Promise<StreamEnd | undefined> {
     if (batch.refusal !== undefined) throw refusedBy(batch.refusal, batch.lastCommitLsn);
+    if (this.#isUnheld && this.#reader.changesTables) return { kind: "unheld" };
     this.#counts.transactions += batch.transactions;
     this.#counts.changes += batch.changes;
     const changes = planSteps(await this.#filtered(batch));

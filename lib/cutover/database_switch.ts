@@ -66,6 +66,9 @@ export class DatabaseSwitch implements AsyncDisposable {
   readonly largeObjects: LargeObjectCarrier;
   readonly #signal: AbortSignal;
   readonly #timeoutMs: number;
+  /** Whether stopping the streams restores triggers and foreign keys on `to`. */
+  readonly #restores: boolean;
+  #stopping: Promise<void> | undefined;
   #isHeld = false;
   #heldSince: string | undefined;
   #isOpening = false;
@@ -81,7 +84,11 @@ export class DatabaseSwitch implements AsyncDisposable {
       readonly monitor: Session;
       readonly largeObjects: LargeObjectCarrier;
     },
-    { signal, timeoutMs }: { readonly signal: AbortSignal; readonly timeoutMs: number },
+    { signal, timeoutMs, restores }: {
+      readonly signal: AbortSignal;
+      readonly timeoutMs: number;
+      readonly restores: boolean;
+    },
   ) {
     this.route = route;
     this.#barrier = sessions.barrier;
@@ -92,6 +99,7 @@ export class DatabaseSwitch implements AsyncDisposable {
     this.largeObjects = sessions.largeObjects;
     this.#signal = signal;
     this.#timeoutMs = timeoutMs;
+    this.#restores = restores;
   }
 
   /** Opens the sessions, before anything waits for them. */
@@ -121,8 +129,9 @@ export class DatabaseSwitch implements AsyncDisposable {
     await silenceEventTriggers(sessions.barrier);
     await silenceEventTriggers(sessions.opening);
     const timeoutMs = await barrierTimeoutMs(sessions.barrier);
+    const restores = await hasClients(sessions.to, route.out);
     stack.move();
-    return new DatabaseSwitch(route, sessions, { signal, timeoutMs });
+    return new DatabaseSwitch(route, sessions, { signal, timeoutMs, restores });
   }
 
   /** The database's name on the side in use. */
@@ -216,7 +225,7 @@ export class DatabaseSwitch implements AsyncDisposable {
   async measureOpening(): Promise<number> {
     const start = performance.now();
     try {
-      await this.prepareOpening();
+      await this.#beginOpening();
       return performance.now() - start;
     } finally {
       await this.release();
@@ -245,11 +254,7 @@ export class DatabaseSwitch implements AsyncDisposable {
    * they brought, starts the way back, and proves that it works with a token.
    */
   async reverse(deadlineMs: number): Promise<readonly TokenEvidence[]> {
-    await stopStreams(this.#to, {
-      streams: this.route.out,
-      sender: this.#from,
-      signal: this.#signal,
-    });
+    await this.#stop();
     for (const name of this.route.back) {
       await using applier = await openApplier(this.#from, { name, signal: this.#signal });
       await applier.advance(await advanceSlot(this.#to, name));
@@ -260,8 +265,26 @@ export class DatabaseSwitch implements AsyncDisposable {
     return await awaitTokens(this.#from, { tokens, deadlineMs, signal: this.#signal });
   }
 
-  /** Takes the locks on `to` and opens its fence there, to be committed by `openOther`. */
+  /** Stops the streams to `to`, once. */
+  #stop(): Promise<void> {
+    this.#stopping ??= stopStreams(this.#to, {
+      streams: this.route.out,
+      sender: this.#from,
+      signal: this.#signal,
+    });
+    return this.#stopping;
+  }
+
+  /**
+   * Takes the locks on `to` and opens its fence there, to be committed by `openOther`; not before
+   * {@linkcode reverse} has restored what needs the same locks.
+   */
   async prepareOpening(): Promise<void> {
+    if (this.#restores) await this.#stop();
+    await this.#beginOpening();
+  }
+
+  async #beginOpening(): Promise<void> {
     this.#isOpening = true;
     await beginOpening(this.#opening, {
       tables: this.route.tables,
@@ -337,6 +360,7 @@ export class DatabaseSwitch implements AsyncDisposable {
     }
     if (!this.#isReversed) return [];
     this.#isReversed = false;
+    this.#stopping = undefined;
     try {
       await restoreStreams(this.route);
       await using session = await retry(() =>
@@ -362,4 +386,13 @@ export class DatabaseSwitch implements AsyncDisposable {
       ].map((each) => each[Symbol.asyncDispose]()),
     );
   }
+}
+
+/** Whether this tool applies the changes of any of the streams. */
+async function hasClients(session: Session, streams: readonly string[]): Promise<boolean> {
+  for (const name of streams) {
+    await using applier = await openApplier(session, { name });
+    if (applier.kind === "client") return true;
+  }
+  return false;
 }

@@ -11,7 +11,7 @@ export * from "./open_applier.ts";
 export * from "./client/apply_lock.ts";
 export * from "./client/apply_record.ts";
 export * from "./client/apply_schema.ts";
-export { holdObjects } from "./client/held_objects.ts";
+export { hasActingObjects, holdObjects } from "./client/held_objects.ts";
 export * from "./read_appliers.ts";
 export * from "./subscription/subscription_conninfo.ts";
 export * from "./publication/publication_comment.ts";

@@ -145,6 +145,32 @@ async function readActing(
   ]);
 }
 
+/** @throws ReplicatorError (prerequisite) with the objects that the role cannot hold */
+async function readHoldable(
+  session: Session,
+  tables: readonly TableName[],
+): Promise<readonly ActingObject[]> {
+  const acting = await readActing(session, tables);
+  const obstacles = acting.flatMap(({ object, obstacle }) =>
+    obstacle === null ? [] : [`${object}: ${obstacle}`]
+  );
+  if (obstacles.length > 0) throw cannotHold(session, obstacles);
+  return acting;
+}
+
+/**
+ * Whether triggers, rules or foreign keys of the tables would act on changes that are applied. Only
+ * reads, and waits for no lock.
+ *
+ * @throws ReplicatorError (prerequisite) if they would, and the role cannot prevent it
+ */
+export async function hasActingObjects(
+  session: Session,
+  tables: readonly TableName[],
+): Promise<boolean> {
+  return (await readHoldable(session, tables)).length > 0;
+}
+
 const recordStatement = `
   INSERT INTO ${heldTable} (object, restore, validate) VALUES ($1, $2, $3)
   ON CONFLICT (object) DO UPDATE
@@ -163,12 +189,8 @@ export async function holdObjects(
 ): Promise<readonly { readonly object: string; readonly effect: HeldEffect }[]> {
   return await withoutEventTriggers(session, async () => {
     await session.execute(settingStatement);
-    const acting = await readActing(session, tables);
+    const acting = await readHoldable(session, tables);
     if (acting.length === 0) return [];
-    const obstacles = acting.flatMap(({ object, obstacle }) =>
-      obstacle === null ? [] : [`${object}: ${obstacle}`]
-    );
-    if (obstacles.length > 0) throw cannotHold(session, obstacles);
     await session.execute(createStatement);
     for (const { object, hold, restore, validate } of acting) {
       await session.query(recordStatement, [object, restore, validate]);

@@ -1,0 +1,94 @@
+import { deepStrictEqual } from "node:assert/strict";
+import { sharedCluster } from "../support/clusters.ts";
+import { type CutoverPair, prepareCutover, switchCutover } from "../support/cutover_pair.ts";
+import { dropDatabase, withDatabase } from "../support/databases.ts";
+import { endpointOf, runInit } from "../support/init.ts";
+import { compareRows } from "../support/replicated.ts";
+import { until } from "../support/replication.ts";
+import { exec, query } from "../support/sql.ts";
+import { runSync, syncSettings } from "../support/sync.ts";
+
+const source = await sharedCluster(15);
+const target = await sharedCluster(17);
+
+const schema = `
+  CREATE TABLE customer (id int PRIMARY KEY, v int);
+  CREATE TABLE line (id int PRIMARY KEY, customer int REFERENCES customer ON DELETE CASCADE);
+  CREATE TABLE part (id int PRIMARY KEY, customer int REFERENCES customer ON DELETE CASCADE)
+    PARTITION BY RANGE (id);
+  CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (1000);
+  CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN NEW.v = NEW.v + 1000; RETURN NEW; END $$;
+  CREATE TRIGGER note BEFORE UPDATE ON customer FOR EACH ROW EXECUTE FUNCTION note();
+  INSERT INTO customer SELECT n, 0 FROM generate_series(1, 20) AS n;
+  INSERT INTO line SELECT n, n FROM generate_series(1, 20) AS n;
+  INSERT INTO part SELECT n, n FROM generate_series(1, 20) AS n;`;
+
+/** A database whose changes this tool applies as a role that may not silence triggers. */
+async function withPlainPair(use: (pair: CutoverPair) => Promise<void>): Promise<void> {
+  const user = `plain_${crypto.randomUUID().slice(0, 8)}`;
+  // before 16 only superusers can create the subscription of the way back
+  await exec(source.url(), `CREATE ROLE ${user} LOGIN SUPERUSER`);
+  await exec(target.url(), `CREATE ROLE ${user} LOGIN CREATEDB REPLICATION`);
+  try {
+    await withDatabase(source, undefined, async ({ name, url }) => {
+      await exec(url, `ALTER DATABASE ${name} OWNER TO ${user}; SET ROLE ${user}; ${schema}`);
+      const targetUrl = target.url({ database: name, user });
+      const stop = new AbortController();
+      try {
+        await runInit(url, target.url({ user }), {
+          include: [name],
+          sync: { ...syncSettings, applyFrom: "here" },
+        });
+        const sync = runSync(url, targetUrl, { include: [name], signal: stop.signal });
+        sync.catch(() => {});
+        await until(
+          url,
+          "SELECT EXISTS (SELECT FROM pg_replication_slots WHERE database = current_database() AND active) AS ok",
+        );
+        const servers = {
+          source: await endpointOf(url, "source"),
+          target: await endpointOf(targetUrl, "target"),
+          databases: { include: [name], exclude: [], map: {} },
+        };
+        await use({ name, url, targetUrl, servers });
+        stop.abort();
+        await sync;
+      } finally {
+        stop.abort();
+        await dropDatabase(target, name);
+      }
+    });
+  } finally {
+    await exec(target.url(), `DROP ROLE ${user}`);
+    await exec(source.url(), `DROP ROLE ${user}`);
+  }
+}
+
+/** Updates and deletes a customer, with what the trigger and the keys then do. */
+async function expectInForce(url: string, id: number): Promise<void> {
+  await exec(
+    url,
+    `UPDATE customer SET v = 0 WHERE id = ${id}; DELETE FROM customer WHERE id = ${id + 1}`,
+  );
+  deepStrictEqual(await query(url, `SELECT v FROM customer WHERE id = ${id}`), [{ v: 1000 }]);
+  const left = `SELECT id FROM line WHERE customer = ${id + 1}
+                UNION SELECT id FROM part WHERE customer = ${id + 1}`;
+  deepStrictEqual(await query(url, left), []);
+}
+
+Deno.test("triggers and keys that a plain role holds while it applies changes are in force on the side that a cutover opens", async () => {
+  await withPlainPair(async (pair) => {
+    const { url, targetUrl } = pair;
+    await prepareCutover(pair);
+    await switchCutover("run", pair);
+    await expectInForce(targetUrl, 1);
+    await switchCutover("rollback", pair);
+    await expectInForce(url, 3);
+    const isFollowed = "SELECT count(*) = 18 AS ok FROM customer";
+    await until(targetUrl, isFollowed);
+    await compareRows(url, targetUrl);
+    await switchCutover("run", pair);
+    await expectInForce(targetUrl, 5);
+  });
+});
