@@ -89,6 +89,11 @@ export interface PreflightFacts {
   readonly leftOut: readonly TableName[];
   /** Whether a way back is wanted or exists. */
   readonly wayBack: boolean;
+  /**
+   * Streams that the switch starts, whose changes this tool applies and no process would: `sync`
+   * does not run.
+   */
+  readonly unattended: readonly string[];
   /** What the roles may do; undefined after `prepare`. */
   readonly privileges: PrivilegeFacts | undefined;
   /** Large objects of the side in use, which no stream carries. */
@@ -129,6 +134,14 @@ export function preflight(
   for (const side of [facts.from, facts.to]) checkSide(side, facts, stage, add);
   for (const { side, message, remedy } of missingPrivileges(facts.privileges)) {
     add("problem", side, message, remedy);
+  }
+  for (const name of facts.unattended) {
+    add(
+      "problem",
+      facts.from.side,
+      `the switch starts the stream ${name}, whose changes this tool applies, and no sync is running`,
+      "run sync in another terminal or as a service and keep it running: it waits for the switch",
+    );
   }
   if (stage === "switch") checkFences(facts, add);
   for (const message of facts.drift) {

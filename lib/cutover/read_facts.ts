@@ -3,18 +3,20 @@
  *
  * @module
  */
-import { formatBytes, lsnDistance, tableKey, type TableName } from "../core/internal.ts";
+import { formatBytes, lsnDistance, poll, tableKey, type TableName } from "../core/internal.ts";
 import { readUnsilencedEventTriggers, type Session } from "../postgres/internal.ts";
 import { listSequences, listTables, summarizeLargeObjects } from "../catalog/internal.ts";
 import {
   compareShapes,
   isSlotLost,
+  readApplierProgress,
   readAppliers,
   readPublications,
   readPublished,
   readShapes,
   readSlots,
   readTypes,
+  readWaiting,
   readWalPosition,
   type SlotState,
   streamState,
@@ -38,6 +40,10 @@ export interface FactsInput {
   readonly leftOut: readonly TableName[];
   /** Whether a way back is wanted or exists. */
   readonly wayBack: boolean;
+  /** Streams that a switch starts; empty before `prepare`. */
+  readonly starting: readonly string[];
+  /** How long to wait for the process that applies their changes, in milliseconds. */
+  readonly attendanceMs: number;
   /** How `prepare` would create the way back; undefined after it. */
   readonly preparing: Pick<PrivilegesInput, "wayBack" | "probes"> | undefined;
   /** From which age on a transaction is worth a warning, in milliseconds. */
@@ -71,6 +77,7 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
     notCarried,
     leftOut: input.leftOut,
     wayBack,
+    unattended: await readUnattended(from, input),
     privileges: preparing === undefined ? undefined : await readPrivileges({
       source: from,
       target: to,
@@ -110,6 +117,32 @@ async function readStreamsOf(
       risk: slot === undefined ? undefined : slotRisk(slot),
     };
   });
+}
+
+const attendancePollMs = 200;
+
+/** Streams of the tool's own applier that no process applies, or waits for. */
+async function readUnattended(
+  session: Session,
+  { starting, attendanceMs }: FactsInput,
+): Promise<readonly string[]> {
+  const read = async () => {
+    const clients = (await readApplierProgress(session, starting)).filter(({ kind }) =>
+      kind === "client"
+    );
+    const isWaiting = clients.length === 0 ? undefined : await readWaiting(session);
+    return clients.filter(({ name, workerPid }) =>
+      workerPid === undefined && isWaiting?.(name) !== true
+    ).map(({ name }) => name);
+  };
+  // a process that has just been stopped begins to wait in a moment
+  let unattended = await read();
+  await poll(async () => {
+    if (unattended.length === 0) return true;
+    unattended = await read();
+    return unattended.length === 0 || undefined;
+  }, { intervalMs: attendancePollMs, timeoutMs: attendanceMs });
+  return unattended;
 }
 
 const minSafeBytes = 64 * 1024 * 1024;

@@ -15,12 +15,14 @@ import {
 /**
  * Reads both sides of a prepared database and returns every finding about its switch.
  *
- * @param options `oldTransactionMs`: from which age on a transaction is worth a warning
+ * @param options `oldTransactionMs`: from which age on a transaction is worth a warning;
+ * `attendanceMs`: how long to wait for the process that applies changes after the switch
  */
 export async function examineRoute(
   route: DatabaseRoute,
-  { oldTransactionMs, signal }: {
+  { oldTransactionMs, attendanceMs = 0, signal }: {
     readonly oldTransactionMs: number;
+    readonly attendanceMs?: number;
     readonly signal: AbortSignal;
   },
 ): Promise<readonly PreflightFinding[]> {
@@ -33,6 +35,8 @@ export async function examineRoute(
     tables: route.tables,
     leftOut: route.fromRecord.details.leftOut,
     wayBack: route.back.length > 0,
+    starting: route.back,
+    attendanceMs,
     preparing: undefined,
     oldTransactionMs,
   });

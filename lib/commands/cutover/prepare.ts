@@ -201,6 +201,8 @@ async function readAll(
         tables: undefined,
         leftOut: [],
         wayBack,
+        starting: [],
+        attendanceMs: 0,
         preparing: { wayBack: wayBackAccess(database.target, options), probes: true },
         oldTransactionMs,
       }),

@@ -203,12 +203,19 @@ async function doneEarlier(
   };
 }
 
+/** A `sync` that the previous switch has stopped begins to wait for this one within seconds. */
+const attendanceMs = 10_000;
+
 async function examine(
   route: DatabaseRoute,
   { options, run }: { readonly options: CutoverSwitchOptions; readonly run: RunContext },
 ): Promise<readonly PreflightFinding[]> {
   await restoreIfTurning(route);
-  return await examineRoute(route, { oldTransactionMs: options.maxPauseMs, signal: run.signal });
+  return await examineRoute(route, {
+    oldTransactionMs: options.maxPauseMs,
+    attendanceMs,
+    signal: run.signal,
+  });
 }
 
 /** After the point of no return, continues by itself as the same command would. */

@@ -120,6 +120,8 @@ async function examinePreparation(
     leftOut: [],
     wayBack: true,
     // only reads: whether the source's server reaches the target is tested by prepare
+    starting: [],
+    attendanceMs: 0,
     preparing: {
       wayBack: { sourceFromTarget: target, passfile: undefined },
       probes: false,

@@ -5,8 +5,13 @@
  */
 import { applyChanges, type ApplyProgress, StreamInUseError } from "../../apply/internal.ts";
 import { type EventSink, type Lsn, lsnDistance, pause, retry } from "../../core/internal.ts";
-import { type Endpoint, openSession } from "../../postgres/internal.ts";
-import { readApplierProgress, readSlots, readWalPosition } from "../../replication/internal.ts";
+import { type Endpoint, openSession, type Session } from "../../postgres/internal.ts";
+import {
+  announceWaiting,
+  readApplierProgress,
+  readSlots,
+  readWalPosition,
+} from "../../replication/internal.ts";
 import { catchUp, type CatchUpOptions } from "./catch_up.ts";
 import { ReconnectingSession } from "./reconnecting_session.ts";
 
@@ -159,10 +164,17 @@ export class ClientStreams implements AsyncDisposable {
   async #awaitStart(target: Endpoint, name: string): Promise<boolean> {
     const signal = this.#signal;
     await using session = new ReconnectingSession(target, signal);
+    const announced = new WeakSet<Session>();
     while (!signal.aborted) {
       const answer = await session.query(
         target.database,
-        (inside) => readApplierProgress(inside, [name]),
+        async (inside) => {
+          if (!announced.has(inside)) {
+            await announceWaiting(inside, name);
+            announced.add(inside);
+          }
+          return await readApplierProgress(inside, [name]);
+        },
       );
       if (answer.reached) {
         const applier = answer.value.find(({ kind }) => kind === "client");

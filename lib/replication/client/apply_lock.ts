@@ -1,6 +1,7 @@
 /**
- * The advisory lock that the process which applies a stream's changes holds on the target: at most
- * one process applies them, and other sessions see in `pg_locks` whether one does.
+ * The advisory locks of a stream whose changes the tool itself applies. The process that applies
+ * them holds one on the target: at most one process does, and other sessions see in `pg_locks`
+ * whether one does. While the stream is stopped, processes that will resume it share another.
  *
  * @module
  */
@@ -8,6 +9,9 @@ import type { Session } from "../../postgres/internal.ts";
 
 /** The lock's first key, the same for all streams. */
 const lockClass = 0x53455241; // "SERA"
+
+/** The first key of the lock of those that wait for a stopped stream. */
+const waitingClass = 0x53455257; // "SERW"
 
 /** The two keys of a session-level advisory lock, as `pg_advisory_lock(int4, int4)` takes them. */
 export type ApplyLockKey = readonly [classId: number, objectId: number];
@@ -26,7 +30,7 @@ const holderStatement = `
   SELECT l.pid, l.objid AS object_id
     FROM pg_catalog.pg_locks AS l
    WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
-     AND l.classid::pg_catalog.int8 = ${lockClass}
+     AND l.classid::pg_catalog.int8 = $1
      AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d
                         WHERE d.datname = pg_catalog.current_database())`;
 
@@ -34,8 +38,33 @@ const holderStatement = `
 export async function readApplyLocks(
   session: Session,
 ): Promise<(stream: string) => number | undefined> {
+  return await readHolders(session, lockClass);
+}
+
+/**
+ * Shows other sessions, until this one ends, that its process applies the stream's changes as soon
+ * as a command starts the stream.
+ */
+export async function announceWaiting(session: Session, stream: string): Promise<void> {
+  await session.query("SELECT pg_catalog.pg_try_advisory_lock_shared($1, $2)", [
+    waitingClass,
+    applyLockKey(stream)[1],
+  ]);
+}
+
+/** Reads whether a process waits for each stream of the session's database to be started. */
+export async function readWaiting(session: Session): Promise<(stream: string) => boolean> {
+  const pidOf = await readHolders(session, waitingClass);
+  return (stream) => pidOf(stream) !== undefined;
+}
+
+async function readHolders(
+  session: Session,
+  lock: number,
+): Promise<(stream: string) => number | undefined> {
   const rows = await session.query<{ readonly pid: number; readonly object_id: number }>(
     holderStatement,
+    [lock],
   );
   const pids = new Map(rows.map(({ pid, object_id }) => [object_id, pid]));
   // an OID is unsigned

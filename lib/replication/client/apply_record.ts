@@ -5,7 +5,7 @@
  */
 import { cutoverSchema, type Lsn, parseLsn, parseOptionalLsn } from "../../core/internal.ts";
 import type { TableName } from "../../core/internal.ts";
-import { type Session, textArray } from "../../postgres/internal.ts";
+import { ServerError, type Session, SqlState, textArray } from "../../postgres/internal.ts";
 import { parseComment, type ScopeComment } from "../publication/publication_comment.ts";
 import { applyStreamTable, applyTableTable } from "./apply_schema.ts";
 
@@ -91,15 +91,15 @@ type RecordRow = {
   readonly seen_ms: number | null;
 };
 
-/** Reads the records of the session's database, which has the schema: those named, or all. */
+/**
+ * Reads the records of the session's database: those named, or all; none if the schema has just
+ * been dropped.
+ */
 export async function readApplyRecords(
   session: Session,
   names?: readonly string[],
 ): Promise<readonly ApplyRecord[]> {
-  const rows = await session.query<RecordRow>(recordStatement, [
-    names === undefined ? null : textArray(names),
-  ]);
-  return rows.map((row) => ({
+  return (await readRows(session, names)).map((row) => ({
     name: row.name,
     enabled: row.enabled,
     scopeComment: parseComment(row.comment),
@@ -115,6 +115,21 @@ export async function readApplyRecords(
     pid: row.pid ?? undefined,
     seenMs: row.seen_ms ?? undefined,
   }));
+}
+
+async function readRows(
+  session: Session,
+  names: readonly string[] | undefined,
+): Promise<readonly RecordRow[]> {
+  try {
+    return await session.query<RecordRow>(recordStatement, [
+      names === undefined ? null : textArray(names),
+    ]);
+  } catch (error) {
+    // dropped since the caller found the schema: with the last stream, by cleanup for example
+    if (error instanceof ServerError && error.sqlState === SqlState.undefinedTable) return [];
+    throw error;
+  }
 }
 
 /** A table of a stream. */

@@ -1,7 +1,17 @@
-import { deepStrictEqual, ok, rejects } from "node:assert/strict";
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { executeCleanup } from "../../../lib/commands/cleanup/cleanup.ts";
+import { executeCutoverStatus } from "../../../lib/commands/cutover/status.ts";
+import { openSession } from "../../../lib/postgres/internal.ts";
+import { readApplyRecords } from "../../../lib/replication/internal.ts";
+import { endpointOf } from "../../support/init.ts";
 import { ReplicatorError } from "../../../lib/core/internal.ts";
 import { sharedCluster } from "../../support/clusters.ts";
-import { prepareCutover, switchCutover, withCutoverPair } from "../../support/cutover_pair.ts";
+import {
+  prepareCutover,
+  quietRun,
+  switchCutover,
+  withCutoverPair,
+} from "../../support/cutover_pair.ts";
 import { until } from "../../support/replication.ts";
 import { query } from "../../support/sql.ts";
 import { runSync } from "../../support/sync.ts";
@@ -69,4 +79,49 @@ Deno.test("streams that this tool applies wait for a rollback, which starts them
     again.abort();
     await running;
   });
+});
+
+Deno.test("a rollback that needs sync is refused while none runs, and sync ends with cleanup", async () => {
+  const schema = "CREATE TABLE a (id int PRIMARY KEY, v int); INSERT INTO a VALUES (1, 0)";
+  await withCutoverPair({ source, target, schema, applyFrom: "here" }, async (pair) => {
+    const { url, targetUrl, name } = pair;
+    const stop = new AbortController();
+    const start = (signal: AbortSignal) => runSync(url, targetUrl, { include: [name], signal });
+    let running = start(stop.signal);
+    running.catch(() => {});
+    await until(
+      url,
+      "SELECT EXISTS (SELECT FROM pg_replication_slots WHERE database = current_database() AND active) AS ok",
+    );
+    await prepareCutover(pair);
+    await switchCutover("run", pair);
+    stop.abort();
+    await running;
+    await rejects(switchCutover("rollback", pair), (error) => {
+      ok(error instanceof ReplicatorError);
+      strictEqual(error.exitCode, 3, error.message);
+      match(error.details.join("\n"), /no sync is running\n.*run sync/);
+      return true;
+    });
+    const { databases } = await executeCutoverStatus(pair.servers, quietRun);
+    strictEqual(databases[0]?.phase, "switched");
+    match(databases[0].findings.map(({ message }) => message).join(), /no sync is running/);
+    running = start(new AbortController().signal);
+    await switchCutover("rollback", pair);
+    const result = await executeCleanup({
+      ...pair.servers,
+      databases: { include: [name], exclude: [] },
+      checkpoints: undefined,
+      confirm: () => Promise.resolve(true),
+    }, quietRun);
+    ok(result.kind === "removed");
+    deepStrictEqual(result.report.failed, []);
+    // its record is gone: it ends by itself
+    await running;
+  });
+});
+
+Deno.test("records of a schema that has just been dropped are none, not an error", async () => {
+  await using session = await openSession(await endpointOf(target.url({}), "target"));
+  deepStrictEqual(await readApplyRecords(session), []);
 });
