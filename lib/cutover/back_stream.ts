@@ -10,6 +10,7 @@
  * @module
  */
 import {
+  cutoverSchema,
   type Lsn,
   parseLsn,
   quoteIdentifier,
@@ -28,6 +29,7 @@ import {
 } from "../postgres/internal.ts";
 import { listTables } from "../catalog/internal.ts";
 import {
+  assessPublication,
   createPublication,
   describeScope,
   openApplier,
@@ -63,6 +65,38 @@ export async function backStreamName(
     { epoch: 1, createdAt: "", changedIdentities: [] },
   );
   return replicationNames(described).slot;
+}
+
+const publishedStatement = `
+  SELECT n.nspname AS schema, c.relname AS name
+    FROM pg_catalog.pg_publication_rel AS r
+    JOIN pg_catalog.pg_publication AS p ON p.oid = r.prpubid
+    JOIN pg_catalog.pg_class AS c ON c.oid = r.prrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+   WHERE p.pubname = $1 AND n.nspname <> '${cutoverSchema}'`;
+
+/**
+ * Whether an existing way back lists other tables than it should: tables were added to replication
+ * since, or taken out.
+ *
+ * @param session on the side that the stream leaves
+ */
+export async function isBackStreamOutdated(
+  session: Session,
+  { name, tables }: { readonly name: string; readonly tables: readonly TableName[] },
+): Promise<boolean> {
+  if ((await readPublications(session, [name])).length === 0) return false;
+  const keys = new Set(tables.map((table) => tableKey(table)));
+  const { plan } = await assessPublication({
+    session,
+    tables: (await listTables(session)).filter((table) => keys.has(tableKey(table))),
+    policy: "full",
+  });
+  const wanted = new Set(plan.tables.map((table) => tableKey(table)));
+  const listed = await session.query<TableName & Record<string, unknown>>(publishedStatement, [
+    name,
+  ]);
+  return listed.length !== wanted.size || listed.some((table) => !wanted.has(tableKey(table)));
 }
 
 /**

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ExitCode, pause, ReplicatorError } from "../core/internal.ts";
+import { ExitCode, formatDuration, pause, ReplicatorError } from "../core/internal.ts";
 import { type Session } from "../postgres/internal.ts";
 
 const lockClass = 0x53455243; // "SERC"
@@ -35,9 +35,7 @@ export async function lockCutover(session: Session): Promise<void> {
   throw new ReplicatorError("another cutover command is working on the database", {
     side: session.side,
     object: `database ${session.endpoint.database}`,
-    details: holder === undefined
-      ? []
-      : [`its session: pid ${holder.pid}, from ${holder.address ?? "a local socket"}`],
+    details: holder === undefined ? [] : [describeHolder(holder)],
     remedy: holder === undefined
       ? "wait until it ends"
       : `wait until it ends; if its client is gone: SELECT pg_catalog.pg_terminate_backend(${holder.pid});`,
@@ -50,11 +48,35 @@ export async function holdsCutoverLock(session: Session, pid: number): Promise<b
   return (await readLockHolder(session))?.pid === pid;
 }
 
-type LockHolder = { readonly pid: number; readonly address: string | null };
+type LockHolder = {
+  readonly pid: number;
+  readonly role: string | null;
+  readonly application: string | null;
+  readonly address: string | null;
+  readonly since: string | null;
+  readonly silence_seconds: number | null;
+};
+
+/** `its session: pid 4711 of role app (cutover), from 10.0.0.5, since …, silent for 5 min` */
+function describeHolder(
+  { pid, role, application, address, since, silence_seconds: silence }: LockHolder,
+): string {
+  return [
+    `its session: pid ${pid}${role === null ? "" : ` of role ${role}`}${
+      application ? ` (${application})` : ""
+    }`,
+    `from ${address ?? "a local socket"}`,
+    ...(since === null ? [] : [`connected since ${since} UTC`]),
+    ...(silence === null ? [] : [`last active ${formatDuration(silence * 1_000)} ago`]),
+  ].join(", ");
+}
 
 async function readLockHolder(session: Session): Promise<LockHolder | undefined> {
   const [holder] = await session.query<LockHolder>(
-    `SELECT l.pid, a.client_addr::pg_catalog.text AS address
+    `SELECT l.pid, a.usename::pg_catalog.text AS role, a.application_name AS application,
+            pg_catalog.host(a.client_addr) AS address,
+            pg_catalog.to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS since,
+            extract(epoch FROM pg_catalog.clock_timestamp() - a.state_change)::pg_catalog.float8 AS silence_seconds
        FROM pg_catalog.pg_locks AS l
        LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
       WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted

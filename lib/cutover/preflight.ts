@@ -12,7 +12,7 @@ import {
   tableKey,
   type TableName,
 } from "../core/internal.ts";
-import type { StreamState } from "../replication/internal.ts";
+import type { ApplierKind, StreamState } from "../replication/internal.ts";
 import type { FencedTable } from "./fence.ts";
 import { missingPrivileges, type PrivilegeFacts } from "./privileges.ts";
 
@@ -20,6 +20,10 @@ import { missingPrivileges, type PrivilegeFacts } from "./privileges.ts";
 export interface StreamReading {
   readonly name: string;
   readonly state: StreamState;
+  /** What applies its changes; undefined without an applier. */
+  readonly kind: ApplierKind | undefined;
+  /** Why this tool's own applier has stopped; undefined unless it has. */
+  readonly error: string | undefined;
   /** WAL that the other side has not confirmed, in bytes; undefined without a slot. */
   readonly lagBytes: number | undefined;
   /** Tables whose first copy is not complete. */
@@ -191,7 +195,7 @@ type Add = (
 ) => void;
 
 function checkStream(
-  { name, state, lagBytes, unready, risk }: StreamReading,
+  { name, state, kind, error, lagBytes, unready, risk }: StreamReading,
   { from }: PreflightFacts,
   add: Add,
 ): void {
@@ -199,8 +203,8 @@ function checkStream(
     add(
       "problem",
       undefined,
-      `the stream ${name} is ${state}, not streaming`,
-      "see status for the reason; sync starts it",
+      `the stream ${name} is ${state}, not streaming${error === undefined ? "" : `: ${error}`}`,
+      streamRemedy(state, kind),
     );
   } else if (lagBytes !== undefined && lagBytes > maxLagBytes) {
     add(
@@ -219,6 +223,33 @@ function checkStream(
     );
   }
   if (risk !== undefined) add("problem", from.side, `the slot ${name} is at risk: ${risk}`);
+}
+
+function streamRemedy(state: StreamState, kind: ApplierKind | undefined): string | undefined {
+  switch (state) {
+    case "streaming":
+    case "starting":
+      return undefined;
+    case "blocked":
+      return "status shows the session that holds the lock: end its transaction, or wait for it";
+    case "stopped":
+      return kind === "client"
+        ? "no process applies its changes: run sync, and keep it running"
+        : "sync shows why its worker does not run, the target's log the error: remove the cause";
+    case "disabled":
+      return kind === "client" ? "run sync, and keep it running" : "sync starts it";
+    case "failing":
+      return "sync shows the change that cannot be applied: remove the cause, or skip its transaction with sync --skip-lsn";
+    case "no-subscription":
+      return "sync creates what applies its changes";
+    case "detached":
+      return "remove it with cleanup, and start over with init --enable-sync";
+    case "no-slot":
+    case "lost":
+      return "changes are missing on the other side: copy the tables again with sync --resnapshot";
+    case "unknown":
+      return "see status for the reason";
+  }
 }
 
 /** A stream further behind would be refused by the pause in any case. */

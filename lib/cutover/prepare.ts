@@ -28,8 +28,14 @@ import {
   type SubscriptionAccess,
 } from "../replication/internal.ts";
 import { listTables } from "../catalog/internal.ts";
-import { backStreamName, prepareBackStream, publishTokens } from "./back_stream.ts";
+import {
+  backStreamName,
+  isBackStreamOutdated,
+  prepareBackStream,
+  publishTokens,
+} from "./back_stream.ts";
 import { changeFence } from "./change_fence.ts";
+import { removeStream } from "./dismantle.ts";
 import { createFence, enableFence, readFence } from "./fence.ts";
 import { lockCutover } from "./lock.ts";
 import { type CutoverPhase, phaseOf, type SideDetails } from "./model.ts";
@@ -157,6 +163,15 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
     isSettled: true,
     evidence: existing?.details.evidence ?? null,
   });
+  const unwanted = wayBack === undefined ? existing?.details.back ?? undefined : undefined;
+  if (unwanted !== undefined) {
+    // before the record that names it is replaced
+    await removeStream(unwanted, {
+      leaves: options.target,
+      arrives: options.source,
+      restoresCopies: false,
+    });
+  }
   const generation = existing?.generation ?? 0;
   await createOwnSchema(source, {
     elsewhere: describePlace(options.target),
@@ -274,6 +289,10 @@ async function prepareWayBack(
   const name = await backStreamName({ from: sessions.target, to: sessions.source });
   for (const session of [sessions.source, sessions.target]) {
     await withoutEventTriggers(session, () => session.execute(createTokenTable(name)));
+  }
+  if (await isBackStreamOutdated(sessions.target, { name, tables })) {
+    // it is stopped, and the side that it leaves is closed: nothing is on its way
+    await removeStream(name, { leaves: target, arrives: source, restoresCopies: false });
   }
   return await prepareBackStream({ from: target, to: source, tables, access, now, signal });
 }

@@ -108,6 +108,8 @@ async function readStreamsOf(
         targetReachable: true,
         activity: undefined,
       }),
+      kind: applier?.kind,
+      error: applier?.error?.message,
       lagBytes: slot?.confirmedFlushLsn === undefined
         ? undefined
         : Math.max(0, lsnDistance(slot.confirmedFlushLsn, inserted)),

@@ -9,7 +9,7 @@ import {
 } from "../support/cutover_pair.ts";
 import { endpointOf } from "../support/init.ts";
 import { until } from "../support/replication.ts";
-import { exec, query } from "../support/sql.ts";
+import { exec, query, withSession } from "../support/sql.ts";
 import { accepts } from "./open_probe.ts";
 
 const source = await sharedCluster(15);
@@ -56,6 +56,56 @@ Deno.test("a stopped stream, a new table and new partitions are listed together,
       /tables were created since cutover prepare.*new_orders.*part_7/,
     );
     strictEqual(await accepts(pair.url, write), true);
+  });
+});
+
+Deno.test("a lock that a frozen process holds is reported with its session and the way to end it", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    await withSession(pair.url, async (session) => {
+      await session.unsafe("SET application_name = 'frozen worker'");
+      // the lock of a cutover command
+      await session.unsafe("SELECT pg_advisory_lock(1397051971, 1)");
+      const [own] = await session.unsafe<{ pid: number }[]>("SELECT pg_backend_pid() AS pid");
+      const error = await refused(
+        pair,
+        () => switchCutover("run", pair),
+        /another cutover command/,
+      );
+      const [holder] = error.details;
+      match(
+        holder!,
+        new RegExp(
+          `pid ${
+            own!.pid
+          } of role \\w+ \\(frozen worker\\), from .*, connected since [-\\d]{10} [:\\d]{8} UTC, last active \\d.* ago`,
+        ),
+      );
+      match(error.remedy!, new RegExp(`pg_terminate_backend\\(${own!.pid}\\);`));
+    });
+    await switchCutover("run", pair);
+  });
+});
+
+Deno.test("a stream that fails is refused with what to do about the change, not with sync", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await exec(pair.targetUrl, "INSERT INTO balance VALUES (4711, 1)");
+    await exec(pair.url, "INSERT INTO balance VALUES (4711, 2)");
+    await until(
+      pair.targetUrl,
+      `SELECT coalesce(max(apply_error_count) > 0, false) AS ok FROM pg_stat_subscription_stats AS s
+         JOIN pg_subscription AS p ON p.oid = s.subid
+        WHERE p.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+    );
+    const [row] = await query<{ name: string }>(
+      pair.targetUrl,
+      `SELECT subname AS name FROM pg_subscription
+        WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+    );
+    // as disable_on_error would: otherwise its worker is started again and again
+    await exec(pair.targetUrl, `ALTER SUBSCRIPTION "${row!.name}" DISABLE`);
+    const error = await refused(pair, () => prepareCutover(pair), /is failing, not streaming/);
+    match(error.details.join("\n"), /not streaming\n.*--skip-lsn/);
   });
 });
 

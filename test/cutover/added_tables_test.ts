@@ -1,0 +1,51 @@
+import { deepStrictEqual } from "node:assert/strict";
+import { sharedCluster } from "../support/clusters.ts";
+import { prepareCutover, switchCutover, withCutoverPair } from "../support/cutover_pair.ts";
+import { drain } from "../support/replicated.ts";
+import { exec, query } from "../support/sql.ts";
+import { runSync } from "../support/sync.ts";
+
+const source = await sharedCluster(16);
+const target = await sharedCluster(18);
+
+Deno.test("preparing again without a way back removes the one that exists", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    const count = async (url: string, what: string) => (await query(url, what)).length;
+    const subscriptions =
+      "SELECT FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    await prepareCutover(pair);
+    deepStrictEqual([
+      await count(pair.url, subscriptions),
+      await count(pair.targetUrl, "SELECT FROM pg_publication"),
+    ], [1, 1]);
+    await prepareCutover(pair, { wayBack: "none" });
+    deepStrictEqual([
+      await count(pair.url, subscriptions),
+      await count(pair.targetUrl, "SELECT FROM pg_publication"),
+    ], [0, 0]);
+    await switchCutover("run", pair);
+  });
+});
+
+Deno.test("tables that were added after prepare take the way back too, once prepare has run again", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    const { url, targetUrl, name } = pair;
+    await prepareCutover(pair);
+    await exec(url, "CREATE TABLE added (id int PRIMARY KEY); INSERT INTO added VALUES (1)");
+    await runSync(url, targetUrl, {
+      include: [name],
+      action: { kind: "copy", areNew: true, tables: ["added"] },
+    });
+    await prepareCutover(pair);
+    await switchCutover("run", pair);
+    await exec(targetUrl, "INSERT INTO added VALUES (2)");
+    await switchCutover("rollback", pair);
+    deepStrictEqual(await query(url, "SELECT id FROM added ORDER BY id"), [{ id: 1 }, { id: 2 }]);
+    await exec(url, "INSERT INTO added VALUES (3)");
+    await drain(url);
+    deepStrictEqual(
+      (await query(targetUrl, "SELECT id FROM added ORDER BY id")).map(({ id }) => id),
+      [1, 2, 3],
+    );
+  });
+});
