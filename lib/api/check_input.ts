@@ -232,6 +232,7 @@ const initShape: Shape<InitInput> = {
   indexJobs: whole("indexJobs").optional(),
   copyFormat: z.enum(optionTable.copyFormat.values).optional(),
   statistics: z.enum(optionTable.statistics.values).optional(),
+  toastCompression: z.enum(optionTable.toastCompression.values).optional(),
   restoreSearchPath,
   copyThreads: whole("copyThreads").optional(),
   splitBytes,

@@ -9,6 +9,7 @@ import type {
   RepairMode,
   RestoreSearchPath,
   StatisticsSource,
+  ToastCompressionChoice,
 } from "../config/internal.ts";
 import type { CheckpointStores } from "../checkpoint/internal.ts";
 import type { CleanupPlan } from "../commands/cleanup/cleanup.ts";
@@ -185,6 +186,13 @@ export interface InitInput extends CopyInput {
    * @default {"source"}
    */
   readonly statistics?: StatisticsSource | undefined;
+  /**
+   * How copied values are compressed in columns without a setting of their own: `lz4` (pglz where
+   * the target does not support it), `pglz`, or `source`, as new values of the source.
+   *
+   * @default {"lz4"}
+   */
+  readonly toastCompression?: ToastCompressionChoice | undefined;
   /**
    * The `search_path` under which checks, generated columns, index expressions and materialized
    * views are computed: empty, as with `pg_dump` and `psql`, or the target database's own.

@@ -28,6 +28,7 @@ export const propertyNames: Readonly<Partial<Record<OptionName, string>>> = {
   copyThreads: "copyThreads",
   copyFormat: "copyFormat",
   statistics: "statistics",
+  toastCompression: "toastCompression",
   enableSync: "sync",
   forSync: "forSync",
   forCutover: "forCutover",

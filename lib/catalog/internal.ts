@@ -23,6 +23,7 @@ export { planningHazardOf, readPlanningHazards } from "./expressions/planning_ha
 export * from "./expressions/predicates.ts";
 export * from "./server/privileges.ts";
 export * from "./server/provider.ts";
+export * from "./server/toast_compression.ts";
 export * from "./server/provider_names.ts";
 export * from "./tables/row_types.ts";
 export * from "./databases/select_databases.ts";

@@ -54,4 +54,5 @@ export {
   type Table,
   type TableAccess,
   type TableColumn,
+  type ToastMethod,
 } from "./internal.ts";

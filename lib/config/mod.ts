@@ -34,6 +34,8 @@ export {
   restoreSearchPaths,
   type StatisticsSource,
   statisticsSources,
+  type ToastCompressionChoice,
+  toastCompressions,
   type WayBack,
   wayBacks,
 } from "./options/choices.ts";

@@ -24,3 +24,4 @@ export * from "./restore_statistics.ts";
 export * from "./run_statements.ts";
 export * from "./source_statistics.ts";
 export * from "./statistics_plan.ts";
+export * from "./toast_choice.ts";

@@ -65,4 +65,5 @@ export {
   type StatisticsSummary,
   type ThrottleLimits,
   type ThrottleSettings,
+  type ToastChoice,
 } from "./internal.ts";

@@ -239,6 +239,7 @@ const complete: { readonly [V in Verb]: Required<VerbInputs[V]> } = (() => {
     init: {
       ...{ ...copy, indexJobs: 1, copyFormat: "binary", restoreSearchPath: "own", copyThreads: 0 },
       statistics: "none",
+      toastCompression: "pglz",
       ...{ splitBytes: 1 << 20, maxBytesPerSecond: 1 << 16, dropExisting: true, sync: replication },
       ...{
         checkpoint,

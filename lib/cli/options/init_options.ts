@@ -17,6 +17,7 @@ export interface InitCommandOptions extends CopyOptions {
   readonly indexJobs: number;
   readonly copyFormat: OptionTable["copyFormat"]["values"][number];
   readonly statistics: OptionTable["statistics"]["values"][number];
+  readonly toastCompression: OptionTable["toastCompression"]["values"][number];
   readonly restoreSearchPath: OptionTable["restoreSearchPath"]["values"][number];
   readonly copyThreads: number;
   readonly splitBytes: number;
@@ -44,6 +45,7 @@ export async function resolveInitOptions(
   const indexJobs = reader.integer("indexJobs") ?? partial.jobs;
   const copyFormat = reader.choice("copyFormat");
   const statistics = reader.choice("statistics");
+  const toastCompression = reader.choice("toastCompression");
   const restoreSearchPath = reader.choice("restoreSearchPath");
   const copyThreads = reader.integer("copyThreads") ?? defaultCopyThreads(partial, context);
   const splitBytes = reader.size("splitTablesLargerThan");
@@ -75,6 +77,7 @@ export async function resolveInitOptions(
     indexJobs,
     copyFormat,
     statistics,
+    toastCompression,
     restoreSearchPath,
     copyThreads,
     splitBytes,

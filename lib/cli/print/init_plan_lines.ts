@@ -7,7 +7,7 @@ import {
   stepTitle,
 } from "../../core/internal.ts";
 import { describeApplierChoice } from "../../commands/shared/choose_applier.ts";
-import { describeReason, describeStatistics } from "../../copy/internal.ts";
+import { describeReason, describeStatistics, describeToastChoice } from "../../copy/internal.ts";
 import type { InitPlan, TablePlan } from "../../commands/shared/init_plan.ts";
 import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
 import { serverLine } from "./server_line.ts";
@@ -25,7 +25,7 @@ export function initPlanLines(plan: InitPlan, options: TableOptions): string[] {
         `: ${plural(database.tables.length, "table")}, ${formatBytes(database.bytes)}` +
         (database.largeObjects > 0 ? `, ${plural(database.largeObjects, "large object")}` : ""),
     );
-    lines.push(...actionLines(database, style), ...statisticsLines(database, style));
+    lines.push(...actionLines(database, style), ...storageLines(database, style));
     const largest = [...database.tables].sort((a, b) => b.bytes - a.bytes).slice(0, maxTables);
     if (largest.length > 0) {
       const rows = largest.map((table) => [
@@ -105,15 +105,16 @@ function copyWords(
 }
 
 /**
- * Where statistics come from: `  statistics: 38 tables from the source, 2 analyzed`, and the
- * analyzed ones by reason.
+ * How values are compressed, and where statistics come from: ` statistics: 38 tables from the
+ * source, 2 analyzed`, and the analyzed ones by reason.
  */
-function statisticsLines(
-  { statistics }: InitPlan["databases"][number],
+function storageLines(
+  { statistics, toastCompression }: InitPlan["databases"][number],
   style: Style,
 ): string[] {
   const byReason = Map.groupBy(statistics.analyzed, ({ reason }) => reason);
   return [
+    `  compression of large values: ${describeToastChoice(toastCompression)}`,
     `  statistics: ${describeStatistics(statistics)}`,
     ...[...byReason].map(([reason, tables]) => {
       const names = tables.slice(0, maxAnalyzed).map((table) =>

@@ -21,6 +21,7 @@ export interface CopyDatabaseOptions extends
     | "copy"
     | "indexJobs"
     | "statistics"
+    | "toastCompression"
     | "allowMixedSnapshots"
     | "whileSnapshotHeld"
   > {

@@ -10,9 +10,10 @@ import {
   openSessionWithRetry,
   type SnapshotHolder,
 } from "../../postgres/internal.ts";
-import { summarizeLargeObjects, type Table } from "../../catalog/internal.ts";
+import { readToastCompression, summarizeLargeObjects, type Table } from "../../catalog/internal.ts";
 import { tablesWithStatistics } from "../../schema/internal.ts";
 import {
+  chooseToastMethod,
   copyLargeObjects,
   copyTables,
   CopyThrottle,
@@ -21,6 +22,7 @@ import {
   type LockedSnapshot,
   readPlanBounds,
   type SourceStatistics,
+  toastSettings,
 } from "../../copy/internal.ts";
 import type { TableScope } from "../../rules/internal.ts";
 import type { DatabaseReport } from "../shared/init_report.ts";
@@ -38,6 +40,7 @@ export interface FillDatabaseOptions extends
     | "copy"
     | "indexJobs"
     | "statistics"
+    | "toastCompression"
     | "sourceMajor"
     | "targetMajor"
     | "recorder"
@@ -115,6 +118,7 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
     keyBounds: await readPlanBounds(snapshot.session, copied, settings),
   };
   try {
+    const targetSettings = await copySettingsOf(options);
     await using throttle = new CopyThrottle({ source, settings, signal, events });
     const parts = await work.planParts(
       copied.filter((table) => !isKept(table)),
@@ -124,7 +128,7 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
       copyTables({
         source,
         target,
-        targetSettings: {},
+        targetSettings,
         snapshot,
         parts,
         encoding,
@@ -175,6 +179,17 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
       signal: options.signal,
     });
   }
+}
+
+/** Settings of the sessions that copy rows. */
+async function copySettingsOf(
+  { target, locked, toastCompression, recorder: { events }, signal }: FillDatabaseOptions,
+): Promise<Readonly<Record<string, string>>> {
+  await using session = await openSessionWithRetry(target, { signal, events });
+  return toastSettings(chooseToastMethod(toastCompression, {
+    source: await readToastCompression(locked.snapshot.session),
+    target: await readToastCompression(session),
+  }));
 }
 
 async function indexGroups(

@@ -12,6 +12,7 @@ import {
   UsageError,
 } from "../../core/internal.ts";
 import {
+  chooseToastMethod,
   collectedOf,
   type CopyExtent,
   type CopyPlanOptions,
@@ -27,6 +28,7 @@ import { type Endpoint, openSession, type Session, withDatabase } from "../../po
 import {
   listTables,
   readStatisticsOutlook,
+  readToastCompression,
   readWorkFacts,
   type StatisticsOutlook,
   summarizeLargeObjects,
@@ -161,6 +163,10 @@ async function survey(
     decisions: tableDecisions(scope),
     notes: scopeNotes(scope),
     statistics,
+    toastCompression: chooseToastMethod(options.toastCompression, {
+      source: await readToastCompression(session),
+      target: await readToastCompression(sides.target),
+    }),
     largeObjects: count,
     bytes: plans.reduce((sum, { bytes }) => sum + bytes, 0),
   };

@@ -101,6 +101,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
       indexJobs: options.index_jobs,
       copyFormat: options.copy_format,
       statistics: options.statistics,
+      toastCompression: options.toast_compression,
       restoreSearchPath: options.restore_search_path,
       splitBytes: options.split_bytes ?? defaults.splitBytes,
       maxBytesPerSecond: shareOfRate(options),

@@ -165,6 +165,7 @@ export function completeInitOptions(
     tools = defaultTools,
     indexJobs,
     statistics = optionDefaults.statistics,
+    toastCompression = optionDefaults.toastCompression,
     restoreSearchPath = optionDefaults.restoreSearchPath,
     dropExisting = false,
     sync,
@@ -183,7 +184,7 @@ export function completeInitOptions(
   const copy = completeCopySettings(choices);
   return {
     ...{ source, target, databases, rules, tools, copy, indexJobs: indexJobs ?? copy.jobs },
-    ...{ statistics, restoreSearchPath, dropExisting, sync, checkpoint, resume },
+    ...{ statistics, toastCompression, restoreSearchPath, dropExisting, sync, checkpoint, resume },
     ...{
       allowMixedSnapshots,
       databaseRetryDelaysMs,

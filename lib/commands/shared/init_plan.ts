@@ -4,7 +4,7 @@
  * @module
  */
 import type { TableName } from "../../core/internal.ts";
-import type { StatisticsSummary } from "../../copy/internal.ts";
+import type { StatisticsSummary, ToastChoice } from "../../copy/internal.ts";
 import type { ApplierKind } from "../../replication/internal.ts";
 import type { ServerSummary, StepPrediction } from "./report.ts";
 import type { TableDecision } from "./validation_report.ts";
@@ -58,6 +58,8 @@ export interface DatabasePlan {
   readonly notes: readonly string[];
   /** Where its planner statistics will come from. */
   readonly statistics: StatisticsSummary;
+  /** How copied values are compressed in columns without a setting of their own. */
+  readonly toastCompression: ToastChoice;
   /** How many large objects. */
   readonly largeObjects: number;
   /** Size in bytes. */

@@ -9,6 +9,7 @@ import type {
   RepairMode,
   RestoreSearchPath,
   StatisticsSource,
+  ToastCompressionChoice,
 } from "../../config/internal.ts";
 import type { EventSink, Lsn } from "../../core/internal.ts";
 import type { CheckpointStores } from "../../checkpoint/internal.ts";
@@ -153,6 +154,8 @@ export interface InitOptions {
   readonly indexJobs: number;
   /** Where planner statistics come from; `source` means ANALYZE for a target before 18. */
   readonly statistics: StatisticsSource;
+  /** How copied values are compressed in columns without a setting of their own. */
+  readonly toastCompression: ToastCompressionChoice;
   /**
    * Under which `search_path` checks, generated columns, index expressions and materialized views
    * are computed: an empty one, as with pg_dump and psql, or that of the target's database and

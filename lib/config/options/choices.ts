@@ -26,6 +26,15 @@ export const statisticsSources = ["source", "analyze", "none"] as const;
 export type StatisticsSource = typeof statisticsSources[number];
 
 /**
+ * How copied values are compressed in columns without a setting of their own: `source`, as new
+ * values of the source; `lz4` and `pglz`, by that method.
+ */
+export const toastCompressions = ["lz4", "pglz", "source"] as const;
+
+/** One of {@linkcode toastCompressions}. */
+export type ToastCompressionChoice = typeof toastCompressions[number];
+
+/**
  * The `search_path` under which the target computes values: an empty one, as with pg_dump and psql,
  * or that of its database and role.
  */

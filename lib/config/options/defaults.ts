@@ -24,6 +24,7 @@ const {
   slotTimeout,
   splitTablesLargerThan,
   statistics,
+  toastCompression,
   wayBack,
 } = optionTable;
 
@@ -34,6 +35,7 @@ export const optionDefaults = {
   dumpTool: dumpTool.default,
   copyFormat: copyFormat.default,
   statistics: statistics.default,
+  toastCompression: toastCompression.default,
   /** The library copies in the caller's thread unless asked for others. */
   copyThreads: 0,
   splitBytes: inUnit(parseBytes, splitTablesLargerThan.default),

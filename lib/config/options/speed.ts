@@ -1,4 +1,4 @@
-import { copyFormats, statisticsSources } from "./choices.ts";
+import { copyFormats, statisticsSources, toastCompressions } from "./choices.ts";
 import type { Options } from "./option.ts";
 
 /** Parallelism, rate limits and the format of copies. */
@@ -83,5 +83,20 @@ export const speedOptions = {
       example: "source",
     },
     job: { name: "statistics", commands: ["init"] },
+  },
+  toastCompression: {
+    kind: "choice",
+    placeholder: "METHOD",
+    values: toastCompressions,
+    default: "lz4",
+    help:
+      "compression of large values in columns that do not set it; pglz where lz4 is not supported",
+    commands: ["init"],
+    config: {
+      description:
+        "Compression of large values in columns that do not set it: lz4 where the target supports it (14 and later), pglz, or that of the source (`--toast-compression`).",
+      example: "lz4",
+    },
+    job: { name: "toast_compression", commands: ["init"] },
   },
 } as const satisfies Options;

@@ -5,6 +5,7 @@ import type {
   RepairMode,
   RestoreSearchPath,
   StatisticsSource,
+  ToastCompressionChoice,
 } from "../../config/internal.ts";
 /** The version of the job specification that this release supports. */
 export const specVersion = "1.0";
@@ -127,6 +128,8 @@ export interface InitJobOptions extends JobReplicationOptions {
   readonly copy_format?: CopyFormatChoice | undefined;
   /** Planner statistics: the source's, those of ANALYZE on the target, or none. */
   readonly statistics?: StatisticsSource | undefined;
+  /** Compression of large values in columns that do not set it. */
+  readonly toast_compression?: ToastCompressionChoice | undefined;
   /** The `search_path` used while restoring. */
   readonly restore_search_path?: RestoreSearchPath | undefined;
   /** Tables larger than this, in bytes, are copied in parts. */
