@@ -1,0 +1,121 @@
+/**
+ * Builds the documentation site from `docs/` into `dist/site`, with VitePress. A dead link, and a
+ * page that is missing from the navigation, are errors. `dist/site-build` contains what is built, and
+ * the packages, whose versions `scripts/site/deno.lock` pins.
+ *
+ * `SITE_BASE` is the path under which the site is served: `/postgres-seren-replicator/` by default,
+ * as on GitHub Pages.
+ *
+ * @module
+ */
+import { dirname, join, resolve } from "node:path";
+import { defaultRepositoryUrl } from "./release/project.ts";
+import { rootPages, sitePath, withSiteLinks } from "./site/links.ts";
+import { type KnownMessage, messagesIn, messagesPage } from "./site/messages.ts";
+import { navigation } from "./site/navigation.ts";
+
+const stage = "dist/site-build";
+const pages = join(stage, "pages");
+const repository = Deno.env.get("GITHUB_REPOSITORY");
+const repositoryUrl = repository === undefined
+  ? defaultRepositoryUrl
+  : `https://github.com/${repository}`;
+const base = Deno.env.get("SITE_BASE") ?? `/${repositoryUrl.split("/").at(-1)}/`;
+
+async function* files(folder: string): AsyncGenerator<string> {
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) yield* files(path);
+    else yield path;
+  }
+}
+
+async function write(path: string, text: string): Promise<void> {
+  await Deno.mkdir(dirname(path), { recursive: true });
+  await Deno.writeTextFile(path, text);
+}
+
+/** Copies the pages, and the files that they link to. Returns the titles of the pages. */
+async function copyPages(): Promise<ReadonlyMap<string, string>> {
+  const titles = new Map<string, string>();
+  const roots = Object.keys(rootPages).filter((path) => path !== "README.md");
+  for (const path of [...roots, ...await Array.fromAsync(files("docs"))]) {
+    const target = sitePath(path)!;
+    const text = await Deno.readTextFile(path);
+    if (!path.endsWith(".md")) {
+      await write(join(pages, "public", target), text);
+      continue;
+    }
+    titles.set(target, /^# (.+)$/m.exec(text)?.[1] ?? target);
+    await write(join(pages, target), withSiteLinks(text, { path, repositoryUrl, base }));
+  }
+  return titles;
+}
+
+/** Writes the page of messages from the source code. */
+async function writeMessages(): Promise<void> {
+  const found: KnownMessage[] = [];
+  for await (const path of files("lib")) {
+    const [, folder = ""] = path.split("/");
+    if (path.endsWith(".ts")) found.push(...messagesIn(await Deno.readTextFile(path), folder));
+  }
+  await write(join(pages, "reference/messages.md"), messagesPage(found));
+}
+
+/** The sidebar; fails if a page is missing from it, or it names one that does not exist. */
+function sidebar(titles: ReadonlyMap<string, string>): unknown {
+  const named = navigation.flatMap((group) => group.pages);
+  const missing = [...titles.keys()].filter((path) => path !== "index.md" && !named.includes(path));
+  const unknown = named.filter((path) => !titles.has(path));
+  if (missing.length + unknown.length > 0) {
+    throw new Error(
+      `scripts/site/navigation.ts: missing ${missing.join(", ") || "nothing"}, unknown ${
+        unknown.join(", ") || "nothing"
+      }`,
+    );
+  }
+  return navigation.map(({ title, pages }) => ({
+    text: title,
+    items: pages.map((path) => ({ text: titles.get(path), link: `/${path.replace(/\.md$/, "")}` })),
+  }));
+}
+
+/** Runs `deno` in the folder of the site, with its lock file. */
+async function deno(command: string, ...args: readonly string[]): Promise<void> {
+  const { success } = await new Deno.Command("deno", {
+    args: [command, "--lock=deno.lock", "--frozen", "--quiet", ...args],
+    cwd: stage,
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+  }).output();
+  if (!success) throw new Error(`deno ${command} failed in ${stage}`);
+}
+
+for (const path of [pages, "dist/site"]) {
+  await Deno.remove(path, { recursive: true }).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+}
+const titles = new Map(await copyPages());
+await writeMessages();
+titles.set("reference/messages.md", "Messages");
+const settings = {
+  base,
+  repositoryUrl,
+  outDir: resolve("dist/site"),
+  sidebar: sidebar(titles),
+  nav: [
+    { text: "Quickstart", link: "/guides/quickstart" },
+    { text: "Options", link: "/reference/options" },
+    { text: "Troubleshooting", link: "/guides/troubleshooting" },
+  ],
+};
+await write(join(stage, ".vitepress/settings.json"), JSON.stringify(settings));
+await Deno.copyFile("scripts/site/config.mjs", join(stage, ".vitepress/config.mjs"));
+for (const name of ["deno.json", "deno.lock"]) {
+  await Deno.copyFile(`scripts/site/${name}`, join(stage, name));
+}
+await deno("install");
+await deno("run", "--allow-all", "npm:vitepress@1.6.4", "build");
+console.log("dist/site");
