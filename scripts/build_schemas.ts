@@ -1,6 +1,6 @@
 /**
- * Writes `docs/reference/schemas`: JSON Schemas of everything that the tool writes or reads as JSON,
- * from the types of the source code, and the tables of the ledger.
+ * Writes `docs/reference/schemas`: JSON Schemas of everything that the tool writes or reads as
+ * JSON, from the types of the source code, and the tables of the ledger.
  * [Formats](../docs/reference/formats.md) says what may change.
  *
  * The generator's versions are pinned by `scripts/schemas/deno.lock`.

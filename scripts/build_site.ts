@@ -1,7 +1,7 @@
 /**
  * Builds the documentation site from `docs/` into `dist/site`, with VitePress. A dead link, and a
- * page that is missing from the navigation, are errors. `dist/site-build` contains what is built, and
- * the packages, whose versions `scripts/site/deno.lock` pins.
+ * page that is missing from the navigation, are errors. `dist/site-build` contains what is built,
+ * and the packages, whose versions `scripts/site/deno.lock` pins.
  *
  * `SITE_BASE` is the path under which the site is served: `/postgres-seren-replicator/` by default,
  * as on GitHub Pages.
@@ -10,6 +10,7 @@
  */
 import { dirname, join, resolve } from "node:path";
 import { defaultRepositoryUrl } from "./release/project.ts";
+import { siteConfig } from "./site/config.ts";
 import { rootPages, sitePath, withSiteLinks } from "./site/links.ts";
 import { type KnownMessage, messagesIn, messagesPage } from "./site/messages.ts";
 import { navigation } from "./site/navigation.ts";
@@ -42,6 +43,10 @@ async function copyPages(): Promise<ReadonlyMap<string, string>> {
   for (const path of [...roots, ...await Array.fromAsync(files("docs"))]) {
     const target = sitePath(path)!;
     const text = await Deno.readTextFile(path);
+    if (path.endsWith(".svg")) {
+      await write(join(pages, target), text);
+      continue;
+    }
     if (!path.endsWith(".md")) {
       await write(join(pages, "public", target), text);
       continue;
@@ -62,22 +67,17 @@ async function writeMessages(): Promise<void> {
   await write(join(pages, "reference/messages.md"), messagesPage(found));
 }
 
-/** The sidebar; fails if a page is missing from it, or it names one that does not exist. */
-function sidebar(titles: ReadonlyMap<string, string>): unknown {
-  const named = navigation.flatMap((group) => group.pages);
+/** Fails if a page is missing from the navigation, or the navigation names one that is missing. */
+function checkNavigation(titles: ReadonlyMap<string, string>): void {
+  const named = navigation.flatMap(({ pages }) => pages);
   const missing = [...titles.keys()].filter((path) => path !== "index.md" && !named.includes(path));
   const unknown = named.filter((path) => !titles.has(path));
-  if (missing.length + unknown.length > 0) {
-    throw new Error(
-      `scripts/site/navigation.ts: missing ${missing.join(", ") || "nothing"}, unknown ${
-        unknown.join(", ") || "nothing"
-      }`,
-    );
-  }
-  return navigation.map(({ title, pages }) => ({
-    text: title,
-    items: pages.map((path) => ({ text: titles.get(path), link: `/${path.replace(/\.md$/, "")}` })),
-  }));
+  if (missing.length + unknown.length === 0) return;
+  throw new Error(
+    `scripts/site/navigation.ts: missing ${missing.join(", ") || "nothing"}, unknown ${
+      unknown.join(", ") || "nothing"
+    }`,
+  );
 }
 
 /** Runs `deno` in the folder of the site, with its lock file. */
@@ -100,19 +100,9 @@ for (const path of [pages, "dist/site"]) {
 const titles = new Map(await copyPages());
 await writeMessages();
 titles.set("reference/messages.md", "Messages");
-const settings = {
-  base,
-  repositoryUrl,
-  outDir: resolve("dist/site"),
-  sidebar: sidebar(titles),
-  nav: [
-    { text: "Quickstart", link: "/guides/quickstart" },
-    { text: "Options", link: "/reference/options" },
-    { text: "Troubleshooting", link: "/guides/troubleshooting" },
-  ],
-};
-await write(join(stage, ".vitepress/settings.json"), JSON.stringify(settings));
-await Deno.copyFile("scripts/site/config.mjs", join(stage, ".vitepress/config.mjs"));
+checkNavigation(titles);
+const config = siteConfig({ base, repositoryUrl, outDir: resolve("dist/site"), titles });
+await write(join(stage, ".vitepress/config.mjs"), `export default ${JSON.stringify(config)};\n`);
 for (const name of ["deno.json", "deno.lock"]) {
   await Deno.copyFile(`scripts/site/${name}`, join(stage, name));
 }

@@ -1,4 +1,6 @@
-/** What the tool writes conforms to the published schemas, including samples of earlier versions. */
+/**
+ * What the tool writes conforms to the published schemas, including samples of earlier versions.
+ */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { z } from "zod";
 import { ledgerFormat, stateFormat } from "../../lib/checkpoint/internal.ts";
