@@ -1,4 +1,4 @@
-import { navigation } from "./navigation.ts";
+import { groupPages } from "./navigation.ts";
 
 /** What the configuration depends on. */
 export interface SiteSettings {
@@ -32,7 +32,7 @@ export function siteConfig({ base, repositoryUrl, outDir, titles }: SiteSettings
         { text: "Options", link: "/reference/options" },
         { text: "Troubleshooting", link: "/guides/troubleshooting" },
       ],
-      sidebar: navigation.map(({ title, pages }) => ({
+      sidebar: groupPages([...titles.keys()]).map(({ title, pages }) => ({
         text: title,
         items: pages.map((path) => ({
           text: titles.get(path),

@@ -1,7 +1,10 @@
-/** A group of pages in the sidebar, by their paths below `docs` or on the site. */
+/** A group of pages in the sidebar. */
 export interface NavigationGroup {
   readonly title: string;
+  /** Their paths below `docs` or on the site, in order. */
   readonly pages: readonly string[];
+  /** The folder whose other pages follow these. */
+  readonly rest?: string;
 }
 
 /** The order in which a reader needs the pages. */
@@ -12,6 +15,7 @@ export const navigation: readonly NavigationGroup[] = [
   },
   {
     title: "Guides",
+    rest: "guides/",
     pages: [
       "guides/offline-move.md",
       "guides/sync.md",
@@ -21,6 +25,7 @@ export const navigation: readonly NavigationGroup[] = [
       "guides/verification.md",
       "guides/checkpoints.md",
       "guides/set-aside.md",
+      "guides/statistics.md",
       "guides/status.md",
       "guides/cleanup.md",
       "guides/remote.md",
@@ -37,6 +42,7 @@ export const navigation: readonly NavigationGroup[] = [
   },
   {
     title: "Reference",
+    rest: "reference/",
     pages: [
       "reference/options.md",
       "reference/configuration.md",
@@ -57,6 +63,7 @@ export const navigation: readonly NavigationGroup[] = [
   },
   {
     title: "How it works",
+    rest: "internals/",
     pages: [
       "internals/architecture.md",
       "internals/field-notes.md",
@@ -67,3 +74,23 @@ export const navigation: readonly NavigationGroup[] = [
     ],
   },
 ];
+
+/**
+ * The groups with every page of the site: those that no group names follow in the group of their
+ * folder. Throws an `Error` if a group names a page that does not exist.
+ */
+export function groupPages(existing: readonly string[]): readonly NavigationGroup[] {
+  const named = navigation.flatMap(({ pages }) => pages);
+  const unknown = named.filter((path) => !existing.includes(path));
+  if (unknown.length > 0) {
+    throw new Error(
+      `scripts/site/navigation.ts names pages that do not exist: ${unknown.join(", ")}`,
+    );
+  }
+  const others = existing.filter((path) => path !== "index.md" && !named.includes(path)).toSorted();
+  return navigation.map((group) => {
+    const { rest } = group;
+    const more = rest === undefined ? [] : others.filter((path) => path.startsWith(rest));
+    return { ...group, pages: [...group.pages, ...more] };
+  });
+}

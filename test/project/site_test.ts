@@ -1,9 +1,9 @@
 /** The parts of the documentation site: links, messages, navigation, and the picture. */
-import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
 import { terminalSvg } from "../../scripts/picture/terminal_svg.ts";
 import { rootPages, withSiteLinks } from "../../scripts/site/links.ts";
 import { messagesIn, messagesPage } from "../../scripts/site/messages.ts";
-import { navigation } from "../../scripts/site/navigation.ts";
+import { groupPages } from "../../scripts/site/navigation.ts";
 import { repository } from "../support/cli.ts";
 
 Deno.test("links lead to pages of the site, schemas to files, and others to the repository", () => {
@@ -55,11 +55,20 @@ async function pages(folder: string): Promise<readonly string[]> {
   return found;
 }
 
-Deno.test("the navigation has every page, and no other", async () => {
-  const written = [...await pages(""), ...Object.values(rootPages), "reference/messages.md"];
-  const expected = new Set(written.filter((path) => path !== "index.md"));
-  const listed = navigation.flatMap(({ pages }) => pages);
-  deepStrictEqual(listed.toSorted(), [...expected].toSorted());
+Deno.test("the navigation has every page once, and a new one in the group of its folder", async () => {
+  const existing = [
+    ...await pages(""),
+    ...Object.values(rootPages).filter((path) => path !== "index.md"),
+    "reference/messages.md",
+    "guides/new.md",
+  ];
+  const groups = groupPages(existing);
+  deepStrictEqual(
+    groups.flatMap((group) => group.pages).toSorted(),
+    existing.filter((path) => path !== "index.md").toSorted(),
+  );
+  ok(groups.find(({ title }) => title === "Guides")?.pages.includes("guides/new.md"));
+  throws(() => groupPages(["guides/install.md"]), /do not exist: .*guides\/quickstart\.md/);
 });
 
 Deno.test("a terminal's lines become text of an SVG, with their colors", () => {
