@@ -6,7 +6,10 @@
  * source was at one of its own; those with actions (CASCADE, SET NULL, RESTRICT), which cannot
  * wait, and those to or from tables outside the stream are dropped. What restores each object is
  * recorded in the same transaction, and is done when the last stream of the database is stopped: so
- * it is done before a cutover opens the target.
+ * it is done before a cutover opens the target, while writers wait. No rows are read then: dropped
+ * keys come back NOT VALID, those of a partitioned table in each partition, because it takes no
+ * unchecked key before 18. Its own is added once those of the partitions are validated, which it
+ * then adopts without reading rows.
  *
  * @module
  */
@@ -32,7 +35,7 @@ const heldTable = `${applySchema}.held`;
 const createStatement = `
   CREATE TABLE IF NOT EXISTS ${heldTable} (
     object text PRIMARY KEY,
-    restore text NOT NULL,
+    restore text,
     validate text,
     is_restored boolean NOT NULL DEFAULT false)`;
 
@@ -46,8 +49,10 @@ interface ActingObject {
   readonly object: string;
   /** Why this role cannot prevent it; null if it can. */
   readonly obstacle: string | null;
-  readonly hold: string;
-  readonly restore: string;
+  /** Null for the key of a partition, which is dropped with that of the partitioned table. */
+  readonly hold: string | null;
+  /** Null for the key of a partitioned table. */
+  readonly restore: string | null;
   /** Checks existing rows after the restoration; null if that is not needed. */
   readonly validate: string | null;
   readonly effect: HeldEffect;
@@ -77,9 +82,8 @@ const actingStatement = `
       FROM pg_catalog.pg_class AS c
       JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
   ), foreign_key AS (
-    SELECT k.conname, k.condeferrable, k.condeferred, k.convalidated, t.name, t.obstacle, t.relkind,
-           pg_catalog.pg_get_constraintdef(k.oid) AS definition,
-           pg_catalog.obj_description(k.oid, 'pg_constraint') AS comment,
+    SELECT k.oid, k.confrelid, k.conname, k.condeferrable, k.condeferred, t.name, t.obstacle,
+           k.convalidated, t.relkind = 'p' AND k.convalidated AS is_split,
            k.confdeltype = 'a' AND k.confupdtype = 'a'
              AND k.conrelid IN (SELECT oid FROM applied)
              AND k.confrelid IN (SELECT oid FROM applied) AS can_wait,
@@ -92,6 +96,19 @@ const actingStatement = `
        AND (k.conrelid IN (SELECT oid FROM applied) OR k.confrelid IN (SELECT oid FROM applied))
        -- from 18 on a key may be NOT ENFORCED
        AND EXISTS (SELECT FROM pg_catalog.pg_trigger AS g WHERE g.tgconstraint = k.oid)
+  ), inherited (oid, confrelid) AS (
+    SELECT k.oid, k.confrelid FROM foreign_key AS k WHERE k.is_split AND NOT k.can_wait
+    UNION
+    SELECT k.oid, k.confrelid FROM inherited
+      JOIN pg_catalog.pg_constraint AS k ON k.conparentid = inherited.oid AND k.confrelid = inherited.confrelid
+  ), addition AS (
+    SELECT k.oid, pg_catalog.format('ALTER TABLE %s ADD CONSTRAINT %I %s', t.name, k.conname,
+                                    pg_catalog.pg_get_constraintdef(k.oid)) AS statement,
+           COALESCE(pg_catalog.format('; COMMENT ON CONSTRAINT %I ON %s IS %L', k.conname, t.name,
+                                      pg_catalog.obj_description(k.oid, 'pg_constraint')), '') AS comment
+      FROM pg_catalog.pg_constraint AS k
+      JOIN named AS t ON t.oid = k.conrelid
+     WHERE k.contype = 'f'
   )
   SELECT pg_catalog.format('trigger %I of %s', g.tgname, t.name) AS object, t.obstacle,
          pg_catalog.format('ALTER TABLE %s DISABLE TRIGGER %I', o.only || t.name, g.tgname) AS hold,
@@ -122,15 +139,22 @@ const actingStatement = `
   SELECT pg_catalog.format('foreign key %I of %s', k.conname, k.name),
          COALESCE(k.obstacle, k.reference_obstacle),
          pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT %I', k.name, k.conname),
-         pg_catalog.format('ALTER TABLE %s ADD CONSTRAINT %I %s', k.name, k.conname, k.definition)
-           -- a partitioned table takes no unchecked key before 18
-           || CASE WHEN k.convalidated AND k.relkind = 'r' THEN ' NOT VALID' ELSE '' END
-           || COALESCE(pg_catalog.format('; COMMENT ON CONSTRAINT %I ON %s IS %L', k.conname, k.name, k.comment), ''),
-         CASE WHEN k.convalidated AND k.relkind = 'r'
-              THEN pg_catalog.format('ALTER TABLE %s VALIDATE CONSTRAINT %I', k.name, k.conname) END,
+         CASE WHEN NOT k.is_split
+              THEN a.statement || CASE WHEN k.convalidated THEN ' NOT VALID' ELSE '' END || a.comment END,
+         CASE WHEN k.is_split THEN a.statement || a.comment
+              WHEN k.convalidated THEN pg_catalog.format('ALTER TABLE %s VALIDATE CONSTRAINT %I', k.name, k.conname) END,
          'dropped'
     FROM foreign_key AS k
+    JOIN addition AS a ON a.oid = k.oid
    WHERE NOT k.can_wait
+  UNION ALL
+  SELECT pg_catalog.format('foreign key %I of %s', k.conname, t.name), t.obstacle, NULL,
+         a.statement || ' NOT VALID' || a.comment,
+         pg_catalog.format('ALTER TABLE %s VALIDATE CONSTRAINT %I', t.name, k.conname), 'dropped'
+    FROM inherited
+    JOIN pg_catalog.pg_constraint AS k ON k.oid = inherited.oid
+    JOIN named AS t ON t.oid = k.conrelid AND t.relkind = 'r'
+    JOIN addition AS a ON a.oid = k.oid
    ORDER BY 1`;
 
 type ActingRow = ActingObject & Record<string, unknown>;
@@ -180,7 +204,7 @@ const recordStatement = `
 /**
  * Prevents triggers, rules and foreign keys of the tables from acting on changes that are applied.
  *
- * @returns what was done, by kind; empty if nothing was left to do
+ * @returns what was done, without the keys of partitions; empty if nothing was left to do
  * @throws ReplicatorError (prerequisite) if the role cannot
  */
 export async function holdObjects(
@@ -194,17 +218,17 @@ export async function holdObjects(
     await session.execute(createStatement);
     for (const { object, hold, restore, validate } of acting) {
       await session.query(recordStatement, [object, restore, validate]);
-      await executeHold(session, { object, hold });
+      if (hold !== null) await executeHold(session, { object, hold });
     }
     const left = await readActing(session, tables);
     if (left.length > 0) throw cannotHold(session, left.map(({ object }) => object));
-    return acting;
+    return acting.filter(({ hold }) => hold !== null);
   });
 }
 
 async function executeHold(
   session: Session,
-  { object, hold }: Pick<ActingObject, "object" | "hold">,
+  { object, hold }: { readonly object: string; readonly hold: string },
 ): Promise<void> {
   try {
     await session.execute(hold);
@@ -236,7 +260,7 @@ function cannotHold({ endpoint, majorVersion }: Session, details: readonly strin
 
 interface HeldRow {
   readonly object: string;
-  readonly restore: string;
+  readonly restore: string | null;
   readonly validate: string | null;
 }
 
@@ -259,7 +283,7 @@ export async function restoreHeldObjects(session: Session): Promise<void> {
         ORDER BY h.object COLLATE pg_catalog."C"`,
     );
     for (const { object, restore, validate } of rows) {
-      const exists = await executeUnlessGone(session, restore);
+      const exists = restore === null || await executeUnlessGone(session, restore);
       await session.query(
         validate === null || !exists
           ? `DELETE FROM ${heldTable} WHERE object = $1`
@@ -280,20 +304,26 @@ export interface ViolatedKey {
 }
 
 /**
- * Checks existing rows against the foreign keys that were restored.
+ * Checks existing rows against the foreign keys that were restored, unless a stream of the database
+ * may be applied: that will drop them again.
  *
- * @returns those that rows violate, which stay NOT VALID
+ * @returns those that rows violate, which stay NOT VALID or, on a partitioned table, missing
  */
 export async function validateHeldKeys(session: Session): Promise<readonly ViolatedKey[]> {
   if (!await hasHeld(session)) return [];
   const rows = await session.query<HeldRow & Record<string, unknown>>(
-    `SELECT h.object, h.restore, h.validate FROM ${heldTable} AS h WHERE h.is_restored ORDER BY h.object COLLATE pg_catalog."C"`,
+    `SELECT h.object, h.restore, h.validate FROM ${heldTable} AS h
+      WHERE h.is_restored AND NOT EXISTS (SELECT FROM ${applyStreamTable} AS s WHERE s.enabled)
+      ORDER BY h.restore IS NULL, h.object COLLATE pg_catalog."C"`,
   );
   const failed: ViolatedKey[] = [];
   for (const { object, validate } of rows) {
     if (validate === null) continue;
     try {
-      await session.transaction(() => executeUnlessGone(session, validate));
+      await session.transaction(async () => {
+        await session.execute(settingStatement);
+        await executeUnlessGone(session, validate);
+      });
     } catch (error) {
       const isViolated = error instanceof ServerError &&
         error.sqlState === SqlState.foreignKeyViolation;
