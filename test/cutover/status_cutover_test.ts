@@ -91,6 +91,23 @@ Deno.test("writes that the fence refuses are counted for plain roles, and shown 
   });
 });
 
+Deno.test("a side without a counter, as earlier versions prepared it, refuses writes uncounted", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    for (const url of [pair.url, pair.targetUrl]) {
+      await exec(url, "DROP SEQUENCE seren_cutover.refused_writes");
+    }
+    const report = await switchCutover("run", pair);
+    strictEqual(report!.databases[0]?.refusedWrites, null);
+    await rejects(
+      exec(pair.url, "BEGIN READ WRITE; INSERT INTO balance VALUES (-1, 0); COMMIT"),
+      /closed by a cutover/,
+    );
+    const status = await readStatus(pair);
+    deepStrictEqual([status.databases[0]?.cutover?.refusedWrites, status.findings], [null, []]);
+  });
+});
+
 Deno.test("the same database keeps its name in the report of a rollback with --map", async () => {
   await withCutoverPair({ source: target, target }, async (pair) => {
     await prepareCutover(pair);
