@@ -38,6 +38,8 @@ export const runInit: CommandRunner = async (reader, context) => {
   let unfinished: InitReport | undefined;
   const confirmed = completeInitOptions({
     ...options,
+    // nobody reads the plan before the copy begins
+    prediction: yes ? "alongside" : "before",
     checkpoint: (operation) => new FileCheckpointStore(operation),
     confirm: async (plan) => {
       progress.pause();

@@ -9,13 +9,15 @@ import { type DumpTool, findDumpTool, toolForDistance } from "../../schema/inter
 import { type ServerPair, summarize } from "../shared/server_pair.ts";
 import { checkScope } from "./check_scope.ts";
 import { copyEverything } from "./copy_everything.ts";
-import { buildPlan } from "./plan.ts";
+import { buildPlan, withPrediction } from "./plan.ts";
+import { Prediction } from "./predict/prediction.ts";
 import { probeSourceFromTarget, requirePrerequisites } from "./prerequisites.ts";
 import { Recorder } from "../shared/recorder.ts";
 import { reportOf, unfinishedDatabases } from "./run_report.ts";
 import { refuseUndroppable } from "./refuse_undroppable.ts";
 import type { DatabaseReport, InitReport } from "../shared/init_report.ts";
 import type { InitPlan } from "../shared/init_plan.ts";
+import type { PlannedDatabase } from "../shared/database_plan.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import {
   finishEarlierRun,
@@ -91,10 +93,13 @@ export async function executeInit(given: InitOptions, run: RunContext): Promise<
     examination,
     before: unfinished[0]?.dumpTool,
   });
-  const plan = await recorder.step(
-    () => buildPlan({ options, sides, ...examination, tool, signal: run.signal }),
-    { step: "estimate" },
-  );
+  const alongside = measuresAlongside(options, planning.databases);
+  const { plan: surveyed, predict } = await recorder.step(async () => {
+    const built = await buildPlan({ options, sides, ...examination, tool, signal: run.signal });
+    if (alongside) return built;
+    return { ...built, plan: withPrediction(built.plan, await built.predict(run.signal)) };
+  }, { step: "estimate" });
+  let plan = surveyed;
   const checkpoint = await RunCheckpoint.begin({
     options,
     sides,
@@ -110,6 +115,16 @@ export async function executeInit(given: InitOptions, run: RunContext): Promise<
   if (!agreed) return { kind: "declined", plan };
   await checkpoint.write();
   recorder.predict(plan.predictedSteps ?? []);
+  await using _prediction = alongside
+    ? new Prediction({
+      measure: predict,
+      onPredicted: (steps) => {
+        plan = withPrediction(plan, steps);
+        recorder.predict(steps);
+      },
+      ...context,
+    })
+    : undefined;
   const databases: DatabaseReport[] = [];
   const report = (more: Pick<InitReport, "failure"> = {}) =>
     reportOf({ plan, databases, recorder, ms: performance.now() - start, ...more });
@@ -125,6 +140,18 @@ export async function executeInit(given: InitOptions, run: RunContext): Promise<
     throw error;
   }
   return { kind: "copied", report: report() };
+}
+
+/**
+ * Whether the short copy that predicts the duration runs next to the first steps. Not if a database
+ * is dropped, which its session may use.
+ */
+function measuresAlongside(
+  { prediction, dryRun }: Pick<InitOptions, "prediction" | "dryRun">,
+  databases: readonly PlannedDatabase[],
+): boolean {
+  return prediction === "alongside" && !dryRun &&
+    databases.every(({ action }) => action !== "drop-and-create");
 }
 
 async function chooseTool(

@@ -40,6 +40,7 @@ import type { DatabasePlanning, PlannedDatabase } from "../shared/database_plan.
 import type { ApplierChoice } from "../shared/choose_applier.ts";
 import type { DatabasePlan, InitPlan, TablePlan } from "../shared/init_plan.ts";
 import type { ValidationReport } from "../shared/validation_report.ts";
+import type { StepPrediction } from "../shared/report.ts";
 import type { InitOptions } from "../shared/run.ts";
 import { type DatabaseScope, scopeNotes, tableDecisions } from "../shared/table_scope.ts";
 import { predictRun } from "./predict/predict_run.ts";
@@ -60,26 +61,42 @@ export interface PlanInput {
   readonly signal: AbortSignal;
 }
 
+/** A plan, and the measurement that predicts its duration. */
+export interface MeasurablePlan {
+  /** Without a prediction. */
+  readonly plan: InitPlan;
+  /** Measures a short copy; undefined if nothing can be measured. */
+  readonly predict: (signal: AbortSignal) => Promise<readonly StepPrediction[] | undefined>;
+}
+
+/** The plan with a prediction. */
+export function withPrediction(
+  plan: InitPlan,
+  steps: readonly StepPrediction[] | undefined,
+): InitPlan {
+  if (steps === undefined) return plan;
+  const predictedMs = steps.reduce((sum, { ms }) => sum + ms, 0);
+  return { ...plan, predictedMs, predictedSteps: steps };
+}
+
 const ownPathWarning =
   "--restore-search-path own: rows and constraints are computed under the search_path of the target's database and role, " +
   "and so are indexes and materialized views on servers before 17; " +
   "any role that may create functions in a schema of that path can have them executed by the role of --target";
 
-/** Reads sizes, measures a short copy, and builds the plan. */
-export async function buildPlan(input: PlanInput): Promise<InitPlan> {
-  const { options, sides, planning, scopes, tool, applier, report: { checks }, signal } = input;
+/** Reads sizes and builds the plan. */
+export async function buildPlan(input: PlanInput): Promise<MeasurablePlan> {
+  const { options, sides, planning, scopes, tool, applier, report: { checks } } = input;
   const surveys = await Promise.all(
     planning.databases.map((planned, index) => survey(input, planned, scopes[index]!)),
   );
   const problems = surveys.flatMap((each) => each.problems);
   if (problems.length > 0) throw new UsageError(problems);
   const bytes = surveys.reduce((sum, { plan }) => sum + plan.bytes, 0);
-  const predictedSteps = await predictRun(surveys.map(({ work }) => work), {
-    options,
-    target: sides.target.endpoint,
-    signal,
-  });
-  return {
+  const works = surveys.map(({ work }) => work);
+  const predict = (signal: AbortSignal) =>
+    predictRun(works, { options, target: sides.target.endpoint, signal });
+  const plan: InitPlan = {
     source: await summarize(sides.source),
     target: await summarize(sides.target),
     databases: surveys.map(({ plan }) => plan),
@@ -88,10 +105,6 @@ export async function buildPlan(input: PlanInput): Promise<InitPlan> {
     dumpTool: tool.description,
     bytes,
     ...(applier === undefined ? {} : { applier: { kind: applier.kind, reasons: applier.reasons } }),
-    ...(predictedSteps === undefined ? {} : {
-      predictedMs: predictedSteps.reduce((sum, { ms }) => sum + ms, 0),
-      predictedSteps,
-    }),
     warnings: [
       ...(options.restoreSearchPath === "own" ? [ownPathWarning] : []),
       ...planning.databases.flatMap(({ action, target, unfinished }) => {
@@ -109,6 +122,7 @@ export async function buildPlan(input: PlanInput): Promise<InitPlan> {
       ),
     ],
   };
+  return { plan, predict };
 }
 
 interface Survey {

@@ -40,9 +40,12 @@ export class Recorder {
     this.#sink(event);
   };
 
-  /** Reports these durations next to those of the steps that start from now on. */
+  /** Reports these durations next to those of the steps, also of those that have ended. */
   predict(steps: readonly StepPrediction[]): void {
     this.#predicted = steps;
+    for (const [index, ended] of this.steps.entries()) {
+      this.steps[index] = { ...ended, ...this.#prediction(ended.step, ended.database) };
+    }
   }
 
   #keep(event: RunEvent): void {
@@ -103,7 +106,7 @@ export class Recorder {
     return result;
   }
 
-  #prediction(step: StepName, database: string | undefined): Pick<StepReport, "predictedMs"> {
+  #prediction(step: string, database: string | undefined): Pick<StepReport, "predictedMs"> {
     const found = this.#predicted.find((each) => each.step === step && each.database === database);
     return found === undefined ? {} : { predictedMs: found.ms };
   }

@@ -181,6 +181,11 @@ export interface InitOptions {
   readonly databaseRetryDelaysMs: readonly number[];
   /** Whether to stop after the plan. */
   readonly dryRun: boolean;
+  /**
+   * When the short copy is measured that predicts the duration: `before` the plan is shown, which
+   * then contains the prediction, or `alongside` the first steps, because nobody waits for it.
+   */
+  readonly prediction: "before" | "alongside";
   /** The clock, for the time that the run's state and ledgers record. */
   readonly now: () => Date;
   /** Receives the plan before anything is changed; false ends the run. */
