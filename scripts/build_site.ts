@@ -87,7 +87,12 @@ const titles = new Map(await copyPages());
 await writeMessages();
 titles.set("reference/messages.md", "Messages");
 const config = siteConfig({ base, repositoryUrl, outDir: resolve("dist/site"), titles });
-await write(join(stage, ".vitepress/config.mjs"), `export default ${JSON.stringify(config)};\n`);
+await write(
+  join(stage, ".vitepress/config.mjs"),
+  `import { withMermaid } from "vitepress-plugin-mermaid";\nexport default withMermaid(${
+    JSON.stringify(config)
+  });\n`,
+);
 for (const name of ["deno.json", "deno.lock"]) {
   await Deno.copyFile(`scripts/site/${name}`, join(stage, name));
 }

@@ -36,7 +36,9 @@ export function withSiteLinks(
     const file = posix.normalize(posix.join(posix.dirname(path), target)).replace(/\/$/, "");
     const page = sitePath(file);
     if (page === undefined) return `](${repositoryUrl}/blob/main/${file}${fragment})`;
-    if (page.endsWith(".md")) return `](${posix.relative(posix.dirname(own), page)}${fragment})`;
+    if (/\.(md|svg)$/.test(page)) {
+      return `](${posix.relative(posix.dirname(own), page)}${fragment})`;
+    }
     // a schema is served as it is; other files and folders are in the repository
     return page.endsWith(".json")
       ? `](${base}${page})`

@@ -18,6 +18,7 @@ Deno.test("links lead to pages of the site, schemas to files, and others to the 
   strictEqual(links("[x](../../SECURITY.md)"), "[x](../project/security-policy.md)");
   strictEqual(links("[x](../../README.md)"), "[x](../index.md)");
   strictEqual(links("[x](../reference/s.schema.json)"), "[x](/b/reference/s.schema.json)");
+  strictEqual(links("![x](../images/d.svg)"), "![x](../images/d.svg)");
   strictEqual(links("[x](../../deploy)"), "[x](https://github.com/a/b/blob/main/deploy)");
   strictEqual(links("[x](https://x.y) [y](#z)"), "[x](https://x.y) [y](#z)");
 });
