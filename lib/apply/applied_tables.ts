@@ -21,14 +21,22 @@ export interface TargetColumn {
   readonly hasBuiltInEquality: boolean;
 }
 
+/** A unique constraint that is DEFERRABLE. */
+export interface DeferrableKey {
+  readonly name: string;
+  readonly columns: readonly string[];
+}
+
 /** A table whose changes are applied. */
 export interface MappedTable extends TableName {
   /** Whether rows are in its partitions. */
   readonly isPartitioned: boolean;
   /** Columns that can be written, by name: generated ones are omitted. */
   readonly columns: ReadonlyMap<string, TargetColumn>;
-  /** Columns of its primary key; undefined without one. */
+  /** Columns of its primary key; undefined without one, or if it is DEFERRABLE. */
   readonly primaryKey: readonly string[] | undefined;
+  /** Unique constraints that are checked by a trigger, at COMMIT. */
+  readonly deferrableKeys: readonly DeferrableKey[];
   /**
    * Operators by which unique indexes compare key columns, by the columns' names: `pg_catalog.=`,
    * qualified and quoted.
@@ -46,7 +54,15 @@ const tableStatement = `
             FROM pg_catalog.pg_index AS i
            CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k (attnum, position)
             JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attnum
-           WHERE i.indrelid = c.oid AND i.indisprimary AND k.position <= i.indnkeyatts) AS primary_key,
+           WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate AND k.position <= i.indnkeyatts) AS primary_key,
+         (SELECT pg_catalog.json_agg(d.key)
+            FROM (SELECT pg_catalog.json_build_object(
+                           'name', k.conname,
+                           'columns', (SELECT pg_catalog.json_agg(a.attname)
+                                         FROM pg_catalog.pg_attribute AS a
+                                        WHERE a.attrelid = c.oid AND a.attnum = ANY (k.conkey))) AS key
+                    FROM pg_catalog.pg_constraint AS k
+                   WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u') AND k.condeferrable) AS d) AS deferrable_keys,
          (SELECT pg_catalog.json_agg(u.columns)
             FROM (SELECT pg_catalog.json_agg(a.attname::pg_catalog.text ORDER BY k.position) AS columns
                     FROM pg_catalog.pg_index AS i
@@ -55,7 +71,8 @@ const tableStatement = `
                            WITH ORDINALITY AS k (attnum, collation_oid, position)
                     LEFT JOIN pg_catalog.pg_attribute AS a
                       ON a.attrelid = c.oid AND a.attnum = k.attnum AND a.attcollation = k.collation_oid
-                   WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+                   WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid
+                     AND i.indpred IS NULL
                      AND k.position <= i.indnkeyatts
                    GROUP BY i.indexrelid
                   HAVING pg_catalog.bool_and(a.attnum > 0)) AS u) AS unique_indexes
@@ -117,6 +134,7 @@ type TargetTableRow = TableName & {
   readonly oid: number;
   readonly is_partitioned: boolean;
   readonly primary_key: readonly string[] | null;
+  readonly deferrable_keys: readonly DeferrableKey[] | null;
   readonly unique_indexes: readonly (readonly string[])[] | null;
 };
 
@@ -156,6 +174,7 @@ export async function readTargetTables(
     name: table.name,
     isPartitioned: table.is_partitioned,
     primaryKey: table.primary_key ?? undefined,
+    deferrableKeys: table.deferrable_keys ?? [],
     uniqueIndexes: table.unique_indexes ?? [],
     columns: new Map((columns.get(table.oid) ?? []).map((column) => [column.name, {
       name: column.name,

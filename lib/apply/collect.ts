@@ -122,8 +122,12 @@ export class ChangeCollector {
     const { mapping, before, row } = change;
     if (row.size > maxCopiedRowBytes) return this.#addSingle(change);
     if (before !== row && !isSameKey(keyColumns, before, row, before)) {
-      // values that were not sent are only in the old row
-      if (mapping.hasOwnColumns || row.isPartial) return this.#addSingle(change);
+      // The target's row may have values that the source does not send. Only UPDATE cannot set a
+      // column that is GENERATED ALWAYS AS IDENTITY.
+      const isUpdated = keyColumns.every((position) =>
+        !mapping.columns[position]?.isIdentityAlways
+      );
+      if (isUpdated || mapping.hasOwnColumns || row.isPartial) return this.#addSingle(change);
       this.#addDelete(mapping, keyColumns, before);
       return this.#addInsert(mapping, row);
     }

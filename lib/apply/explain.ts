@@ -96,7 +96,9 @@ export async function explainRefusal(
     return new ChangeRefusedError({
       ...base,
       message: `${step.object}: ${
-        message === undefined ? `the server answered ${tag}` : redact(message.message)
+        message === undefined
+          ? step.otherwise ?? `the server answered ${tag}`
+          : redact(message.message)
       }`,
       ...(message === undefined ? {} : { sqlState: message.sqlState }),
       details: detailsOf(message),
@@ -104,7 +106,8 @@ export async function explainRefusal(
   }
   const { mapping, kind } = change;
   const { schema, name } = mapping.table;
-  const isMissing = message === undefined && missing[kind] !== undefined;
+  const { otherwise } = step;
+  const isMissing = message === undefined && otherwise === undefined && missing[kind] !== undefined;
   const conflict = isMissing
     ? missing[kind]
     : message?.sqlState === SqlState.uniqueViolation && kind === "insert"
@@ -113,9 +116,11 @@ export async function explainRefusal(
   return new ChangeRefusedError({
     ...base,
     message: message === undefined
-      ? `${kind}: ${
-        tag === undefined ? "no answer" : rowsOf(tag)
-      } on the target, but exactly one was expected`
+      ? otherwise !== undefined
+        ? `${kind}: ${otherwise}`
+        : `${kind}: ${
+          tag === undefined ? "no answer" : rowsOf(tag)
+        } on the target, but exactly one was expected`
       : `${kind}: ${redact(message.message)}`,
     ...(message === undefined ? {} : { sqlState: message.sqlState }),
     table: { schema, name },

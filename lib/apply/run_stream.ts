@@ -41,6 +41,7 @@ import {
 import type { ApplyChangesOptions } from "./options.ts";
 import { type Batch, BatchReader } from "./batch.ts";
 import type { Item } from "./collect.ts";
+import { planKeyChecks } from "./deferrable_keys.ts";
 import { StepEncoder } from "./encode.ts";
 import { explainRefusal, isTransientRefusal, refusedBy, type StepFailure } from "./explain.ts";
 import { Pipeline, type PipelineAnswer } from "./pipeline.ts";
@@ -410,7 +411,8 @@ class StreamRun {
     if (this.#isUnheld && this.#reader.changesTables) return { kind: "unheld" };
     this.#counts.transactions += batch.transactions;
     this.#counts.changes += batch.changes;
-    const changes = planSteps(await this.#filtered(batch));
+    const items = await this.#filtered(batch);
+    const changes = [...planSteps(items), ...planKeyChecks(items)];
     const skips = this.#record.skipLsn !== undefined;
     if (changes.length === 0 && !this.#isOpen && !skips && batch.endLsn !== undefined) {
       // the transactions did not concern the tables; a later COMMIT counts them

@@ -23,6 +23,8 @@ export type Step =
     readonly object: string;
     /** The change, if the statement applies only one. */
     readonly change: CollectedChange | undefined;
+    /** What another number of rows means, if it is not that a row is missing. */
+    readonly otherwise?: string;
   }
   & (
     | { readonly kind: "copy"; readonly sql: string; readonly lines: readonly Tuple[] }
@@ -115,7 +117,8 @@ interface UpdatedRow {
   readonly row: Tuple;
 }
 
-function base({ table }: Pick<TableMapping, "table">): { readonly object: string } {
+/** What each statement of a table says of itself. */
+export function base({ table }: Pick<TableMapping, "table">): { readonly object: string } {
   return { object: `table ${displayName(table)}` };
 }
 
@@ -123,8 +126,8 @@ function relationOf({ schema, name }: MappedTable): string {
   return quoteQualified(schema, name);
 }
 
-/** Without child tables, whose changes the source sends under their own names. */
-function onlyRelation(table: MappedTable): string {
+/** The table without child tables, whose changes the source sends under their own names. */
+export function onlyRelation(table: MappedTable): string {
   return table.isPartitioned ? relationOf(table) : `ONLY ${relationOf(table)}`;
 }
 
@@ -140,12 +143,13 @@ function copyStep(mapping: TableMapping, lines: readonly Tuple[]): Step {
   };
 }
 
-function equals({ table }: TableMapping, { name }: TargetColumn): string {
+/** The operator that compares a column as a unique index does. */
+export function equals({ table }: TableMapping, { name }: TargetColumn): string {
   return table.keyOperators.get(name) ?? "pg_catalog.=";
 }
 
 /** The arrays of some columns, joined to the table as `v`. */
-class ColumnArrays {
+export class ColumnArrays {
   readonly types: number[] = [];
   readonly parameters: StatementParameter[] = [];
 
@@ -157,12 +161,23 @@ class ColumnArrays {
     return `v.c${this.parameters.length}`;
   }
 
+  /** With the number of each change as `v.n`. */
   get source(): string {
     const numbers = this.parameters.map((_, index) => index + 1);
     return `ROWS FROM (${
       numbers.map((number) => `pg_catalog.unnest($${number})`).join(", ")
-    }) AS v (${numbers.map((number) => `c${number}`).join(", ")})`;
+    }) WITH ORDINALITY AS v (${numbers.map((number) => `c${number}, `).join("")}n)`;
   }
+}
+
+/**
+ * A statement whose tag counts the changes that affected exactly one row. Only where an index
+ * guarantees that no change can affect two, the number of affected rows says the same.
+ */
+function countingChanges({ hasKeyIndex }: TableMapping, sql: string): string {
+  if (hasKeyIndex) return sql;
+  return `WITH changed AS (${sql} RETURNING v.n)
+    SELECT FROM changed GROUP BY n HAVING pg_catalog.count(*) OPERATOR(pg_catalog.=) 1`;
 }
 
 /** A statement for many rows, with settings of its own if no index finds them. */
@@ -239,9 +254,12 @@ function deleteSteps(mapping: TableMapping, rows: readonly Tuple[]): readonly St
   const arrays = new ColumnArrays();
   const conditions = keyConditions(mapping, arrays, rows);
   return arrayStep(mapping, {
-    sql: `DELETE FROM ${onlyRelation(mapping.table)} AS t USING ${arrays.source} WHERE ${
-      conditions.join(" AND ")
-    }`,
+    sql: countingChanges(
+      mapping,
+      `DELETE FROM ${onlyRelation(mapping.table)} AS t USING ${arrays.source} WHERE ${
+        conditions.join(" AND ")
+      }`,
+    ),
     arrays,
     rows: rows.length,
   });
@@ -277,16 +295,19 @@ function updateSteps(mapping: TableMapping, rows: readonly UpdatedRow[]): readon
     // the row must exist even if nothing is to be set
     sql: assignments.length === 0
       ? `SELECT FROM ${onlyRelation(mapping.table)} AS t, ${arrays.source} WHERE ${conditions}`
-      : `UPDATE ${onlyRelation(mapping.table)} AS t SET ${
-        assignments.join(", ")
-      } FROM ${arrays.source} WHERE ${conditions}`,
+      : countingChanges(
+        mapping,
+        `UPDATE ${onlyRelation(mapping.table)} AS t SET ${
+          assignments.join(", ")
+        } FROM ${arrays.source} WHERE ${conditions}`,
+      ),
     arrays,
     rows: rows.length,
   });
 }
 
 /** Numbered parameters of a statement for one row. */
-class ValueParameters {
+export class ValueParameters {
   readonly types: number[] = [];
   readonly parameters: StatementParameter[] = [];
 

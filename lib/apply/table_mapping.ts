@@ -20,14 +20,14 @@ export interface TableMapping {
    * it.
    */
   readonly keyColumns: readonly number[] | undefined;
+  /** Whether the target has columns that the source does not send. */
+  readonly hasOwnColumns: boolean;
   /** Whether a unique index of the target finds a row by these columns. */
   readonly hasKeyIndex: boolean;
   /** Positions of the columns that an UPDATE sets if it does not change the key. */
   readonly settable: readonly number[];
   /** Positions of columns outside the key that no UPDATE can set: they must be equal already. */
   readonly fixed: readonly number[];
-  /** Whether the target has columns that the source does not send. */
-  readonly hasOwnColumns: boolean;
   /** Which rows are applied; undefined if the source filters them, or sends all. */
   readonly rowFilter: string | undefined;
 }
