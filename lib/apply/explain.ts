@@ -129,7 +129,9 @@ export async function explainRefusal(
     details: [
       ...detailsOf(message),
       ...(kind === "delete" ? [] : [`on the source: ${printRow(mapping, change.row)}`]),
-      ...(kind === "insert" ? [] : [`before, on the source: ${printRow(mapping, change.before)}`]),
+      ...(kind === "insert" || kind === "update" && change.before === change.row
+        ? [] // without a new identity, the old row is not sent
+        : [`before, on the source: ${printRow(mapping, change.before)}`]),
       ...await describeTargetRow(session, change),
     ],
   }, conflict);

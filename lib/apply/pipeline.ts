@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  ConnectionError,
   decodeErrorFields,
   decodeTag,
   type ExchangeConnection,
@@ -79,22 +80,37 @@ export class Pipeline {
 
   #take(type: number, body: Uint8Array): void {
     const [expected] = this.#expected;
-    if (expected === undefined && type === frame.error) {
-      // the server ends the session
-      throw new ServerError(serverMessageFromFields(decodeErrorFields(body)), {
-        side: this.#session.side,
-        object: this.#session.endpoint.database,
-      });
+    if (type === frame.error) {
+      const fields = decodeErrorFields(body);
+      const message = serverMessageFromFields(fields);
+      // the server answers nothing more
+      if (expected === undefined || isFatal(fields)) throw this.#ended(message);
+      expected.error ??= message;
+      return;
     }
     if (expected === undefined) {
       throw new ProtocolError(`it sent a message of type ${type} that was not requested`);
     }
     if (type === frame.commandComplete) expected.tags.push(decodeTag(body));
-    else if (type === frame.error) {
-      expected.error ??= serverMessageFromFields(decodeErrorFields(body));
-    } else if (type === frame.ready && --expected.left === 0) {
+    else if (type === frame.ready && --expected.left === 0) {
       this.#expected.shift();
       expected.answered.resolve(expected);
     }
   }
+
+  #ended(message: ServerMessage): ConnectionError {
+    const { side, endpoint } = this.#session;
+    return new ConnectionError(`the server has ended the session: ${message.message}`, {
+      endpoint,
+      transient: true,
+      sqlState: message.sqlState,
+      cause: new ServerError(message, { side, object: endpoint.database }),
+    });
+  }
+}
+
+/** Whether the server closes the connection after the error; the field is never translated. */
+function isFatal(fields: ReadonlyMap<string, string>): boolean {
+  const severity = fields.get("V");
+  return severity === "FATAL" || severity === "PANIC";
 }

@@ -25,6 +25,7 @@ import {
   receiveWal,
   ServerError,
   type Session,
+  SqlState,
   terminatePreviousBackend,
   type WalFeed,
 } from "../postgres/internal.ts";
@@ -32,10 +33,10 @@ import {
   applyLockKey,
   type ApplyRecord,
   applySetting,
+  describeApplyProcess,
   hasActingObjects,
   hasApplySchema,
   holdObjects,
-  readApplyLocks,
   readApplyRecords,
 } from "../replication/internal.ts";
 import type { ApplyChangesOptions } from "./options.ts";
@@ -115,13 +116,16 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
   });
   await using filter = new RowFilter({ target: options.target, signal });
   const run = new StreamRun({ options, reader, record, session: target, filter, isUnheld });
-  const received = receiveWal(source, {
+  const receiving = receiveWal(source, {
     command: startCommand(record),
     onMessage: (message) => reader.read(message),
     onKeepalive: (walEnd) => run.keepalive(walEnd),
     pace: () => run.pace(),
     durable: () => run.durable,
   }, (feed) => run.start(feed));
+  const received = receiving.catch((error: unknown): never => {
+    throw withoutPublication(error, { name, source });
+  });
   const applied = target.exclusive(
     (connection) => run.apply(connection),
     () => run.awaitsTarget,
@@ -168,6 +172,26 @@ async function refuseGap(source: Session, { name, slotName, endLsn }: ApplyRecor
   );
 }
 
+/** The source reads the publication only when it decodes a change, as it was at that time. */
+function withoutPublication(
+  error: unknown,
+  { name, source }: { readonly name: string; readonly source: Session },
+): unknown {
+  const isMissing = error instanceof ServerError && error.sqlState === SqlState.undefinedObject;
+  if (!isMissing) return error;
+  return new ReplicatorError(
+    `the publication ${name} did not exist when the next changes were written: it was dropped on the source, which cannot send them`,
+    {
+      side: "source",
+      object: `database ${source.endpoint.database}`,
+      details: [error.message],
+      remedy: "copy its tables again with sync --resnapshot TABLES (or '*')",
+      exitCode: ExitCode.unhealthy,
+      cause: error,
+    },
+  );
+}
+
 /** How long to wait for the lock: a process that has lost its connection holds it for a while. */
 const lockTimeoutMs = 20_000;
 
@@ -194,11 +218,11 @@ async function acquireLock(
     signal,
   });
   if (acquired) return;
-  const pid = (await readApplyLocks(session))(name);
+  const holder = await describeApplyProcess(session, name);
   throw new StreamInUseError(`another process applies the changes of the stream ${name}`, {
     side: "target",
     object: `database ${session.endpoint.database}`,
-    ...(pid === undefined ? {} : { details: [`its session has the process ID ${pid}`] }),
+    ...(holder === undefined ? {} : { details: [`it has the ${holder}`] }),
     remedy: "let it continue; or stop it, and run the same command again",
     exitCode: ExitCode.prerequisite,
   });
@@ -419,7 +443,7 @@ class StreamRun {
       this.#position = batch.endLsn;
       return undefined;
     }
-    const steps = [...this.#opening(), ...changes];
+    const steps = [...this.#forgetting(), ...this.#opening(), ...changes];
     if (batch.endLsn !== undefined) steps.push(this.#advanceStep(batch.endLsn));
     const answer = await this.#send(steps);
     await this.#committing;
@@ -457,9 +481,7 @@ class StreamRun {
   #opening(): Step[] {
     if (this.#isOpen) return [];
     this.#isOpen = true;
-    const forgotten = this.#encoder.isFull ? [command("DEALLOCATE ALL")] : [];
-    if (forgotten.length > 0) this.#encoder.forget();
-    return [...forgotten, command("BEGIN")];
+    return [command("BEGIN")];
   }
 
   #advanceStep(to: Lsn): Step {
@@ -470,6 +492,13 @@ class StreamRun {
       rows: 1,
       change: undefined,
     };
+  }
+
+  /** A large transaction may use any number of different statements. */
+  #forgetting(): readonly Step[] {
+    if (!this.#encoder.isFull) return [];
+    this.#encoder.forget();
+    return [command("DEALLOCATE ALL")];
   }
 
   #send(steps: readonly Step[]): Promise<PipelineAnswer> {

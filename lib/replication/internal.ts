@@ -21,7 +21,7 @@ export * from "./drift/table_shape.ts";
 export * from "./hazards/mod.ts";
 export * from "./publication/replica_identity.ts";
 export {
-  clientFailureRemedy,
+  applyRemedy,
   describeApplyError,
   explainApplyError,
 } from "./progress/describe_apply_error.ts";

@@ -8,6 +8,7 @@ import { type Session, textArray } from "../../postgres/internal.ts";
 /** A setting that is read. */
 export type SettingName =
   | "idle_replication_slot_timeout"
+  | "max_active_replication_origins"
   | "max_connections"
   | "max_logical_replication_workers"
   | "max_replication_slots"
@@ -22,6 +23,7 @@ export type SettingName =
 
 const settingNames: readonly SettingName[] = [
   "idle_replication_slot_timeout", // 18+, seconds
+  "max_active_replication_origins", // 18+
   "max_connections",
   "max_logical_replication_workers",
   "max_replication_slots",
@@ -34,6 +36,11 @@ const settingNames: readonly SettingName[] = [
   "superuser_reserved_connections",
   "wal_level",
 ];
+
+/** The setting that limits how many subscriptions a server can have. */
+export function originLimit(major: number): SettingName {
+  return major >= 18 ? "max_active_replication_origins" : "max_replication_slots";
+}
 
 /** A long-running or prepared transaction. */
 export type OpenTransaction = {

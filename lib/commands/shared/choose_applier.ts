@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { maySubscribe, readRolePrivileges } from "../../catalog/internal.ts";
+import { maySubscribe, originLimit, readRolePrivileges } from "../../catalog/internal.ts";
 import { ExitCode, ReplicatorError } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 import {
@@ -99,11 +99,12 @@ async function testSubscription(
 const limitStatement = `
   SELECT s.name, s.setting::pg_catalog.int4 AS value
     FROM pg_catalog.pg_settings AS s
-   WHERE s.name IN ('max_logical_replication_workers', 'max_replication_slots', 'max_worker_processes')`;
+   WHERE s.name IN ('max_logical_replication_workers', $1, 'max_worker_processes')`;
 
 async function findLowLimits(session: Session, databases: number): Promise<readonly string[]> {
   const limits = await session.query<{ readonly name: string; readonly value: number }>(
     limitStatement,
+    [originLimit(session.majorVersion)],
   );
   return limits.flatMap(({ name, value }) => {
     const needed = name === "max_worker_processes" ? databases + 1 : databases;

@@ -4,8 +4,8 @@
  * @module
  */
 import { formatBytes, formatDuration, plural, quoteIdentifier } from "../../core/internal.ts";
-import { clientFailureRemedy, type Drift, type StreamState } from "../../replication/internal.ts";
 import { countingSide, describeRefusals, refusalsRemedy } from "../../cutover/internal.ts";
+import { applyRemedy, type Drift, type StreamState } from "../../replication/internal.ts";
 import type {
   ClientStatus,
   DatabaseStatus,
@@ -160,9 +160,7 @@ function clientStates(
     "failing": finding("apply-failing", "target", [
       "problem",
       `a change cannot be applied: ${error?.message ?? "unknown"}`,
-      error?.finishLsn == null
-        ? clientFailureRemedy
-        : clientFailureRemedy.replace("--skip-lsn", `--skip-lsn ${error.finishLsn}`),
+      applyRemedy(error?.finishLsn),
     ]),
     "stopped": finding("apply-stopped", "target", [
       "problem",

@@ -168,7 +168,7 @@ async function explainHidden(
       action === "enable" ? "is disabled, and" : "has no worker:"
     } the next transaction cannot be applied`,
     ...lines.map((line) => `  ${line}`),
-    `  → ${action === "enable" ? applyRemedy : failingRemedy}`,
+    `  → ${action === "enable" ? applyRemedy() : failingRemedy}`,
   ];
 }
 

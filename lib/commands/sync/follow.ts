@@ -17,6 +17,7 @@ import { openSession, type Session } from "../../postgres/internal.ts";
 import {
   type ApplierKind,
   compareTypes,
+  describeApplyProcess,
   diagnoseApplyError,
   handOver,
   openApplier,
@@ -87,6 +88,15 @@ export async function follow(
   }, { step: "subscription", database, summarize: () => done.join("; ") || "already enabled" });
   const subscriptions = verdicts.map(({ stream }) => stream.name);
   const idle = await findIdleClients(target, { names: subscriptions, signal });
+  for (const name of subscriptions) {
+    const holder = idle.includes(name) ? undefined : await describeApplyProcess(to, name);
+    if (holder === undefined) continue;
+    recorder.events({
+      kind: "info",
+      message:
+        `${target.database}: another process applies the changes of ${name} (${holder}); this command waits until both sides are equal, and ends`,
+    });
+  }
   clients.start({ source, target, streams: idle });
   const caughtUp = recorder.step(
     () =>

@@ -137,31 +137,47 @@ async function followAll(
     for (const warning of describeVerdicts(status)) recorder.events(warning);
     const done = await follow(status, { options, recorder, run, kind, clients });
     databases.push({
-      source: status.source.database,
-      target: status.target.database,
-      streams: status.streams.map(({ name, epoch, publication }) => ({
-        name,
-        epoch,
-        tables: publication?.tables.length ?? 0,
-      })),
+      ...describeStreams(status),
       done,
       unfollowed: [...status.unfollowed, ...status.appeared].map(displayName),
     });
   }
   if (!clients.isEmpty) await clients.untilEnd();
-  const applied = new Map(clients.reports.map(({ stream, ...counts }) => [stream, counts]));
   return {
-    databases: databases.map((database) => ({
-      ...database,
-      streams: database.streams.map((stream) => {
-        const counts = applied.get(stream.name);
-        return counts === undefined ? stream : { ...stream, applied: counts };
-      }),
-    })),
+    databases: withCounts(databases, clients),
     steps: recorder.steps,
     warnings: recorder.warnings,
     ms: performance.now() - start,
   };
+}
+
+function describeStreams(
+  { source, target, streams }: ReplicationStatus,
+): Pick<SyncDatabaseReport, "source" | "target" | "streams"> {
+  return {
+    source: source.database,
+    target: target.database,
+    streams: streams.map(({ name, epoch, publication }) => ({
+      name,
+      epoch,
+      tables: publication?.tables.length ?? 0,
+    })),
+  };
+}
+
+/** Adds what this process has applied. */
+function withCounts(
+  databases: readonly SyncDatabaseReport[],
+  clients: ClientStreams,
+): readonly SyncDatabaseReport[] {
+  const applied = new Map(clients.reports.map(({ stream, ...counts }) => [stream, counts]));
+  return databases.map((database) => ({
+    ...database,
+    streams: database.streams.map((stream) => {
+      const counts = applied.get(stream.name);
+      return counts === undefined ? stream : { ...stream, applied: counts };
+    }),
+  }));
 }
 
 /** Applies nothing until a rollback starts the streams again, and everything from then on. */
@@ -191,13 +207,10 @@ async function waitForRollback(
   }
   await clients.untilEnd();
   return {
-    databases: statuses.map(({ source, target }) => ({
-      source: source.database,
-      target: target.database,
-      streams: [],
-      done: [],
-      unfollowed: [],
-    })),
+    databases: withCounts(
+      statuses.map((status) => ({ ...describeStreams(status), done: [], unfollowed: [] })),
+      clients,
+    ),
     steps: recorder.steps,
     warnings: recorder.warnings,
     ms: performance.now() - start,

@@ -1,5 +1,10 @@
 import type { IdentityPolicy } from "../../config/internal.ts";
-import { mayReplicate, maySubscribe, type SettingName } from "../../catalog/internal.ts";
+import {
+  mayReplicate,
+  maySubscribe,
+  originLimit,
+  type SettingName,
+} from "../../catalog/internal.ts";
 import { displayName, formatBytes, plural, quoteIdentifier } from "../../core/internal.ts";
 import type { Hazard, UnpublishedTable } from "../../replication/internal.ts";
 import type { Check } from "../shared/validation_report.ts";
@@ -15,7 +20,10 @@ interface ReplicationNeeds {
 
 /** Can the source be replicated? Missing prerequisites are failures only for sync. */
 export function checkSourceReplication(
-  { activity, provider, role }: Pick<ServerFacts, "activity" | "provider" | "role">,
+  { activity, provider, role }: Pick<
+    ServerFacts,
+    "activity" | "provider" | "role"
+  >,
   { databases, forSync }: ReplicationNeeds,
 ): readonly Check[] {
   const { settings } = activity;
@@ -107,14 +115,17 @@ function checkSlotLimits(settings: ServerFacts["activity"]["settings"]): readonl
 
 /** Can the target subscribe? */
 export function checkTargetReplication(
-  { activity, provider, role }: Pick<ServerFacts, "activity" | "provider" | "role">,
+  { activity, provider, role, majorVersion }: Pick<
+    ServerFacts,
+    "activity" | "provider" | "role" | "majorVersion"
+  >,
   { databases, forSync }: ReplicationNeeds,
 ): readonly Check[] {
   const checks: Check[] = [];
   for (
     const [setting, needed] of [
       ["max_logical_replication_workers", databases],
-      ["max_replication_slots", databases], // limits replication origins too
+      [originLimit(majorVersion), databases],
       ["max_worker_processes", databases + 1],
     ] as const
   ) {

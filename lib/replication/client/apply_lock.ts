@@ -34,6 +34,24 @@ const holderStatement = `
      AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d
                         WHERE d.datname = pg_catalog.current_database())`;
 
+const sessionStatement = `
+  SELECT pg_catalog.host(a.client_addr) AS host FROM pg_catalog.pg_stat_activity AS a WHERE a.pid = $1`;
+
+/**
+ * The process that applies a stream's changes, as the target sees it: `session 4711 of the target,
+ * from 10.0.0.5`; undefined if there is none.
+ */
+export async function describeApplyProcess(
+  session: Session,
+  stream: string,
+): Promise<string | undefined> {
+  const pid = (await readApplyLocks(session))(stream);
+  if (pid === undefined) return undefined;
+  const [row] = await session.query<{ readonly host: string | null }>(sessionStatement, [pid]);
+  // null over a socket, and for sessions of roles whose activity is hidden
+  return `session ${pid} of the target${row?.host ? `, from ${row.host}` : ""}`;
+}
+
 /** Reads which backend holds the lock of each stream in the session's database. */
 export async function readApplyLocks(
   session: Session,

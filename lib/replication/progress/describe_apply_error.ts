@@ -7,8 +7,11 @@ import { displayName } from "../../core/internal.ts";
 import type { ApplyError } from "../client/apply_record.ts";
 
 /** What to do about a change that the tool could not apply. */
-export const clientFailureRemedy: string =
-  "remove the cause on the target, then run sync --retry; or skip the transaction with sync --skip-lsn, and repair with verify";
+export function applyRemedy(lsn: string | null | undefined = "LSN"): string {
+  return `remove the cause on the target, then run sync --retry; or skip the whole transaction with sync --skip-lsn ${
+    lsn ?? "LSN"
+  }, and repair with verify`;
+}
 
 /** The error in one line: the message, and which row it concerns. */
 export function describeApplyError({ message, table, operation, key }: ApplyError): string {

@@ -4,6 +4,7 @@
  * @module
  */
 import { plural, quoteIdentifier } from "../../core/internal.ts";
+import { applyRemedy } from "../progress/describe_apply_error.ts";
 import type { ApplierReading } from "../read_appliers.ts";
 import type { ReplicationStream } from "./read_streams.ts";
 import { isSlotLost, type StreamState, streamState } from "./stream_state.ts";
@@ -35,10 +36,6 @@ export interface StreamVerdict {
 
 const resnapshot =
   "copy its tables again with sync --resnapshot TABLES (or '*'); other tables are not affected";
-
-/** What to do about a change that cannot be applied. */
-export const applyRemedy: string =
-  "remove the cause on the target, then run sync --retry; or skip the transaction with sync --skip-lsn LSN";
 
 type Finding = readonly [action: StreamAction, message: string, remedy?: string];
 
@@ -135,7 +132,7 @@ function decideApplier({ name, applier }: ReplicationStream): Finding {
     ? [
       "retry",
       `the subscription ${name} was stopped after ${plural(applyErrors, "apply error")}`,
-      applyRemedy,
+      applyRemedy(),
     ]
     : ["enable", `the subscription ${name} is disabled`];
 }
@@ -145,7 +142,7 @@ function decideClient(name: string, { enabled, error }: ApplierReading): Finding
     return [
       "retry",
       `the stream ${name} was stopped by a change that cannot be applied`,
-      applyRemedy,
+      applyRemedy(error.finishLsn),
     ];
   }
   return enabled ? ["wait", `${name} is enabled`] : ["enable", `the stream ${name} is stopped`];

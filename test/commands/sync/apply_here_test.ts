@@ -122,6 +122,12 @@ Deno.test("init hands over to this tool, and sync applies changes until it is st
         "UPDATE orders SET v = 'new' WHERE id < 10; DELETE FROM orders WHERE id = 50",
       );
       await untilEqual(place);
+      await using second = new RunningSync(place);
+      await second.done;
+      match(
+        second.events.map((event) => "message" in event ? event.message : "").join("\n"),
+        /another process applies the changes of seren_\w+ \(session \d+ of the target.*waits until both sides are equal/,
+      );
       const report = await sync.stop();
       const [stream] = report.databases[0]!.streams;
       strictEqual(stream!.applied!.changes, 10);

@@ -1,0 +1,108 @@
+/** What is reported when changes cannot be applied, and by whom they are. */
+import { doesNotMatch, match, rejects, strictEqual } from "node:assert/strict";
+import { ChangeRefusedError } from "../../lib/apply/internal.ts";
+import { ExitCode, ReplicatorError } from "../../lib/core/internal.ts";
+import { openSession } from "../../lib/postgres/internal.ts";
+import { describeApplyProcess } from "../../lib/replication/internal.ts";
+import {
+  type ClientStream,
+  createClientStream,
+  endClientStream,
+  RunningApplier,
+} from "../support/client_stream.ts";
+import { sharedCluster } from "../support/clusters.ts";
+import { createDatabase } from "../support/databases.ts";
+import { endpointOf } from "../support/init.ts";
+import { compareRows, drain } from "../support/replicated.ts";
+import { exec, query, withSession } from "../support/sql.ts";
+
+const old = await sharedCluster(12);
+const current = await sharedCluster(18);
+
+async function streaming(use: (stream: ClientStream) => Promise<void>): Promise<void> {
+  const schema = "CREATE TABLE a (id int PRIMARY KEY, v int)";
+  await using source = await createDatabase(old, schema);
+  await using target = await createDatabase(current, schema);
+  const stream = await createClientStream(source.url, target.url);
+  try {
+    await use(stream);
+  } finally {
+    await endClientStream(stream);
+  }
+}
+
+Deno.test("a session that is terminated during a batch is reported with the server's reason", async () => {
+  await streaming(async (stream) => {
+    const { sourceUrl, targetUrl } = stream;
+    await using applier = new RunningApplier(stream);
+    await exec(sourceUrl, "INSERT INTO a VALUES (1, 1)");
+    await drain(sourceUrl);
+    await withSession(targetUrl, async (blocker) => {
+      await blocker.unsafe("BEGIN; LOCK TABLE a").simple();
+      await exec(sourceUrl, "INSERT INTO a SELECT n, n FROM generate_series(2, 50) AS n");
+      for (;;) {
+        const ended = await query(
+          targetUrl,
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        );
+        if (ended.length > 0) break;
+        await Promise.race([new Promise((resolve) => setTimeout(resolve, 20)), applier.ended]);
+      }
+      await blocker.unsafe("COMMIT").simple();
+    });
+    await Promise.race([drain(sourceUrl), applier.ended]);
+    strictEqual(await compareRows(sourceUrl, targetUrl), 50);
+    match(
+      applier.messages.join("\n"),
+      /the server has ended the session: terminating connection due to administrator command/,
+    );
+  });
+});
+
+Deno.test("a publication that was dropped is named, with the side and what to do", async () => {
+  await streaming(async (stream) => {
+    const { sourceUrl, name } = stream;
+    await using applier = new RunningApplier(stream);
+    await exec(sourceUrl, "INSERT INTO a VALUES (1, 1)");
+    await drain(sourceUrl);
+    await exec(sourceUrl, `DROP PUBLICATION "${name}"; INSERT INTO a VALUES (2, 2)`);
+    await rejects(applier.ended, (error) => {
+      if (!(error instanceof ReplicatorError)) return false;
+      match(error.message, new RegExp(`the publication ${name} .* was dropped on the source`));
+      strictEqual(error.side, "source");
+      match(error.remedy ?? "", /sync --resnapshot/);
+      strictEqual(error.exitCode, ExitCode.unhealthy);
+      return true;
+    });
+  });
+});
+
+Deno.test("the new row is not shown as the old one, which the source does not send", async () => {
+  await streaming(async (stream) => {
+    const { sourceUrl, targetUrl } = stream;
+    await using applier = new RunningApplier(stream);
+    await exec(sourceUrl, "INSERT INTO a VALUES (1, 1)");
+    await drain(sourceUrl);
+    await exec(targetUrl, "DELETE FROM a");
+    await exec(sourceUrl, "UPDATE a SET v = 2");
+    await rejects(applier.ended, (error) => {
+      if (!(error instanceof ChangeRefusedError)) return false;
+      match(error.details.join("\n"), /on the source: id = 1, v = 2/);
+      doesNotMatch(error.details.join("\n"), /before, on the source/);
+      return true;
+    });
+  });
+});
+
+Deno.test("the process that applies a stream's changes is named by its session on the target", async () => {
+  await streaming(async (stream) => {
+    const { sourceUrl, targetUrl, name } = stream;
+    await using session = await openSession(await endpointOf(targetUrl, "target"));
+    strictEqual(await describeApplyProcess(session, name), undefined);
+    await using applier = new RunningApplier(stream);
+    await exec(sourceUrl, "INSERT INTO a VALUES (1, 1)");
+    await Promise.race([drain(sourceUrl), applier.ended]);
+    match(await describeApplyProcess(session, name) ?? "", /^session \d+ of the target/);
+  });
+});
