@@ -22,8 +22,8 @@ export const ExitCode = {
   /** Source and target were compared and differ. */
   mismatch: 6,
   /**
-   * `status --check` found replication unhealthy, `sync` a change that cannot be applied, or `cutover
-   * status` a write on a closed side.
+   * `status --check` found replication unhealthy, `sync` a change that cannot be applied, or
+   * `cutover status` a write on a closed side.
    */
   unhealthy: 7,
   /** A server rejected a statement during a step (disk full, permission, invalid row). */
