@@ -52,9 +52,12 @@ function writtenRows(item: Exclude<Item, { readonly kind: "truncate" }>): readon
     case "rows":
       return item.rows.map((row) => ({ row, change: undefined }));
     case "group":
-      return [...item.rows.values()].flatMap((state) =>
-        state.kind === "delete" ? [] : [{ row: state.row, change: undefined }]
-      );
+      return [
+        ...item.inserted.map((row) => ({ row, change: undefined })),
+        ...item.states.flatMap((state) =>
+          state.kind === "delete" ? [] : [{ row: state.row, change: undefined }]
+        ),
+      ];
   }
 }
 

@@ -23,7 +23,7 @@ import {
   SqlState,
   type Tuple,
 } from "../postgres/internal.ts";
-import type { ApplyError } from "../replication/internal.ts";
+import { type ApplyError, applyRemedy } from "../replication/internal.ts";
 import type { CollectedChange } from "./collect.ts";
 import type { Step } from "./statements.ts";
 import type { TableMapping } from "./table_mapping.ts";
@@ -53,9 +53,7 @@ export class ChangeRefusedError extends ReplicatorError {
       side: "target",
       object: table === undefined ? undefined : `table ${displayName(table)}`,
       details,
-      remedy: finishLsn === undefined
-        ? "remove the cause, then run sync --retry"
-        : `remove the cause on the target, then run sync --retry; or skip the whole transaction with sync --skip-lsn ${finishLsn}, and repair with verify`,
+      remedy: applyRemedy(finishLsn),
       exitCode: ExitCode.unhealthy,
     });
     this.recorded = recorded;

@@ -71,6 +71,12 @@ const maxRelations = 200_000;
 
 const maxColumns = 1_664;
 
+/** Limit on the number of columns of all described tables. */
+const maxDescribedColumns = 2_000_000;
+
+/** Limit on the bytes of a name; servers have 63 unless they were built otherwise. */
+const maxNameBytes = 1_024;
+
 /** What messages and rows in them start with. */
 const letter = {
   begin: 0x42, // B
@@ -93,6 +99,7 @@ const decoder = new TextDecoder();
 export class ChangeDecoder {
   readonly #reader = new Reader();
   readonly #relations = new Map<number, Relation>();
+  #columns = 0;
 
   /** The relation as it was described last; undefined if it was not. */
   relation(oid: number): Relation | undefined {
@@ -157,7 +164,7 @@ export class ChangeDecoder {
       case letter.truncate: {
         const count = reader.uint32();
         const flags = reader.byte();
-        if (count * 4 !== reader.left) throw malformedChange();
+        if (count * 4 !== reader.left || count > maxRelations) throw malformedChange();
         const relations = Array.from({ length: count }, () => this.#readRelation(reader));
         return { kind: "truncate", relations, restartsIdentity: (flags & 2) !== 0 };
       }
@@ -188,9 +195,12 @@ export class ChangeDecoder {
       return { name: column, isKey };
     });
     const relation = { oid, schema, name, isIdentityFull: identity === 0x66, columns };
+    this.#columns += count - (this.#relations.get(oid)?.columns.length ?? 0);
     this.#relations.set(oid, relation);
-    if (this.#relations.size > maxRelations) {
-      throw new ProtocolError(`it described more than ${maxRelations} tables`);
+    if (this.#relations.size > maxRelations || this.#columns > maxDescribedColumns) {
+      throw new ProtocolError(
+        `it described more than ${maxRelations} tables, or ${maxDescribedColumns} columns`,
+      );
     }
     return relation;
   }
@@ -246,7 +256,7 @@ class Reader {
   text(): string {
     const bytes = new Uint8Array(this.#view.buffer, this.#at, this.left);
     const end = bytes.indexOf(0);
-    if (end < 0) throw malformedChange();
+    if (end < 0 || end > maxNameBytes) throw malformedChange();
     this.#at += end + 1;
     return decoder.decode(bytes.subarray(0, end));
   }
