@@ -6,10 +6,12 @@
 import {
   compareLsn,
   connectionDelaysMs,
+  ExitCode,
   formatLsn,
   parseLsn,
   plural,
   type Problem,
+  ReplicatorError,
   UsageError,
 } from "../../core/internal.ts";
 import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/internal.ts";
@@ -27,6 +29,8 @@ import {
   worst,
 } from "../../verify/internal.ts";
 import {
+  type ApplierReading,
+  describeApplyError,
   describeScope,
   readAppliers,
   readDatabaseRef,
@@ -152,6 +156,7 @@ async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
   const source = withDatabase(options.source, planned.source.name);
   const target = withDatabase(options.target, planned.target);
   await checkReachable(target, signal);
+  if (options.repair === "follow") await refuseWaitingChanges({ source, target }, signal);
   const scope = await withStoredWindows(work, { source, target });
   const structure = await recorder.step(
     () => compareDatabaseStructure({ source, target }, { ...work, scope }),
@@ -229,13 +234,50 @@ async function compareDatabaseStructure(
 
 /** Whether an enabled subscription owned by the tool reads a slot of the source's database. */
 async function hasOwnSubscription(source: Session, target: Session): Promise<boolean> {
-  const names = (await readAppliers(target)).flatMap((
-    { enabled, scopeComment, slotName },
-  ) => enabled && scopeComment !== undefined && slotName !== undefined ? [slotName] : []);
+  return (await readOwnStreams(source, target)).some(({ enabled }) => enabled);
+}
+
+/** The tool's appliers that read a slot of the source's database. */
+async function readOwnStreams(
+  source: Session,
+  target: Session,
+): Promise<readonly ApplierReading[]> {
+  const own = (await readAppliers(target)).filter(({ scopeComment }) => scopeComment !== undefined);
   const { name: database } = await source.queryOne<{ name: string }>(
     "SELECT pg_catalog.current_database() AS name",
   );
-  return (await readSlots(source, names)).some((slot) => slot.database === database);
+  const slots = await readSlots(source, own.flatMap(({ slotName }) => slotName ?? []));
+  const names = new Set(slots.filter((slot) => slot.database === database).map(({ name }) => name));
+  return own.filter(({ slotName }) => slotName !== undefined && names.has(slotName));
+}
+
+/**
+ * @throws ReplicatorError (prerequisite) if a stream is stopped: a repair brings rows as they are
+ * now, and the changes that wait in its slot would fail at them
+ */
+async function refuseWaitingChanges(
+  endpoints: { readonly source: Endpoint; readonly target: Endpoint },
+  signal: AbortSignal,
+): Promise<void> {
+  await using source = await openSession(endpoints.source, { signal });
+  await using target = await openSession(endpoints.target, { signal });
+  const stopped = (await readOwnStreams(source, target)).filter(({ enabled }) => !enabled);
+  if (stopped.length === 0) return;
+  throw new ReplicatorError(
+    `${
+      plural(stopped.length, "stream is", "streams are")
+    } stopped, and the changes that wait would fail at rows that a repair brings; nothing was changed`,
+    {
+      side: "target",
+      object: `database ${target.endpoint.database}`,
+      details: stopped.map(({ name, error }) =>
+        error === undefined ? name : `${name}: ${describeApplyError(error)}`
+      ),
+      remedy:
+        "run sync first, with --retry or --skip-lsn if a change has stopped it; or remove replication with cleanup",
+      exitCode: ExitCode.prerequisite,
+    },
+  );
 }
 
 /** The lowest of the tables' WAL positions. */

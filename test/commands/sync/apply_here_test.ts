@@ -9,6 +9,7 @@ import { endpointOf, runInit } from "../../support/init.ts";
 import { compareRows } from "../../support/replicated.ts";
 import { exec, query } from "../../support/sql.ts";
 import { runSync, syncSettings } from "../../support/sync.ts";
+import { runVerify } from "../../support/verify.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(17);
@@ -163,6 +164,16 @@ Deno.test("a change that cannot be applied ends sync; --retry applies it once th
       "SELECT enabled, errors::int, error IS NOT NULL AS error FROM seren_apply.stream",
     );
     deepStrictEqual({ ...row }, { enabled: false, errors: 1, error: true });
+    await rejects(
+      runVerify(sourceUrl, targetUrl, { repair: "follow" }),
+      (error: unknown) => {
+        if (!(error instanceof ReplicatorError)) return false;
+        match(error.message, /1 stream is stopped, and the changes that wait would fail at rows/);
+        match(error.details.join(), /duplicate key/);
+        strictEqual(error.exitCode, ExitCode.prerequisite);
+        return true;
+      },
+    );
     await exec(targetUrl, "DELETE FROM orders WHERE id = 1000");
     await using sync = new RunningSync(place, { action: { kind: "retry" } });
     await untilEqual(place);

@@ -1,0 +1,161 @@
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { LocalKeyProvider } from "../../lib/remote/secrets/mod.ts";
+import { denoEnvironment, repository } from "../support/cli.ts";
+import { sharedCluster } from "../support/clusters.ts";
+import { dropDatabase, withDatabase } from "../support/databases.ts";
+import { compareRows, drain } from "../support/replicated.ts";
+import {
+  finished,
+  jobSpec,
+  openTestService,
+  serviceTemplate,
+  type TestKey,
+} from "../support/service.ts";
+import { exec, query } from "../support/sql.ts";
+import type { WorkerInput } from "./worker_program.ts";
+
+const source = await sharedCluster(15);
+const target = await sharedCluster(18);
+const template = await serviceTemplate(target);
+
+/** A worker process; disposal kills it. */
+class WorkerProcess implements AsyncDisposable {
+  readonly #process: Deno.ChildProcess;
+  readonly #status: Promise<Deno.CommandStatus>;
+
+  constructor(input: WorkerInput) {
+    this.#process = new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["run", "--quiet", "--no-prompt", `--config=${repository}deno.json`],
+        ...[`--lock=${repository}deno.lock`, "--frozen", "--no-check", "-A"],
+        fileURLToPath(new URL("./worker_program.ts", import.meta.url)),
+        JSON.stringify(input),
+      ],
+      clearEnv: true,
+      env: denoEnvironment(),
+      stdin: "null",
+      stdout: "null",
+      stderr: "inherit",
+    }).spawn();
+    this.#status = this.#process.status;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#status;
+  }
+}
+
+async function submit(key: TestKey, spec: Record<string, unknown>): Promise<string> {
+  const response = await key.request("/v1/jobs", { json: jobSpec(spec) });
+  const body = await response.json();
+  strictEqual(response.status, 201, JSON.stringify(body));
+  return body.id;
+}
+
+async function jobOf(key: TestKey, id: string): Promise<Record<string, unknown>> {
+  return await (await key.request(`/v1/jobs/${id}`)).json();
+}
+
+Deno.test("a sync job that applies changes continues on another worker when its own is killed, with every change exactly once", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const keyFile = `${folder}/keys`;
+    const keys = await LocalKeyProvider.create(keyFile);
+    await withDatabase(target, template, async ({ url: databaseUrl }) => {
+      await using service = await openTestService(databaseUrl, { keys });
+      await withDatabase(source, undefined, async ({ name, url }) => {
+        const targetUrl = target.url({ database: name });
+        // a change that is applied twice counts twice, and one without a key fails
+        await exec(
+          url,
+          `CREATE TABLE counter (id int PRIMARY KEY, n int NOT NULL);
+           INSERT INTO counter SELECT i, 0 FROM generate_series(1, 50) AS i;
+           CREATE TABLE log (id int, at int)`,
+        );
+        const servers = {
+          source_url: url,
+          target_url: target.url(),
+          filters: { include_databases: [name] },
+        };
+        const alice = await service.key("alice");
+        try {
+          {
+            await using _worker = new WorkerProcess({ databaseUrl, keyFile });
+            const options = { enable_sync: true, apply_from: "here", replica_identity: "full" };
+            const id = await submit(alice, { ...servers, command: "init", options });
+            const init = await finished(alice, id);
+            deepStrictEqual([init.state, init.error], ["succeeded", null]);
+          }
+          const id = await submit(alice, {
+            ...servers,
+            command: "sync",
+            options: { apply_from: "here" },
+          });
+          let written = 0;
+          const write = async (count: number) => {
+            for (let at = 0; at < count; at++) {
+              written++;
+              await exec(
+                url,
+                `BEGIN; UPDATE counter SET n = n + 1 WHERE id = ${1 + written % 50};
+                 INSERT INTO log VALUES (${1 + written % 50}, ${written}); COMMIT`,
+              );
+            }
+          };
+          const applied = async () =>
+            Number((await query(targetUrl, "SELECT count(*)::int AS n FROM log"))[0]!["n"]);
+          const workers = new Set<unknown>();
+          for (let round = 0; round < 2; round++) {
+            const before = await applied();
+            await write(50);
+            {
+              await using _worker = new WorkerProcess({ databaseUrl, keyFile });
+              while (await applied() < before + 20) await write(5);
+              const job = await jobOf(alice, id);
+              deepStrictEqual([job.state, job.error], ["running", null]);
+              workers.add(job.worker);
+              await write(20);
+            } // killed
+            await write(20);
+          }
+          strictEqual(workers.size, 2);
+          await using _worker = new WorkerProcess({ databaseUrl, keyFile });
+          await drain(url);
+          ok(await compareRows(url, targetUrl) > 200);
+          strictEqual(await applied(), written);
+          await (await alice.request(`/v1/jobs/${id}/cancel`, { method: "POST" })).body?.cancel();
+          // the only way in which it ends
+          const ended = await finished(alice, id);
+          deepStrictEqual([ended.state, ended.exit_code, ended.attempt], ["succeeded", 0, 3]);
+          const { databases } = ended.result as {
+            readonly databases: readonly {
+              readonly streams: readonly { readonly applied: { readonly changes: number } }[];
+            }[];
+          };
+          ok(databases[0]!.streams[0]!.applied.changes > 0);
+        } finally {
+          await query(
+            url,
+            `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots
+              WHERE database = current_database() AND active`,
+          );
+          await exec(
+            url,
+            `DO $$ BEGIN
+               FOR attempt IN 1..100 LOOP
+                 EXIT WHEN NOT EXISTS (SELECT FROM pg_replication_slots WHERE database = current_database() AND active);
+                 PERFORM pg_sleep(0.1);
+               END LOOP;
+             END $$;
+             SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()`,
+          );
+          await dropDatabase(target, name);
+        }
+      });
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
