@@ -195,6 +195,11 @@ function withoutPublication(
 /** How long to wait for the lock: a process that has lost its connection holds it for a while. */
 const lockTimeoutMs = 20_000;
 
+const lockIntervalMs = 250;
+
+/** After this many attempts, what is waited for is reported. */
+const patientAttempts = 4;
+
 /** Another process applies the changes of the stream. */
 export class StreamInUseError extends ReplicatorError {
   override readonly name = "StreamInUseError";
@@ -202,18 +207,28 @@ export class StreamInUseError extends ReplicatorError {
 
 async function acquireLock(
   session: Session,
-  { name, signal, previousBackend }: StreamRunOptions,
+  { name, signal, events, previousBackend }: StreamRunOptions,
 ): Promise<void> {
   const key = applyLockKey(name);
   if (previousBackend !== undefined) await terminatePreviousBackend(session, previousBackend);
-  const acquired = await poll(async () => {
+  const acquired = await poll(async (failures) => {
+    if (failures === patientAttempts) {
+      const holder = await describeApplyProcess(session, name);
+      if (holder !== undefined) {
+        events({
+          kind: "info",
+          message:
+            `${session.endpoint.database}: waiting for the process that applies ${name}: ${holder}`,
+        });
+      }
+    }
     const { locked } = await session.queryOne<{ readonly locked: boolean }>(
       "SELECT pg_catalog.pg_try_advisory_lock($1, $2) AS locked",
       [...key],
     );
     return locked || undefined;
   }, {
-    intervalMs: 250,
+    intervalMs: lockIntervalMs,
     timeoutMs: previousBackend === undefined ? lockTimeoutMs : Infinity,
     signal,
   });

@@ -104,5 +104,18 @@ Deno.test("the process that applies a stream's changes is named by its session o
     await exec(sourceUrl, "INSERT INTO a VALUES (1, 1)");
     await Promise.race([drain(sourceUrl), applier.ended]);
     match(await describeApplyProcess(session, name) ?? "", /^session \d+ of the target/);
+    const events: string[] = [];
+    const told = Promise.withResolvers<void>();
+    await using _second = new RunningApplier(stream, {
+      events: (event) => {
+        if ("message" in event) events.push(event.message);
+        told.resolve();
+      },
+    });
+    await told.promise;
+    match(
+      events.join(),
+      /waiting for the process that applies seren_\w+: session \d+ of the target/,
+    );
   });
 });
