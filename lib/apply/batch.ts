@@ -121,7 +121,9 @@ export class BatchReader {
   read(place: FramePlace): void {
     if (this.#isRefused) return;
     const message = this.#decoder.decodeInPlace(place);
-    if (message.kind === "other" || message.kind === "relation") return;
+    if (message.kind === "other" || message.kind === "relation" || message.kind === "origin") {
+      return;
+    }
     if (message.kind === "begin") this.#begin(message.commitLsn);
     else if (message.kind === "commit") this.#commit(message);
     else this.#tryChange(message, place.end - place.start);

@@ -38,6 +38,7 @@ import {
   hasApplySchema,
   holdObjects,
   readApplyRecords,
+  useApplyOrigin,
 } from "../replication/internal.ts";
 import type { ApplyChangesOptions } from "./options.ts";
 import { type Batch, BatchReader } from "./batch.ts";
@@ -98,6 +99,7 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
   const names = await readAppliedNames(target, name);
   const isUnheld = await actsOnChanges(target, { names, options });
   await target.execute(`SET ${applySetting} = ${quoteLiteral(name)}`);
+  await useApplyOrigin(target, options);
   await using source = await openSession(options.source, { signal, replication: true });
   await refuseGap(source, record);
   await matchEncodings(source, target);

@@ -6,7 +6,7 @@
  * @module
  */
 import { cutoverSchema, formatLsn, poll, type TableName } from "../core/internal.ts";
-import { type Session } from "../postgres/internal.ts";
+import { ChangeDecoder, type ChangeMessage, type Session } from "../postgres/internal.ts";
 
 /** A change on the closed side that replication did not bring. */
 export interface TripwireFinding extends TableName {
@@ -67,58 +67,55 @@ async function awaitFlush(session: Session): Promise<void> {
   }, { intervalMs: flushPollMs, timeoutMs: flushTimeoutMs });
 }
 
-/**
- * Finds foreign changes in messages of pgoutput. Pure.
- *
- * Source: PostgreSQL documentation, "54.9. Logical Replication Message Formats".
- */
-export function scanChanges(
+/** Finds changes without one of the origins in messages of pgoutput. Pure. */
+function scanChanges(
   messages: readonly Uint8Array[],
   origins: ReadonlySet<string>,
 ): readonly TripwireFinding[] {
-  const relations = new Map<number, TableName>();
+  const decoder = new ChangeDecoder();
   const found: TripwireFinding[] = [];
-  let transaction = { lsn: "0/0", committedAt: "", isOurs: false };
-  for (const message of messages) {
-    const reader = new MessageReader(message);
-    const kind = reader.char();
-    if (kind === "B") {
+  let transaction = { lsn: "0/0", committedAt: "", isReplicated: false };
+  for (const bytes of messages) {
+    const message = decoder.decode(bytes);
+    if (message.kind === "begin") {
       transaction = {
-        lsn: formatLsn(reader.int64()),
-        committedAt: fromPostgresTime(reader.int64()),
-        isOurs: false,
+        lsn: formatLsn(message.commitLsn),
+        committedAt: fromPostgresTime(message.committedAt),
+        isReplicated: false,
       };
-    } else if (kind === "O") {
-      reader.int64();
-      if (origins.has(reader.text())) transaction = { ...transaction, isOurs: true };
-    } else if (kind === "R") {
-      const oid = reader.int32();
-      relations.set(oid, { schema: reader.text(), name: reader.text() });
-    } else if (kind === "T" && !transaction.isOurs) {
-      const count = reader.int32();
-      reader.char();
-      for (let index = 0; index < count; index++) {
-        add(found, relations.get(reader.int32()), { change: "TRUNCATE", transaction });
+    } else if (message.kind === "origin") {
+      if (origins.has(message.name)) transaction = { ...transaction, isReplicated: true };
+    }
+    const changed = transaction.isReplicated ? undefined : changedTables(message);
+    for (const { schema, name } of changed?.tables ?? []) {
+      if (changed === undefined || schema === cutoverSchema || found.length >= maxFindings) {
+        continue;
       }
-    } else if ((kind === "I" || kind === "U" || kind === "D") && !transaction.isOurs) {
-      const change = kind === "I" ? "INSERT" : kind === "U" ? "UPDATE" : "DELETE";
-      add(found, relations.get(reader.int32()), { change, transaction });
+      const { lsn, committedAt } = transaction;
+      found.push({ schema, name, change: changed.change, lsn, committedAt });
     }
   }
   return found;
 }
 
-function add(
-  found: TripwireFinding[],
-  table: TableName | undefined,
-  { change, transaction }: {
-    readonly change: TripwireFinding["change"];
-    readonly transaction: { readonly lsn: string; readonly committedAt: string };
-  },
-): void {
-  if (table === undefined || table.schema === cutoverSchema || found.length >= maxFindings) return;
-  const { lsn, committedAt } = transaction;
-  found.push({ schema: table.schema || "pg_catalog", name: table.name, change, lsn, committedAt });
+interface ChangedTables {
+  readonly change: TripwireFinding["change"];
+  readonly tables: readonly TableName[];
+}
+
+function changedTables(message: ChangeMessage): ChangedTables | undefined {
+  switch (message.kind) {
+    case "insert":
+      return { change: "INSERT", tables: [message.relation] };
+    case "update":
+      return { change: "UPDATE", tables: [message.relation] };
+    case "delete":
+      return { change: "DELETE", tables: [message.relation] };
+    case "truncate":
+      return { change: "TRUNCATE", tables: message.relations };
+    default:
+      return undefined;
+  }
 }
 
 /** Microseconds since 2000-01-01 UTC. */
@@ -126,51 +123,28 @@ function fromPostgresTime(microseconds: bigint): string {
   return new Date(Date.UTC(2000, 0, 1) + Number(microseconds / 1_000n)).toISOString();
 }
 
-class MessageReader {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  #at = 0;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  }
-
-  char(): string {
-    return String.fromCharCode(this.#bytes[this.#at++]!);
-  }
-
-  int32(): number {
-    const value = this.#view.getUint32(this.#at);
-    this.#at += 4;
-    return value;
-  }
-
-  int64(): bigint {
-    const value = this.#view.getBigUint64(this.#at);
-    this.#at += 8;
-    return value;
-  }
-
-  /** Up to the next zero byte. */
-  text(): string {
-    const end = this.#bytes.indexOf(0, this.#at);
-    const text = new TextDecoder().decode(this.#bytes.subarray(this.#at, end));
-    this.#at = end + 1;
-    return text;
-  }
-}
-
-/** The origins under which the apply workers of the session's database write. */
+/**
+ * The origins under which the streams of the session's database write.
+ *
+ * @returns undefined if one of them writes without an origin, so that its changes look like others
+ */
 export async function readOrigins(
   session: Session,
-  subscriptions: readonly string[],
-): Promise<readonly string[]> {
-  const rows = await session.query<{ readonly name: string; readonly oid: string }>(
-    `SELECT s.subname::pg_catalog.text AS name, s.oid::pg_catalog.text AS oid
-       FROM pg_catalog.pg_subscription AS s
-       JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid
-      WHERE d.datname = pg_catalog.current_database()`,
-  );
-  return rows.filter(({ name }) => subscriptions.includes(name)).map(({ oid }) => `pg_${oid}`);
+  streams: readonly string[],
+): Promise<readonly string[] | undefined> {
+  const rows = await session.query<{ readonly origin: string | null }>(originStatement, [
+    JSON.stringify(streams),
+  ]);
+  const origins = rows.flatMap(({ origin }) => origin ?? []);
+  return origins.length < streams.length ? undefined : origins;
 }
+
+// that of a subscription has its OID in its name, that of a stream which the tool applies its name
+const originStatement = `
+  SELECT COALESCE(
+           (SELECT 'pg_' || s.oid::pg_catalog.text
+              FROM pg_catalog.pg_subscription AS s
+              JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid
+             WHERE s.subname = wanted.name AND d.datname = pg_catalog.current_database()),
+           (SELECT o.roname FROM pg_catalog.pg_replication_origin AS o WHERE o.roname = wanted.name)) AS origin
+    FROM pg_catalog.json_array_elements_text($1::pg_catalog.json) AS wanted (name)`;

@@ -9,6 +9,7 @@ export * from "./progress/wait_for_lsn.ts";
 export * from "./applier.ts";
 export * from "./open_applier.ts";
 export * from "./client/apply_lock.ts";
+export { useApplyOrigin } from "./client/apply_origin.ts";
 export * from "./client/apply_record.ts";
 export * from "./client/apply_schema.ts";
 export { hasActingObjects, holdObjects } from "./client/held_objects.ts";

@@ -74,6 +74,8 @@ async function tripwireOf(
   const { from, out, back } = routeOf(database, "run");
   await using session = await retry(() => openSession(from, { signal }), { signal });
   const origins = await readOrigins(session, back);
+  // changes that the tool applies without an origin could not be told from others
+  if (origins === undefined) return [];
   const found: TripwireFinding[] = [];
   for (const name of out) {
     found.push(...await readTripwire(session, { slot: name, publication: name, origins }));

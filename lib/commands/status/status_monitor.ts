@@ -437,13 +437,17 @@ export class StatusMonitor implements AsyncDisposable {
   }
 }
 
-/** Null if the role may not read the slots, or one of them is in use. */
+/**
+ * Null if the role may not read the slots, one of them is in use, or the tool applies the changes
+ * of the way back without an origin.
+ */
 async function countForeignChanges(
   session: Session,
   { forward, back }: { readonly forward: readonly string[]; readonly back: string | null },
 ): Promise<number | null> {
   try {
     const origins = await readOrigins(session, back === null ? [] : [back]);
+    if (origins === undefined) return null;
     let count = 0;
     for (const name of forward) {
       count += (await readTripwire(session, { slot: name, publication: name, origins })).length;

@@ -35,6 +35,8 @@ export type ChangeMessage =
     readonly kind: "begin";
     /** Where the commit record is; `--skip-lsn` names a transaction by it. */
     readonly commitLsn: Lsn;
+    /** When it committed, in microseconds since 2000-01-01 UTC. */
+    readonly committedAt: bigint;
     readonly xid: number;
   }
   | {
@@ -63,7 +65,9 @@ export type ChangeMessage =
     readonly relations: readonly Relation[];
     readonly restartsIdentity: boolean;
   }
-  /** An origin or a type: nothing to do. */
+  /** Where the changes of the transaction came from, if they were replicated. */
+  | { readonly kind: "origin"; readonly name: string }
+  /** A type: nothing to do. */
   | { readonly kind: "other" };
 
 /** Limit on the number of tables in one stream. */
@@ -133,8 +137,8 @@ export class ChangeDecoder {
     switch (kind) {
       case letter.begin: {
         const commitLsn = reader.lsn();
-        reader.skip(8);
-        return { kind: "begin", commitLsn, xid: reader.uint32() };
+        const committedAt = reader.int64();
+        return { kind: "begin", commitLsn, committedAt, xid: reader.uint32() };
       }
       case letter.commit: {
         reader.skip(1);
@@ -169,6 +173,8 @@ export class ChangeDecoder {
         return { kind: "truncate", relations, restartsIdentity: (flags & 2) !== 0 };
       }
       case letter.origin:
+        reader.skip(8);
+        return { kind: "origin", name: reader.text() };
       case letter.type:
         reader.skip(reader.left);
         return { kind: "other" };
@@ -247,6 +253,10 @@ class Reader {
 
   uint32(): number {
     return this.#view.getUint32(this.#take(4));
+  }
+
+  int64(): bigint {
+    return this.#view.getBigInt64(this.#take(8));
   }
 
   lsn(): Lsn {

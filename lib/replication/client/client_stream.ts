@@ -28,6 +28,7 @@ import {
 } from "../publication/publication_comment.ts";
 import { type LeftIdentity, restoreIdentities } from "../publication/restore_replica_identities.ts";
 import { readApplyLocks } from "./apply_lock.ts";
+import { dropApplyOrigin } from "./apply_origin.ts";
 import { restoreHeldObjects, validateHeldKeys, type ViolatedKey } from "./held_objects.ts";
 import {
   applySchemaStatements,
@@ -276,6 +277,7 @@ export async function dropClientStream(
 ): Promise<readonly LeftIdentity[]> {
   await disableClientStream(session, { name, signal });
   const unvalidated = await validateHeldKeys(session);
+  await dropApplyOrigin(session, name);
   const left = await withoutEventTriggers(session, async () => {
     await session.execute("SET LOCAL lock_timeout = '10s'");
     const left = await restoreIdentities(session, restore, { side: "target" });

@@ -1,0 +1,56 @@
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { readOrigins, readTripwire } from "../../lib/cutover/internal.ts";
+import { openSession } from "../../lib/postgres/internal.ts";
+import { ClientApplier } from "../../lib/replication/client_applier.ts";
+import { createClientStream, endClientStream, RunningApplier } from "../support/client_stream.ts";
+import { sharedCluster } from "../support/clusters.ts";
+import { createDatabase } from "../support/databases.ts";
+import { endpointOf } from "../support/init.ts";
+import { drain } from "../support/replicated.ts";
+import { exec, query } from "../support/sql.ts";
+
+const old = await sharedCluster(12);
+const current = await sharedCluster(18);
+
+Deno.test("the tripwire tells what the tool has applied from what others have written", async () => {
+  const schema = "CREATE TABLE a (id int PRIMARY KEY, v text)";
+  await using open = await createDatabase(old, schema);
+  await using closed = await createDatabase(current, schema);
+  const stream = await createClientStream(open.url, closed.url);
+  const slot = `${stream.name}_out`;
+  try {
+    await using session = await openSession(await endpointOf(closed.url, "target"));
+    strictEqual(await readOrigins(session, [stream.name]), undefined);
+    await exec(closed.url, `CREATE PUBLICATION "${slot}" FOR TABLE a`);
+    await query(closed.url, "SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [slot]);
+    const find = async () => {
+      const origins = await readOrigins(session, [stream.name]) ?? [];
+      const found = await readTripwire(session, { slot, publication: slot, origins });
+      return found.map(({ change, schema, name }) => `${change} ${schema}.${name}`);
+    };
+    {
+      await using applier = new RunningApplier(stream);
+      await exec(
+        open.url,
+        "INSERT INTO a SELECT n, 'v' FROM generate_series(1, 20) AS n; UPDATE a SET v = 'w'; TRUNCATE a",
+      );
+      await Promise.race([drain(open.url), applier.ended]);
+    }
+    deepStrictEqual(await readOrigins(session, [stream.name]), [stream.name]);
+    deepStrictEqual(await find(), []);
+    await exec(closed.url, "INSERT INTO a VALUES (1, 'x'); DELETE FROM a; TRUNCATE a");
+    deepStrictEqual(await find(), ["INSERT public.a", "DELETE public.a", "TRUNCATE public.a"]);
+    await new ClientApplier(session, { name: stream.name }).remove({ restoreIdentities: false });
+    deepStrictEqual(
+      await query(closed.url, "SELECT FROM pg_replication_origin WHERE roname = $1", [stream.name]),
+      [],
+    );
+  } finally {
+    await query(
+      closed.url,
+      "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1",
+      [slot],
+    );
+    await endClientStream(stream);
+  }
+});
