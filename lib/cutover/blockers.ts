@@ -4,7 +4,13 @@
  * @module
  */
 import type { BlockerPolicy } from "../config/internal.ts";
-import { formatDuration, quoteQualified, type Side, type TableName } from "../core/internal.ts";
+import {
+  formatDuration,
+  quoteLiteral,
+  quoteQualified,
+  type Side,
+  type TableName,
+} from "../core/internal.ts";
 import { ServerError, type Session } from "../postgres/internal.ts";
 
 /** A session, or a prepared transaction, that holds up the barrier. */
@@ -110,7 +116,7 @@ function toBlocker(row: BlockerRow): Blocker {
 /** Describes one: `pid 4711 (app, report.py): idle in transaction, 2 h 05 min old`. */
 export function describeBlocker(blocker: Blocker): string {
   const { pid, preparedAs, user, application, backendType, state, ageMs, waitsFor } = blocker;
-  const name = pid === undefined ? `prepared transaction '${preparedAs}'` : `pid ${pid}`;
+  const name = pid === undefined ? `prepared transaction ${literalOf(preparedAs)}` : `pid ${pid}`;
   const who = [user, application].filter((part) => part !== undefined && part !== "").join(", ");
   const what = [
     backendType === "client backend" || pid === undefined
@@ -130,7 +136,8 @@ export function blockerRemedy(
   side: Side,
 ): string {
   if (pid === undefined) {
-    return `on the ${side}: COMMIT PREPARED '${preparedAs}'; or ROLLBACK PREPARED '${preparedAs}';`;
+    const gid = literalOf(preparedAs);
+    return `on the ${side}: COMMIT PREPARED ${gid}; or ROLLBACK PREPARED ${gid};`;
   }
   if (backendType === "autovacuum worker") {
     return `wait until it ends, or on the ${side}: SELECT pg_catalog.pg_cancel_backend(${pid});`;
@@ -138,6 +145,11 @@ export function blockerRemedy(
   return state === "active"
     ? `let it finish, or on the ${side}: SELECT pg_catalog.pg_cancel_backend(${pid});`
     : `commit or roll back in that session, or on the ${side}: SELECT pg_catalog.pg_terminate_backend(${pid});`;
+}
+
+/** Any role chooses the identifier of its transaction: it must not add statements to a remedy. */
+function literalOf(identifier = ""): string {
+  return quoteLiteral(identifier).trim();
 }
 
 /**

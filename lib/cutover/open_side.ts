@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ReplicatorError, type TableName } from "../core/internal.ts";
+import { quoteIdentifier, ReplicatorError, type TableName } from "../core/internal.ts";
 import type { Session } from "../postgres/internal.ts";
 import { disableFence, fenceMessages } from "./fence.ts";
 import { openedRecord, type SideRecord } from "./model.ts";
@@ -45,8 +45,9 @@ function staysReadOnly({ side, endpoint: { database } }: Session): ReplicatorErr
     {
       side,
       object: `database ${database}`,
-      remedy:
-        `as its owner: ALTER DATABASE "${database}" RESET default_transaction_read_only; then run again`,
+      remedy: `as its owner: ALTER DATABASE ${
+        quoteIdentifier(database)
+      } RESET default_transaction_read_only; then run again`,
     },
   );
 }

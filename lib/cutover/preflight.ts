@@ -8,6 +8,7 @@ import {
   formatBytes,
   formatDuration,
   plural,
+  quoteLiteral,
   type Side,
   tableKey,
   type TableName,
@@ -296,12 +297,13 @@ function checkSide(side: SideFacts, facts: PreflightFacts, stage: PreflightStage
       "raise max_locks_per_transaction (needs a restart)",
     );
   }
-  for (const gid of side.prepared) {
+  for (const identifier of side.prepared) {
+    const gid = quoteLiteral(identifier).trim();
     add(
       isFrom ? "problem" : "warning",
       name,
-      `the prepared transaction '${gid}' may hold locks that the barrier needs`,
-      `COMMIT PREPARED '${gid}'; or ROLLBACK PREPARED '${gid}';`,
+      `the prepared transaction ${gid} may hold locks that the barrier needs`,
+      `COMMIT PREPARED ${gid}; or ROLLBACK PREPARED ${gid};`,
     );
   }
   if (isFrom) {

@@ -149,9 +149,11 @@ function missingForWayBack(
       userMayReplicate === undefined
         ? `the role ${user} of --target-from-source does not exist`
         : `${user}, as which the source would connect for the way back, may not replicate`,
-      `ALTER ROLE ${
-        quoteIdentifier(user)
-      } REPLICATION; or set another role with --target-from-source${orNone}`,
+      `${
+        userMayReplicate === undefined
+          ? `CREATE ROLE ${quoteIdentifier(user)} LOGIN REPLICATION`
+          : `ALTER ROLE ${quoteIdentifier(user)} REPLICATION`
+      }; or set another role with --target-from-source${orNone}`,
     );
   }
   for (const { reason, ...table } of wayBack.unpublishable) {

@@ -123,7 +123,9 @@ class SwitchRun {
     });
     let held: Pause | undefined;
     try {
-      await this.#hook("before");
+      // an earlier attempt ran it for databases that are closed: if it fails, they still have to
+      // open
+      if (switches.length > 0) await this.#hook("before");
       held = switches.length === 0 ? undefined : await this.#closeAll(switches);
     } catch (error) {
       if (this.#isPastReturn) throw unfinished(error, this.#isUnknown);

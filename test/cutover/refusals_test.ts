@@ -139,12 +139,12 @@ Deno.test("a prepared transaction is reported with its name and the way to end i
     await prepareCutover(pair);
     await exec(
       pair.url,
-      "BEGIN; UPDATE balance SET amount = 0 WHERE id = 1; PREPARE TRANSACTION 'held 1'",
+      "BEGIN; UPDATE balance SET amount = 0 WHERE id = 1; PREPARE TRANSACTION 'held''s 1'",
     );
     try {
-      await refused(pair, () => switchCutover("run", pair), /ROLLBACK PREPARED 'held 1'/);
+      await refused(pair, () => switchCutover("run", pair), /ROLLBACK PREPARED 'held''s 1'/);
     } finally {
-      await exec(pair.url, "ROLLBACK PREPARED 'held 1'");
+      await exec(pair.url, "ROLLBACK PREPARED 'held''s 1'");
     }
     await switchCutover("run", pair);
   });

@@ -161,6 +161,9 @@ function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
+/** A longer line is logged in parts. */
+const maxLineLength = 8_192;
+
 async function logLines(
   stream: ReadableStream<Uint8Array<ArrayBuffer>>,
   log: (line: string) => void,
@@ -170,6 +173,10 @@ async function logLines(
     const lines = (rest + text).split(/\r?\n/);
     rest = lines.pop() ?? "";
     for (const line of lines) log(line);
+    if (rest.length > maxLineLength) {
+      log(rest);
+      rest = "";
+    }
   }
   if (rest !== "") log(rest);
 }
