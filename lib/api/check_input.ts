@@ -158,7 +158,12 @@ const serversShape: Shape<ServersInput> = {
   source: url,
   target: url,
   environment: z.strictObject(
-    { environment: variables, readFile: callable() } satisfies Shape<ResolveEnvironment>,
+    {
+      environment: variables,
+      readFile: callable(),
+      permissionsOf: callable<NonNullable<ResolveEnvironment["permissionsOf"]>>().optional(),
+      warn: callable<NonNullable<ResolveEnvironment["warn"]>>().optional(),
+    } satisfies Shape<ResolveEnvironment>,
   ).optional(),
   databases: z.strictObject(
     {

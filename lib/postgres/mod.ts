@@ -42,6 +42,7 @@ export {
   emptyEnvironment,
   type Endpoint,
   type ExchangeConnection,
+  type FilePermissions,
   type HostPort,
   importSnapshot,
   type LockBlocker,

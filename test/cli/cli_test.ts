@@ -189,6 +189,21 @@ Deno.test("a misspelled database is reported with the one that the URL names, wh
   });
 });
 
+Deno.test("a password file that others can read is reported once, as by psql", async () => {
+  const file = await Deno.makeTempFile({ prefix: "psr-pass-" });
+  try {
+    for (const [mode, count] of [[0o644, 1], [0o600, 0]] as const) {
+      await Deno.chmod(file, mode);
+      const { stderr } = await runCli(["validate"], {
+        env: { SOURCE_URL: source.url(), TARGET_URL: target.url(), PGPASSFILE: file },
+      });
+      strictEqual(stderr.split("warning: password file").length - 1, count, stderr);
+    }
+  } finally {
+    await Deno.remove(file);
+  }
+});
+
 Deno.test("--json prints one document on stdout, for errors too", async () => {
   const usage = await runCli(["init", "--json"]);
   const { error } = JSON.parse(usage.stdout);

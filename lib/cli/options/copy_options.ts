@@ -118,7 +118,7 @@ export async function readEndpoint(
     return await resolveEndpoint(url, {
       side,
       path,
-      resolveEnvironment: resolveEnvironmentOf(environment),
+      resolveEnvironment: resolveEnvironmentOf(environment, reader.warn),
     });
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;

@@ -159,7 +159,10 @@ async function readTargetFromSource(
     return await resolveEndpoint(url, {
       side: "target",
       path: "--target-from-source",
-      resolveEnvironment: resolveEnvironmentOf({ PGPASSWORD, PGPASSFILE, PGUSER, HOME, USER }),
+      resolveEnvironment: resolveEnvironmentOf(
+        { PGPASSWORD, PGPASSFILE, PGUSER, HOME, USER },
+        reader.warn,
+      ),
     });
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;

@@ -1,4 +1,8 @@
-import { libpqVariables, type ResolveEnvironment } from "../../postgres/internal.ts";
+import {
+  type FilePermissions,
+  libpqVariables,
+  type ResolveEnvironment,
+} from "../../postgres/internal.ts";
 
 /** Variables of this tool and of terminals. */
 const ownVariables = [
@@ -54,8 +58,17 @@ export function readVariable(variable: string): string | undefined {
 }
 
 /** The environment and the files, as {@linkcode ResolveEnvironment} for resolving URLs. */
-export function resolveEnvironmentOf(environment: Environment): ResolveEnvironment {
-  return { environment, readFile };
+export function resolveEnvironmentOf(
+  environment: Environment,
+  warn: (message: string) => void,
+): ResolveEnvironment {
+  return { environment, readFile, permissionsOf, warn };
+}
+
+/** The permissions of a file that can be read; undefined on Windows. */
+async function permissionsOf(path: string): Promise<FilePermissions | undefined> {
+  const { mode, uid } = await Deno.stat(path);
+  return mode === null || uid === null ? undefined : { mode, uid };
 }
 
 /** Reads a file; undefined if it does not exist. Withheld files of libpq count as missing. */

@@ -38,6 +38,8 @@ export class OptionReader {
   readonly #isMisread: boolean;
   #config: Config | undefined;
   #isResolved = false;
+  #onWarning: (message: string) => void = () => {};
+  readonly #warned = new Set<string>();
 
   /** Arguments after the command that are not options. */
   readonly words: readonly string[];
@@ -57,6 +59,18 @@ export class OptionReader {
     // an option that was misspelled may be the one that makes consent unnecessary
     if (path === "--yes" && this.#isMisread) return;
     this.problems.push({ path, message });
+  }
+
+  /** Warns once for each message, by `onWarning`. */
+  readonly warn = (message: string): void => {
+    if (this.#warned.has(message)) return;
+    this.#warned.add(message);
+    this.#onWarning(message);
+  };
+
+  /** Sets where warnings go. */
+  set onWarning(onWarning: (message: string) => void) {
+    this.#onWarning = onWarning;
   }
 
   /** Sets the file that provides values for options without a flag. */

@@ -39,7 +39,7 @@ export async function readServiceDatabase(
     return undefined;
   }
   try {
-    const resolveEnvironment = resolveEnvironmentOf(environment);
+    const resolveEnvironment = resolveEnvironmentOf(environment, reader.warn);
     const endpoint = await resolveEndpoint(url, { side: "target", path, resolveEnvironment });
     return { ...endpoint, applicationName: "postgres-seren-replicator service" };
   } catch (error) {

@@ -56,7 +56,10 @@ async function readSourceFromTarget(
     return await resolveEndpoint(url, {
       side: "source",
       path,
-      resolveEnvironment: resolveEnvironmentOf({ PGPASSWORD, PGPASSFILE, PGUSER, HOME, USER }),
+      resolveEnvironment: resolveEnvironmentOf(
+        { PGPASSWORD, PGPASSFILE, PGUSER, HOME, USER },
+        reader.warn,
+      ),
     });
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;

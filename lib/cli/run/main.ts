@@ -110,6 +110,7 @@ async function runCommand(
       exit(code);
     },
   });
+  reader.onWarning = (message) => progress.take({ kind: "warning", message });
   return await runner(reader, {
     terminal,
     args,

@@ -136,7 +136,9 @@ export async function resolveEndpoint(
   const login = resolveLogin(parameters, { hosts, tls, problem });
   const home = environment["HOME"] ?? environment["USERPROFILE"];
   const passfilePath = parameters.value("passfile") ?? (home && `${home}/.pgpass`);
-  const passfileText = passfilePath ? await resolveEnvironment.readFile(passfilePath) : undefined;
+  const passfileText = passfilePath
+    ? await readPassfile(passfilePath, resolveEnvironment)
+    : undefined;
   const password = parts.password || parameters.value("password");
   const database = parts.database ?? parameters.value("dbname");
 
@@ -163,6 +165,24 @@ export async function resolveEndpoint(
     ...sessionDefaults,
   };
 }
+
+/** As in libpq, a password file that others can read is ignored with a warning. */
+async function readPassfile(
+  path: string,
+  { readFile, permissionsOf, warn }: ResolveEnvironment,
+): Promise<string | undefined> {
+  const text = await readFile(path);
+  if (text === undefined) return undefined;
+  const permissions = await permissionsOf?.(path);
+  if (permissions === undefined || (permissions.mode & groupOrWorld) === 0) return text;
+  warn?.(
+    `password file "${path}" has group or world access and is ignored; permissions should be u=rw (0600) or less`,
+  );
+  return undefined;
+}
+
+/** Permission bits for anyone but the owner. */
+const groupOrWorld = 0o077;
 
 function resolveHosts(
   { hosts }: { readonly hosts: readonly Partial<HostPort>[] },

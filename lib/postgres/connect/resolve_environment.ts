@@ -39,6 +39,21 @@ export interface ResolveEnvironment {
    * exist.
    */
   readonly readFile: (path: string) => Promise<string | undefined>;
+  /**
+   * The permissions of a file, so that secrets that others can read are not used, as in libpq;
+   * undefined where files have none. Without this function permissions are not checked.
+   */
+  readonly permissionsOf?: ((path: string) => Promise<FilePermissions | undefined>) | undefined;
+  /** Receives what is ignored, once for each URL. */
+  readonly warn?: ((message: string) => void) | undefined;
+}
+
+/** Who may access a file. */
+export interface FilePermissions {
+  /** As in `stat`; only the last nine bits matter. */
+  readonly mode: number;
+  /** User ID of the owner. */
+  readonly uid: number;
 }
 
 /** An environment in which only the URL counts. */

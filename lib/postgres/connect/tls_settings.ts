@@ -4,7 +4,7 @@
  * @module
  */
 import { Secret } from "../../core/internal.ts";
-import type { ResolveEnvironment } from "./resolve_environment.ts";
+import type { FilePermissions, ResolveEnvironment } from "./resolve_environment.ts";
 import type { HostPort } from "./url.ts";
 import type { ConnectionParameters } from "./url_parameters.ts";
 
@@ -186,7 +186,7 @@ async function resolveRoots(
 
 async function resolveClient(
   parameters: ConnectionParameters,
-  { usesTls, inHome, resolveEnvironment: { readFile }, problem }: TlsContext & {
+  { usesTls, inHome, resolveEnvironment: { readFile, permissionsOf }, problem }: TlsContext & {
     readonly usesTls: boolean;
     readonly inHome: (name: string) => string | undefined;
   },
@@ -210,6 +210,12 @@ async function resolveClient(
     );
     return undefined;
   }
+  const permissions = keyPath === undefined ? undefined : await permissionsOf?.(keyPath);
+  if (permissions !== undefined && isReadByOthers(permissions)) {
+    problem(
+      `private key file "${keyPath}" has group or world access; file must have permissions u=rw (0600) or less if owned by the current user, or permissions u=rw,g=r (0640) or less if owned by root`,
+    );
+  }
   const passphrase = parameters.value("sslpassword");
   return {
     certificatePath,
@@ -220,4 +226,9 @@ async function resolveClient(
       passphrase: passphrase === undefined ? undefined : new Secret(passphrase),
     },
   };
+}
+
+/** The rule of libpq: a key of root may be readable by a group. */
+function isReadByOthers({ mode, uid }: FilePermissions): boolean {
+  return (mode & (uid === 0 ? 0o037 : 0o077)) !== 0;
 }
