@@ -194,6 +194,9 @@ export type RunEvent =
   }
   | { readonly kind: "info"; readonly message: string };
 
+/** Something that was done differently or needs attention. */
+export type WarningEvent = Extract<RunEvent, { readonly kind: "warning" }>;
+
 /** Receives events; must not throw and must return at once. */
 export type EventSink = (event: RunEvent) => void;
 

@@ -11,6 +11,7 @@ import {
   quoteIdentifier,
   retryEvent,
   tableKey,
+  type WarningEvent,
 } from "../../core/internal.ts";
 import { type DatabaseContents, readContents } from "../../catalog/internal.ts";
 import {
@@ -65,7 +66,7 @@ import { allStatements, earlierTables, LedgerWork } from "./ledger_work.ts";
  * After a failure, the target database stays, with a comment that calls it incomplete.
  */
 export async function copyDatabase(options: CopyDatabaseOptions): Promise<DatabaseReport> {
-  const { planned, recorder } = options;
+  const { planned, recorder, onGivenUp } = options;
   const start = performance.now();
   const run = new DatabaseCopy(options);
   try {
@@ -85,7 +86,7 @@ export async function copyDatabase(options: CopyDatabaseOptions): Promise<Databa
       ms: performance.now() - start,
     };
   } catch (error) {
-    await run.giveUp();
+    onGivenUp(await run.giveUp());
     throw error;
   }
 }
@@ -128,12 +129,16 @@ class DatabaseCopy {
     await warnLostIdentities({ source, target, tables, events: this.#events, signal });
   }
 
-  /** After a failure: releases the stream, and warns that the target is incomplete if it is. */
-  async giveUp(): Promise<void> {
+  /**
+   * After a failure: releases the stream.
+   *
+   * @returns warnings that hold unless the run itself tries again: the target may be incomplete
+   */
+  async giveUp(): Promise<readonly WarningEvent[]> {
     const { planned, stream, signal } = this.#options;
-    await stream?.giveUp(this.#hasRows);
-    if (!this.#targetTouched) return;
-    this.#events({
+    const warnings = await stream?.giveUp(this.#hasRows) ?? [];
+    if (!this.#targetTouched) return warnings;
+    return [...warnings, {
       kind: "warning",
       side: "target",
       object: `database ${planned.target}`,
@@ -143,7 +148,7 @@ class DatabaseCopy {
         : "remove the cause, then run the same command again, which resumes the copy; " +
           "if the source has changed in the meantime, that requires --allow-mixed-snapshots, " +
           "and if copied tables were altered, --no-resume",
-    });
+    }];
   }
 
   /**

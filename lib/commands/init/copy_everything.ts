@@ -3,7 +3,14 @@
  *
  * @module
  */
-import { describeError, isTransient, plural, retry, retryEvent } from "../../core/internal.ts";
+import {
+  describeError,
+  isTransient,
+  plural,
+  retry,
+  retryEvent,
+  type WarningEvent,
+} from "../../core/internal.ts";
 import {
   durableSettings,
   openSession,
@@ -137,7 +144,9 @@ async function copyOne(
     signal,
     events: recorder.events,
   });
+  let givenUp: readonly WarningEvent[] = [];
   const attempt = async (current: PlannedDatabase) => {
+    givenUp = [];
     await using maintenance = await openMaintenance(work);
     const done = current.unfinished?.complete ?? false;
     const stream = options.sync === undefined || done ? undefined : new ReplicationSetup({
@@ -162,15 +171,21 @@ async function copyOne(
       recorder,
       signal,
       ledgers,
+      onGivenUp: (warnings) => givenUp = warnings,
     });
     if (stream !== undefined) streams.push(stream);
     return report;
   };
-  return await again(
-    work,
-    `the copy of ${planned.source.name}`,
-    (times) => times === 0 ? attempt(planned) : resume(work, planned, attempt),
-  );
+  try {
+    return await again(
+      work,
+      `the copy of ${planned.source.name}`,
+      (times) => times === 0 ? attempt(planned) : resume(work, planned, attempt),
+    );
+  } catch (error) {
+    for (const warning of givenUp) recorder.events(warning);
+    throw error;
+  }
 }
 
 /** Attempts a database again, from the state in which the previous attempt left it. */

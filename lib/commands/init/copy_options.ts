@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { WarningEvent } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 import type { classifyPostData, DumpStatement, DumpTool } from "../../schema/internal.ts";
 import type { PlannedDatabase } from "../shared/database_plan.ts";
@@ -37,6 +38,8 @@ export interface CopyDatabaseOptions extends
   /** Replication that starts with the copy; undefined for a copy alone. */
   readonly stream: ReplicationSetup | undefined;
   readonly ledgers: AttemptLedgers;
+  /** Receives, after a failure, the warnings that hold unless the run itself tries again. */
+  readonly onGivenUp: (warnings: readonly WarningEvent[]) => void;
 }
 
 /** The parts of a schema, in the order in which they are applied. */

@@ -52,7 +52,10 @@ export class Recorder {
     switch (event.kind) {
       case "warning": {
         const { kind: _, ...warning } = event;
-        this.warnings.push(warning);
+        // an attempt that is repeated finds the same again
+        if (!this.warnings.some((other) => sameWarning(other, warning))) {
+          this.warnings.push(warning);
+        }
         break;
       }
       case "governor": {
@@ -114,4 +117,8 @@ export class Recorder {
   #now(): number {
     return performance.now() - this.#start;
   }
+}
+
+function sameWarning(one: Warning, other: Warning): boolean {
+  return one.message === other.message && one.side === other.side && one.object === other.object;
 }

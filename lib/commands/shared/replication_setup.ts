@@ -6,7 +6,14 @@
  */
 import { accessTo, selectRows } from "./replicated_rows.ts";
 import { EarlierStreams, type EarlierStreamsOptions } from "./earlier_streams.ts";
-import { errorMessage, formatLsn, plural, tableKey, type TableName } from "../../core/internal.ts";
+import {
+  errorMessage,
+  formatLsn,
+  plural,
+  tableKey,
+  type TableName,
+  type WarningEvent,
+} from "../../core/internal.ts";
 import { type Endpoint, openSessionWithRetry, type Session } from "../../postgres/internal.ts";
 import {
   exportLockedSnapshot,
@@ -217,15 +224,17 @@ export class ReplicationSetup {
   /**
    * Called when the copy has failed: drops the slot, whose WAL would fill the source's disk, unless
    * a later run can resume what was copied under it.
+   *
+   * @returns warnings that hold unless the run itself tries again
    */
-  async giveUp(hasRows: boolean): Promise<void> {
-    const { source, recorder } = this.#options;
+  async giveUp(hasRows: boolean): Promise<readonly WarningEvent[]> {
+    const { source } = this.#options;
     const kept = this.#earlier.map(({ name }) => name);
     const start = this.#start;
     if (start !== undefined && hasRows) kept.push(start.names.slot);
     else if (start !== undefined) await this.#abandon(start.names);
-    if (kept.length === 0) return;
-    recorder.events({
+    if (kept.length === 0) return [];
+    return [{
       kind: "warning",
       side: "source",
       object: `database ${source.database}`,
@@ -233,7 +242,7 @@ export class ReplicationSetup {
         kept.length === 1 ? "remains and retains" : "remain and retain"
       } WAL until the copy is resumed: ${kept.join(", ")}`,
       remedy: "run the same command again soon, or cleanup to remove the slot",
-    });
+    }];
   }
 
   async #abandon(names: ReplicationNames): Promise<void> {

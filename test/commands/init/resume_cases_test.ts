@@ -365,3 +365,32 @@ Deno.test("a second Ctrl-C ends the run immediately, and finished work is kept",
     await isComplete(place);
   });
 });
+
+Deno.test("a run that repeats a failed copy and completes it does not call it incomplete", async () => {
+  await withShops(async (place) => {
+    const warnings: string[] = [];
+    let ended: Promise<unknown> | undefined;
+    const { report } = await again(place, {
+      sessionRetryDelaysMs: [],
+      onEvent: (event) => {
+        if (event.kind === "warning") warnings.push(event.message);
+        if (aPart(event)) {
+          ended ??= query(
+            source.url(),
+            `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${
+              place.names[0]
+            }'`,
+          );
+        }
+      },
+    });
+    await ended;
+    ok(report.retries.length > 0);
+    await isComplete(place);
+    deepStrictEqual(warnings.filter((message) => /incomplete/.test(message)), []);
+    strictEqual(
+      new Set(report.warnings.map(({ message }) => message)).size,
+      report.warnings.length,
+    );
+  });
+});
