@@ -5,6 +5,7 @@ import {
   formatDuration,
   plural,
   stepTitle,
+  type TableName,
 } from "../../core/internal.ts";
 import { describeApplierChoice } from "../../commands/shared/choose_applier.ts";
 import { describeReason, describeStatistics, describeToastChoice } from "../../copy/internal.ts";
@@ -60,10 +61,44 @@ export function initPlanLines(plan: InitPlan, options: TableOptions): string[] {
   if (plan.applier !== undefined) {
     lines.push(`Replication: ${printable(describeApplierChoice(plan.applier))}`);
   }
-  lines.push(...predictionLines(plan, style));
+  lines.push(...predictionLines(plan, style), ...sourceLines(plan, style));
   for (const warning of plan.warnings) lines.push(`${style.yellow("!")} ${printable(warning)}`);
   return lines;
 }
+
+/** What replication changes on the source. */
+function sourceLines({ databases }: InitPlan, style: Style): string[] {
+  const changed = databases.flatMap(({ source, sourceChanges }) =>
+    sourceChanges === undefined ? [] : [{ source, ...sourceChanges }]
+  );
+  if (changed.length === 0) return [];
+  const listed = (tables: readonly TableName[]) =>
+    tables.slice(0, maxListed).map((table) => printable(displayName(table))).join(", ") +
+    (tables.length > maxListed ? ` and ${tables.length - maxListed} more` : "");
+  return [
+    "",
+    style.bold("Changes to the source"),
+    ...changed.flatMap(({ source, name, published, identities, notReplicated }) => [
+      `  ${printable(source)}: publication and replication slot ${name} for ${
+        plural(published, "table")
+      }; the slot retains WAL until the target has confirmed it`,
+      ...(identities.length === 0 ? [] : [
+        style.yellow(
+          `  ${printable(source)}: ALTER TABLE … REPLICA IDENTITY FULL for ${listed(identities)}`,
+        ),
+      ]),
+      ...(notReplicated.length === 0 ? [] : [
+        `  ${printable(source)}: unchanged, and copied once without later changes: ${
+          listed(notReplicated)
+        }`,
+      ]),
+    ]),
+    "  cleanup undoes all of this.",
+    "",
+  ];
+}
+
+const maxListed = 10;
 
 /**
  * The composition of the predicted time, longest first: ` of which copy rows 8.0 s, build indexes

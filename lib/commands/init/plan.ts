@@ -26,6 +26,12 @@ import {
 import { readLedger } from "../../checkpoint/internal.ts";
 import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/internal.ts";
 import {
+  assessPublication,
+  readDatabaseRef,
+  replicationNames,
+  scopeHash,
+} from "../../replication/internal.ts";
+import {
   listTables,
   readStatisticsOutlook,
   readToastCompression,
@@ -38,11 +44,12 @@ import type { DumpTool } from "../../schema/internal.ts";
 import { type ServerPair, summarize } from "../shared/server_pair.ts";
 import type { DatabasePlanning, PlannedDatabase } from "../shared/database_plan.ts";
 import type { ApplierChoice } from "../shared/choose_applier.ts";
-import type { DatabasePlan, InitPlan, TablePlan } from "../shared/init_plan.ts";
+import type { DatabasePlan, InitPlan, SourceChanges, TablePlan } from "../shared/init_plan.ts";
 import type { ValidationReport } from "../shared/validation_report.ts";
 import type { StepPrediction } from "../shared/report.ts";
 import type { InitOptions } from "../shared/run.ts";
 import { type DatabaseScope, scopeNotes, tableDecisions } from "../shared/table_scope.ts";
+import { optionDefaults } from "../../config/internal.ts";
 import { predictRun } from "./predict/predict_run.ts";
 import type { PredictedWork } from "./predict/predict_steps.ts";
 
@@ -116,7 +123,7 @@ export async function buildPlan(input: PlanInput): Promise<MeasurablePlan> {
           }: only those are created`,
         ];
       }),
-      ...planning.skipped.map(({ name, reason }) => `database ${name} is left out: ${reason}`),
+      ...planning.skipped.map(({ name, reason }) => `database ${name} is left out: it ${reason}`),
       ...checks.filter(({ status }) => status === "warn").map(({ finding, fix }) =>
         fix === undefined ? finding : `${finding} → ${fix}`
       ),
@@ -173,6 +180,9 @@ async function survey(
     target: planned.target,
     action: planned.action === "refuse" ? "create" : planned.action,
     ...(planned.willBeLost === undefined ? {} : { willBeLost: planned.willBeLost }),
+    ...(options.sync === undefined ? {} : {
+      sourceChanges: await readSourceChanges(session, { options, sides, planned, scope, tables }),
+    }),
     tables: plans.toSorted((a, b) => b.bytes - a.bytes),
     decisions: tableDecisions(scope),
     notes: scopeNotes(scope),
@@ -231,6 +241,37 @@ async function planStatistics(
   const analyzed = collected.filter((table) => table !== undefined);
   const whole = analyzed.filter(({ columns }) => columns === undefined).length;
   return { from, carried: outlooks.length - whole, analyzed };
+}
+
+/** What replication creates and alters on the source, as `startStream` does later. */
+async function readSourceChanges(
+  session: Session,
+  { options: { rules, sync }, sides, planned, scope: { scope }, tables }:
+    & Pick<PlanInput, "options" | "sides">
+    & {
+      readonly planned: PlannedDatabase;
+      readonly scope: DatabaseScope;
+      readonly tables: readonly Table[];
+    },
+): Promise<SourceChanges> {
+  const hash = await scopeHash({
+    source: await readDatabaseRef(session),
+    target: { ...await readDatabaseRef(sides.target), database: planned.target },
+    rules,
+  });
+  const { plan } = await assessPublication({
+    session,
+    tables,
+    policy: sync?.identity ?? optionDefaults.replicaIdentity,
+    predicateOf: (table) => scope.predicateOf(table),
+  });
+  const named = ({ schema, name }: TableName): TableName => ({ schema, name });
+  return {
+    name: replicationNames({ hash, epoch: 1 }).slot,
+    published: plan.tables.length,
+    identities: plan.changedIdentities.map(named),
+    notReplicated: plan.skipped.map(named),
+  };
 }
 
 /** What an interrupted run has copied, by `partKey`. */

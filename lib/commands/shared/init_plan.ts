@@ -50,6 +50,8 @@ export interface DatabasePlan {
   readonly action: "create" | "fill-empty" | "drop-and-create" | "resume";
   /** What `--drop-existing` will destroy, in words. */
   readonly willBeLost?: string;
+  /** With replication: what is created and altered on the source. */
+  readonly sourceChanges?: SourceChanges;
   /** Tables whose rows are copied. */
   readonly tables: readonly TablePlan[];
   /** The outcome for every table, and why. */
@@ -64,6 +66,18 @@ export interface DatabasePlan {
   readonly largeObjects: number;
   /** Size in bytes. */
   readonly bytes: number;
+}
+
+/** What `init --enable-sync` changes in one database of the source; `cleanup` undoes it. */
+export interface SourceChanges {
+  /** How the names of the publication and the replication slot begin. */
+  readonly name: string;
+  /** How many tables are published. */
+  readonly published: number;
+  /** Tables that are set to `REPLICA IDENTITY FULL`. */
+  readonly identities: readonly TableName[];
+  /** Tables that are copied once, and whose changes are not replicated. */
+  readonly notReplicated: readonly TableName[];
 }
 
 /** One table of the plan. */

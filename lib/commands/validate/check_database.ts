@@ -21,7 +21,6 @@ import { type IdentityFacts } from "../../rules/internal.ts";
 import {
   type ApplierKind,
   assessPublication,
-  equalityProblem,
   findHazards,
   type Hazard,
   type UnpublishedTable,
@@ -50,7 +49,7 @@ import { checkEventTriggers, checkSpecialObjects } from "./object_checks.ts";
 import { checkSearchPath } from "./search_path_checks.ts";
 import { checkOwnDdl, checkWorkerSettings } from "./own_ddl_checks.ts";
 import { checkReadable, checkTargetDatabase } from "./privilege_checks.ts";
-import { checkHazards, checkReplicaIdentity, hasNoIdentity } from "./replication_checks.ts";
+import { checkHazards, checkReplicaIdentity } from "./replication_checks.ts";
 import { checkRules } from "./rule_checks.ts";
 import { checkUserCode } from "./user_code_check.ts";
 
@@ -173,7 +172,6 @@ async function checkSource(
       targetMajor: target.majorVersion,
     })
     : undefined;
-  const unidentified = forSync ? undefined : tables.find(hasNoIdentity);
   return [
     ...(scope === undefined ? [] : checkRules(scope, {
       forSync: strict,
@@ -188,10 +186,6 @@ async function checkSource(
       forSync,
       policy: identity,
       unpublished: followed?.unpublished,
-      fullProblem: unidentified === undefined ? undefined : await equalityProblem(session, {
-        table: unidentified,
-        columns: unidentified.columns.map((column) => column.name),
-      }),
     }),
     ...checkHazards(database, followed?.hazards ?? []),
     checkUserCode(planned.target, {

@@ -163,7 +163,6 @@ export function checkReplicaIdentity(
     forSync,
     policy,
     unpublished,
-    fullProblem,
   }: {
     readonly facts: Pick<SourceDatabaseFacts, "tables" | "access" | "sequences">;
     readonly role: ServerFacts["role"];
@@ -174,13 +173,11 @@ export function checkReplicaIdentity(
      * Tables that cannot be published under the policy, and why; known only for sync.
      */
     readonly unpublished?: readonly UnpublishedTable[] | undefined;
-    /** Without sync: why the first table without identity cannot use REPLICA IDENTITY FULL. */
-    readonly fullProblem?: string | undefined;
   },
 ): readonly Check[] {
   const checks = [
     unpublished === undefined
-      ? checkUsableIdentity(database, { tables, forSync, policy, fullProblem })
+      ? describeIdentity(database, { tables })
       : checkPublishable(database, { tables, unpublished, policy }),
   ];
   if (forSync) {
@@ -217,29 +214,23 @@ export function checkReplicaIdentity(
   return checks;
 }
 
-function checkUsableIdentity(
+/** Without replication, what would be missing for it is no more than a note. */
+function describeIdentity(
   database: string,
-  { tables, forSync, policy, fullProblem }: {
-    readonly tables: SourceDatabaseFacts["tables"];
-    readonly forSync: boolean;
-    readonly policy: IdentityPolicy;
-    readonly fullProblem: string | undefined;
-  },
+  { tables }: { readonly tables: SourceDatabaseFacts["tables"] },
 ): Check {
   const logged = tables.filter(({ isUnlogged }) => !isUnlogged);
-  const without = logged.filter(hasNoIdentity);
-  const subject = { id: "replica-identity", side: "source", database } as const;
-  const [first] = without;
-  return first === undefined
-    ? pass(subject, `all ${plural(logged.length, "table")} have a usable replica identity`)
-    : failIf(forSync && policy === "fail", subject, {
-      finding:
-        `${
-          plural(without.length, "table")
-        } without a usable replica identity, where publishing would make UPDATE and DELETE fail: ` +
-        listNames(without.map(displayName)),
-      fix: identityFix(first, fullProblem),
-    });
+  const without = logged.filter(({ replicaIdentity }) => replicaIdentity === "nothing");
+  return pass(
+    { id: "replica-identity", side: "source", database },
+    without.length === 0
+      ? `all ${plural(logged.length, "table")} have a usable replica identity`
+      : `${
+        plural(without.length, "table has", "tables have")
+      } no usable replica identity, which only replication needs (validate --for-sync): ${
+        listNames(without.map(displayName))
+      }`,
+  );
 }
 
 function checkPublishable(
@@ -267,28 +258,6 @@ function checkPublishable(
           : "; or copy these tables once, without their changes, with --replica-identity skip"
       }`,
     });
-}
-
-/** Whether UPDATE and DELETE of a table could not be published. */
-export function hasNoIdentity(
-  { replicaIdentity, isUnlogged }: SourceDatabaseFacts["tables"][number],
-): boolean {
-  return replicaIdentity === "nothing" && !isUnlogged;
-}
-
-function identityFix(
-  table: Parameters<typeof displayName>[0],
-  fullProblem: string | undefined,
-): string {
-  const name = displayName(table);
-  if (fullProblem !== undefined) {
-    return `ALTER TABLE ${name} ADD PRIMARY KEY (…); or create a unique index on NOT NULL columns, then ` +
-      `ALTER TABLE ${name} REPLICA IDENTITY USING INDEX …; REPLICA IDENTITY FULL is not an option: ${fullProblem}; ` +
-      "or copy these tables once, without their changes, with --enable-sync --replica-identity skip";
-  }
-  return `ALTER TABLE ${name} ADD PRIMARY KEY (…); or, at the cost of larger WAL, ` +
-    `ALTER TABLE ${name} REPLICA IDENTITY FULL; or let init --enable-sync do that with --replica-identity full, ` +
-    "or copy these tables once, without their changes, with --replica-identity skip";
 }
 
 /** Hazards that would stop replication later, or make the target differ. */

@@ -94,6 +94,34 @@ Deno.test("init --enable-sync loses and repeats nothing under a mixed load: 12 t
   });
 });
 
+Deno.test("the plan of init --enable-sync lists what it changes on the source, and nothing else is changed", async () => {
+  const schema = `${small} CREATE TABLE log (line text); CREATE TABLE keyed (id int PRIMARY KEY)`;
+  await withPair([source12, target18], schema, async ({ name, url, targetUrl }) => {
+    const { plan } = await runInit(url, targetUrl, { include: [name], sync: syncSettings });
+    const changes = plan.databases[0]?.sourceChanges;
+    deepStrictEqual(
+      changes && { ...changes, name: "" },
+      {
+        name: "",
+        published: 4,
+        identities: [{ schema: "public", name: "log" }],
+        notReplicated: [],
+      },
+    );
+    deepStrictEqual(
+      await query(
+        url,
+        `SELECT (SELECT string_agg(slot_name, ',') FROM pg_replication_slots WHERE database = '${name}') AS slots,
+                (SELECT string_agg(pubname, ',') FROM pg_publication) AS publications,
+                (SELECT count(*)::int FROM pg_publication_tables) AS published,
+                (SELECT string_agg(relname, ',') FROM pg_class WHERE relreplident = 'f') AS full`,
+      ),
+      [{ slots: changes?.name, publications: changes?.name, published: 4, full: "log" }],
+    );
+    await exec(targetUrl, `DROP SUBSCRIPTION ${changes?.name}`);
+  });
+});
+
 Deno.test("init --enable-sync works within one server", async () => {
   await withPair([both15, both15], small, async (pair) => {
     await copy(pair);
