@@ -80,6 +80,7 @@ export {
   type SideStatements,
   type SlotStatus,
   type SnapshotHook,
+  type SourceChanges,
   type StatusCheck,
   type StatusFinding,
   type StatusLimits,
