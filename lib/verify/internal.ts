@@ -11,5 +11,6 @@ export type { Comparison, Part } from "./plan/plan_comparisons.ts";
 export * from "./report/report.ts";
 export type { Cell, Chunk } from "./scan/scan.ts";
 export * from "./set_aside.ts";
+export * from "./stale_views.ts";
 export type { ChunkOutcome } from "./table_result.ts";
 export * from "./structure/mod.ts";

@@ -23,6 +23,7 @@ import {
   nameSetAside,
   nameUnfilled,
   type NotChecked,
+  noteStaleViews,
   type StructureComparison,
   type VerifiedDatabase,
   type VerifiedSection,
@@ -188,18 +189,20 @@ async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
       summarize: ({ tables }) => plural(tables.length, "table"),
     },
   );
+  const noted = noteStaleViews(nameUnfilled(rows.tables, structure.setAside));
   return {
     database: {
       source: planned.source.name,
       target: planned.target,
       live: rows.live,
       ...asOf(rows),
-      tables: nameUnfilled(rows.tables, structure.setAside),
+      tables: noted.tables,
       sections: [...structure.sections, ...structure.statistics, ...rows.sections],
       ms: performance.now() - start,
     },
     notChecked: [
       ...rows.notChecked,
+      ...noted.notChecked,
       ...structure.notChecked,
     ],
     repaired: rows.repaired,
