@@ -115,7 +115,13 @@ export class SourceStatistics implements StatisticsRestorer, AsyncDisposable {
   async #carry(tables: readonly TableName[]): Promise<readonly LeftColumn[]> {
     if (this.#failed) return tables.map(leftTable);
     try {
-      const statistics = await readPlannerStatistics(await this.#openSource(), tables);
+      const statistics = await readPlannerStatistics(
+        await this.#openSource(),
+        tables.map(({ schema, name }) => {
+          const { indexes = [] } = this.#outlook?.get(tableKey({ schema, name })) ?? {};
+          return { schema, name, indexes };
+        }),
+      );
       try {
         return await restoreStatistics(await this.#openTarget(), statistics);
       } catch (error) {

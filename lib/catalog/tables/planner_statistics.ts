@@ -8,7 +8,7 @@
  */
 import type { TableName } from "../../core/internal.ts";
 import { catalogResultBytes, type Session, textArray } from "../../postgres/internal.ts";
-import { expectedStatistics, ownTables } from "./statistics_sql.ts";
+import { expectedStatistics } from "./statistics_sql.ts";
 
 /** What the planner knows about the size of a table. */
 export type RelationStatistics = TableName & {
@@ -23,8 +23,25 @@ export type RelationStatistics = TableName & {
   readonly blocks: number;
 };
 
-/** The statistics of a column, or of an expression of an index. Values are in text form. */
-export type ColumnStatistics = {
+/** The columns of `pg_stats`; arrays in text form. */
+export type StatisticValues = {
+  readonly null_frac: number | null;
+  readonly avg_width: number | null;
+  readonly n_distinct: number | null;
+  readonly most_common_vals: string | null;
+  readonly most_common_freqs: string | null;
+  readonly histogram_bounds: string | null;
+  readonly correlation: number | null;
+  readonly most_common_elems: string | null;
+  readonly most_common_elem_freqs: string | null;
+  readonly elem_count_histogram: string | null;
+  readonly range_length_histogram: string | null;
+  readonly range_empty_frac: number | null;
+  readonly range_bounds_histogram: string | null;
+};
+
+/** The statistics of a column, or of an expression of an index. */
+export type ColumnStatistics = StatisticValues & {
   /** The table that the column or the index belongs to. */
   readonly of: TableName;
   /** The relation with the column: a table or an index. */
@@ -39,19 +56,6 @@ export type ColumnStatistics = {
   readonly type: string;
   /** See `collationOrder`. */
   readonly sort_order: string;
-  readonly null_frac: number | null;
-  readonly avg_width: number | null;
-  readonly n_distinct: number | null;
-  readonly most_common_vals: string | null;
-  readonly most_common_freqs: string | null;
-  readonly histogram_bounds: string | null;
-  readonly correlation: number | null;
-  readonly most_common_elems: string | null;
-  readonly most_common_elem_freqs: string | null;
-  readonly elem_count_histogram: string | null;
-  readonly range_length_histogram: string | null;
-  readonly range_empty_frac: number | null;
-  readonly range_bounds_histogram: string | null;
 };
 
 /** The statistics of some tables. */
@@ -80,16 +84,21 @@ const relationStatement = (majorVersion: number) => `
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'p') AND ${wanted}`;
 
-// the names of relations and of their schemas restrict the view, which would be read as a whole
-const columnStatement = (majorVersion: number) => `
-  WITH own_table AS (${ownTables(wanted)}
-  ), expected AS (${expectedStatistics(majorVersion, wanted)}
-  ), names AS (
-    SELECT pg_catalog.array_agg(DISTINCT schema) AS schemas, pg_catalog.array_agg(DISTINCT name) AS names
-      FROM expected
+const expectedStatement = (majorVersion: number) => `
+  WITH expected AS (${expectedStatistics(majorVersion, wanted)}
   )
-  SELECT t.schema AS table_schema, t.name AS table_name, e.schema, e.name, e.is_index AS "isIndex",
-         e.attname AS attribute, e.attnum AS number, e.inherited, e.type, e.sort_order,
+  SELECT t.nspname AS table_schema, c.relname AS table_name, e.schema, e.name, e.is_index AS "isIndex",
+         e.attname AS attribute, e.attnum AS number, e.inherited, e.type, e.sort_order
+    FROM expected AS e
+    JOIN pg_catalog.pg_class AS c ON c.oid = e.table_oid
+    JOIN pg_catalog.pg_namespace AS t ON t.oid = c.relnamespace
+   WHERE e.untold IS NULL
+   ORDER BY t.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C", e.is_index, e.attnum`;
+
+// Constants of the view's own columns restrict it; joined with anything else, it would be read as a
+// whole, and by a nested loop many times. $1 and $2: schemas, and names of tables and indexes.
+const valueStatement = (majorVersion: number) => `
+  SELECT s.schemaname AS schema, s.tablename AS name, s.attname AS attribute, s.inherited,
          s.null_frac, s.avg_width, s.n_distinct,
          s.most_common_vals::pg_catalog.text, s.most_common_freqs::pg_catalog.text,
          s.histogram_bounds::pg_catalog.text, s.correlation,
@@ -99,43 +108,48 @@ const columnStatement = (majorVersion: number) => `
     ? `s.range_length_histogram::pg_catalog.text, s.range_empty_frac, s.range_bounds_histogram::pg_catalog.text`
     : `NULL AS range_length_histogram, NULL AS range_empty_frac, NULL AS range_bounds_histogram`
 }
-    FROM names
-   CROSS JOIN LATERAL (
-      SELECT * FROM pg_catalog.pg_stats AS s
-       WHERE s.schemaname = ANY (names.schemas) AND s.tablename = ANY (names.names)
-   ) AS s
-    JOIN expected AS e
-      ON e.schema = s.schemaname AND e.name = s.tablename AND e.attname = s.attname
-     AND e.inherited = s.inherited AND e.untold IS NULL
-    JOIN own_table AS t ON t.oid = e.table_oid
-   ORDER BY t.schema COLLATE pg_catalog."C", t.name COLLATE pg_catalog."C", e.is_index, e.attnum`;
+    FROM pg_catalog.pg_stats AS s
+   WHERE s.schemaname = ANY ($1::pg_catalog.name[]) AND s.tablename = ANY ($2::pg_catalog.name[])`;
 
-type ColumnRow = Omit<ColumnStatistics, "of"> & {
+type ExpectedRow = Omit<ColumnStatistics, "of" | keyof StatisticValues> & {
   readonly table_schema: string;
   readonly table_name: string;
 };
+type ValueRow =
+  & StatisticValues
+  & Pick<ColumnStatistics, "schema" | "name" | "attribute" | "inherited">;
 
-/** Reads the statistics of tables, with those of their expression indexes. */
+const statisticKey = (
+  { schema, name, attribute, inherited }: Pick<
+    ColumnStatistics,
+    "schema" | "name" | "attribute" | "inherited"
+  >,
+) => JSON.stringify([schema, name, attribute, inherited]);
+
+/** Reads the statistics of tables, with those of their indexes with expressions. */
 export async function readPlannerStatistics(
   session: Session,
-  tables: readonly TableName[],
+  tables: readonly (TableName & { readonly indexes: readonly string[] })[],
 ): Promise<PlannerStatistics> {
-  const names = [
-    textArray(tables.map(({ schema }) => schema)),
-    textArray(tables.map(({ name }) => name)),
-  ];
+  const schemas = textArray(tables.map(({ schema }) => schema));
+  const names = textArray(tables.map(({ name }) => name));
+  const withIndexes = textArray(tables.flatMap(({ name, indexes }) => [name, ...indexes]));
   const { majorVersion, serverVersion: version } = session;
   const options = { resultBytes: catalogResultBytes };
-  const [relations, columns] = await Promise.all([
-    session.query<RelationStatistics>(relationStatement(majorVersion), names, options),
-    session.query<ColumnRow>(columnStatement(majorVersion), names, options),
+  const [relations, expected, values] = await Promise.all([
+    session.query<RelationStatistics>(relationStatement(majorVersion), [schemas, names], options),
+    session.query<ExpectedRow>(expectedStatement(majorVersion), [schemas, names], options),
+    session.query<ValueRow>(valueStatement(majorVersion), [schemas, withIndexes], options),
   ]);
+  const byColumn = new Map(values.map((row) => [statisticKey(row), row]));
   return {
     version,
     relations,
-    columns: columns.map(({ table_schema, table_name, ...column }) => ({
-      ...column,
-      of: { schema: table_schema, name: table_name },
-    })),
+    columns: expected.flatMap(({ table_schema, table_name, ...column }) => {
+      const found = byColumn.get(statisticKey(column));
+      return found === undefined
+        ? []
+        : [{ ...column, ...found, of: { schema: table_schema, name: table_name } }];
+    }),
   };
 }

@@ -37,6 +37,8 @@ export interface StatisticsOutlook {
   readonly isPartitioned: boolean;
   /** Whether it has partitions or child tables, whose rows its statistics describe too. */
   readonly hasChildren: boolean;
+  /** Its indexes with expressions, which have statistics too; in the table's schema. */
+  readonly indexes: readonly string[];
   /** Their size as stored, which may be compressed. */
   readonly bytes: number;
   /** Why the whole table is analyzed; undefined if at most `columns` are. */
@@ -52,7 +54,7 @@ const statement = (majorVersion: number) => `
   WITH own_table AS (${ownTables(condition)}
   ), expected AS (${expectedStatistics(majorVersion, condition)}
   ), found AS (
-    SELECT e.table_oid, e.is_index, e.attnum, e.attname, s.schemaname IS NOT NULL AS exists,
+    SELECT e.table_oid, e.name, e.is_index, e.attnum, e.attname, s.schemaname IS NOT NULL AS exists,
            coalesce(e.untold, CASE WHEN s.schemaname IS NULL THEN 'missing' END) AS reason,
            coalesce(pg_catalog.pg_column_size(s.most_common_vals), 0)
              + coalesce(pg_catalog.pg_column_size(s.histogram_bounds), 0)
@@ -65,6 +67,7 @@ const statement = (majorVersion: number) => `
     SELECT table_oid, pg_catalog.bool_or(exists) AS some, pg_catalog.sum(bytes)::pg_catalog.float8 AS bytes,
            pg_catalog.bool_or(reason = 'unreadable') AS unreadable,
            pg_catalog.min(reason) FILTER (WHERE is_index) AS of_index,
+           pg_catalog.json_agg(DISTINCT name) FILTER (WHERE is_index) AS indexes,
            pg_catalog.json_agg(pg_catalog.json_build_object('name', attname, 'reason', reason) ORDER BY attnum)
              FILTER (WHERE reason IS NOT NULL AND NOT is_index) AS columns
       FROM found
@@ -75,7 +78,7 @@ const statement = (majorVersion: number) => `
               WHEN s.some THEN s.of_index
               WHEN s.unreadable THEN 'unreadable'
               WHEN s.table_oid IS NOT NULL AND s.columns IS NOT NULL THEN 'never-analyzed' END AS reason,
-         coalesce(s.columns, '[]') AS columns
+         coalesce(s.columns, '[]') AS columns, coalesce(s.indexes, '[]') AS indexes
     FROM own_table AS t
     LEFT JOIN summary AS s ON s.table_oid = t.oid
    ORDER BY t.schema COLLATE pg_catalog."C", t.name COLLATE pg_catalog."C"`;
@@ -86,6 +89,7 @@ type OutlookRow = TableName & {
   readonly bytes: number;
   readonly reason: AnalyzeReason | null;
   readonly columns: StatisticsOutlook["columns"];
+  readonly indexes: readonly string[];
 };
 
 /** Larger statistics are collected again: both sides hold a table's statistics in memory. */
@@ -107,6 +111,7 @@ export async function readStatisticsOutlook(
       table,
       isPartitioned: row.is_partitioned,
       hasChildren: row.has_children,
+      indexes: row.indexes,
       bytes: row.bytes,
       reason: row.reason ?? (row.bytes > maxTableBytes ? "large" : undefined),
       columns: uniqueColumns(row.columns),

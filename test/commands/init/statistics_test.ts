@@ -189,7 +189,7 @@ const mixed = `
   INSERT INTO whole SELECT i, 1 + i % 2 FROM generate_series(1, 400) AS i;
   CREATE MATERIALIZED VIEW seen AS SELECT * FROM kept;
   DO $$ DECLARE each regclass; BEGIN
-    FOR each IN SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' LOOP
+    FOR each IN SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'm') LOOP
       EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = off)', each);
     END LOOP; END $$;
   ANALYZE grown, kept, paired, indexed, filtered, whole;
