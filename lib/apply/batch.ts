@@ -42,7 +42,7 @@ export interface Batch {
 }
 
 /** A batch ends once it has more bytes than that. */
-const batchBytes = 2 * 1024 * 1024;
+const batchBytes = 1024 * 1024;
 
 /** What {@linkcode BatchReader} takes. */
 export interface BatchReaderOptions {
@@ -105,11 +105,21 @@ export class BatchReader {
       this.#transaction === undefined;
   }
 
-  /** The next batch; one that could still grow only if its last transaction has ended. */
-  take(): Batch | undefined {
+  /** The batch that {@linkcode take} returns next, if it is complete. */
+  get next(): Batch | undefined {
+    return this.#ready[0];
+  }
+
+  /**
+   * The next batch.
+   *
+   * @param options.mayGrow whether to take also one that more transactions could be added to, if
+   * its last transaction has ended
+   */
+  take({ mayGrow }: { readonly mayGrow: boolean }): Batch | undefined {
     const ready = this.#ready.shift();
     if (ready !== undefined) return ready;
-    if (this.#transaction !== undefined) return undefined;
+    if (!mayGrow || this.#transaction !== undefined) return undefined;
     const current = this.#current;
     this.#current = undefined;
     return current;

@@ -5,15 +5,18 @@
  */
 
 const firstBytes = 64 * 1024;
-/** A larger buffer is not kept after its content has been taken. */
-const keptBytes = 16 * 1024 * 1024;
+/** A larger buffer is not used again. */
+const keptBytes = 8 * 1024 * 1024;
+/** Buffers to be used again. */
+const maxSpare = 4;
 const encoder = new TextEncoder();
 
 /** Appends numbers in network byte order, text and bytes. */
 export class ByteWriter {
-  #bytes = new Uint8Array(firstBytes);
+  #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(firstBytes);
   #view = new DataView(this.#bytes.buffer);
   #length = 0;
+  readonly #spare: Uint8Array<ArrayBuffer>[] = [];
 
   /** Bytes appended so far. */
   get length(): number {
@@ -98,19 +101,24 @@ export class ByteWriter {
     this.#view.setInt32(at, this.#length - at - 4);
   }
 
-  /**
-   * Returns everything appended, and starts over.
-   *
-   * @returns valid until something is appended
-   */
-  take(): Uint8Array {
+  /** Returns everything appended, and starts over in another buffer. */
+  take(): Uint8Array<ArrayBuffer> {
     const taken = this.#bytes.subarray(0, this.#length);
     this.#length = 0;
-    if (this.#bytes.length > keptBytes) {
-      this.#bytes = new Uint8Array(firstBytes);
-      this.#view = new DataView(this.#bytes.buffer);
-    }
+    this.#use(this.#spare.pop() ?? new Uint8Array(firstBytes));
     return taken;
+  }
+
+  /** Takes back the buffer of bytes that are no longer needed. */
+  recycle({ buffer }: Uint8Array<ArrayBuffer>): void {
+    if (buffer.byteLength <= keptBytes && this.#spare.length < maxSpare) {
+      this.#spare.push(new Uint8Array(buffer));
+    }
+  }
+
+  #use(bytes: Uint8Array<ArrayBuffer>): void {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer);
   }
 
   #reserve(bytes: number): void {
@@ -118,7 +126,6 @@ export class ByteWriter {
     if (needed <= this.#bytes.length) return;
     const grown = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
     grown.set(this.#bytes.subarray(0, this.#length));
-    this.#bytes = grown;
-    this.#view = new DataView(grown.buffer);
+    this.#use(grown);
   }
 }

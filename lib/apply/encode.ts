@@ -43,6 +43,13 @@ const copyMessageBytes = 256 * 1024;
 /** Statements kept on the server until they are forgotten together. */
 const maxKept = 500;
 
+/** Messages to send. */
+export interface EncodedSteps {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** How many ReadyForQuery answer them. */
+  readonly answers: number;
+}
+
 /** Encodes the messages of one session, which keeps statements that are repeated. */
 export class StepEncoder {
   readonly #writer = new ByteWriter();
@@ -52,12 +59,8 @@ export class StepEncoder {
   /** Whether messages of the extended protocol await a Sync. */
   #needsSync = false;
 
-  /**
-   * The messages of some steps.
-   *
-   * @returns the bytes, which are valid until the next call, and how many ReadyForQuery answer them
-   */
-  encode(steps: readonly Step[]): { readonly bytes: Uint8Array; readonly answers: number } {
+  /** The messages of some steps, valid until they are released. */
+  encode(steps: readonly Step[]): EncodedSteps {
     let answers = 0;
     const sync = () => {
       if (!this.#needsSync) return;
@@ -76,6 +79,11 @@ export class StepEncoder {
     }
     sync();
     return { bytes: this.#writer.take(), answers };
+  }
+
+  /** Lets the bytes be used again. */
+  release({ bytes }: EncodedSteps): void {
+    this.#writer.recycle(bytes);
   }
 
   /** Bytes kept for statements would grow without bound: the caller runs DEALLOCATE ALL first. */

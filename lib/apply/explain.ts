@@ -28,9 +28,17 @@ import type { CollectedChange } from "./collect.ts";
 import type { Step } from "./statements.ts";
 import type { TableMapping } from "./table_mapping.ts";
 
+/** What an answer is compared with. */
+export interface SentStep extends Pick<Step, "object" | "rows" | "change"> {
+  /** See {@linkcode Step}. */
+  readonly otherwise?: string | undefined;
+  /** The statement, if it has no values. */
+  readonly statement: string | undefined;
+}
+
 /** A statement that failed, or affected another number of rows than expected. */
 export interface StepFailure {
-  readonly step: Step;
+  readonly step: SentStep;
   /** The server's error; undefined if another number of rows was affected. */
   readonly message: ServerMessage | undefined;
   /** The command tag: `UPDATE 0`. */

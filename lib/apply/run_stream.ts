@@ -44,8 +44,14 @@ import type { ApplyChangesOptions } from "./options.ts";
 import { type Batch, BatchReader } from "./batch.ts";
 import type { Item } from "./collect.ts";
 import { planKeyChecks } from "./deferrable_keys.ts";
-import { StepEncoder } from "./encode.ts";
-import { explainRefusal, isTransientRefusal, refusedBy, type StepFailure } from "./explain.ts";
+import { type EncodedSteps, StepEncoder } from "./encode.ts";
+import {
+  explainRefusal,
+  isTransientRefusal,
+  refusedBy,
+  type SentStep,
+  type StepFailure,
+} from "./explain.ts";
 import { Pipeline, type PipelineAnswer } from "./pipeline.ts";
 import { advanceStatement, readAppliedNames } from "./record.ts";
 import { RowFilter } from "./row_filter.ts";
@@ -307,6 +313,12 @@ function startCommand({ name, slotName, endLsn }: ApplyRecord): string {
 /** Batches read ahead, of a few megabytes each. */
 const maxWaiting = 2;
 
+/** Batches sent ahead: the target has work while the answer to one is on its way. */
+const maxFlights = 3;
+
+/** Batches of whole transactions in one transaction of the target. */
+const maxGroupedBatches = 8;
+
 /** The record is written at least this often, which also finds that the stream was stopped. */
 const heartbeatMs = 10_000;
 
@@ -325,9 +337,18 @@ interface OpenedStream {
   readonly isUnheld: boolean;
 }
 
+/** Statements that were sent. */
+interface Flight {
+  readonly steps: readonly SentStep[];
+  readonly answer: Promise<PipelineAnswer>;
+  /** Undefined if it only writes the record. */
+  readonly batch: Pick<Batch, "isStrict" | "lastCommitLsn"> | undefined;
+}
+
 /**
- * Applies batches in order. At most one transaction is open on the target; its COMMIT is sent once
- * all its statements have succeeded, and awaited together with the statements of the next.
+ * Applies batches in order, without waiting for the target: statements are sent while earlier ones
+ * run. At most one transaction is open on the target. Its COMMIT is sent once all its statements
+ * are known to have succeeded, and the statements of the next follow at once.
  */
 class StreamRun {
   readonly #options: StreamRunOptions;
@@ -337,24 +358,34 @@ class StreamRun {
   readonly #filter: RowFilter;
   readonly #isUnheld: boolean;
   readonly #encoder = new StepEncoder();
+  readonly #ended = Promise.withResolvers<StreamEnd>();
   #feed: WalFeed | undefined;
   #pipeline: Pipeline | undefined;
   #woken = Promise.withResolvers<void>();
   #room: PromiseWithResolvers<void> | undefined;
-  /** The position in the record, once the COMMIT that was sent last has succeeded. */
+  /** The position in the record, once all that was sent has succeeded. */
   #recorded: Lsn;
   /**
-   * Everything before it has been received, and is on the target or does not concern it. Ahead of
-   * the record while a stream is idle.
+   * Everything before it has been received, and has been sent to the target or does not concern it.
+   * Ahead of the record while a stream is idle.
    */
   #position: Lsn;
   #recordedAtMs = -Infinity;
   #soon: ReturnType<typeof setTimeout> | undefined;
-  #committing: Promise<void> = Promise.resolve();
-  /** Whether a batch has been taken and not applied yet. */
-  #isBusy = false;
-  /** Whether a transaction is open on the target. */
+  /** Resolves when everything sent has succeeded. */
+  #checked: Promise<void> = Promise.resolve();
+  /** Resolves when the COMMIT of the last transaction has been sent. */
+  #closing: Promise<void> = Promise.resolve();
+  /** Whether that COMMIT has not been sent yet. */
+  #isClosing = false;
+  /** Transactions whose end is not known to have succeeded. */
+  #uncommitted = 0;
+  /** For each batch sent ahead, resolves when it has succeeded. */
+  readonly #flights: Promise<void>[] = [];
+  /** Whether a transaction is open on the target, which is not complete. */
   #isOpen = false;
+  /** Batches in it. */
+  #grouped = 0;
   /** Since the last COMMIT. */
   #counts = { transactions: 0, changes: 0 };
   /** Everything before it is durable on the target, or does not concern it. */
@@ -385,10 +416,9 @@ class StreamRun {
     this.#woken.resolve();
   }
 
-  /** Its position may be acknowledged only if everything received is durable. */
+  /** Its position may be acknowledged only once everything received is durable. */
   keepalive(walEnd: Lsn): void {
-    const isIdle = this.#reader.isEmpty && !this.#isBusy && !this.#isOpen;
-    if (!isIdle || walEnd <= this.#position) return;
+    if (!this.#reader.isEmpty || walEnd <= this.#position) return;
     this.#position = walEnd;
     this.wake();
   }
@@ -413,14 +443,18 @@ class StreamRun {
 
   async apply(connection: ExchangeConnection): Promise<StreamEnd> {
     this.#pipeline = new Pipeline(this.#session, connection);
+    return await Promise.race([this.#applyAll(), this.#ended.promise]);
+  }
+
+  async #applyAll(): Promise<never> {
     // the record names the session before it writes anything: a fence lets only that one pass
-    const stopped = await this.#beat();
-    if (stopped !== undefined) return stopped;
+    this.#beat();
+    await this.#closing;
+    await this.#checked;
     for (;;) {
       const batch = await this.#next();
-      const end = batch === undefined ? await this.#beat() : await this.#apply(batch);
-      this.#isBusy = false;
-      if (end !== undefined) return end;
+      if (batch === undefined) this.#beat();
+      else await this.#apply(batch);
     }
   }
 
@@ -428,46 +462,56 @@ class StreamRun {
   async #next(): Promise<Batch | undefined> {
     for (;;) {
       this.#woken = Promise.withResolvers();
-      const batch = this.#reader.take();
+      // what arrives before the COMMIT is sent is applied together
+      const batch = this.#reader.take({ mayGrow: !this.#isClosing });
       if (batch !== undefined) {
-        this.#isBusy = true;
         this.#room?.resolve();
         this.#room = undefined;
         return batch;
       }
-      await this.#committing;
-      const recordedMs = performance.now() - this.#recordedAtMs;
-      const dueMs = this.#position > this.#recorded ? idleAdvanceMs : heartbeatMs;
-      if (!this.#isOpen && recordedMs >= dueMs) return undefined;
-      if (dueMs === idleAdvanceMs) {
-        clearTimeout(this.#soon);
-        this.#soon = setTimeout(() => this.wake(), idleAdvanceMs);
+      if (!this.#isOpen && this.#uncommitted === 0) {
+        const recordedMs = performance.now() - this.#recordedAtMs;
+        const dueMs = this.#position > this.#recorded ? idleAdvanceMs : heartbeatMs;
+        if (recordedMs >= dueMs) return undefined;
+        if (dueMs === idleAdvanceMs) {
+          clearTimeout(this.#soon);
+          this.#soon = setTimeout(() => this.wake(), idleAdvanceMs);
+        }
       }
       await this.#woken.promise;
     }
   }
 
-  async #apply(batch: Batch): Promise<StreamEnd | undefined> {
-    if (batch.refusal !== undefined) throw refusedBy(batch.refusal, batch.lastCommitLsn);
-    if (this.#isUnheld && this.#reader.changesTables) return { kind: "unheld" };
+  async #apply(batch: Batch): Promise<void> {
+    const { endLsn, lastCommitLsn } = batch;
+    if (batch.refusal !== undefined) return await this.#refuse(batch.refusal, lastCommitLsn);
+    if (this.#isUnheld && this.#reader.changesTables) return await this.#end({ kind: "unheld" });
     this.#counts.transactions += batch.transactions;
     this.#counts.changes += batch.changes;
     const items = await this.#filtered(batch);
     const changes = [...planSteps(items), ...planKeyChecks(items)];
     const skips = this.#record.skipLsn !== undefined;
-    if (changes.length === 0 && !this.#isOpen && !skips && batch.endLsn !== undefined) {
+    if (changes.length === 0 && !this.#isOpen && !skips && endLsn !== undefined) {
       // the transactions did not concern the tables; a later COMMIT counts them
-      this.#position = batch.endLsn;
-      return undefined;
+      if (endLsn > this.#position) this.#position = endLsn;
+      return;
     }
     const steps = [...this.#forgetting(), ...this.#opening(), ...changes];
-    if (batch.endLsn !== undefined) steps.push(this.#advanceStep(batch.endLsn));
-    const answer = await this.#send(steps);
-    await this.#committing;
-    const failure = findFailure(steps, answer, batch.lastCommitLsn);
-    if (failure !== undefined) return await this.#fail(batch, failure);
-    if (batch.endLsn !== undefined) this.#commit(batch.endLsn, batch.lastCommitLsn);
-    return undefined;
+    const isLast = endLsn !== undefined && !this.#mayGroup(batch);
+    if (isLast) steps.push(this.#advanceStep(endLsn));
+    this.#grouped++;
+    const encoded = this.#encoder.encode(steps);
+    await this.#closing;
+    while (this.#flights.length >= maxFlights) await this.#flights.shift();
+    this.#flights.push(this.#fly(steps, encoded, batch));
+    if (isLast) this.#close(endLsn, lastCommitLsn);
+  }
+
+  /** Whether the next batch can be applied in the same transaction. */
+  #mayGroup({ isStrict }: Batch): boolean {
+    const { next } = this.#reader;
+    return !isStrict && next !== undefined && !next.isStrict && next.endLsn !== undefined &&
+      this.#grouped + 1 < maxGroupedBatches;
   }
 
   async #filtered(batch: Batch): Promise<readonly Item[]> {
@@ -478,21 +522,23 @@ class StreamRun {
         error instanceof ServerError || error instanceof ConnectionError ||
         !(error instanceof ReplicatorError)
       ) throw error;
-      throw refusedBy(error, batch.lastCommitLsn);
+      return await this.#refuse(error, batch.lastCommitLsn);
     }
   }
 
+  /** Stops after what came before. */
+  async #refuse(error: ReplicatorError, commitLsn: Lsn): Promise<never> {
+    await this.#closing;
+    await this.#checked;
+    throw refusedBy(error, commitLsn);
+  }
+
   /** Writes the position of an idle stream into the record. */
-  async #beat(): Promise<StreamEnd | undefined> {
+  #beat(): void {
     const lsn = this.#position;
     const steps = [...this.#opening(), this.#advanceStep(lsn)];
-    const answer = await this.#send(steps);
-    const failure = findFailure(steps, answer, lsn);
-    if (failure === undefined) this.#commit(lsn, lsn);
-    else if (isStopped(failure)) return { kind: "stopped" };
-    else throw this.#errorOf(failure);
-    await this.#committing;
-    return undefined;
+    void this.#fly(steps, this.#encoder.encode(steps), undefined);
+    this.#close(lsn, lsn);
   }
 
   #opening(): Step[] {
@@ -518,35 +564,89 @@ class StreamRun {
     return [command("DEALLOCATE ALL")];
   }
 
-  #send(steps: readonly Step[]): Promise<PipelineAnswer> {
-    return this.#running.send(this.#encoder.encode(steps));
-  }
-
-  get #running(): Pipeline {
+  #send(messages: Pick<EncodedSteps, "answers"> & { readonly bytes: Uint8Array }) {
     if (this.#pipeline === undefined) throw new Error("the applier has not started");
-    return this.#pipeline;
+    const answer = this.#pipeline.send(messages);
+    answer.catch(() => {}); // awaited in order, which may be never if an earlier one fails
+    return answer;
   }
 
-  /** @param commitLsn of the last transaction */
-  #commit(lsn: Lsn, commitLsn: Lsn): void {
+  /**
+   * Sends statements.
+   *
+   * @returns resolves when they and all before them have succeeded
+   */
+  #fly(
+    steps: readonly Step[],
+    encoded: EncodedSteps,
+    batch: Flight["batch"],
+  ): Promise<void> {
+    const answer = this.#send(encoded);
+    const flight = { steps: steps.map(withoutValues), answer, batch };
+    return this.#after(async () => {
+      await this.#check(flight);
+      this.#encoder.release(encoded);
+    });
+  }
+
+  /** Adds to what is checked, in order; a failure ends the run. */
+  #after(check: () => Promise<void>): Promise<void> {
+    this.#checked = this.#checked.then(check);
+    this.#checked.catch((error) => this.#ended.reject(error));
+    return this.#checked;
+  }
+
+  /** Does not resolve if the run ends. */
+  async #check({ steps, answer, batch }: Flight): Promise<void> {
+    const failure = findFailure(steps, await answer, batch?.lastCommitLsn ?? this.#recorded);
+    if (failure === undefined) return;
+    await this.#end(await this.#fail(batch, failure));
+  }
+
+  /** Does not resolve: nothing more may be sent. */
+  async #end(end: StreamEnd): Promise<never> {
+    this.#ended.resolve(end);
+    return await new Promise<never>(() => {});
+  }
+
+  /**
+   * Ends the transaction.
+   *
+   * @param commitLsn of the last transaction
+   */
+  #close(lsn: Lsn, commitLsn: Lsn): void {
     const counts = this.#counts;
     this.#counts = { transactions: 0, changes: 0 };
     this.#isOpen = false;
+    this.#grouped = 0;
     this.#recorded = lsn;
-    this.#position = lsn;
-    this.#recordedAtMs = performance.now();
-    this.#committing = this.#awaitCommit({ lsn, commitLsn }, counts);
-    this.#committing.catch(() => {}); // awaited before anything depends on it
+    if (lsn > this.#position) this.#position = lsn;
+    this.#isClosing = true;
+    this.#uncommitted++;
+    this.#closing = this.#checked.then(() => {
+      this.#isClosing = false;
+      this.#recordedAtMs = performance.now();
+      const answer = this.#send({ bytes: encodeQuery("COMMIT"), answers: 1 });
+      void this.#after(async () => {
+        this.#checkCommit(await answer, { lsn, commitLsn });
+        this.#uncommitted--;
+        this.#settle(lsn);
+        if (counts.transactions > 0) this.#options.onProgress?.({ endLsn: lsn, ...counts });
+        this.wake();
+      });
+      this.wake();
+    });
+    this.#closing.catch(() => {}); // reported by what failed
   }
 
-  async #awaitCommit(
+  #checkCommit(
+    answer: PipelineAnswer,
     { lsn, commitLsn }: { readonly lsn: Lsn; readonly commitLsn: Lsn },
-    counts: { readonly transactions: number; readonly changes: number },
-  ): Promise<void> {
-    const answer = await this.#running.send({ bytes: encodeQuery("COMMIT"), answers: 1 });
-    const failure = findFailure([command("COMMIT")], answer, lsn) ??
+  ): void {
+    const commit = withoutValues(command("COMMIT"));
+    const failure = findFailure([commit], answer, lsn) ??
       (answer.tags[0] === "COMMIT" ? undefined : {
-        step: command("COMMIT"),
+        step: commit,
         message: undefined,
         tag: answer.tags[0],
         commitLsn: lsn,
@@ -556,14 +656,14 @@ class StreamRun {
       throw refusedBy(new ReplicatorError(failure.message.message), commitLsn);
     }
     if (failure !== undefined) throw this.#errorOf(failure);
-    this.#settle(lsn);
-    if (counts.transactions > 0) this.#options.onProgress?.({ endLsn: lsn, ...counts });
   }
 
-  async #fail(batch: Batch, failure: StepFailure): Promise<StreamEnd> {
+  async #fail(batch: Flight["batch"], failure: StepFailure): Promise<StreamEnd> {
     const { target, signal } = this.#options;
     if (isStopped(failure)) return { kind: "stopped" };
-    if (isTransientRefusal(failure, this.#session)) throw this.#errorOf(failure);
+    if (batch === undefined || isTransientRefusal(failure, this.#session)) {
+      throw this.#errorOf(failure);
+    }
     if (!batch.isStrict) return { kind: "failed", strictUntil: batch.lastCommitLsn };
     await using session = await openSession(target, { signal, settings: explainingSettings });
     throw await explainRefusal(session, failure);
@@ -579,7 +679,7 @@ class StreamRun {
         {
           side,
           object: step.object,
-          details: step.kind === "query" ? [step.sql] : [],
+          details: step.statement === undefined ? [] : [step.statement],
           remedy:
             "nothing is lost: run the same command again; if it recurs, report it with the server's version",
         },
@@ -608,9 +708,21 @@ function command(sql: string): Step {
   return { kind: "query", sql, object: "transaction", rows: undefined, change: undefined };
 }
 
+/** The values would take memory until the answer arrives. */
+function withoutValues(step: Step): SentStep {
+  const { object, rows, change, otherwise } = step;
+  return {
+    object,
+    rows,
+    change,
+    otherwise,
+    statement: step.kind === "query" ? step.sql : undefined,
+  };
+}
+
 /** The first statement that failed, or affected another number of rows than expected. */
 function findFailure(
-  steps: readonly Step[],
+  steps: readonly SentStep[],
   { tags, error }: PipelineAnswer,
   commitLsn: Lsn,
 ): StepFailure | undefined {
@@ -622,7 +734,7 @@ function findFailure(
     }
   }
   return error === undefined ? undefined : {
-    step: steps.at(-1) ?? command("BEGIN"),
+    step: steps.at(-1) ?? withoutValues(command("BEGIN")),
     message: error,
     tag: undefined,
     commitLsn,
