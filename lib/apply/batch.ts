@@ -42,7 +42,7 @@ export interface Batch {
 }
 
 /** A batch ends once it has more bytes than that. */
-const batchBytes = 1024 * 1024;
+const batchBytes = 512 * 1024;
 
 /** What {@linkcode BatchReader} takes. */
 export interface BatchReaderOptions {

@@ -133,7 +133,7 @@ export class ChangeCollector {
     }
     const group = this.#indexedGroup(mapping, keyColumns);
     const known = group.find(before);
-    if (known === undefined) group.put({ kind: "update", before, row });
+    if (known === undefined) group.put(change);
     else if (known.kind === "delete") {
       this.#putAfter(mapping, keyColumns, { kind: "update", before, row });
     } else group.put({ ...known, row: merge(known.row, row) });

@@ -310,14 +310,14 @@ function startCommand({ name, slotName, endLsn }: ApplyRecord): string {
   } (proto_version '1', publication_names ${quoteLiteral(quoteIdentifier(name))})`;
 }
 
-/** Batches read ahead, of a few megabytes each. */
-const maxWaiting = 2;
+/** Batches read ahead. */
+const maxWaiting = 1;
 
 /** Batches sent ahead: the target has work while the answer to one is on its way. */
-const maxFlights = 3;
+const maxFlights = 4;
 
 /** Batches of whole transactions in one transaction of the target. */
-const maxGroupedBatches = 8;
+const maxGroupedBatches = 16;
 
 /** The record is written at least this often, which also finds that the stream was stopped. */
 const heartbeatMs = 10_000;
