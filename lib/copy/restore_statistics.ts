@@ -21,8 +21,11 @@ export interface LeftColumn {
   readonly table: TableName;
   /** Undefined for an expression of an index, or for the table itself. */
   readonly column: string | undefined;
-  /** `differs`: its type or collation is another one; `refused`: by the server, with a warning. */
-  readonly reason: "differs" | "refused";
+  /**
+   * `differs`: its type or collation is another one; `refused`: by the target; `unreadable`: the
+   * source's could not be read.
+   */
+  readonly reason: "differs" | "refused" | "unreadable";
 }
 
 // A value of the wrong form is a warning, and the function returns false. Pages are those of the

@@ -91,13 +91,13 @@ export class SourceStatistics implements StatisticsRestorer, AsyncDisposable {
   }
 
   async #restore(tables: readonly TableName[]): Promise<readonly CollectedTable[]> {
-    if (this.#failed) return tables.map(refused);
+    if (this.#failed) return tables.map(unreadable);
     let outlooks: ReadonlyMap<string, StatisticsOutlook>;
     try {
       outlooks = this.#outlook ??= await readStatisticsOutlook(await this.#openSource());
     } catch (error) {
       await this.#fail(error);
-      return tables.map(refused);
+      return tables.map(unreadable);
     }
     const collected: CollectedTable[] = [];
     const carried: TableName[] = [];
@@ -113,7 +113,7 @@ export class SourceStatistics implements StatisticsRestorer, AsyncDisposable {
 
   /** @returns what was not restored */
   async #carry(tables: readonly TableName[]): Promise<readonly LeftColumn[]> {
-    if (this.#failed) return tables.map(leftTable);
+    if (this.#failed) return tables.map((table) => leftTable(table, "unreadable"));
     try {
       const statistics = await readPlannerStatistics(
         await this.#openSource(),
@@ -129,7 +129,7 @@ export class SourceStatistics implements StatisticsRestorer, AsyncDisposable {
       }
     } catch (error) {
       await this.#fail(error);
-      return tables.map(leftTable);
+      return tables.map((table) => leftTable(table, "unreadable"));
     }
   }
 
@@ -153,7 +153,7 @@ export class SourceStatistics implements StatisticsRestorer, AsyncDisposable {
         message: `the source's statistics cannot be restored: ${error.message}`,
         remedy: "nothing to do: ANALYZE collects them",
       });
-      return [leftTable(table)];
+      return [leftTable(table, "refused")];
     }
     const left: LeftColumn[] = [];
     for (const each of tables) left.push(...await this.#carry([each]));
@@ -205,12 +205,12 @@ export class SourceStatistics implements StatisticsRestorer, AsyncDisposable {
   }
 }
 
-function refused({ schema, name }: TableName): CollectedTable {
-  return { schema, name, reason: "refused" };
+function unreadable({ schema, name }: TableName): CollectedTable {
+  return { schema, name, reason: "unreadable" };
 }
 
-function leftTable(table: TableName): LeftColumn {
-  return { table, column: undefined, reason: "refused" };
+function leftTable(table: TableName, reason: LeftColumn["reason"]): LeftColumn {
+  return { table, column: undefined, reason };
 }
 
 /** Groups of tables whose statistics are read and written together. */

@@ -82,7 +82,7 @@ export function describeStatistics({ from, carried, analyzed }: StatisticsSummar
 const reasonWords: Readonly<Record<AnalyzeReason, string>> = {
   "never-analyzed": "never analyzed on the source",
   "missing": "no statistics on the source",
-  "unreadable": "statistics that the role of --source may not read",
+  "unreadable": "statistics that could not be read on the source",
   "type": "statistics of types that pg_stats does not show",
   "extended": "extended statistics, which cannot be restored",
   "large": "more than 32 MB of statistics",

@@ -6,7 +6,9 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Cluster } from "../../../lib/cluster/mod.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { dropDatabase } from "../../support/databases.ts";
-import { type InitTestOptions, runInit } from "../../support/init.ts";
+import { SourceStatistics } from "../../../lib/copy/internal.ts";
+import { tableKey } from "../../../lib/core/internal.ts";
+import { endpointOf, type InitTestOptions, runInit } from "../../support/init.ts";
 import { exec, query } from "../../support/sql.ts";
 import { runVerify } from "../../support/verify.ts";
 import { readRuleFlags } from "../../../lib/rules/internal.ts";
@@ -374,4 +376,53 @@ Deno.test("columns in another order of values on the target are analyzed, all ot
     await dropDatabase(old, name);
     await dropDatabase(target, name);
   }
+});
+
+Deno.test("statistics that cannot be read, or that the target's role may not write, are left to ANALYZE with a warning", async () => {
+  const script = `CREATE TABLE first (i int) ${quiet}; CREATE TABLE second (i int) ${quiet};
+    INSERT INTO first SELECT generate_series(1, 300); INSERT INTO second SELECT generate_series(1, 300); ANALYZE`;
+  await withCopy({ source: old, script, statistics: "none" }, async ({ from, to }) => {
+    await exec(
+      to,
+      "CREATE ROLE statistics_writer LOGIN; GRANT MAINTAIN ON first TO statistics_writer",
+    );
+    try {
+      const tables = ["first", "second"].map((name) => ({ schema: "public", name }));
+      const carry = async (writer: string, snapshot: string | undefined) => {
+        const warnings: string[] = [];
+        await using carrier = new SourceStatistics({
+          source: await endpointOf(from, "source"),
+          target: await endpointOf(writer, "target"),
+          extent: { complete: new Set(tables.map(tableKey)), hasRules: false },
+          snapshot,
+          signal: new AbortController().signal,
+          events: (event) => event.kind === "warning" && warnings.push(event.message),
+        });
+        const left = await carrier.restore(tables);
+        deepStrictEqual(await carrier.restore([]), []);
+        return { warnings, left: left.map(({ name, reason }) => [name, reason]) };
+      };
+      const lost = await carry(to, "00000003-0000001B-1");
+      deepStrictEqual(lost.left, [["first", "unreadable"], ["second", "unreadable"]]);
+      strictEqual(lost.warnings.length, 1);
+      match(lost.warnings[0]!, /^planner statistics cannot be read: /);
+
+      const [, name] = new URL(to).pathname.split("/");
+      const writer = target.url({ user: "statistics_writer", database: name! });
+      const refused = await carry(writer, undefined);
+      deepStrictEqual(refused.left, [["second", "refused"]]);
+      match(
+        refused.warnings.join(),
+        /^the source's statistics cannot be restored: permission denied/,
+      );
+      deepStrictEqual(
+        await query(to, "SELECT tablename FROM pg_stats WHERE schemaname = 'public'"),
+        [
+          { tablename: "first" },
+        ],
+      );
+    } finally {
+      await exec(to, "DROP OWNED BY statistics_writer; DROP ROLE statistics_writer");
+    }
+  });
 });
