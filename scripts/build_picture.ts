@@ -6,7 +6,7 @@
  */
 import { terminalSvg } from "./picture/terminal_svg.ts";
 
-const columns = 92;
+const columns = 105;
 
 async function runDemo(): Promise<string> {
   const { success, stderr } = await new Deno.Command("deno", {
@@ -43,7 +43,7 @@ function selectLines(output: string): readonly string[] {
     "",
     ...take(lines, /^── Comparing/, 1),
     ...take(after("Comparing both"), /^(Table |[a-z]\w+\.\w+ .*equal)/, 6),
-    ...take(lines, /^and \d+ smaller tables/, 1),
+    ...take(after("Comparing both"), /^and \d+ smaller tables/, 1),
     "",
     ...take(lines, /^✓ [\d,]+ rows in \d+ tables are equal/, 1),
   ];
