@@ -5,7 +5,9 @@ import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:asse
 import { join } from "node:path";
 import denoJson from "../../deno.json" with { type: "json" };
 import { embeddedDumpModule } from "../../lib/schema/internal.ts";
+import { gzippedTar } from "../../scripts/release/archive.ts";
 import { bundleLock } from "../../scripts/release/bundle_lock.ts";
+import { artefactName, platforms } from "../../scripts/release/platforms.ts";
 import { findRuntime } from "../../scripts/release/runtime.ts";
 import { denoEnvironment, npmCache, repository, runProgram } from "../support/cli.ts";
 import { sharedCluster } from "../support/clusters.ts";
@@ -134,6 +136,49 @@ Deno.test({
     const { size } = await Deno.stat(await executable());
     const { size: runtimeSize } = await Deno.stat(runtime ?? "");
     ok(size - runtimeSize <= 15e6, `${size - runtimeSize} bytes`);
+  },
+});
+
+Deno.test({
+  name: "install.sh installs the executable in a clean home, where it runs by its name",
+  ignore: runtime === undefined,
+  fn: async () => {
+    const name = "postgres-seren-replicator";
+    const platform = platforms.find(({ triple }) => triple === Deno.build.target)!;
+    const share = ["man/man1/NAME.1", "completions/NAME.bash", "completions/_NAME"];
+    const archive = await gzippedTar([
+      {
+        path: `${name}/bin/${name}`,
+        content: await Deno.readFile(await executable()),
+        executable: true,
+      },
+      ...[...share, "completions/NAME.fish"].map((path) => ({
+        path: `${name}/share/${path.replace("NAME", name)}`,
+        content: new Uint8Array(),
+      })),
+    ]);
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", archive as BufferSource));
+    const files: Readonly<Record<string, string | Uint8Array>> = {
+      [`/${artefactName(platform)}`]: archive,
+      "/SHA256SUMS": `${digest.toHex()}  ${artefactName(platform)}\n`,
+    };
+    await using server = new StaticServer((path) => Promise.resolve(files[path]));
+    await withFolder(async (home) => {
+      const script = join(repository, "deploy/install.sh");
+      const bin = join(home, ".local/bin");
+      const env = { HOME: home, PATH: `${bin}:/usr/bin:/bin` };
+      const installed = await runProgram("sh", [script], {
+        env: { ...env, SEREN_RELEASE_URL: server.url.slice(0, -1) },
+      });
+      strictEqual(installed.code, 0, installed.stderr);
+      const { code, stdout, stderr } = await runProgram(
+        "sh",
+        ["-c", `${name} validate --json --source "$0" --target "$1"`, source.url(), target.url()],
+        { env },
+      );
+      ok(code === 0 || code === 3, stderr);
+      ok(JSON.parse(stdout).checks.length > 5);
+    });
   },
 });
 
