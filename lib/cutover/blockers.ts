@@ -116,7 +116,9 @@ function toBlocker(row: BlockerRow): Blocker {
 /** Describes one: `pid 4711 (app, report.py): idle in transaction, 2 h 05 min old`. */
 export function describeBlocker(blocker: Blocker): string {
   const { pid, preparedAs, user, application, backendType, state, ageMs, waitsFor } = blocker;
-  const name = pid === undefined ? `prepared transaction ${literalOf(preparedAs)}` : `pid ${pid}`;
+  const name = pid === undefined
+    ? `prepared transaction ${identifierLiteral(preparedAs)}`
+    : `pid ${pid}`;
   const who = [user, application].filter((part) => part !== undefined && part !== "").join(", ");
   const what = [
     backendType === "client backend" || pid === undefined
@@ -136,7 +138,7 @@ export function blockerRemedy(
   side: Side,
 ): string {
   if (pid === undefined) {
-    const gid = literalOf(preparedAs);
+    const gid = identifierLiteral(preparedAs);
     return `on the ${side}: COMMIT PREPARED ${gid}; or ROLLBACK PREPARED ${gid};`;
   }
   if (backendType === "autovacuum worker") {
@@ -148,7 +150,7 @@ export function blockerRemedy(
 }
 
 /** Any role chooses the identifier of its transaction: it must not add statements to a remedy. */
-function literalOf(identifier = ""): string {
+function identifierLiteral(identifier = ""): string {
   return quoteLiteral(identifier).trim();
 }
 

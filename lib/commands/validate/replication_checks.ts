@@ -177,7 +177,7 @@ export function checkReplicaIdentity(
 ): readonly Check[] {
   const checks = [
     unpublished === undefined
-      ? describeIdentity(database, { tables })
+      ? identityCheck(database, { tables })
       : checkPublishable(database, { tables, unpublished, policy }),
   ];
   if (forSync) {
@@ -215,7 +215,7 @@ export function checkReplicaIdentity(
 }
 
 /** Without replication, what would be missing for it is no more than a note. */
-function describeIdentity(
+function identityCheck(
   database: string,
   { tables }: { readonly tables: SourceDatabaseFacts["tables"] },
 ): Check {
