@@ -332,6 +332,7 @@ const switchShape: Shape<CutoverSwitchInput> = {
   hook: callable<NonNullable<CutoverSwitchInput["hook"]>>().optional(),
   now: clock,
   confirm: callable<NonNullable<CutoverSwitchInput["confirm"]>>().optional(),
+  onUnfinished: callable<NonNullable<CutoverSwitchInput["onUnfinished"]>>().optional(),
 };
 
 const finishShape: Shape<CutoverFinishInput> = {

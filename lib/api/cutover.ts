@@ -281,6 +281,7 @@ async function switchDatabases(
       isContinued: false,
       now: sound.now ?? systemClock,
       confirm: answer(sound.confirm),
+      onUnfinished: sound.onUnfinished ?? (() => Promise.resolve()),
     }, resolveRun(run));
   });
 }

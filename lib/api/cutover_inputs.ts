@@ -8,6 +8,7 @@ import type {
   CutoverFinishPlan,
   CutoverPreparePlan,
   CutoverSwitchPlan,
+  CutoverUnfinishedReport,
 } from "../commands/cutover/report.ts";
 import type { CutoverHook } from "../cutover/internal.ts";
 import type { Endpoint } from "../postgres/internal.ts";
@@ -114,6 +115,11 @@ export interface CutoverSwitchInput extends ServersInput {
   readonly now?: (() => Date) | undefined;
   /** Receives the plan; false ends the verb with both servers untouched. Default: yes. */
   readonly confirm?: Confirm<CutoverSwitchPlan> | undefined;
+  /**
+   * Receives the evidence of a switch that was begun and failed, before its error is thrown: what
+   * was tried, why it was given up, and how long writers waited. Default: nothing.
+   */
+  readonly onUnfinished?: ((report: CutoverUnfinishedReport) => Promise<void>) | undefined;
 }
 
 /** What `cutoverFinish` takes. */

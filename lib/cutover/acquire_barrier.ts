@@ -14,6 +14,7 @@ import {
 } from "../core/internal.ts";
 import { type Blocker, blockerRemedy, describeBlocker, removeBlockers } from "./blockers.ts";
 import type { DatabaseSwitch } from "./database_switch.ts";
+import type { Timeline } from "./timeline.ts";
 
 /** Pauses between attempts at the barrier. */
 const barrierDelaysMs: readonly number[] = [200, 500, 1_000, 2_000, 3_000, 5_000];
@@ -32,6 +33,8 @@ export interface AcquireOptions {
   readonly maxPauseMs: number;
   readonly onBlocker: BlockerPolicy;
   readonly events: EventSink;
+  /** Receives every attempt that gave way. */
+  readonly timeline: Timeline;
   readonly signal: AbortSignal;
 }
 
@@ -39,9 +42,6 @@ export interface AcquireOptions {
 export interface AcquiredBarrier {
   /** When the attempt began that was granted, on the clock of `performance.now()`. */
   readonly sinceMs: number;
-  readonly failedAttempts: number;
-  /** How long writers waited in the failed attempts altogether, in milliseconds. */
-  readonly failedAttemptsMs: number;
 }
 
 /**
@@ -53,22 +53,23 @@ export async function acquireBarrier(
   switches: readonly DatabaseSwitch[],
   options: AcquireOptions,
 ): Promise<AcquiredBarrier> {
-  const { barrierAttempts, maxPauseMs, events, signal } = options;
-  let failedAttemptsMs = 0;
+  const { barrierAttempts, maxPauseMs, events, timeline, signal } = options;
   for (let attempt = 1;; attempt++) {
     signal.throwIfAborted();
     const sinceMs = performance.now();
     const results = await joinAll(switches.map((each) => each.tryBarrier(maxPauseMs)));
-    if (results.every(({ isHeld }) => isHeld)) {
-      return { sinceMs, failedAttempts: attempt - 1, failedAttemptsMs };
-    }
+    if (results.every(({ isHeld }) => isHeld)) return { sinceMs };
     await Promise.all(switches.map((each) => each.release()));
-    const ms = performance.now() - sinceMs;
-    failedAttemptsMs += ms;
     const found = switches.flatMap((each, index): readonly Blocked[] => {
       const result = results[index]!;
       return result.isHeld ? [] : [{ each, blockers: result.blockers }];
     });
+    const { ms } = timeline.addAttempt(
+      sinceMs,
+      found.flatMap(({ each, blockers }) =>
+        blockers.map((blocker) => `${each.name}: ${describeBlocker(blocker)}`)
+      ),
+    );
     events({
       kind: "info",
       message: `the barrier was not granted within ${

@@ -71,6 +71,7 @@ export class DatabaseSwitch implements AsyncDisposable {
   #stopping: Promise<void> | undefined;
   #isHeld = false;
   #heldSince: string | undefined;
+  #releasedMs: number | undefined;
   #isOpening = false;
   #isReversed = false;
 
@@ -157,6 +158,7 @@ export class DatabaseSwitch implements AsyncDisposable {
 
   /** Tries to take the barrier once. */
   async tryBarrier(maxSilenceMs: number): Promise<BarrierAttempt> {
+    this.#releasedMs = undefined;
     const attempt = await attemptBarrier({
       session: this.#barrier,
       observer: this.#monitor,
@@ -175,6 +177,14 @@ export class DatabaseSwitch implements AsyncDisposable {
    */
   get heldSince(): string | undefined {
     return this.#heldSince;
+  }
+
+  /**
+   * When its barrier was released by `release`, on the clock of `performance.now()`; undefined if
+   * it has not been.
+   */
+  get releasedMs(): number | undefined {
+    return this.#releasedMs;
   }
 
   /** How the barrier is felt. */
@@ -353,6 +363,7 @@ export class DatabaseSwitch implements AsyncDisposable {
     if (this.#isHeld) {
       this.#isHeld = false;
       await this.#barrier.execute("ROLLBACK").catch(() => this.#barrier.close());
+      this.#releasedMs = performance.now();
     }
     if (this.#isOpening) {
       this.#isOpening = false;

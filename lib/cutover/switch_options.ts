@@ -73,6 +73,19 @@ export interface SwitchStep {
   readonly summary: string;
 }
 
+/** One attempt at the barrier that gave way: writers waited in the meantime. */
+export interface FailedAttempt {
+  /** Since the start of the switch, in milliseconds. */
+  readonly atMs: number;
+  /** Duration in milliseconds. */
+  readonly ms: number;
+  /**
+   * What it waited for, with the name of the database; empty if that had gone by the time it was
+   * looked up.
+   */
+  readonly blockers: readonly string[];
+}
+
 /** What one database went through. */
 export interface SwitchedDatabase {
   /** Its name on the source. */
@@ -99,11 +112,36 @@ export interface SwitchReport {
   readonly failedAttempts: number;
   /** How long writers waited in these attempts altogether, in ms. */
   readonly failedAttemptsMs: number;
+  /** These attempts, in their order. */
+  readonly attempts: readonly FailedAttempt[];
   readonly databases: readonly SwitchedDatabase[];
   readonly steps: readonly SwitchStep[];
   /** What went wrong after the other side was open, and what to do about it. */
   readonly warnings: readonly string[];
 }
+
+/** What a switch that failed had done, and how its users felt it. */
+export interface SwitchFailure {
+  readonly error: unknown;
+  /**
+   * Whether the point of no return was passed, or that is not known. Otherwise nothing was changed.
+   */
+  readonly isPastReturn: boolean;
+  /** How long writers waited for the barrier that was granted, in ms; 0 if none was. */
+  readonly pauseMs: number;
+  /** Attempts at the barrier that gave way. */
+  readonly attempts: readonly FailedAttempt[];
+  /** The databases whose side in use was to be closed. */
+  readonly databases: readonly Pick<SwitchedDatabase, "database" | "waiting">[];
+  readonly steps: readonly SwitchStep[];
+  /** What could not be restored, and a hook that failed. */
+  readonly warnings: readonly string[];
+}
+
+/** How a switch ended. */
+export type SwitchOutcome =
+  | { readonly kind: "switched"; readonly report: SwitchReport }
+  | { readonly kind: "failed"; readonly failure: SwitchFailure };
 
 /** Databases that were closed by an earlier attempt and must be opened together with the others. */
 export interface SwitchInput {

@@ -14,7 +14,7 @@ import {
   retry,
 } from "../core/internal.ts";
 import { openSession, type Session } from "../postgres/internal.ts";
-import { acquireBarrier, type AcquiredBarrier } from "./acquire_barrier.ts";
+import { acquireBarrier } from "./acquire_barrier.ts";
 import { advanceSlotIfIdle, ensureSlot, logRunningTransactions } from "./back_stream.ts";
 import { CommitUnknownError } from "./commit.ts";
 import { completeSwitch, restoreIfTurning } from "./complete_switch.ts";
@@ -28,7 +28,9 @@ import type {
   CutoverHook,
   SwitchContext,
   SwitchedDatabase,
+  SwitchFailure,
   SwitchInput,
+  SwitchOutcome,
   SwitchReport,
   SwitchSettings,
 } from "./switch_options.ts";
@@ -54,25 +56,34 @@ const laterCommitMs = 10_000;
  * and all of them opened; what fails then is repeated, and if the process dies, the same command
  * continues.
  *
- * @throws ReplicatorError if it was abandoned: nothing has changed; or if a database is closed and
- * could not be opened: the same command continues
+ * @returns what was done, also if it failed: either it was abandoned and nothing has changed, or a
+ * database is closed and could not be opened, and the same command continues
  */
 export async function switchOver(
   input: SwitchInput,
   settings: SwitchSettings,
   context: SwitchContext,
-): Promise<SwitchReport> {
+): Promise<SwitchOutcome> {
   const run = new SwitchRun(input, settings, context);
   return await run.perform();
 }
 
 /** What the pause showed. */
-interface Pause extends AcquiredBarrier {
+interface Pause {
+  /** When the barrier was granted, on the clock of `performance.now()`. */
+  readonly sinceMs: number;
   readonly databases: readonly HeldDatabase[];
 }
 
 /** What is known of a database while both sides are closed. */
 type HeldDatabase = Omit<SwitchedDatabase, "refusedWrites">;
+
+/** How a barrier that was granted is felt. */
+interface Felt {
+  /** When it was begun, on the clock of `performance.now()`. */
+  readonly sinceMs: number;
+  readonly waiting: readonly SwitchedDatabase["waiting"][];
+}
 
 class SwitchRun {
   readonly #input: SwitchInput;
@@ -84,6 +95,9 @@ class SwitchRun {
   #isPastReturn = false;
   /** Whether the server could not be asked about the first commit. */
   #isUnknown = false;
+  #felt: Felt | undefined;
+  #switches: readonly DatabaseSwitch[] = [];
+  readonly #leftovers: string[] = [];
 
   constructor(input: SwitchInput, settings: SwitchSettings, context: SwitchContext) {
     this.#input = input;
@@ -92,7 +106,7 @@ class SwitchRun {
     this.#timeline = new Timeline(context.events);
   }
 
-  async perform(): Promise<SwitchReport> {
+  async perform(): Promise<SwitchOutcome> {
     const { signal } = this.#context;
     const forward = () => {
       if (!this.#isPastReturn) this.#abort.abort(signal.reason);
@@ -100,10 +114,30 @@ class SwitchRun {
     signal.addEventListener("abort", forward, { once: true });
     try {
       signal.throwIfAborted();
-      return await this.#perform();
+      return { kind: "switched", report: await this.#perform() };
+    } catch (error) {
+      return { kind: "failed", failure: this.#describeFailure(error) };
     } finally {
       signal.removeEventListener("abort", forward);
     }
+  }
+
+  #describeFailure(error: unknown): SwitchFailure {
+    const felt = this.#felt;
+    const now = performance.now();
+    const released = this.#switches.map(({ releasedMs }) => releasedMs ?? now);
+    return {
+      error,
+      isPastReturn: this.#isPastReturn,
+      pauseMs: felt === undefined ? 0 : Math.max(...released) - felt.sinceMs,
+      attempts: this.#timeline.attempts,
+      databases: this.#input.routes.map((route, index) => ({
+        database: nameOnSource(route),
+        waiting: felt?.waiting[index] ?? { sessions: 0, longestMs: 0 },
+      })),
+      steps: this.#timeline.steps,
+      warnings: this.#leftovers,
+    };
   }
 
   async #perform(): Promise<SwitchReport> {
@@ -118,6 +152,7 @@ class SwitchRun {
     for (const route of routes) {
       switches.push(stack.use(await DatabaseSwitch.open(route, this.#abort.signal)));
     }
+    this.#switches = switches;
     await this.#timeline.step("drain", () => this.#warmUp(switches), {
       summarise: (ms) => `a token takes ${formatDuration(ms)} to arrive`,
     });
@@ -148,10 +183,12 @@ class SwitchRun {
     warnings.push(...await readLateObjects(switches));
     const refused = await countRefusals([...routes, ...earlier]);
     warnings.push(...refused.warnings);
+    const { attempts } = this.#timeline;
     return {
       pauseMs: Math.max(ownPauseMs, pauseMs),
-      failedAttempts: held?.failedAttempts ?? 0,
-      failedAttemptsMs: held?.failedAttemptsMs ?? 0,
+      failedAttempts: attempts.length,
+      failedAttemptsMs: sum(attempts.map(({ ms }) => ms)),
+      attempts,
       databases: [
         ...held?.databases ?? [],
         ...earlier.map((route) => ({
@@ -233,10 +270,13 @@ class SwitchRun {
     const signal = this.#abort.signal;
     const barrier = await this.#timeline.step(
       "barrier",
-      () => acquireBarrier(switches, { ...this.#settings, events, signal }),
+      () =>
+        acquireBarrier(switches, { ...this.#settings, events, timeline: this.#timeline, signal }),
       {
-        summarise: ({ failedAttempts }) =>
-          failedAttempts === 0 ? "granted" : `granted at attempt ${failedAttempts + 1}`,
+        summarise: () => {
+          const failed = this.#timeline.attempts.length;
+          return failed === 0 ? "granted" : `granted at attempt ${failed + 1}`;
+        },
         pauseSince: ({ sinceMs }) => sinceMs,
       },
     );
@@ -267,6 +307,10 @@ class SwitchRun {
       };
     } finally {
       clearTimeout(timer);
+      this.#felt = {
+        sinceMs: barrier.sinceMs,
+        waiting: switches.map((_, index) => monitor.waiting(index)),
+      };
     }
   }
 
@@ -370,6 +414,7 @@ class SwitchRun {
 
   async #giveUp(switches: readonly DatabaseSwitch[]): Promise<void> {
     const left = (await Promise.all(switches.map((each) => each.release()))).flat();
+    this.#leftovers.push(...left);
     for (const message of left) {
       this.#context.events({
         kind: "warning",
@@ -380,10 +425,9 @@ class SwitchRun {
     try {
       await this.#settings.hook("abort", this.#routes);
     } catch (error) {
-      this.#context.events({
-        kind: "warning",
-        message: `the hook abort failed: ${errorMessage(error)}`,
-      });
+      const message = `the hook abort failed: ${errorMessage(error)}`;
+      this.#leftovers.push(message);
+      this.#context.events({ kind: "warning", message });
     }
   }
 

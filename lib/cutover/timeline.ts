@@ -4,7 +4,7 @@
  * @module
  */
 import type { EventSink, StepName } from "../core/internal.ts";
-import type { SwitchStep } from "./switch_options.ts";
+import type { FailedAttempt, SwitchStep } from "./switch_options.ts";
 
 /** How a step is reported. */
 export interface TimelineStepOptions<Result> {
@@ -19,11 +19,12 @@ export interface TimelineStepOptions<Result> {
   readonly pauseSince?: (result: Result) => number;
 }
 
-/** Records steps. */
+/** Records steps, and attempts at the barrier. */
 export class Timeline {
   readonly #events: EventSink;
   readonly #startMs = performance.now();
   readonly #steps: SwitchStep[] = [];
+  readonly #attempts: FailedAttempt[] = [];
   #isPause = false;
 
   /** Begins now. */
@@ -34,6 +35,22 @@ export class Timeline {
   /** Steps so far, in the order in which they ended. */
   get steps(): readonly SwitchStep[] {
     return this.#steps;
+  }
+
+  /** Attempts at the barrier that gave way. */
+  get attempts(): readonly FailedAttempt[] {
+    return this.#attempts;
+  }
+
+  /** Records one that has just given way; `sinceMs` is on the clock of `performance.now()`. */
+  addAttempt(sinceMs: number, blockers: readonly string[]): FailedAttempt {
+    const attempt = {
+      atMs: sinceMs - this.#startMs,
+      ms: performance.now() - sinceMs,
+      blockers,
+    };
+    this.#attempts.push(attempt);
+    return attempt;
   }
 
   /** Whether writers wait during the steps that begin from now on. */

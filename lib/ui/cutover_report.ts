@@ -4,13 +4,24 @@
  * @module
  */
 import { plural } from "../core/internal.ts";
-import type { RehearsalView, SwitchView } from "./cutover_report/cutover_view.ts";
+import type {
+  RehearsalView,
+  SwitchView,
+  UnfinishedSwitchView,
+} from "./cutover_report/cutover_view.ts";
 import {
   findingsSection,
   measurementsSection,
   rehearsalSummary,
 } from "./cutover_report/rehearsal_sections.ts";
 import {
+  reasonSection,
+  unfinishedStatus,
+  unfinishedSummary,
+  usersSection,
+} from "./cutover_report/unfinished_sections.ts";
+import {
+  attemptsSection,
   clientsSection,
   evidenceSection,
   switchStatus,
@@ -41,6 +52,7 @@ export function renderSwitchReport(report: SwitchView, options: HtmlReportOption
     links: [
       ["summary", "Summary"],
       ["timeline", "Timeline"],
+      ["attempts", "Attempts"],
       ["evidence", "Evidence"],
       ["clients", "Clients"],
       ["not-checked", "Not checked"],
@@ -49,9 +61,44 @@ export function renderSwitchReport(report: SwitchView, options: HtmlReportOption
     main: [
       switchSummary(report),
       switchTimeline(report),
+      attemptsSection(report),
       evidenceSection(report),
       clientsSection(report),
       uncheckedSection(report),
+      switchWarnings(report),
+    ],
+  });
+}
+
+/**
+ * Renders a switch that failed, with what it tried and what its users felt. Pure; all text is
+ * escaped.
+ */
+export function renderUnfinishedSwitch(
+  report: UnfinishedSwitchView,
+  options: HtmlReportOptions,
+): string {
+  const isAbandoned = report.outcome === "abandoned";
+  return page(report, {
+    ...options,
+    names: report.databases.map(({ database }) => database),
+    what: report.direction === "run" ? "Cutover" : "Rollback",
+    title: isAbandoned ? "abandoned" : "not finished",
+    status: unfinishedStatus(report),
+    links: [
+      ["summary", "Summary"],
+      ["reason", "Reason"],
+      ["timeline", "Timeline"],
+      ["attempts", "Attempts"],
+      ["users", "Users"],
+      ["warnings", "Warnings"],
+    ],
+    main: [
+      unfinishedSummary(report),
+      reasonSection(report),
+      switchTimeline(report),
+      attemptsSection(report),
+      usersSection(report),
       switchWarnings(report),
     ],
   });

@@ -4,7 +4,7 @@ import { cliCommand, type CliOutcome, denoEnvironment, runProgram } from "../sup
 import { sharedCluster } from "../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../support/databases.ts";
 import { runInit } from "../support/init.ts";
-import { exec, query } from "../support/sql.ts";
+import { exec, query, withSession } from "../support/sql.ts";
 import { syncSettings } from "../support/sync.ts";
 
 const source = await sharedCluster(15);
@@ -79,6 +79,19 @@ Deno.test("cutover leads from prepare to finish, prints the next command, and re
     const rehearsed = await cutover("rehearse", "--rehearse-tokens", "3", "--json");
     strictEqual(rehearsed.code, 0, rehearsed.stderr);
     ok(JSON.parse(rehearsed.stdout).predictedPauseMs > 0);
+
+    const evidenceFile = await Deno.makeTempFile({ suffix: ".json" });
+    await withSession(url, async (holder) => {
+      await holder.unsafe("BEGIN; LOCK TABLE t IN ROW EXCLUSIVE MODE").simple();
+      const abandoned = await cutover(
+        ...["run", "--yes", "--barrier-attempts", "1", "--report", evidenceFile],
+      );
+      strictEqual(abandoned.code, 3, abandoned.stderr);
+      match(abandoned.stdout, /Report written to /);
+    });
+    const evidence = JSON.parse(await Deno.readTextFile(evidenceFile));
+    await Deno.remove(evidenceFile);
+    deepStrictEqual([evidence.outcome, evidence.attempts.length], ["abandoned", 1]);
 
     const reportFile = await Deno.makeTempFile({ suffix: ".html" });
     const run = await cutover(

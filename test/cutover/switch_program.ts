@@ -84,6 +84,7 @@ async function main(input: ProgramInput): Promise<void> {
         finalCheck: input.finalCheck ?? "structure",
         hook: () => Promise.resolve(),
         isContinued: false,
+        onUnfinished: () => Promise.resolve(),
         now: () => new Date(),
         confirm,
       }, run);

@@ -100,6 +100,7 @@ export async function switchCutover(
     finalCheck: "structure",
     hook: () => Promise.resolve(),
     isContinued: false,
+    onUnfinished: () => Promise.resolve(),
     now: () => new Date(),
     confirm: () => Promise.resolve(true),
     ...options,

@@ -5,7 +5,9 @@ import {
   type RehearsalView,
   renderRehearsalReport,
   renderSwitchReport,
+  renderUnfinishedSwitch,
   type SwitchView,
+  type UnfinishedSwitchView,
 } from "../../lib/ui/mod.ts";
 
 type Node = DefaultTreeAdapterTypes.Node;
@@ -53,6 +55,7 @@ function switchOf(text: string): SwitchView {
     pauseMs: 480,
     failedAttempts: 2,
     failedAttemptsMs: 700,
+    attempts: [{ atMs: 5, ms: 400, blockers: [text, text] }, { atMs: 900, ms: 300, blockers: [] }],
     databases: [{
       database: text,
       evidence: {
@@ -84,6 +87,19 @@ function switchOf(text: string): SwitchView {
   };
 }
 
+function unfinishedOf(text: string): UnfinishedSwitchView {
+  const { direction, pauseMs, attempts, databases, steps } = switchOf(text);
+  return {
+    ...serversOf(text),
+    ...{ direction, pauseMs, attempts, databases, steps },
+    failedAttempts: 2,
+    failedAttemptsMs: 700,
+    outcome: "abandoned",
+    reason: [text, `  ${text}`],
+    warnings: [text],
+  };
+}
+
 function rehearsalOf(text: string): RehearsalView {
   return {
     ...serversOf(text),
@@ -104,6 +120,7 @@ function rehearsalOf(text: string): RehearsalView {
 const options = { generatedAt: new Date("2026-11-29T12:00:05Z"), toolVersion: "1.2.3" };
 const pages: Readonly<Record<string, (text: string) => string>> = {
   "a switch": (text) => renderSwitchReport(switchOf(text), options),
+  "an abandoned switch": (text) => renderUnfinishedSwitch(unfinishedOf(text), options),
   "a rehearsal": (text) => renderRehearsalReport(rehearsalOf(text), options),
 };
 
@@ -173,6 +190,25 @@ Deno.test("the report of a switch has its evidence: tokens, positions, counts, s
   }, options);
   for (
     const each of ["480 ms", "16/B374D848", "0b2c", "3,456", "✗ failed", "✓ succeeded", "470 ms"]
+  ) {
+    ok(page.includes(each), each);
+  }
+});
+
+Deno.test("the report of an abandoned switch has its reason, its attempts and what users felt", () => {
+  const page = renderUnfinishedSwitch({
+    ...unfinishedOf("app"),
+    reason: ["the pause would have exceeded --max-pause"],
+    attempts: [{ atMs: 5, ms: 400, blockers: ["app: pid 4711 (me, psql): idle in transaction"] }],
+  }, options);
+  for (
+    const each of [
+      "✗ Abandoned: nothing was changed, and the source is in use",
+      "the pause would have exceeded --max-pause",
+      "pid 4711 (me, psql): idle in transaction",
+      "writers waited 700 ms in them",
+      "the longest for 470 ms",
+    ]
   ) {
     ok(page.includes(each), each);
   }

@@ -42,7 +42,7 @@ export interface CutoverCommandOptions {
   readonly rehearse: Omit<CutoverRehearseOptions, keyof ReplicationOptions | "now">;
   readonly run: Omit<
     CutoverSwitchOptions,
-    keyof ReplicationOptions | "hook" | "isContinued" | "now" | "confirm"
+    keyof ReplicationOptions | "hook" | "isContinued" | "now" | "confirm" | "onUnfinished"
   >;
   readonly finish: Pick<CutoverFinishOptions, "openOldSide">;
   readonly hooks: HookCommands;

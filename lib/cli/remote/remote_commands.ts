@@ -120,6 +120,8 @@ export interface RemoteCutover extends RemoteCommand {
   readonly action: CutoverAction;
   readonly servers: RemoteScope;
   readonly targetFromSource: Endpoint | undefined;
+  /** Receives the report of a job that failed, before its error is thrown. */
+  readonly onUnfinished?: ((result: unknown) => Promise<void>) | undefined;
 }
 
 /**

@@ -13,6 +13,7 @@ import type {
   CutoverStatusReport,
   CutoverSwitchPlan,
   CutoverSwitchReport,
+  CutoverUnfinishedReport,
 } from "../../commands/cutover/report.ts";
 import { type CutoverAction, flagOf, optionNamed } from "../../config/internal.ts";
 import { ExitCode } from "../../core/internal.ts";
@@ -22,6 +23,7 @@ import {
   makeStyle,
   renderRehearsalReport,
   renderSwitchReport,
+  renderUnfinishedSwitch,
   type TableOptions,
 } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
@@ -163,6 +165,12 @@ async function switchDatabases(
     lines: switchPlanLines,
   });
   const { confirm } = asked;
+  const { reportFile } = options;
+  const onUnfinished = async (soFar: CutoverUnfinishedReport) => {
+    if (reportFile === undefined) return;
+    context.progress.pause();
+    await writeEvidence(soFar, { reportFile, render: renderUnfinishedSwitch, context });
+  };
   const report = remote === undefined
     ? await executeSwitch(direction, {
       ...options.servers,
@@ -171,11 +179,13 @@ async function switchDatabases(
       isContinued: false,
       now: () => new Date(),
       confirm,
+      onUnfinished,
     }, context.run)
     : await changeCutoverRemotely<CutoverSwitchReport, CutoverSwitchPlan>({
       ...options,
       ...remote,
       confirm,
+      onUnfinished: (soFar) => onUnfinished(soFar as CutoverUnfinishedReport),
     });
   if (report === undefined) return asked.declined();
   print(report, {
@@ -183,7 +193,6 @@ async function switchDatabases(
     lines: (size) => cutoverSwitchedLines(report, size),
     next: [direction === "run" ? "cutover status" : "cutover rehearse"],
   });
-  const { reportFile } = options;
   if (reportFile !== undefined) {
     await writeEvidence(report, { reportFile, render: renderSwitchReport, context });
   }

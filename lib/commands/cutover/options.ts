@@ -7,7 +7,12 @@ import type { BlockerPolicy, FinalCheck, WayBack } from "../../config/internal.t
 import type { HookRunner } from "../../cutover/internal.ts";
 import type { Endpoint } from "../../postgres/internal.ts";
 import type { CutoverServers } from "./read_cutover.ts";
-import type { CutoverFinishPlan, CutoverPreparePlan, CutoverSwitchPlan } from "./report.ts";
+import type {
+  CutoverFinishPlan,
+  CutoverPreparePlan,
+  CutoverSwitchPlan,
+  CutoverUnfinishedReport,
+} from "./report.ts";
 
 /** What `cutover prepare` takes. */
 export interface CutoverPrepareOptions extends CutoverServers {
@@ -56,6 +61,8 @@ export interface CutoverSwitchOptions extends CutoverServers {
   readonly now: () => Date;
   /** Receives the plan; false leaves everything unchanged. */
   readonly confirm: (plan: CutoverSwitchPlan) => Promise<boolean>;
+  /** Receives the evidence of a switch that was begun and failed, before its error is thrown. */
+  readonly onUnfinished: (report: CutoverUnfinishedReport) => Promise<void>;
 }
 
 /** What `cutover finish` takes. */

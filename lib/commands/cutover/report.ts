@@ -7,6 +7,7 @@ import type { StatisticsSummary } from "../../copy/internal.ts";
 import type { ServerSummary } from "../shared/report.ts";
 import type {
   CutoverPhase,
+  FailedAttempt,
   PreflightFinding,
   SideStatements,
   SwitchedDatabase,
@@ -19,6 +20,7 @@ export type {
   CloseEvidence,
   CutoverHook,
   CutoverPhase,
+  FailedAttempt,
   PreflightFinding,
   SideStatements,
   SwitchedDatabase,
@@ -165,6 +167,8 @@ export interface CutoverSwitchReport {
   readonly failedAttempts: number;
   /** How long writers waited in these attempts altogether, in milliseconds. */
   readonly failedAttemptsMs: number;
+  /** These attempts, and what each waited for. */
+  readonly attempts: readonly FailedAttempt[];
   /** In the order of their names on the source. */
   readonly databases: readonly CutoverSwitchedDatabase[];
   /** The timeline. */
@@ -173,6 +177,45 @@ export interface CutoverSwitchReport {
   readonly warnings: readonly string[];
   /** What the switch cannot stop or did not check. */
   readonly unchecked: readonly string[];
+  /** Duration in milliseconds. */
+  readonly ms: number;
+}
+
+/** The evidence of a switch that was begun and failed. */
+export interface CutoverUnfinishedReport {
+  /** `run`: from the source to the target; `rollback`: back. */
+  readonly direction: SwitchDirection;
+  /**
+   * `abandoned`: nothing was changed, and writers have continued on the side in use. `unfinished`:
+   * the point of no return was passed, or that is not known; the same command continues.
+   */
+  readonly outcome: "abandoned" | "unfinished";
+  /** Why, as the command prints it: the error, its details, and what to do. */
+  readonly reason: readonly string[];
+  /** The source. */
+  readonly source: ServerSummary;
+  /** The target. */
+  readonly target: ServerSummary;
+  /** ISO timestamp. */
+  readonly startedAt: string;
+  /** ISO timestamp. */
+  readonly finishedAt: string;
+  /** How long writers waited for the barrier that was granted, in ms; 0 if none was. */
+  readonly pauseMs: number;
+  /** How long writers may wait, in milliseconds. */
+  readonly maxPauseMs: number;
+  /** Attempts at the barrier that gave way. */
+  readonly failedAttempts: number;
+  /** How long writers waited in these attempts altogether, in milliseconds. */
+  readonly failedAttemptsMs: number;
+  /** These attempts, and what each waited for. */
+  readonly attempts: readonly FailedAttempt[];
+  /** In the order of their names on the source. */
+  readonly databases: readonly Pick<SwitchedDatabase, "database" | "waiting">[];
+  /** The timeline. */
+  readonly steps: readonly SwitchStep[];
+  /** What to know beforehand, and what could not be restored. */
+  readonly warnings: readonly string[];
   /** Duration in milliseconds. */
   readonly ms: number;
 }

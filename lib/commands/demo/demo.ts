@@ -283,6 +283,7 @@ async function switchAndReturn(
       finalCheck: "structure",
       hook: () => undefined,
       isContinued: false,
+      onUnfinished: () => Promise.resolve(),
       now: () => new Date(now),
       confirm,
     }, run);

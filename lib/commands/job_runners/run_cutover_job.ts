@@ -110,6 +110,10 @@ async function runSwitch(
     isContinued,
     now: defaults.now,
     confirm: plan.confirm,
+    onUnfinished: (soFar) => {
+      context.onUnfinished(soFar);
+      return Promise.resolve();
+    },
   }, context);
   return plan.outcome(report);
 }

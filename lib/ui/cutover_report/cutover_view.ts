@@ -16,6 +16,7 @@ export interface SwitchView extends CutoverView {
   readonly pauseMs: number;
   readonly failedAttempts: number;
   readonly failedAttemptsMs: number;
+  readonly attempts: readonly FailedAttemptView[];
   readonly databases: readonly SwitchedDatabaseView[];
   readonly steps: readonly SwitchStepView[];
   readonly warnings: readonly string[];
@@ -38,6 +39,27 @@ export interface SwitchedDatabaseView {
   readonly waiting: { readonly sessions: number; readonly longestMs: number };
   /** Writes that the closed side has refused since; null if they were not counted. */
   readonly refusedWrites: number | null;
+}
+
+/** The part of `CutoverUnfinishedReport` that the page shows. Durations are in milliseconds. */
+export interface UnfinishedSwitchView extends CutoverView {
+  readonly direction: "run" | "rollback";
+  readonly outcome: "abandoned" | "unfinished";
+  readonly reason: readonly string[];
+  readonly pauseMs: number;
+  readonly failedAttempts: number;
+  readonly failedAttemptsMs: number;
+  readonly attempts: readonly FailedAttemptView[];
+  readonly databases: readonly Pick<SwitchedDatabaseView, "database" | "waiting">[];
+  readonly steps: readonly SwitchStepView[];
+  readonly warnings: readonly string[];
+}
+
+/** One attempt at the barrier that gave way. */
+export interface FailedAttemptView {
+  readonly atMs: number;
+  readonly ms: number;
+  readonly blockers: readonly string[];
 }
 
 /** The journey of one token. */

@@ -79,7 +79,7 @@ function moment(iso: string): string {
 }
 
 /** What happened when: a chart and the same as a table. */
-export function switchTimeline({ steps }: SwitchView): Markup {
+export function switchTimeline({ steps }: Pick<SwitchView, "steps">): Markup {
   if (steps.length === 0) {
     return section(
       { id: "timeline", title: "Timeline" },
@@ -106,6 +106,29 @@ export function switchTimeline({ steps }: SwitchView): Markup {
       ]),
     }),
   ]);
+}
+
+/** Attempts at the barrier that gave way, and what each waited for. */
+export function attemptsSection({ attempts }: Pick<SwitchView, "attempts">): Markup {
+  return section(
+    { id: "attempts", title: "Attempts that gave way" },
+    attempts.length === 0 ? markup`<p>None.</p>` : dataTable({
+      caption:
+        "Each made writers wait for a moment; then they continued, and the next one was made later.",
+      columns: [
+        { title: "Started at", align: "right" },
+        { title: "Writers waited", align: "right" },
+        { title: "Waited for" },
+      ],
+      rows: attempts.map(({ atMs, ms, blockers }) => [
+        formatDuration(atMs),
+        formatDuration(ms),
+        blockers.length === 0
+          ? "locks that were released in the meantime"
+          : lines(redact(blockers.join("\n"))),
+      ]),
+    }),
+  );
 }
 
 /** The proof that nothing is missing: every token with its position. */
@@ -213,7 +236,7 @@ export function uncheckedSection({ databases, unchecked }: SwitchView): Markup {
 }
 
 /** What went wrong without stopping the switch. */
-export function switchWarnings({ warnings }: SwitchView): Markup {
+export function switchWarnings({ warnings }: Pick<SwitchView, "warnings">): Markup {
   return section(
     { id: "warnings", title: "Warnings" },
     warnings.length === 0

@@ -1,0 +1,87 @@
+import { formatCount, formatDuration, redact } from "../../core/internal.ts";
+import { dataTable } from "../html_report/data_table.ts";
+import { lines, type Markup, markup, name } from "../html_report/markup.ts";
+import { section } from "../html_report/section.ts";
+import { serverEntry, tile } from "../html_report/summary_section.ts";
+import type { UnfinishedSwitchView } from "./cutover_view.ts";
+import { momentRange } from "./switch_sections.ts";
+
+/** `✗ Abandoned: nothing was changed, and the source is in use` */
+export function unfinishedStatus({ direction, outcome }: UnfinishedSwitchView): Markup {
+  const side = direction === "run" ? "source" : "target";
+  return outcome === "abandoned"
+    ? markup`<p class="status failed">✗ Abandoned: nothing was changed, and the ${side} is in use</p>`
+    : markup`<p class="status failed">✗ Not finished: run the same command again, it continues</p>`;
+}
+
+/** How long writers waited, and both servers. */
+export function unfinishedSummary(report: UnfinishedSwitchView): Markup {
+  const { databases, pauseMs, maxPauseMs, failedAttempts, failedAttemptsMs, source, target } =
+    report;
+  const waiting = Math.max(0, ...databases.map((each) => each.waiting.sessions));
+  const longestWait = Math.max(0, ...databases.map((each) => each.waiting.longestMs));
+  return section(
+    { id: "summary", title: "Summary" },
+    markup`<dl class="tiles">
+${
+      tile({
+        title: "Pause",
+        value: formatDuration(pauseMs),
+        note: pauseMs === 0
+          ? "the barrier was not granted"
+          : `${formatDuration(maxPauseMs)} were allowed`,
+      })
+    }
+${
+      tile({
+        title: "Sessions that waited",
+        value: formatCount(waiting),
+        note: `the longest for ${formatDuration(longestWait)}`,
+      })
+    }
+${
+      tile({
+        title: "Attempts that gave way",
+        value: formatCount(failedAttempts),
+        note: failedAttempts === 0
+          ? "none"
+          : `writers waited ${formatDuration(failedAttemptsMs)} in them`,
+      })
+    }
+</dl>
+<dl class="servers">
+${serverEntry("Source", source)}
+${serverEntry("Target", target)}
+<div><dt>When</dt><dd><strong>${momentRange(report)}</strong></dd></div>
+</dl>`,
+  );
+}
+
+/** Why it failed, as the command printed it. */
+export function reasonSection({ reason }: UnfinishedSwitchView): Markup {
+  return section(
+    { id: "reason", title: "Reason" },
+    markup`<p>${lines(redact(reason.join("\n")))}</p>`,
+  );
+}
+
+/** What the users of each database felt while the barrier was held. */
+export function usersSection({ databases }: UnfinishedSwitchView): Markup {
+  return section(
+    { id: "users", title: "Users" },
+    databases.length === 0 ? markup`<p>No database was still to be closed.</p>` : dataTable({
+      caption:
+        "Sessions that waited while the barrier was held. None of them got an error from it.",
+      columns: [
+        { title: "Database" },
+        { title: "Sessions waited", align: "right" },
+        { title: "Longest", align: "right" },
+      ],
+      rows: databases.map(({ database, waiting }) => [
+        name(database),
+        formatCount(waiting.sessions),
+        formatDuration(waiting.longestMs),
+      ]),
+    }),
+  );
+}

@@ -1,0 +1,81 @@
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import type { CutoverUnfinishedReport } from "../../lib/commands/cutover/report.ts";
+import type { RunEvent } from "../../lib/core/internal.ts";
+import { startAcknowledgedLoad } from "../support/acknowledged_load.ts";
+import { sharedCluster } from "../support/clusters.ts";
+import {
+  type CutoverPair,
+  prepareCutover,
+  quietRun,
+  switchCutover,
+  withCutoverPair,
+} from "../support/cutover_pair.ts";
+import { withSession } from "../support/sql.ts";
+import { pidOf, run } from "./_facts.ts";
+
+const source = await sharedCluster(15);
+const target = await sharedCluster(18);
+
+/** A run that fails: its evidence, and the events that say how writers felt it. */
+async function abandoned(pair: CutoverPair, barrierAttempts: number) {
+  const reports: CutoverUnfinishedReport[] = [];
+  const said: string[] = [];
+  const events = (event: RunEvent) => {
+    if (event.kind === "info") said.push(event.message);
+  };
+  const onUnfinished = (report: CutoverUnfinishedReport) => {
+    reports.push(report);
+    return Promise.resolve();
+  };
+  await rejects(
+    switchCutover("run", pair, { barrierAttempts, onUnfinished }, { ...quietRun, events }),
+  );
+  strictEqual(reports.length, 1);
+  return { report: reports[0]!, felt: said.find((each) => each.startsWith("writers waited")) };
+}
+
+Deno.test("a run whose barrier was never granted leaves its attempts, what they waited for, and why it was given up", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    await withSession(pair.url, async (holder) => {
+      await run(holder, "BEGIN; INSERT INTO ack (writer, n) VALUES (99, 99)");
+      const pid = await pidOf(holder);
+      const { report, felt } = await abandoned(pair, 2);
+      deepStrictEqual(
+        [report.outcome, report.pauseMs, report.failedAttempts, report.attempts.length],
+        ["abandoned", 0, 2, 2],
+      );
+      for (const { ms, blockers } of report.attempts) {
+        ok(ms >= 100, String(ms));
+        match(blockers.join(), new RegExp(`^${pair.name}: pid ${pid} .*idle in transaction`));
+      }
+      strictEqual(report.failedAttemptsMs, report.attempts[0]!.ms + report.attempts[1]!.ms);
+      match(report.reason.join("\n"), /hold locks on tables in scope; writers continue/);
+      match(report.reason.join("\n"), /→ end them and run again/);
+      strictEqual(report.steps.at(-1)!.step, "barrier");
+      match(felt!, /^writers waited .+ in 2 attempts that gave way; they have continued$/);
+    });
+  });
+});
+
+Deno.test("a run that gives up while writers wait leaves the pause that they felt", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    await using load = startAcknowledgedLoad([pair.url, pair.targetUrl], { writers: 4 });
+    await load.more(20);
+    await withSession(pair.targetUrl, async (holder) => {
+      // its fence cannot be disabled, which only the pause notices
+      await run(holder, "BEGIN; LOCK TABLE ack IN ROW EXCLUSIVE MODE");
+      const { report, felt } = await abandoned(pair, 20);
+      strictEqual(report.outcome, "abandoned");
+      ok(report.pauseMs >= 300, String(report.pauseMs));
+      const [{ database, waiting } = { database: "", waiting: { sessions: 0, longestMs: 0 } }] =
+        report.databases;
+      strictEqual(database, pair.name);
+      ok(waiting.sessions > 0 && waiting.longestMs > 0, JSON.stringify(waiting));
+      match(felt!, /^writers waited .+ while the barrier was held.*; they have continued$/);
+    });
+    await load.more(20);
+    deepStrictEqual((await load.stop()).errors, {});
+  });
+});
