@@ -20,6 +20,7 @@ export * from "./large_objects.ts";
 export * from "./lock.ts";
 export * from "./model.ts";
 export * from "./open_side.ts";
+export * from "./outside_keys.ts";
 export * from "./own_schema.ts";
 export * from "./pause_monitor.ts";
 export * from "./preflight.ts";

@@ -16,6 +16,7 @@ import {
 import type { ApplierKind, StreamState } from "../replication/internal.ts";
 import type { FencedTable } from "./fence.ts";
 import { missingPrivileges, type PrivilegeFacts } from "./privileges.ts";
+import type { OutsideKey } from "./outside_keys.ts";
 
 /** A stream that leaves the side in use. */
 export interface StreamReading {
@@ -92,6 +93,8 @@ export interface PreflightFacts {
   readonly notCarried: readonly TableName[];
   /** Those of them that `prepare` has reported; empty before it. */
   readonly leftOut: readonly TableName[];
+  /** Foreign keys between tables in scope and tables that are left out. */
+  readonly outsideKeys: readonly OutsideKey[];
   /** Whether a way back is wanted or exists. */
   readonly wayBack: boolean;
   /**
@@ -181,6 +184,7 @@ export function preflight(
       "what is written to them does not reach the other side; sync --add-tables or --resnapshot",
     );
   }
+  checkOutsideKeys(facts, add);
   checkLargeObjects(facts, stage, add);
   return [
     ...found.filter(({ severity }) => severity === "problem"),
@@ -352,6 +356,29 @@ function checkSide(side: SideFacts, facts: PreflightFacts, stage: PreflightStage
   }
 }
 
+function checkOutsideKeys({ outsideKeys }: PreflightFacts, add: Add): void {
+  const cascades = outsideKeys.filter(({ kind }) => kind === "cascade");
+  if (cascades.length > 0) {
+    add(
+      "warning",
+      undefined,
+      `foreign keys carry changes of tables that are left out into replicated tables: ${
+        someKeys(cascades)
+      }`,
+      "while a side is closed, it refuses DELETE and key changes of the referenced tables as well",
+    );
+  }
+  const references = outsideKeys.filter(({ kind }) => kind === "reference");
+  if (references.length > 0) {
+    add(
+      "warning",
+      undefined,
+      `tables that are left out have foreign keys to replicated tables: ${someKeys(references)}`,
+      "replication deletes rows without checking these keys; sync --add-tables replicates the tables too",
+    );
+  }
+}
+
 function checkLargeObjects(
   { from, largeObjects: { count, unreadable } }: PreflightFacts,
   stage: PreflightStage,
@@ -405,7 +432,17 @@ function checkFences({ from, to, tables, carried, database }: PreflightFacts, ad
   }
 }
 
-function some(tables: readonly TableName[], max = 5): string {
-  const names = tables.slice(0, max).map((table) => displayName(table)).join(", ");
-  return tables.length > max ? `${names} and ${tables.length - max} more` : names;
+function someKeys(keys: readonly OutsideKey[]): string {
+  const shown = keys.slice(0, maxShown).map(({ name, referencing, referenced }) =>
+    `${displayName(referencing)} → ${displayName(referenced)} (${name})`
+  );
+  const more = keys.length - shown.length;
+  return more > 0 ? `${shown.join(", ")} and ${more} more` : shown.join(", ");
+}
+
+const maxShown = 5;
+
+function some(tables: readonly TableName[]): string {
+  const names = tables.slice(0, maxShown).map((table) => displayName(table)).join(", ");
+  return tables.length > maxShown ? `${names} and ${tables.length - maxShown} more` : names;
 }

@@ -22,6 +22,7 @@ import {
   streamState,
 } from "../replication/internal.ts";
 import { readFence } from "./fence.ts";
+import { readOutsideKeys } from "./outside_keys.ts";
 import type { OldTransaction, PreflightFacts, SideFacts, StreamReading } from "./preflight.ts";
 import { readForwardStreams } from "./prepare.ts";
 import { type PrivilegesInput, readPrivileges } from "./read_privileges.ts";
@@ -56,12 +57,14 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
   const forward = await readForwardStreams({ source: from, target: to });
   const names = input.streams ?? forward.names;
   const tables = input.tables ?? forward.tables;
-  const [onFrom, onTo, streams, drift, sequences] = await Promise.all([
+  const [onFrom, onTo, streams, drift, sequences, outsideKeys] = await Promise.all([
     readSideFacts(from, { tables, oldTransactionMs: input.oldTransactionMs }),
     readSideFacts(to, { tables, oldTransactionMs: input.oldTransactionMs }),
     readStreamsOf(names, { from, to }),
     readDrift(names, { from, to }),
     readUnmappedSequences({ from, to, streams: names, carried: forward.tables }),
+    // those of the other side belong to the same tables
+    readOutsideKeys(from, tables),
   ]);
   const carried = new Set(forward.tables.map((table) => tableKey(table)));
   const notCarried = (await listTables(from)).filter((table) => !carried.has(tableKey(table)));
@@ -76,6 +79,7 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
     unmappedSequences: sequences,
     notCarried,
     leftOut: input.leftOut,
+    outsideKeys,
     wayBack,
     unattended: await readUnattended(from, input),
     privileges: preparing === undefined ? undefined : await readPrivileges({

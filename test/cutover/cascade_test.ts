@@ -1,7 +1,9 @@
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { noTableRules, readRuleFlags, type TableRules } from "../../lib/rules/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { prepareCutover, switchCutover, withCutoverPair } from "../support/cutover_pair.ts";
+import type { CutoverPreparePlan } from "../../lib/commands/cutover/report.ts";
+import { drain } from "../support/replicated.ts";
 import { syncSettings } from "../support/sync.ts";
 import { query, withSession } from "../support/sql.ts";
 import { outcome, outcomeOf, pidOf, READ_ONLY, untilWaiting } from "./_facts.ts";
@@ -28,8 +30,18 @@ const contents = `
     SELECT 'parted ' || id || ' ' || parent FROM parted) AS all_rows (r)`;
 
 Deno.test("a parent that is left out cannot change fenced tables through its foreign keys", async () => {
-  await withCutoverPair({ source, target, schema, rules: rules() }, async (pair) => {
-    await prepareCutover(pair);
+  await withCutoverPair({ source, target, schema, rules: rules("*.parent") }, async (pair) => {
+    const plans: CutoverPreparePlan[] = [];
+    await prepareCutover(pair, {
+      confirm: (plan) => {
+        plans.push(plan);
+        return Promise.resolve(true);
+      },
+    });
+    match(
+      plans[0]!.warnings.map(({ message }) => message).join("\n"),
+      /foreign keys carry changes of tables that are left out into replicated tables: child → parent \(child_parent_fkey\), orphan → parent .*, parted → parent/,
+    );
     const before = await query(pair.url, contents);
     await withSession(pair.url, async (late) => {
       const pid = await pidOf(late);
@@ -73,10 +85,31 @@ Deno.test("a parent that is left out cannot change fenced tables through its for
   });
 });
 
-function rules(): TableRules {
+Deno.test("a table that is left out and refers to a replicated one is reported: its rows may lose theirs", async () => {
+  await withCutoverPair(
+    { source, target, schema, rules: rules("*.orphan", "*.child") },
+    async (pair) => {
+      await prepareCutover(pair);
+      const report = await switchCutover("run", pair);
+      const warnings = report!.warnings.join("\n");
+      match(
+        warnings,
+        /tables that are left out have foreign keys to replicated tables: child → parent \(child_parent_fkey\), orphan → parent/,
+      );
+      strictEqual(/carry changes of tables/.test(warnings), false);
+      // that is what happens
+      await query(pair.targetUrl, "DELETE FROM parent WHERE id = 3");
+      await drain(pair.targetUrl);
+      deepStrictEqual(await query(pair.url, "SELECT parent FROM orphan"), [{ parent: 3 }]);
+      deepStrictEqual(await query(pair.url, "SELECT FROM parent WHERE id = 3"), []);
+    },
+  );
+});
+
+function rules(...excludeTables: readonly string[]): TableRules {
   const { rules } = readRuleFlags({
     includeTables: [],
-    excludeTables: ["*.parent"],
+    excludeTables: [...excludeTables],
     schemaOnlyTables: [],
     tableFilters: [],
     timeFilters: [],
