@@ -1,0 +1,167 @@
+/** Every reason not to switch, from facts alone. */
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import {
+  preflight,
+  type PreflightFacts,
+  type PreflightStage,
+  type SideFacts,
+  type StreamReading,
+} from "../../lib/cutover/preflight.ts";
+
+const orders = { schema: "public", name: "orders" };
+const items = { schema: "public", name: "items" };
+
+function side(name: "source" | "target", change: Partial<SideFacts> = {}): SideFacts {
+  return {
+    side: name,
+    major: 16,
+    missing: [],
+    notOwned: [],
+    fence: [orders, items].map((table) => ({ ...table, isClosed: name === "target" })),
+    maxLocks: 6_400,
+    prepared: [],
+    mayCreate: true,
+    ownsDatabase: true,
+    maySignal: true,
+    walLevel: "logical",
+    freeSlots: 5,
+    oldTransactions: [],
+    hasPlpgsql: true,
+    isStandby: false,
+    eventTriggers: [],
+    ...change,
+  };
+}
+
+const stream: StreamReading = {
+  name: "seren_0123",
+  state: "streaming",
+  lagBytes: 0,
+  unready: [],
+  risk: undefined,
+};
+
+const good: PreflightFacts = {
+  database: "app",
+  from: side("source"),
+  to: side("target"),
+  streams: [stream],
+  tables: [orders, items],
+  carried: [orders, items],
+  drift: [],
+  unmappedSequences: [],
+  notCarried: [],
+  leftOut: [],
+  outsideKeys: [],
+  privileges: undefined,
+  wayBack: true,
+  largeObjects: { count: 0, unreadable: 0 },
+};
+
+const source = (change: Partial<SideFacts>) => ({ from: side("source", change) });
+const target = (change: Partial<SideFacts>) => ({ to: side("target", change) });
+const streams = (change: Partial<StreamReading>) => ({ streams: [{ ...stream, ...change }] });
+const old = { pid: 4711, user: "report", state: "idle in transaction", ageMs: 7_500_000 };
+
+type Case = readonly [
+  what: string,
+  change: Partial<PreflightFacts>,
+  expected: RegExp,
+  remedy: RegExp | undefined,
+  stage?: PreflightStage,
+];
+
+const problems: readonly Case[] = [
+  ["a stream that is stopped", streams({ state: "disabled" }), /is disabled, not/, /sync starts/],
+  ["apply errors", streams({ state: "failing" }), /is failing, not/, /see status/],
+  ["a lagging stream", streams({ lagBytes: 1024 ** 3 }), /1\.00 GB behind/, /less lag/],
+  ["a first copy", streams({ unready: [items] }), /first copy of items/, /shows the tables as/],
+  ["a slot at risk", streams({ risk: "it is lost" }), /slot seren_0123 is at risk/, undefined],
+  ["drift", { drift: ["orders lacks the column v"] }, /lacks the column v/, /see status/],
+  ["a standby", source({ isStandby: true }), /standby/, /primary/],
+  ["no PL/pgSQL", target({ hasPlpgsql: false }), /plpgsql/, /CREATE EXTENSION/],
+  ["missing tables", target({ missing: [items] }), /tables are missing: items/, /see status/],
+  ["foreign tables", source({ notOwned: [orders] }), /does not own 1 table: orders/, /GRANT/],
+  ["no schema", target({ mayCreate: false }), /may not create schemas/, /GRANT/, "prepare"],
+  ["few locks", source({ maxLocks: 60 }), /more locks/, /max_locks_per_transaction/],
+  ["prepared", source({ prepared: ["x 1"] }), /transaction 'x 1'/, /ROLLBACK PREPARED 'x 1'/],
+  ["wal_level", target({ walLevel: "replica" }), /wal_level is replica/, /ALTER SYSTEM/, "prepare"],
+  ["no slot", target({ freeSlots: 0 }), /no replication slot/, /max_replication_slots/, "prepare"],
+  ["no sequence", { unmappedSequences: [items] }, /sequences are missing: items/, /create them/],
+  ["new tables", { notCarried: [items] }, /created since cutover prepare/, /--add-tables/],
+  ["added", { tables: [orders] }, /added to replication: items/, /prepare again/],
+  ["removed", { carried: [orders] }, /no longer replicated: items/, /prepare again/],
+  ["no fence", source({ fence: [] }), /no fence exists on orders, items/, /prepare again/],
+  [
+    "an open fence",
+    target({ fence: [orders, items].map((table) => ({ ...table, isClosed: false })) }),
+    /may have been written to/,
+    /verify/,
+  ],
+];
+
+const warnings: readonly Case[] = [
+  ["old transactions", source({ oldTransactions: [old] }), /2 h 05 min old: pid 4711/, /wait for/],
+  ["no ownership", source({ ownsDatabase: false }), /not be marked read-only/, /target_session/],
+  ["no signal", source({ maySignal: false }), /may not terminate/, /pg_signal_backend/],
+  ["event triggers", target({ eventTriggers: ["audit"] }), /triggers fire .*: audit/, /disable/],
+  ["prepared there", target({ prepared: ["y"] }), /transaction 'y'/, /PREPARED 'y'/],
+  [
+    "left out",
+    { notCarried: [items], leftOut: [items] },
+    /are not replicated: items/,
+    /resnapshot/,
+  ],
+  ["unreadable", { largeObjects: { count: 3, unreadable: 1 } }, /may not read/, /superuser/],
+  [
+    "large objects",
+    { largeObjects: { count: 3, unreadable: 0 } },
+    /3 large objects/,
+    /rehearse/,
+    "prepare",
+  ],
+  [
+    "a cascade",
+    { outsideKeys: [{ name: "k", referencing: items, referenced: orders, kind: "cascade" }] },
+    /into replicated tables: items → orders \(k\)/,
+    /refuses DELETE/,
+  ],
+  [
+    "a reference",
+    { outsideKeys: [{ name: "k", referencing: items, referenced: orders, kind: "reference" }] },
+    /left out have foreign keys .*: items → orders \(k\)/,
+    /--add-tables/,
+  ],
+];
+
+Deno.test("nothing is found if there is nothing", () => {
+  deepStrictEqual(preflight(good, "switch"), []);
+  deepStrictEqual(preflight({ ...good, to: side("target", { fence: [] }) }, "prepare"), []);
+});
+
+for (const [severity, cases] of [["problem", problems], ["warning", warnings]] as const) {
+  for (const [what, change, expected, remedy, stage = "switch"] of cases) {
+    Deno.test(`preflight: ${what} is a ${severity}, with what to do`, () => {
+      const found = preflight({ ...good, ...change }, stage);
+      strictEqual(found.length, 1, JSON.stringify(found));
+      strictEqual(found[0]!.severity, severity);
+      match(found[0]!.message, expected);
+      if (remedy === undefined) strictEqual(found[0]!.remedy, undefined);
+      else match(found[0]!.remedy!, remedy);
+    });
+  }
+}
+
+Deno.test("preflight lists every reason at once, problems first", () => {
+  const found = preflight({
+    ...good,
+    from: side("source", { prepared: ["x"], oldTransactions: [old], isStandby: true }),
+    to: side("target", { missing: [items], hasPlpgsql: false }),
+    streams: [{ ...stream, state: "stopped", risk: "it is lost" }],
+    drift: ["one", "two"],
+    unmappedSequences: [items],
+  }, "switch");
+  const kinds = found.map(({ severity }) => severity);
+  deepStrictEqual(kinds, [...Array(9).fill("problem"), "warning"]);
+  ok(found.every(({ database }) => database === "app"));
+});
