@@ -35,6 +35,7 @@ import type {
   SwitchSettings,
 } from "./switch_options.ts";
 import { Timeline } from "./timeline.ts";
+import { TokensLateError } from "./token.ts";
 
 /** How long the streams may take to arrive before writers are made to wait. */
 const warmUpMs = 30_000;
@@ -227,7 +228,11 @@ class SwitchRun {
     const deadline = performance.now() + Math.max(warmUpMs, maxPauseMs);
     for (const each of switches) await each.deleteOldTokens();
     for (;;) {
-      const seen = await joinAll(switches.map((each) => each.measureDrain(deadline)));
+      const seen = await joinAll(switches.map((each) => each.measureDrain(deadline))).catch(
+        (error) => {
+          throw error instanceof TokensLateError ? notArriving(error) : error;
+        },
+      );
       const longest = Math.max(0, ...seen.flat().map(({ ms }) => ms));
       if (longest * 2 < maxPauseMs) {
         // outside the pause: during it, only what has changed since has to be carried again
@@ -292,7 +297,9 @@ class SwitchRun {
       maxPauseMs,
     });
     try {
-      const databases = await this.#closeHeld(switches, deadlineMs);
+      const databases = await this.#closeHeld(switches, deadlineMs).catch((error) => {
+        throw error instanceof TokensLateError ? pauseExceeded(maxPauseMs, error) : error;
+      });
       signal.throwIfAborted();
       clearTimeout(timer);
       await this.#commitAll(switches, deadlineMs);
@@ -541,11 +548,27 @@ function sum(values: readonly number[]): number {
 }
 
 /** Why a step cannot be done in time. */
-function pauseExceeded(maxPauseMs: number): ReplicatorError {
+function pauseExceeded(maxPauseMs: number, cause?: TokensLateError): ReplicatorError {
   return new ReplicatorError(
-    `the pause would have exceeded --max-pause (${maxPauseMs} ms); writers continue on the side in use`,
-    { remedy: "run cutover rehearse to see what takes the time, or allow a longer pause" },
+    `the pause would have exceeded --max-pause (${
+      formatDuration(maxPauseMs)
+    }); writers continue on the side in use`,
+    {
+      details: cause === undefined ? [] : [cause.message],
+      remedy: "run cutover rehearse to see what takes the time, or allow a longer pause",
+      cause,
+    },
   );
+}
+
+/** Found before anyone is made to wait. */
+function notArriving(error: TokensLateError): ReplicatorError {
+  const { message, side, object, remedy } = error;
+  return new ReplicatorError(`${message}; nothing was changed`, {
+    ...{ side, object, remedy },
+    exitCode: ExitCode.prerequisite,
+    cause: error,
+  });
 }
 
 function tooSlow(ms: number, maxPauseMs: number): ReplicatorError {

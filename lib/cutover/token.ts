@@ -45,7 +45,7 @@ const pollMs = 4;
  * Waits until tokens are visible on the other side.
  *
  * @param session on the side where the streams arrive
- * @throws ReplicatorError when the deadline passes
+ * @throws TokensLateError when the deadline passes
  */
 export async function awaitTokens(
   session: Session,
@@ -72,7 +72,7 @@ export async function awaitTokens(
       });
     }
     if (missing.size === 0) break;
-    if (performance.now() > deadlineMs) throw late([...missing.values()], session);
+    if (performance.now() > deadlineMs) throw new TokensLateError([...missing.values()], session);
     await pause(pollMs, signal);
   }
   return seen;
@@ -84,15 +84,22 @@ function seenStatement(tokens: readonly SentToken[]): string {
   ).join(" UNION ALL ");
 }
 
-function late(tokens: readonly SentToken[], session: Session): ReplicatorError {
-  return new ReplicatorError(
-    `the changes of ${tokens.map(({ stream }) => stream).join(", ")} did not arrive in time`,
-    {
-      side: session.side,
-      object: `database ${session.endpoint.database}`,
-      remedy: "see status for the lag of the stream and what holds it up",
-    },
-  );
+/** Changes have not arrived in time. */
+export class TokensLateError extends ReplicatorError {
+  /** Class name, for `error.name`. */
+  override readonly name = "TokensLateError";
+
+  /** Names the streams whose tokens are missing. */
+  constructor(tokens: readonly SentToken[], { side, endpoint: { database } }: Session) {
+    super(
+      `the changes of ${tokens.map(({ stream }) => stream).join(", ")} did not arrive in time`,
+      {
+        side,
+        object: `database ${database}`,
+        remedy: "see status for the lag of the stream and what holds it up",
+      },
+    );
+  }
 }
 
 /** The statement that removes tokens older than an hour; replication removes their copies. */

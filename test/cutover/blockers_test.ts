@@ -225,6 +225,35 @@ Deno.test("a queue of locks is reported with the session that waits and the one 
   });
 });
 
+Deno.test("a transaction that is prepared after the preflight is reported by its name, without a pid", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    await using load = startAcknowledgedLoad([pair.url, pair.targetUrl], { writers: 3 });
+    await load.more(20);
+    const gid = `held by ${pair.name}`;
+    const hook = (name: string) =>
+      name === "before"
+        ? exec(
+          pair.url,
+          `BEGIN; INSERT INTO ack (writer, n) VALUES (99, 99); PREPARE TRANSACTION '${gid}'`,
+        )
+        : undefined;
+    try {
+      const details = (await blocked(pair, "wait", hook)).details.join("\n");
+      match(details, new RegExp(`prepared transaction '${gid}' .*transaction .* old`));
+      match(details, new RegExp(`→ on the source: COMMIT PREPARED '${gid}'; or ROLLBACK PREPARED`));
+      await load.more(20);
+      deepStrictEqual(await barriersOf(pair.url), []);
+    } finally {
+      await exec(pair.url, `COMMIT PREPARED '${gid}'`);
+    }
+    await switchCutover("run", pair);
+    await load.more(20);
+    strictEqual((await load.stop()).errors["40P01"], undefined);
+    strictEqual((await query(pair.targetUrl, "SELECT FROM ack WHERE writer = 99")).length, 1);
+  });
+});
+
 const queueSchema = `${acknowledgedSchema} CREATE TABLE quiet (id int PRIMARY KEY);`;
 
 async function barriersOf(url: string): Promise<readonly unknown[]> {

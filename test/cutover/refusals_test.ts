@@ -150,6 +150,20 @@ Deno.test("a prepared transaction is reported with its name and the way to end i
   });
 });
 
+Deno.test("without a way back there is no rollback, and the reason says so", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair, { wayBack: "none" });
+    await switchCutover("run", pair);
+    await refused(
+      pair,
+      () => switchCutover("rollback", pair),
+      /prepared without a way back \(--way-back none\)/,
+    );
+    strictEqual(await accepts(pair.targetUrl, write), true);
+    strictEqual(await accepts(pair.url, write), false);
+  });
+});
+
 async function refused(
   pair: CutoverPair,
   work: () => Promise<unknown>,
