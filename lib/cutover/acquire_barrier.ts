@@ -111,7 +111,7 @@ async function remove(
 function blocked(found: readonly Blocked[]): ReplicatorError {
   const [first] = found;
   return new ReplicatorError(
-    "other transactions hold locks on tables in scope; writers continue, nothing was changed",
+    "other transactions hold locks on tables in scope; writers continue, and nothing was changed",
     {
       side: first?.each.route.from.side,
       details: found.flatMap(({ each, blockers }) =>

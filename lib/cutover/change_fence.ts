@@ -51,7 +51,7 @@ async function tableIsHeld(session: Session, table: TableName): Promise<Replicat
       details: holders.map((each) =>
         `${describeBlocker(each)}; ${blockerRemedy(each, session.side)}`
       ),
-      remedy: "run the same command again afterwards; it continues",
+      remedy: "once these transactions have ended, run the same command again: it continues",
       exitCode: ExitCode.prerequisite,
     },
   );

@@ -124,7 +124,7 @@ export class CommitUnknownError extends ReplicatorError {
   /** Names the side that does not answer. */
   constructor(endpoint: Endpoint, cause: unknown) {
     super(
-      "a COMMIT was not answered, and the server cannot be asked whether it has taken effect",
+      "a COMMIT was not answered, and the server cannot be reached to find out whether it took effect",
       {
         side: endpoint.side,
         object: `database ${endpoint.database}`,

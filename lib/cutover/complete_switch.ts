@@ -53,7 +53,7 @@ export async function completeSwitch(given: DatabaseRoute): Promise<void> {
   }, { delaysMs: openingDelaysMs });
 }
 
-/** The route with the records as they are now. */
+/** The route with the current records. */
 async function refresh(
   route: DatabaseRoute,
   { from, to }: { readonly from: Session; readonly to: Session },
@@ -85,7 +85,7 @@ function overtaken({ from }: DatabaseRoute): ReplicatorError {
   return new ReplicatorError("another command has changed the state of the cutover", {
     side: from.side,
     object: `database ${from.database}`,
-    remedy: "see cutover status, then decide again",
+    remedy: "run cutover status to see the current state",
     exitCode: ExitCode.prerequisite,
   });
 }
@@ -93,7 +93,7 @@ function overtaken({ from }: DatabaseRoute): ReplicatorError {
 /**
  * Restores the streams if an earlier attempt died while it was turning them around.
  *
- * @returns the route with the records as they are now
+ * @returns the route with the current records
  * @throws ReplicatorError if another command is working on the databases
  */
 export async function restoreIfTurning(given: DatabaseRoute): Promise<DatabaseRoute> {

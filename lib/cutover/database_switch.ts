@@ -118,7 +118,8 @@ export class DatabaseSwitch implements AsyncDisposable {
       monitor: await open(route.from),
       largeObjects: stack.use(await LargeObjectCarrier.open(route, signal)),
     };
-    // held by the sessions that commit: who has the lock and reads the records knows the phase
+    // held by the sessions that commit: whatever the lock's holder reads in the records is the
+    // phase
     await lockCutover(sessions.barrier);
     await lockCutover(sessions.opening);
     await refuseStale(route, { from: sessions.from, to: sessions.to });

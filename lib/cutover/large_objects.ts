@@ -1,6 +1,6 @@
 /**
  * Large objects at a cutover: replication does not carry them. They are compared and copied before
- * writers wait, and once more while they do: then only what has changed since.
+ * writers wait, and again while they do: then only what has changed since.
  *
  * The barrier does not stop a session that writes to large objects alone. One that also writes to a
  * table in scope has committed when the barrier is granted, or waits for it.

@@ -41,13 +41,13 @@ export async function beginOpening(
 
 function staysReadOnly({ side, endpoint: { database } }: Session): ReplicatorError {
   return new ReplicatorError(
-    "the database is read-only by default, and the role may not change that",
+    "the database is read-only by default, and the role may not change this default",
     {
       side,
       object: `database ${database}`,
       remedy: `as its owner: ALTER DATABASE ${
         quoteIdentifier(database)
-      } RESET default_transaction_read_only; then run again`,
+      } RESET default_transaction_read_only; then run the same command again`,
     },
   );
 }

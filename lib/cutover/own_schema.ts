@@ -124,12 +124,12 @@ export async function refuseForeignSchema(session: Session): Promise<boolean> {
   const { exists, problems } = await examineOwnSchema(session, cutoverSchema);
   if (problems.length === 0) return exists;
   throw new ReplicatorError(
-    `the schema ${cutoverSchema} was not created by the tool, or was changed since`,
+    `the schema ${cutoverSchema} was not created by this tool, or has been changed since`,
     {
       side: session.side,
       object: `database ${session.endpoint.database}`,
       details: problems,
-      remedy: `look at it, and if it is not needed: DROP SCHEMA ${cutoverSchema} CASCADE;`,
+      remedy: `inspect it; if it is not needed: DROP SCHEMA ${cutoverSchema} CASCADE;`,
       exitCode: ExitCode.prerequisite,
     },
   );

@@ -172,7 +172,7 @@ export function preflight(
       `tables were created since cutover prepare, and no stream carries their rows: ${
         some(created)
       }`,
-      "sync --add-tables, then cutover prepare again; without the former they are left out",
+      "run sync --add-tables, then cutover prepare again; to leave them out, run cutover prepare only",
     );
   } else if (facts.notCarried.length > 0) {
     add(
@@ -181,7 +181,7 @@ export function preflight(
       `changes of ${plural(facts.notCarried.length, "table")} are not replicated: ${
         some(facts.notCarried)
       }`,
-      "what is written to them does not reach the other side; sync --add-tables or --resnapshot",
+      "changes to them do not reach the other side; sync --add-tables or --resnapshot includes them",
     );
   }
   checkOutsideKeys(facts, add);
@@ -263,7 +263,7 @@ const maxLagBytes = 256 * 1024 * 1024;
 function checkSide(side: SideFacts, facts: PreflightFacts, stage: PreflightStage, add: Add): void {
   const isFrom = side === facts.from;
   const name = side.side;
-  if (side.isStandby) add("problem", name, "it is a standby", "connect to the primary");
+  if (side.isStandby) add("problem", name, "the server is a standby", "connect to the primary");
   if (!side.hasPlpgsql) {
     add("problem", name, "the language plpgsql is missing", "CREATE EXTENSION plpgsql;");
   }
@@ -297,7 +297,7 @@ function checkSide(side: SideFacts, facts: PreflightFacts, stage: PreflightStage
       name,
       `${
         plural(facts.tables.length, "table")
-      } need more locks than the server has room for (${side.maxLocks})`,
+      } require more locks than the server has room for (${side.maxLocks})`,
       "raise max_locks_per_transaction (needs a restart)",
     );
   }
@@ -318,7 +318,7 @@ function checkSide(side: SideFacts, facts: PreflightFacts, stage: PreflightStage
         `a transaction is ${formatDuration(ageMs)} old: pid ${pid} (${
           [user, state].filter((part) => part !== undefined).join(", ")
         })`,
-        "if it has written to a table in scope, writers wait for it",
+        "if it has written to a table in scope, the switch cannot begin before it ends",
       );
     }
     if (!side.ownsDatabase) {
@@ -326,7 +326,7 @@ function checkSide(side: SideFacts, facts: PreflightFacts, stage: PreflightStage
         "warning",
         name,
         "the role does not own the database: it will not be marked read-only",
-        "the fence refuses writes all the same; clients with target_session_attrs=read-write do not notice",
+        "the fence refuses writes in any case, but clients with target_session_attrs=read-write do not move by themselves",
       );
     }
     if (!side.maySignal) {
@@ -342,7 +342,7 @@ function checkSide(side: SideFacts, facts: PreflightFacts, stage: PreflightStage
       add(
         "problem",
         name,
-        `wal_level is ${side.walLevel}: the way back needs logical`,
+        `wal_level is ${side.walLevel}, but the way back requires logical`,
         "ALTER SYSTEM SET wal_level = logical (needs a restart); or --way-back none",
       );
     } else if (side.freeSlots < 1) {
@@ -426,7 +426,7 @@ function checkFences({ from, to, tables, carried, database }: PreflightFacts, ad
     add(
       "problem",
       to.side,
-      `its fence is disabled on ${some(open)}, so the side may have been written to`,
+      `the fence is disabled on ${some(open)}: clients may have written to this side`,
       `compare both sides with verify, then ${again}`,
     );
   }

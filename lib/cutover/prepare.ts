@@ -299,7 +299,7 @@ async function prepareWayBack(
 
 function refuseSwitched({ source }: PrepareOptions, phase: CutoverPhase): void {
   if (phase === "none" || phase === "preparing" || phase === "prepared") return;
-  throw new ReplicatorError(`the cutover is beyond its preparation: ${phase}`, {
+  throw new ReplicatorError(`the database cannot be prepared in the phase ${phase}`, {
     side: "source",
     object: `database ${source.database}`,
     remedy: "see cutover status for the next command",

@@ -33,7 +33,8 @@ export async function trySetReadOnly(
 }
 
 /**
- * Removes the default from the session's database, in the caller's transaction, whoever has set it.
+ * Removes the default from the session's database, in the caller's transaction, even if the tool
+ * did not set it.
  *
  * @returns false if the role may not
  */

@@ -335,7 +335,7 @@ class SwitchRun {
         () =>
           joinAll([
             joinAll(switches.map((each) => each.drain(deadlineMs))),
-            // no one can notice it before the commit
+            // has no effect on others before the commit
             joinAll(switches.map((each) => each.prepareFence())),
           ]),
         { summarise: ([seen]) => `${plural(seen.flat().length, "token")} arrived` },
@@ -375,7 +375,7 @@ class SwitchRun {
         {
           summarise: (seen) =>
             seen.flat().length === 0
-              ? "none was asked for"
+              ? "without a way back"
               : `${plural(seen.flat().length, "token")} came back`,
         },
       ),

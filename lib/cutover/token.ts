@@ -1,6 +1,6 @@
 /**
  * Tokens: rows that travel with a stream. Changes are applied in commit order, so once a token is
- * visible on the other side, everything that was committed before it is there as well. A distance
+ * visible on the other side, so is everything that was committed before it. A distance
  * between LSNs proves nothing of the kind: keepalives advance positions past unapplied changes, and
  * an idle source may never reach an awaited one.
  *

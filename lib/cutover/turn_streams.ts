@@ -48,7 +48,7 @@ async function wake(sender: Session, stream: string, until: Promise<void>): Prom
   }
 }
 
-/** Turns the streams of a closed database around, unless that is so already. */
+/** Reverses the streams of a closed database, unless that has been done already. */
 export async function turnAround(
   { out, back }: DatabaseRoute,
   { onFrom, onTo }: { readonly onFrom: Session; readonly onTo: Session },

@@ -43,7 +43,7 @@ Deno.test("DDL that runs on the old side after the preflight abandons the switch
       return name === "before" ? exec(pair.url, "ALTER TABLE balance ADD note text") : undefined;
     };
     const error = await refusedRun(pair, { hook });
-    match(error.message, /columns differ from the other side: public\.balance/);
+    match(error.message, /the columns of public\.balance differ from those on the other side/);
     match(error.remedy!, /DDL was run in the meantime/);
     strictEqual(error.exitCode, 6);
     deepStrictEqual(hooks, ["before", "abort"]);

@@ -85,7 +85,13 @@ const problems: readonly Case[] = [
   ["no schema", target({ mayCreate: false }), /may not create schemas/, /GRANT/, "prepare"],
   ["few locks", source({ maxLocks: 60 }), /more locks/, /max_locks_per_transaction/],
   ["prepared", source({ prepared: ["x 1"] }), /transaction 'x 1'/, /ROLLBACK PREPARED 'x 1'/],
-  ["wal_level", target({ walLevel: "replica" }), /wal_level is replica/, /ALTER SYSTEM/, "prepare"],
+  [
+    "wal_level",
+    target({ walLevel: "replica" }),
+    /wal_level is replica, but/,
+    /ALTER SYSTEM/,
+    "prepare",
+  ],
   ["no slot", target({ freeSlots: 0 }), /no replication slot/, /max_replication_slots/, "prepare"],
   ["no sequence", { unmappedSequences: [items] }, /sequences are missing: items/, /create them/],
   ["new tables", { notCarried: [items] }, /created since cutover prepare/, /--add-tables/],
@@ -95,13 +101,18 @@ const problems: readonly Case[] = [
   [
     "an open fence",
     target({ fence: [orders, items].map((table) => ({ ...table, isClosed: false })) }),
-    /may have been written to/,
+    /clients may have written to this side/,
     /verify/,
   ],
 ];
 
 const warnings: readonly Case[] = [
-  ["old transactions", source({ oldTransactions: [old] }), /2 h 05 min old: pid 4711/, /wait for/],
+  [
+    "old transactions",
+    source({ oldTransactions: [old] }),
+    /2 h 05 min old: pid 4711/,
+    /before it ends/,
+  ],
   ["no ownership", source({ ownsDatabase: false }), /not be marked read-only/, /target_session/],
   ["no signal", source({ maySignal: false }), /may not terminate/, /pg_signal_backend/],
   ["event triggers", target({ eventTriggers: ["audit"] }), /triggers fire .*: audit/, /disable/],

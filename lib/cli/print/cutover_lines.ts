@@ -106,7 +106,7 @@ export function preparePlanLines(
     ]),
     ...findingLines(warnings, style),
     "",
-    "The source stays in use. Nobody waits, except for a moment where a table is locked.",
+    "The source stays in use. Clients wait only briefly, while each table gets its triggers.",
   ];
 }
 

@@ -33,8 +33,8 @@ export function uncheckedBy(finalCheck: CutoverSwitchOptions["finalCheck"]): rea
     ...uncheckedByFence,
     ...(finalCheck === "counts"
       ? []
-      : ["the numbers of rows were not compared while writers waited: --final-check counts"]),
-    "the contents of rows were not compared while writers waited: verify does, before and after",
+      : ["the numbers of rows were not compared while writers waited (--final-check counts does)"]),
+    "the contents of rows were not compared while writers waited (verify does, before or after)",
   ];
 }
 
@@ -57,11 +57,14 @@ export function checkerFor(
     const changed = [...here].filter(([table, columns]) => there.get(table) !== columns);
     if (changed.length > 0) {
       throw new ReplicatorError(
-        `columns differ from the other side: ${changed.map(([table]) => table).join(", ")}`,
+        `the columns of ${
+          changed.map(([table]) => table).join(", ")
+        } differ from those on the other side`,
         {
           side: route.from.side,
           object: `database ${route.from.database}`,
-          remedy: "DDL was run in the meantime: run it on the other side too, see status",
+          remedy:
+            "DDL was run in the meantime: run it on the other side too (status shows the statement)",
           exitCode: ExitCode.mismatch,
         },
       );

@@ -17,7 +17,7 @@ export function refuseProblems(findings: readonly PreflightFinding[]): void {
   const problems = findings.filter(({ severity }) => severity === "problem");
   if (problems.length === 0) return;
   throw new ReplicatorError(
-    `${plural(problems.length, "reason")} against the cutover; nothing was changed`,
+    `the cutover was refused for ${plural(problems.length, "reason")}; nothing was changed`,
     {
       details: problems.flatMap((finding) => [
         describeFinding(finding),

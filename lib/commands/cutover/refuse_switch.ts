@@ -56,7 +56,7 @@ export function refuseState(
   }
   if (reasons.length === 0) return;
   throw new ReplicatorError(
-    `${plural(reasons.length, "reason")} against cutover ${direction}; nothing was changed`,
+    `cutover ${direction} was refused for ${plural(reasons.length, "reason")}; nothing was changed`,
     { details: reasons, exitCode: ExitCode.prerequisite },
   );
 }

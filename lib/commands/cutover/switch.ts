@@ -272,7 +272,7 @@ async function attemptSwitch(
   },
 ): Promise<SwitchOutcome> {
   const databases = (await readCutover(options, reading)).filter(({ phase }) => phase !== "none");
-  // both sides are closed: whoever asks to stop must not leave them so
+  // both sides are closed: a request to stop must not leave them closed
   const context = databases.some((each) => isBeyond(each, direction)) ? unstoppable(run) : run;
   const ofPhase = (matches: (database: CutoverDatabase) => boolean) =>
     databases.filter(matches).map((database) => routeOf(database, direction));

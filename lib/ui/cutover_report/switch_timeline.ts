@@ -29,7 +29,7 @@ ${
     })
   }${steps.map((step, index) => drawStep(step, { ms, y: index * rowHeight }))}</svg>
 <figcaption><ul class="legend">${legendItem("index", "writers wait")}${
-    legendItem("copy", "nobody waits")
+    legendItem("copy", "writers do not wait")
   }</ul></figcaption>
 </figure>
 `;
