@@ -36,6 +36,8 @@ function side(name: "source" | "target", change: Partial<SideFacts> = {}): SideF
 const stream: StreamReading = {
   name: "seren_0123",
   state: "streaming",
+  kind: "subscription",
+  error: undefined,
   lagBytes: 0,
   unready: [],
   risk: undefined,
@@ -53,6 +55,7 @@ const good: PreflightFacts = {
   notCarried: [],
   leftOut: [],
   outsideKeys: [],
+  unattended: [],
   privileges: undefined,
   wayBack: true,
   largeObjects: { count: 0, unreadable: 0 },
@@ -73,7 +76,15 @@ type Case = readonly [
 
 const problems: readonly Case[] = [
   ["a stream that is stopped", streams({ state: "disabled" }), /is disabled, not/, /sync starts/],
-  ["apply errors", streams({ state: "failing" }), /is failing, not/, /see status/],
+  [
+    "apply errors",
+    streams({ state: "failing", error: "key" }),
+    /is failing, .*: key/,
+    /--skip-lsn/,
+  ],
+  ["no applier", streams({ state: "stopped", kind: "client" }), /is stopped, not/, /run sync, and/],
+  ["a lost slot", streams({ state: "lost" }), /is lost, not/, /sync --resnapshot/],
+  ["an unattended way", { unattended: ["seren_1"] }, /no sync is running/, /keep it running/],
   ["a lagging stream", streams({ lagBytes: 1024 ** 3 }), /1\.00 GB behind/, /less lag/],
   ["a first copy", streams({ unready: [items] }), /first copy of items/, /shows the tables as/],
   ["a slot at risk", streams({ risk: "it is lost" }), /slot seren_0123 is at risk/, undefined],
