@@ -8,7 +8,7 @@ import type { CutoverPhase } from "../../cutover/internal.ts";
 import type { CutoverSwitchOptions } from "./options.ts";
 import { type CutoverDatabase, incompleteSets } from "./read_cutover.ts";
 import type { SwitchDirection } from "./report.ts";
-import { closed, isUnsettled, phases } from "./switch_phases.ts";
+import { closedPhases, isUnsettled, switchPhases } from "./switch_phases.ts";
 
 /** @throws ReplicatorError (prerequisite) with every reason, of all databases at once */
 export function refuseState(
@@ -24,12 +24,12 @@ export function refuseState(
   const isNamed = options.databases.include.length > 0;
   // an interrupted switch of several databases leads out in both directions
   const isInterrupted = involved.some((database) =>
-    closed.includes(database.phase) || isUnsettled(database, direction)
+    closedPhases.includes(database.phase) || isUnsettled(database, direction)
   );
   for (const database of isNamed ? databases : involved) {
     const { source, phase } = database;
-    const fits = phase === phases[direction].from || closed.includes(phase) ||
-      isInterrupted && phase === phases[direction].to;
+    const fits = phase === switchPhases[direction].from || closedPhases.includes(phase) ||
+      isInterrupted && phase === switchPhases[direction].to;
     if (!fits) reasons.push(`${source.database}: ${explainPhase(phase, direction)}`);
   }
   const missing = incompleteSets(involved);

@@ -36,7 +36,7 @@ import type {
   FinalComparison,
   SwitchDirection,
 } from "./report.ts";
-import { closed, isBeyond, isDone, isUnsettled, phases } from "./switch_phases.ts";
+import { closedPhases, isBeyond, isDone, isUnsettled, switchPhases } from "./switch_phases.ts";
 
 /** How often the command continues by itself after the point of no return. */
 const completionAttempts = 5;
@@ -69,7 +69,7 @@ export async function executeSwitch(
   }
   refuseState(direction, { databases, involved, options });
   const warnings: PreflightFinding[] = [];
-  for (const database of involved.filter(({ phase }) => phase === phases[direction].from)) {
+  for (const database of involved.filter(({ phase }) => phase === switchPhases[direction].from)) {
     warnings.push(...await examine(routeOf(database, direction), { options, run }));
   }
   refuseProblems(warnings);
@@ -277,13 +277,13 @@ async function attemptSwitch(
   const ofPhase = (matches: (database: CutoverDatabase) => boolean) =>
     databases.filter(matches).map((database) => routeOf(database, direction));
   // with databases that an attempt in the other direction has not closed yet: it is undone
-  for (const route of databases.filter((each) => each.phase === phases[direction].to)) {
+  for (const route of databases.filter((each) => each.phase === switchPhases[direction].to)) {
     await restoreIfTurning(routeOf(route, opposite(direction)));
   }
   return await switchOver(
     {
-      routes: ofPhase(({ phase }) => phase === phases[direction].from),
-      closed: ofPhase(({ phase }) => closed.includes(phase)),
+      routes: ofPhase(({ phase }) => phase === switchPhases[direction].from),
+      closed: ofPhase(({ phase }) => closedPhases.includes(phase)),
       opened: ofPhase((database) => isUnsettled(database, direction)),
     },
     {
@@ -301,5 +301,5 @@ function opposite(direction: SwitchDirection): SwitchDirection {
 
 async function isBeyondReturn(options: CutoverSwitchOptions, run: RunContext): Promise<boolean> {
   const databases = await readCutover(options, unstoppable(run));
-  return databases.some(({ phase }) => closed.includes(phase));
+  return databases.some(({ phase }) => closedPhases.includes(phase));
 }

@@ -8,13 +8,15 @@ import type { CutoverDatabase } from "./read_cutover.ts";
 import type { SwitchDirection } from "./report.ts";
 
 /** The phase in which a direction begins, and the one in which it ends. */
-export const phases: Readonly<Record<SwitchDirection, { from: CutoverPhase; to: CutoverPhase }>> = {
+export const switchPhases: Readonly<
+  Record<SwitchDirection, { from: CutoverPhase; to: CutoverPhase }>
+> = {
   run: { from: "prepared", to: "switched" },
   rollback: { from: "switched", to: "prepared" },
 };
 
 /** Both sides refuse writes. */
-export const closed: readonly CutoverPhase[] = ["closing", "returning"];
+export const closedPhases: readonly CutoverPhase[] = ["closing", "returning"];
 
 /** Whether an attempt in this direction has opened the database and died before the end. */
 export function isUnsettled(
@@ -22,15 +24,15 @@ export function isUnsettled(
   direction: SwitchDirection,
 ): boolean {
   const record = direction === "run" ? records.target : records.source;
-  return phase === phases[direction].to && record?.details.isSettled === false;
+  return phase === switchPhases[direction].to && record?.details.isSettled === false;
 }
 
 /** Whether writes are refused on both sides, or what follows an opening is still to be done. */
 export function isBeyond(database: CutoverDatabase, direction: SwitchDirection): boolean {
-  return closed.includes(database.phase) || isUnsettled(database, direction);
+  return closedPhases.includes(database.phase) || isUnsettled(database, direction);
 }
 
 /** Whether the switch of a database in this direction is complete. */
 export function isDone(database: CutoverDatabase, direction: SwitchDirection): boolean {
-  return database.phase === phases[direction].to && !isUnsettled(database, direction);
+  return database.phase === switchPhases[direction].to && !isUnsettled(database, direction);
 }
