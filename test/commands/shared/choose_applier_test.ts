@@ -1,4 +1,4 @@
-import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, doesNotMatch, match, strictEqual } from "node:assert/strict";
 import {
   chooseApplier,
   describeApplierChoice,
@@ -18,6 +18,7 @@ import { exec } from "../../support/sql.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(17);
+const newer = await sharedCluster(18);
 
 /** A role of the target that may set `session_replication_role` if asked to. */
 async function withRole(
@@ -98,6 +99,18 @@ Deno.test("too few workers for all databases are a reason", async () => {
   });
   strictEqual(kind, "client");
   match(reasons.join("; "), /max_logical_replication_workers is \d+, sync needs at least 100000/);
+});
+
+Deno.test("from 18 on, origins have a limit of their own", async () => {
+  await using session = await openSession(await endpointOf(newer.url(), "target"));
+  const { reasons } = await chooseApplier({
+    target: session,
+    access: { sourceFromTarget: await endpointOf(source.url(), "source"), passfile: undefined },
+    settings: defaultApplySettings,
+    databases: 1_000,
+  });
+  match(reasons.join("; "), /max_active_replication_origins is \d+, sync needs at least 1000/);
+  doesNotMatch(reasons.join("; "), /max_replication_slots/);
 });
 
 Deno.test("a role without any privilege is enough for this tool, which then disables triggers itself", async () => {
