@@ -70,12 +70,12 @@ function stepLines({ steps, databases }: InitReport, options: TableOptions): str
       { title: "Time", align: "right" },
       { title: "", narrow: "wrap" },
     ],
-    steps.map(({ step, database, ms, predictedMs, summary, failed }) => [
+    steps.map(({ step, database, ms, predictedMs, summary, failed, interrupted }) => [
       stepTitle(step),
       ...(several ? [printable(database ?? "")] : []),
       ...(predicted ? [predictedMs === undefined ? "" : formatDuration(predictedMs)] : []),
       formatDuration(ms),
-      failed ? "failed" : printable(summary ?? ""),
+      failed ? interrupted ? "interrupted" : "failed" : printable(summary ?? ""),
     ]),
     options,
   );

@@ -110,7 +110,10 @@ export async function executeInit(given: InitOptions, run: RunContext): Promise<
     unfinished,
     events: recorder.events,
   });
+  const askedAtMs = performance.now();
   const agreed = await options.confirm(plan);
+  // the time that the user took to answer is not the run's
+  const waitedMs = performance.now() - askedAtMs;
   if (options.dryRun) return { kind: "planned", plan };
   if (!agreed) return { kind: "declined", plan };
   await checkpoint.write();
@@ -127,7 +130,7 @@ export async function executeInit(given: InitOptions, run: RunContext): Promise<
     : undefined;
   const databases: DatabaseReport[] = [];
   const report = (more: Pick<InitReport, "failure"> = {}) =>
-    reportOf({ plan, databases, recorder, ms: performance.now() - start, ...more });
+    reportOf({ plan, databases, recorder, ms: performance.now() - start - waitedMs, ...more });
   try {
     await copyEverything({
       ...{ options, sides, planning, tool, plan, recorder, checkpoint, signal: run.signal },

@@ -3,7 +3,12 @@
  *
  * @module
  */
-import type { EventSink, RunEvent, StepName } from "../../core/internal.ts";
+import {
+  type EventSink,
+  InterruptedError,
+  type RunEvent,
+  type StepName,
+} from "../../core/internal.ts";
 import type { RetryReport, ThrottleReport, TimelineEntry } from "./init_report.ts";
 import type { StepPrediction, StepReport, Warning } from "./report.ts";
 
@@ -98,7 +103,12 @@ export class Recorder {
     try {
       result = await work();
     } catch (error) {
-      this.steps.push({ ...end(), failed: true });
+      const isInterrupted = error instanceof InterruptedError;
+      this.steps.push({
+        ...end(),
+        failed: true,
+        ...(isInterrupted ? { interrupted: true as const } : {}),
+      });
       throw error;
     }
     const summary = summarize?.(result);

@@ -44,6 +44,8 @@ export interface StepReport {
   readonly predictedMs?: number;
   /** Whether it failed, and with it this attempt at the database. */
   readonly failed?: true;
+  /** Whether it failed only because the run was interrupted. */
+  readonly interrupted?: true;
   /** The outcome in a few words. */
   readonly summary?: string;
 }

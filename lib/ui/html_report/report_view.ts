@@ -127,6 +127,7 @@ export interface StepView {
   /** The predicted duration. */
   readonly predictedMs?: number;
   readonly failed?: true;
+  readonly interrupted?: true;
   readonly summary?: string;
 }
 

@@ -42,14 +42,20 @@ export function stepsSection({ steps, databases }: ReportView): Markup {
         { title: "Share" },
         { title: "Result" },
       ],
-      rows: steps.map(({ step, database, startMs, ms, predictedMs, summary, failed }) => [
+      rows: steps.map((
+        { step, database, startMs, ms, predictedMs, summary, failed, interrupted },
+      ) => [
         stepTitle(step),
         ...(several ? [database === undefined ? "" : name(database)] : []),
         formatDuration(startMs),
         ...(predicted ? [predictedMs === undefined ? "" : formatDuration(predictedMs)] : []),
         formatDuration(ms),
         cellBar(ms / longest, predictedMs === undefined ? undefined : predictedMs / longest),
-        failed ? markup`<span class="verdict different">✗ failed</span>` : summary ?? "",
+        failed
+          ? markup`<span class="verdict different">${
+            interrupted ? "■ interrupted" : "✗ failed"
+          }</span>`
+          : summary ?? "",
       ]),
     }),
   );

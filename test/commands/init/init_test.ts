@@ -2,6 +2,7 @@
 import { deepStrictEqual, doesNotMatch, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { ExitCode, InterruptedError, ReplicatorError } from "../../../lib/core/internal.ts";
 import type { Cluster } from "../../../lib/cluster/mod.ts";
+import type { InitReport } from "../../../lib/commands/shared/init_report.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { compareDatabases, compareRoles } from "../../support/compare.ts";
 import { dropDatabase } from "../../support/databases.ts";
@@ -380,10 +381,29 @@ Deno.test("source and target that are the same database are refused, even with d
 const manyRows =
   `CREATE TABLE big AS SELECT i, repeat('x', 500) AS t FROM generate_series(1, 200000) i`;
 
+Deno.test("the duration of a run excludes the time until its plan was confirmed", async () => {
+  await withSource("patient", "CREATE TABLE t (i int)", async (urls) => {
+    const waitMs = 1_000;
+    let answeredMs = 0;
+    const start = performance.now();
+    const { report } = await runInit(urls.source, urls.target, {
+      include: ["patient"],
+      confirm: async () => {
+        const askedMs = performance.now();
+        await new Promise((resolve) => setTimeout(resolve, waitMs));
+        answeredMs = performance.now() - askedMs;
+        return true;
+      },
+    });
+    ok(report.ms <= performance.now() - start - answeredMs, String(report.ms));
+  });
+});
+
 Deno.test("Ctrl-C during the copy ends it, leaves no session, and warns that the copy is incomplete", async () => {
   await withSource("interrupted", manyRows, async (urls) => {
     const abort = new AbortController();
     const warnings: string[] = [];
+    let unfinished: InitReport | undefined;
     await rejects(
       runInit(urls.source, urls.target, {
         include: ["interrupted"],
@@ -392,8 +412,17 @@ Deno.test("Ctrl-C during the copy ends it, leaves no session, and warns that the
           if (event.kind === "table-progress") abort.abort(new InterruptedError());
           if (event.kind === "warning") warnings.push(event.message);
         },
+        onUnfinished: (report) => {
+          unfinished = report;
+          return Promise.resolve();
+        },
       }),
       InterruptedError,
+    );
+    deepStrictEqual(
+      unfinished?.steps.filter(({ failed }) => failed)
+        .map(({ step, interrupted }) => [step, interrupted]),
+      [["data", true]],
     );
     ok(warnings.some((message) => /incomplete/.test(message)));
     await noSessionsLeft(source, target);
