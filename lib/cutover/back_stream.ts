@@ -235,7 +235,7 @@ const busySlotDelaysMs: readonly number[] = Array.from({ length: 100 }, () => 20
  *
  * A slot advances no further than the flushed WAL, silently, and apply workers commit
  * asynchronously: without the flush, their last transactions would come back. A durable transaction
- * of our own flushes everything before it.
+ * of the tool flushes everything before it.
  *
  * After a crash the slot may be where it was at the last checkpoint: see `Applier.advance`.
  *

@@ -6,7 +6,7 @@
  * writable CTEs and writes to either a partitioned table or its leaves. It does not fire for
  * changes that an apply worker writes, so replication passes. An applied TRUNCATE does fire it: the
  * function lets apply workers pass, which it recognizes by their process ID, and sessions of the
- * tool that apply changes, which it recognizes by a setting.
+ * tool that apply changes, which the record of their stream names.
  *
  * Creating, enabling and disabling a trigger takes SHARE ROW EXCLUSIVE, the lock of the barrier.
  *

@@ -10,7 +10,12 @@ import {
   quoteIdentifier,
   quoteLiteral,
 } from "../../core/internal.ts";
-import { applyStreamTable, applyTableTable, restoreIdentity } from "../../replication/internal.ts";
+import {
+  applyStreamTable,
+  applyTableTable,
+  heldTable,
+  restoreIdentity,
+} from "../../replication/internal.ts";
 import type { SidedCutover } from "./find_cutovers.ts";
 import { type SourceFindings, type TargetFindings } from "./find.ts";
 import type { CleanupItem } from "./report.ts";
@@ -64,6 +69,8 @@ function removeRecord(name: string): readonly string[] {
   return [
     `DELETE FROM ${applyTableTable} WHERE stream = ${stream};`,
     `DELETE FROM ${applyStreamTable} WHERE name = ${stream};`,
+    // what it disabled or dropped could not be restored afterwards
+    `-- if it was the last one, and ${heldTable} exists: run what it lists, first "restore", then "validate"`,
     `-- and, if it was the last one: DROP SCHEMA ${applySchema} CASCADE;`,
   ];
 }

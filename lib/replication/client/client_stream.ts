@@ -163,7 +163,7 @@ const lockPauseMs = 50;
 /**
  * Stops a stream, and resolves once nothing is being applied any longer: the process that applies
  * its changes has lost its session, and finds the record disabled when it opens another. With the
- * last stream, triggers and foreign keys that had waited are restored.
+ * last stream, triggers and foreign keys that were disabled, deferred or dropped are restored.
  */
 export async function disableClientStream(
   session: Session,
@@ -248,7 +248,7 @@ export async function keepClientTables(
       ]);
     },
   });
-  // whoever holds the lock now may have read the previous list
+  // the process that holds the lock may have read the previous list
   const before = (await readApplyLocks(session))(name);
   if (before === undefined) return;
   await poll(async () => {
@@ -263,7 +263,7 @@ export async function keepClientTables(
  * because the source may be unreachable.
  *
  * @returns tables whose replica identity could not be restored
- * @throws ReplicatorError if rows violate a foreign key that had waited; everything else is done
+ * @throws ReplicatorError if rows violate a foreign key that was dropped; everything else is done
  * then
  */
 export async function dropClientStream(

@@ -30,7 +30,7 @@ import {
 import { applyStreamTable } from "./apply_schema.ts";
 
 /** The table with the objects that were disabled, deferred or dropped. */
-const heldTable = `${applySchema}.held`;
+export const heldTable = `${applySchema}.held`;
 
 const createStatement = `
   CREATE TABLE IF NOT EXISTS ${heldTable} (
