@@ -213,9 +213,10 @@ export async function holdObjects(
 ): Promise<readonly { readonly object: string; readonly effect: HeldEffect }[]> {
   return await withoutEventTriggers(session, async () => {
     await session.execute(settingStatement);
-    const acting = await readHoldable(session, tables);
-    if (acting.length === 0) return [];
+    const found = await readHoldable(session, tables);
+    if (found.length === 0) return [];
     await session.execute(createStatement);
+    const acting = await releaseHeld(session, found) ? await readHoldable(session, tables) : found;
     for (const { object, hold, restore, validate } of acting) {
       await session.query(recordStatement, [object, restore, validate]);
       if (hold !== null) await executeHold(session, { object, hold });
@@ -224,6 +225,28 @@ export async function holdObjects(
     if (left.length > 0) throw cannotHold(session, left.map(({ object }) => object));
     return acting.filter(({ hold }) => hold !== null);
   });
+}
+
+/**
+ * Restores those that are held already, and act nevertheless: what is recorded next must be what
+ * they were at first. A key that is checked at COMMIT, for one, is dropped once a table at its
+ * other end has left the stream.
+ *
+ * @returns whether there were any
+ */
+async function releaseHeld(
+  session: Session,
+  acting: readonly ActingObject[],
+): Promise<boolean> {
+  const rows = await session.query<{ readonly restore: string | null }>(
+    `DELETE FROM ${heldTable} WHERE NOT is_restored AND object = ANY ($1::pg_catalog.text[])
+     RETURNING restore`,
+    [textArray(acting.map(({ object }) => object))],
+  );
+  for (const { restore } of rows) {
+    if (restore !== null) await executeUnlessGone(session, restore);
+  }
+  return rows.length > 0;
 }
 
 async function executeHold(

@@ -1,0 +1,34 @@
+import { deepStrictEqual } from "node:assert/strict";
+import { openSession } from "../../../lib/postgres/internal.ts";
+import { applySchemaStatements } from "../../../lib/replication/client/apply_schema.ts";
+import { holdObjects, restoreHeldObjects } from "../../../lib/replication/client/held_objects.ts";
+import { sharedCluster } from "../../support/clusters.ts";
+import { createDatabase } from "../../support/databases.ts";
+import { endpointOf } from "../../support/init.ts";
+import { exec, query } from "../../support/sql.ts";
+
+const cluster = await sharedCluster(17);
+
+Deno.test("a key that is deferred, and dropped when a table leaves the stream, is restored as it was at first", async () => {
+  await using database = await createDatabase(
+    cluster,
+    `CREATE TABLE a (id int PRIMARY KEY);
+     CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a);`,
+  );
+  const key =
+    "SELECT pg_get_constraintdef(oid) AS definition FROM pg_constraint WHERE contype = 'f'";
+  const original = await query(database.url, key);
+  await exec(database.url, `BEGIN; ${applySchemaStatements.join(";\n")}; COMMIT`);
+  await using session = await openSession(await endpointOf(database.url, "target"));
+  const [a, b] = [{ schema: "public", name: "a" }, { schema: "public", name: "b" }];
+  const effects = async (tables: readonly { schema: string; name: string }[]) =>
+    (await holdObjects(session, tables)).map(({ effect }) => effect);
+  deepStrictEqual(await effects([a, b]), ["deferred"]);
+  deepStrictEqual(await effects([b]), ["dropped"]);
+  deepStrictEqual(await query(database.url, key), []);
+  await restoreHeldObjects(session);
+  deepStrictEqual(
+    (await query(database.url, key)).map(({ definition }) => `${definition}`),
+    original.map(({ definition }) => `${definition} NOT VALID`),
+  );
+});
