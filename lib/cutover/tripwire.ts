@@ -6,7 +6,7 @@
  * @module
  */
 import { cutoverSchema, formatLsn, poll, type TableName } from "../core/internal.ts";
-import { ChangeDecoder, type ChangeMessage, type Session } from "../postgres/internal.ts";
+import { ChangeDecoder, type Session } from "../postgres/internal.ts";
 
 /** A change on the closed side that replication did not bring. */
 export interface TripwireFinding extends TableName {
@@ -24,7 +24,19 @@ const maxFindings = 20;
 /** Changes that are read from a slot at once. */
 const maxChanges = 100_000;
 
-type ChangeRow = { readonly lsn: string; readonly data: string };
+type ChangeRow = { readonly data: string };
+
+/** Changes of rows by the letter of their message. */
+const rowChanges: ReadonlyMap<number, TripwireFinding["change"]> = new Map([
+  [0x49, "INSERT"],
+  [0x55, "UPDATE"],
+  [0x44, "DELETE"],
+]);
+
+const rowLetters = [...rowChanges.keys()].join(", ");
+
+/** The letter and the OID of the table: values may be large, and are not needed. */
+const rowPrefixBytes = 5;
 
 /**
  * Reads what a slot has seen since the last check, without consuming it. The slot must not be in
@@ -42,7 +54,8 @@ export async function readTripwire(
 ): Promise<readonly TripwireFinding[]> {
   await awaitFlush(session);
   const rows = await session.query<ChangeRow>(
-    `SELECT lsn::pg_catalog.text AS lsn, pg_catalog.encode(data, 'hex') AS data
+    `SELECT pg_catalog.encode(CASE WHEN pg_catalog.get_byte(data, 0) IN (${rowLetters})
+                                   THEN pg_catalog.substr(data, 1, ${rowPrefixBytes}) ELSE data END, 'hex') AS data
        FROM pg_catalog.pg_logical_slot_peek_binary_changes($1, NULL, $2,
               'proto_version', '1', 'publication_names', $3)`,
     [slot, maxChanges, publication],
@@ -75,7 +88,20 @@ function scanChanges(
   const decoder = new ChangeDecoder();
   const found: TripwireFinding[] = [];
   let transaction = { lsn: "0/0", committedAt: "", isReplicated: false };
+  const add = ({ change, tables }: ChangedTables) => {
+    for (const { schema, name } of transaction.isReplicated ? [] : tables) {
+      if (schema === cutoverSchema || found.length >= maxFindings) continue;
+      const { lsn, committedAt } = transaction;
+      found.push({ schema, name, change, lsn, committedAt });
+    }
+  };
   for (const bytes of messages) {
+    const change = rowChanges.get(bytes[0] ?? 0);
+    if (change !== undefined) {
+      const relation = decoder.relation(new DataView(bytes.buffer, bytes.byteOffset).getUint32(1));
+      add({ change, tables: relation === undefined ? [] : [relation] });
+      continue;
+    }
     const message = decoder.decode(bytes);
     if (message.kind === "begin") {
       transaction = {
@@ -86,14 +112,7 @@ function scanChanges(
     } else if (message.kind === "origin") {
       if (origins.has(message.name)) transaction = { ...transaction, isReplicated: true };
     }
-    const changed = transaction.isReplicated ? undefined : changedTables(message);
-    for (const { schema, name } of changed?.tables ?? []) {
-      if (changed === undefined || schema === cutoverSchema || found.length >= maxFindings) {
-        continue;
-      }
-      const { lsn, committedAt } = transaction;
-      found.push({ schema, name, change: changed.change, lsn, committedAt });
-    }
+    if (message.kind === "truncate") add({ change: "TRUNCATE", tables: message.relations });
   }
   return found;
 }
@@ -101,21 +120,6 @@ function scanChanges(
 interface ChangedTables {
   readonly change: TripwireFinding["change"];
   readonly tables: readonly TableName[];
-}
-
-function changedTables(message: ChangeMessage): ChangedTables | undefined {
-  switch (message.kind) {
-    case "insert":
-      return { change: "INSERT", tables: [message.relation] };
-    case "update":
-      return { change: "UPDATE", tables: [message.relation] };
-    case "delete":
-      return { change: "DELETE", tables: [message.relation] };
-    case "truncate":
-      return { change: "TRUNCATE", tables: message.relations };
-    default:
-      return undefined;
-  }
 }
 
 /** Microseconds since 2000-01-01 UTC. */
