@@ -10,6 +10,9 @@ export interface LiveTerminal {
 const hideCursor = "\x1b[?25l";
 const showCursor = "\x1b[?25h";
 const eraseBelow = "\x1b[J";
+/** A terminal that knows synchronized updates shows what is between these at once. */
+const beginUpdate = "\x1b[?2026h";
+const endUpdate = "\x1b[?2026l";
 
 /**
  * The bottom lines of a terminal, redrawn in place, with permanent lines printed above them.
@@ -33,7 +36,7 @@ export class LiveRegion implements Disposable {
     const fitting = lines.slice(-Math.max(1, rows - 1))
       .map((line) => truncate(line, Math.max(1, columns - 1)));
     const body = fitting.map((line) => `${line}\n`).join("");
-    this.#terminal.write(`${this.#erasing()}${hideCursor}${body}`);
+    this.#terminal.write(`${beginUpdate}${this.#erasing()}${hideCursor}${body}${endUpdate}`);
     this.#drawn = fitting;
   }
 

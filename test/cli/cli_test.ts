@@ -91,6 +91,7 @@ Deno.test("all problems with the arguments are reported at once, without a passw
     "--exclude-databases=b",
     "--map=x",
     "--log-level=loud",
+    "--max-rate=5",
     "--dump-tool=nativ",
   ]);
   strictEqual(code, 2);
@@ -104,6 +105,7 @@ Deno.test("all problems with the arguments are reported at once, without a passw
       "--target: ",
       "--exclude-databases: cannot be combined",
       '--map: "x" is not of the form SOURCE=TARGET',
+      '--max-rate: "5" is not a rate with a unit',
       '--log-level: "loud" is not one of',
       "did you mean native?",
       "Nothing was changed",

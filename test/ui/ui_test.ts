@@ -122,6 +122,18 @@ Deno.test("render() shows steps, running tables and overall progress", () => {
   ) ok(text.includes(part), `${part} is missing in\n${text}`);
 });
 
+Deno.test("LiveRegion draws each frame as one synchronized update", () => {
+  const frames: string[] = [];
+  const size = { columns: 20, rows: 5 };
+  using region = new LiveRegion({ write: (text) => frames.push(text), size: () => size });
+  region.draw(["one"]);
+  region.draw(["two"]);
+  strictEqual(frames.length, 2);
+  for (const frame of frames) {
+    ok(frame.startsWith("\x1b[?2026h") && frame.endsWith("\x1b[?2026l"), JSON.stringify(frame));
+  }
+});
+
 Deno.test("LiveRegion erases lines that wrapped when the window became narrower", () => {
   let size = { columns: 40, rows: 24 };
   let written = "";
@@ -130,7 +142,7 @@ Deno.test("LiveRegion erases lines that wrapped when the window became narrower"
   size = { columns: 20, rows: 24 };
   written = "";
   region.draw(["z"]);
-  ok(written.startsWith("\r\x1b[3A\x1b[J"), JSON.stringify(written));
+  ok(written.startsWith("\x1b[?2026h\r\x1b[3A\x1b[J"), JSON.stringify(written));
   written = "";
   region[Symbol.dispose]();
   ok(written.endsWith("\x1b[?25h"));

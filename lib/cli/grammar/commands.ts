@@ -102,7 +102,7 @@ export const commandDescriptions: Readonly<Record<CommandName, CommandDescriptio
     description: `Manages the jobs of a service: ${jobActions.join(", ")}.`,
     notes: jobsHelp,
     commandArguments: [
-      { usage: "<action>", help: jobActions.join(", "), words: jobActions },
+      { usage: "[action]", help: `${jobActions.join(", ")} (default: list)`, words: jobActions },
       { usage: "[job]", help: "the job's ID", words: [] },
     ],
   },

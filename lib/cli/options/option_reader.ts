@@ -151,12 +151,15 @@ export class OptionReader {
     });
   }
 
-  /** Bytes per second, from `50MB` or `50MB/s`. */
+  /** Bytes per second, from `50MB` or `50MB/s`; the unit of size is required. */
   rate(name: NameOfKind<"rate">): number | undefined {
     return this.#read(name, {
-      parse: (text) => atLeast(minimums.rate, parseMegabytes(text.replace(/\s*\/\s*s$/i, ""))),
+      parse: (text) => {
+        const size = text.replace(/\s*\/\s*s$/i, "");
+        return /^\d+$/.test(size) ? undefined : atLeast(minimums.rate, parseBytes(size));
+      },
       problem: (text) =>
-        `"${text}" is not a rate of at least 64kB per second (like 50MB or 50MB/s)`,
+        `"${text}" is not a rate with a unit of at least 64kB per second (like 50MB or 50MB/s)`,
     });
   }
 

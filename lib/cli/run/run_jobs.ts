@@ -66,10 +66,10 @@ function readJobsOptions(
   readonly id: string;
 } {
   const place = readRemote(reader, { environment, required: true });
-  const [word, id] = reader.words;
+  const [word = "list", id] = reader.words;
   const action = jobActions.find((each) => each === word);
   if (action === undefined) {
-    reader.problem("jobs", notOneOf(word ?? "", jobActions));
+    reader.problem("jobs", notOneOf(word, jobActions));
   } else if (action === "list" ? id !== undefined : id === undefined) {
     reader.problem(
       `jobs ${action}`,

@@ -135,7 +135,7 @@ Deno.test("a job's exit code, error and log reach attached clients, log follower
     const [again, shown, listed, wrong, missing] = await Promise.all([
       runCli(["jobs", "attach", id], { env }),
       runCli(["jobs", "show", id], { env }),
-      runCli(["jobs", "list", "--state", "failed"], { env }),
+      runCli(["jobs", "--state", "failed"], { env }),
       runCli(["jobs", "show", id], { env: { ...env, SEREN_API_KEY: "srk_wrong" } }),
       runCli(["jobs", "cancel", crypto.randomUUID()], { env }),
     ]);
