@@ -149,6 +149,15 @@ Deno.test("a configuration file determines what is copied, and flags override it
           env,
         );
         strictEqual(code, 0, stderr);
+        const next = `verify --config ${path} '--table-filter=orders:id > 95'`;
+        ok(stderr.endsWith(`are equal:\n  postgres-seren-replicator ${next}\n`), stderr);
+        const verified = await runCli(
+          ["verify", "--config", path, "--table-filter=orders:id > 95"],
+          {
+            env,
+          },
+        );
+        strictEqual(verified.code, 0, verified.stdout + verified.stderr);
         const copy = target.url({ database: "moved to" });
         const value = async (sql: string) => Object.values((await query(copy, sql))[0] ?? {})[0];
         strictEqual(

@@ -10,18 +10,32 @@ const kept = new Set([
   "--map",
 ]);
 
+/** Options that say which rows; `verify` must be given those of `init`. */
+const rules = new Set([
+  "--include-tables",
+  "--exclude-tables",
+  "--schema-only-tables",
+  "--table-filter",
+  "--time-filter",
+]);
+
 /**
  * The next command for the same servers and databases, quoted for a shell. Pure.
  *
  * @param next `cutover run`
  * @param args the arguments of the current command
+ * @param withRules whether the command takes the rules too
  */
-export function nextCommandLine(next: string, args: readonly string[]): string {
+export function nextCommandLine(
+  next: string,
+  args: readonly string[],
+  { withRules = false }: { readonly withRules?: boolean } = {},
+): string {
   const same: string[] = [];
   for (let at = 0; at < args.length; at++) {
     const arg = args[at] ?? "";
     const [flag = ""] = arg.split("=", 1);
-    if (!kept.has(flag)) continue;
+    if (!kept.has(flag) && !(withRules && rules.has(flag))) continue;
     same.push(arg);
     const value = args[at + 1];
     if (!arg.includes("=") && value !== undefined) {

@@ -10,6 +10,7 @@ import { asksNothing, type TableRules } from "../../rules/internal.ts";
 import { askName, askYesNo } from "../terminal/confirm.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { decisionLines, exceptionLines } from "../print/decisions.ts";
+import { nextCommandLine } from "../print/next_command.ts";
 import { commandToResume } from "../print/resume_command.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
 import { resolveInitOptions } from "../options/init_options.ts";
@@ -69,13 +70,22 @@ export const runInit: CommandRunner = async (reader, context) => {
     await writeReport(result.report, { reportFile, context });
   }
   progress.pause();
-  return printInitResult(result, { rules: options.rules, context });
+  return printInitResult(result, {
+    rules: options.rules,
+    // a selection in the terminal is not among the arguments
+    next: place !== undefined || options.interactive || options.sync !== undefined
+      ? undefined
+      : nextCommandLine("verify", context.args, { withRules: true }),
+    context,
+  });
 };
 
 function printInitResult(
   result: InitResult,
-  { rules, context: { terminal, output } }: {
+  { rules, next, context: { terminal, output } }: {
     readonly rules: TableRules;
+    /** The command that proves that the copy is equal. */
+    readonly next: string | undefined;
     readonly context: CommandContext;
   },
 ): ExitCode {
@@ -98,7 +108,11 @@ function printInitResult(
       const { report } = result;
       if (output.json) printJson(terminal, report);
       else printResult(terminal, initReportLines(report, size));
-      return setAsideObjects(report).length > 0 ? ExitCode.completeExcept : ExitCode.success;
+      if (setAsideObjects(report).length > 0) return ExitCode.completeExcept;
+      if (next !== undefined && !output.json && output.logFormat === "text") {
+        terminal.stderr.write(`Next, prove that both sides are equal:\n  ${next}\n`);
+      }
+      return ExitCode.success;
     }
   }
 }
