@@ -7,11 +7,10 @@
 import { renderTable } from "../../lib/ui/table.ts";
 import { type Cluster, startCluster } from "../../lib/cluster/mod.ts";
 import { denoEnvironment } from "../support/cli.ts";
-import { createClientStream, endClientStream } from "../support/client_stream.ts";
-import { compareRows, drain } from "../support/replicated.ts";
+import { createClientStream, endClientStream, RunningApplier } from "../support/client_stream.ts";
+import { compareRows } from "../support/replicated.ts";
 import { endReplication, replicate } from "../support/replication.ts";
-import { exec, query } from "../support/sql.ts";
-import { SlowLink } from "./link.ts";
+import { exec, query, withSession } from "../support/sql.ts";
 import type { BenchOptions } from "./options.ts";
 import { cpuSecondsOfTree, peakBytesOf } from "./processes.ts";
 import { ratios, spread } from "./statistics.ts";
@@ -20,7 +19,8 @@ const schema = `
   CREATE TABLE item (id bigint PRIMARY KEY, name text, n int, at timestamptz, amount numeric(12, 2));
   CREATE TABLE account (id int PRIMARY KEY, branch int, balance int, filler char(84));
   CREATE TABLE branch (id int PRIMARY KEY, balance int, filler char(88));
-  CREATE TABLE history (account int, branch int, delta int, at timestamptz, filler char(22));`;
+  CREATE TABLE history (account int, branch int, delta int, at timestamptz, filler char(22));
+  CREATE TABLE finished (id int PRIMARY KEY);`;
 
 const fill = `
   INSERT INTO item SELECT n, 'name ' || n, n % 100, timestamptz '2026-01-01 00:00+00' + n * interval '1 s', n / 7.0
@@ -36,9 +36,10 @@ interface Load {
   readonly scripts: (scale: number) => readonly string[];
   /** The maximum time, as a ratio to the subscription's. */
   readonly bar: number;
-  /** Each way, to the target. */
-  readonly latencyMs?: number;
 }
+
+/** What applies the changes. */
+type Applier = "subscription" | "tool";
 
 const each = (count: number, script: (session: number) => string) =>
   Array.from({ length: count }, (_, session) => script(session));
@@ -91,13 +92,14 @@ interface Run {
   readonly seconds: number;
   /** Of the process that applies; undefined for the server's own worker. */
   readonly clientCpu: number | undefined;
+  readonly sourceCpu: number;
   readonly targetCpu: number;
   readonly peakBytes: number | undefined;
 }
 
 /** Returns lines for the terminal. */
 export async function benchApply({ options, report }: {
-  readonly options: Pick<BenchOptions, "rounds" | "fsync" | "megabytes">;
+  readonly options: Pick<BenchOptions, "rounds" | "fsync" | "megabytes" | "major">;
   readonly report: (line: string) => void;
 }): Promise<readonly string[]> {
   const settings = {
@@ -105,14 +107,15 @@ export async function benchApply({ options, report }: {
     max_wal_size: "4GB",
     fsync: options.fsync ? "on" : "off",
   };
-  await using source = await startCluster({ major: 15, settings });
-  await using target = await startCluster({ major: 15, settings });
+  await using source = await startCluster({ major: options.major, settings });
+  await using target = await startCluster({ major: options.major, settings });
   const rows: string[][] = [];
   for (const load of loads) {
     const ours: Run[] = [];
     const theirs: Run[] = [];
     for (let round = 1; round <= options.rounds; round++) {
-      for (const [runs, how] of [[theirs, "subscription"], [ours, "tool"]] as const) {
+      const contenders = [[theirs, "subscription"], [ours, "tool"]] as const;
+      for (const [runs, how] of contenders) {
         const run = await measureLoad(load, { source, target, how, scale: options.megabytes });
         runs.push(run);
         report(`  ${load.name}, round ${round}, ${how}: ${run.seconds.toFixed(2)} s`);
@@ -120,25 +123,42 @@ export async function benchApply({ options, report }: {
     }
     rows.push(summarize(load, { ours, theirs }));
   }
+  const lags = spread(await measureLag({ source, target }));
   return [
-    `apply: changes that have piled up, 15 → 15, fsync ${options.fsync ? "on" : "off"}`,
+    `apply: changes that have piled up, ${options.major} → ${options.major}, fsync ${
+      options.fsync ? "on" : "off"
+    }`,
     ...renderTable(
-      ["load", "tool", "subscription", "ratio", "aim", "client CPU", "target CPU", "memory"]
-        .map((title) => ({ title })),
+      [
+        "load",
+        "tool",
+        "subscription",
+        "ratio",
+        "aim",
+        "CPU of the tool, target, source",
+        "with a subscription",
+        "memory",
+      ].map((title) => ({ title })),
       rows,
       { columns: Infinity, color: false },
     ),
+    `idle: a change is on the target ${lags.median.toFixed(0)} ms after its commit, at most ${
+      lags.most.toFixed(0)
+    } ms (aim: 100)`,
   ];
 }
 
 function summarize(
   { name, bar }: Load,
-  { ours, theirs }: { readonly ours: readonly Run[]; readonly theirs: readonly Run[] },
+  { ours, theirs }: {
+    readonly ours: readonly Run[];
+    readonly theirs: readonly Run[];
+  },
 ): string[] {
   const seconds = (runs: readonly Run[]) => runs.map((run) => run.seconds);
   const { median, least, most } = ratios(seconds(ours), seconds(theirs));
-  const own = spread(ours.map(({ clientCpu }) => clientCpu ?? 0)).median;
-  const servers = spread(ours.map(({ targetCpu }) => targetCpu)).median;
+  const cpu = (runs: readonly Run[], which: "clientCpu" | "targetCpu" | "sourceCpu") =>
+    spread(runs.map((run) => run[which] ?? 0)).median.toFixed(1);
   const peak = spread(ours.map(({ peakBytes }) => peakBytes ?? 0)).most;
   return [
     name,
@@ -146,21 +166,16 @@ function summarize(
     `${spread(seconds(theirs)).median.toFixed(2)} s`,
     `${median.toFixed(2)} (${least.toFixed(2)}..${most.toFixed(2)})`,
     `≤ ${bar.toFixed(2)}${median <= bar ? "" : " missed"}`,
-    `${own.toFixed(1)} s (${(own / servers).toFixed(2)})`,
-    `${servers.toFixed(1)} s`,
+    `${cpu(ours, "clientCpu")}, ${cpu(ours, "targetCpu")}, ${cpu(ours, "sourceCpu")} s`,
+    `${cpu(theirs, "targetCpu")}, ${cpu(theirs, "sourceCpu")} s`,
     `${Math.round(peak / 1024 / 1024)} MB`,
   ];
 }
 
-async function measureLoad(
-  { scripts, latencyMs }: Load,
-  { source, target, how, scale }: {
-    readonly source: Cluster;
-    readonly target: Cluster;
-    readonly how: "subscription" | "tool";
-    readonly scale: number;
-  },
-): Promise<Run> {
+/** Creates equal databases on both servers. */
+async function createDatabases(
+  { source, target }: { readonly source: Cluster; readonly target: Cluster },
+): Promise<{ readonly sourceUrl: string; readonly targetUrl: string }> {
   for (const cluster of [source, target]) {
     await exec(cluster.url(), "DROP DATABASE IF EXISTS apply WITH (FORCE)");
     await exec(cluster.url(), "CREATE DATABASE apply");
@@ -170,17 +185,31 @@ async function measureLoad(
   for (const url of [sourceUrl, targetUrl]) await exec(url, `${schema} ${fill}`);
   await query(sourceUrl, "VACUUM ANALYZE");
   await query(targetUrl, "VACUUM ANALYZE");
-  await using link = latencyMs === undefined
-    ? undefined
-    : await SlowLink.start(target.port, { latencyMs });
-  const through = link === undefined ? targetUrl : link.url(targetUrl);
+  return { sourceUrl, targetUrl };
+}
+
+async function measureLoad(
+  { scripts }: Load,
+  { source, target, how, scale }: {
+    readonly source: Cluster;
+    readonly target: Cluster;
+    readonly how: Applier;
+    readonly scale: number;
+  },
+): Promise<Run> {
+  const { sourceUrl, targetUrl } = await createDatabases({ source, target });
+  const run = async () => {
+    await Promise.all(scripts(scale).map((script) => exec(sourceUrl, script)));
+    await exec(sourceUrl, "INSERT INTO finished VALUES (1)");
+  };
   if (how === "subscription") {
-    const replication = await replicate(sourceUrl, targetUrl);
+    // its own default, synchronous_commit = off, is its fastest
+    const replication = await replicate(sourceUrl, targetUrl, { options: "" });
     try {
       await exec(targetUrl, `ALTER SUBSCRIPTION "${replication.name}" DISABLE`);
-      await Promise.all(scripts(scale).map((script) => exec(sourceUrl, script)));
+      await run();
       return await measure(
-        { sourceUrl, targetUrl, target, child: undefined },
+        { sourceUrl, targetUrl, source, target, child: undefined },
         () => exec(targetUrl, `ALTER SUBSCRIPTION "${replication.name}" ENABLE`),
       );
     } finally {
@@ -197,7 +226,7 @@ async function measureLoad(
       "-A",
       new URL("apply_child.ts", import.meta.url).pathname,
     ],
-    env: { ...denoEnvironment(), SOURCE: sourceUrl, TARGET: through, STREAM: stream.name },
+    env: { ...denoEnvironment(), SOURCE: sourceUrl, TARGET: targetUrl, STREAM: stream.name },
     stdin: "piped",
     stdout: "piped",
     stderr: "inherit",
@@ -205,8 +234,9 @@ async function measureLoad(
   const output = child.stdout.getReader();
   try {
     await output.read(); // ready
-    await Promise.all(scripts(scale).map((script) => exec(sourceUrl, script)));
-    return await measure({ sourceUrl, targetUrl, target, child: child.pid }, async () => {
+    await run();
+    const servers = { sourceUrl, targetUrl, source, target };
+    return await measure({ ...servers, child: child.pid }, async () => {
       const writer = child.stdin.getWriter();
       await writer.write(new TextEncoder().encode("\n"));
       writer.releaseLock();
@@ -220,10 +250,12 @@ async function measureLoad(
   }
 }
 
+/** Until the last change can be seen on the target. */
 async function measure(
-  { sourceUrl, targetUrl, target, child }: {
+  { sourceUrl, targetUrl, source, target, child }: {
     readonly sourceUrl: string;
     readonly targetUrl: string;
+    readonly source: Cluster;
     readonly target: Cluster;
     readonly child: number | undefined;
   },
@@ -231,12 +263,13 @@ async function measure(
 ): Promise<Run> {
   const cpu = () => ({
     client: child === undefined ? 0 : cpuSecondsOfTree(child),
+    source: cpuSecondsOfTree(source.postmasterPid),
     target: cpuSecondsOfTree(target.postmasterPid),
   });
   const before = cpu();
   const startMs = performance.now();
   await start();
-  await drain(sourceUrl);
+  await untilPresent(targetUrl, "SELECT FROM finished");
   const seconds = (performance.now() - startMs) / 1000;
   const after = cpu();
   const peakBytes = child === undefined ? undefined : peakBytesOf([child]);
@@ -244,7 +277,47 @@ async function measure(
   return {
     seconds,
     clientCpu: child === undefined ? undefined : after.client - before.client,
+    sourceCpu: after.source - before.source,
     targetCpu: after.target - before.target,
     peakBytes,
   };
+}
+
+const pollMs = 10;
+
+/** Waits until a statement returns a row. */
+async function untilPresent(url: string, statement: string): Promise<void> {
+  const deadline = performance.now() + 600_000;
+  await withSession(url, async (session) => {
+    while ((await session.unsafe(statement).simple()).length === 0) {
+      if (performance.now() > deadline) throw new Error("the target has not caught up in time");
+      await new Promise((resolve) => setTimeout(resolve, pollMs));
+    }
+  });
+}
+
+const lagRounds = 20;
+
+/** How long single changes of an idle stream take, in milliseconds. */
+async function measureLag(
+  servers: { readonly source: Cluster; readonly target: Cluster },
+): Promise<readonly number[]> {
+  const { sourceUrl, targetUrl } = await createDatabases(servers);
+  const stream = await createClientStream(sourceUrl, targetUrl);
+  const applier = new RunningApplier(stream);
+  const lags: number[] = [];
+  try {
+    for (let round = 0; round <= lagRounds; round++) {
+      await exec(sourceUrl, `INSERT INTO finished VALUES (${round})`);
+      const startMs = performance.now();
+      await untilPresent(targetUrl, `SELECT FROM finished WHERE id = ${round}`);
+      // the first one waits for the applier to start
+      if (round > 0) lags.push(performance.now() - startMs);
+      await new Promise((resolve) => setTimeout(resolve, 150));
+    }
+  } finally {
+    await applier[Symbol.asyncDispose]();
+    await endClientStream(stream);
+  }
+  return lags;
 }
