@@ -176,7 +176,7 @@ for (const major of withRepeats<PgMajor>([12, 18], [15])) {
       ) {
         const report = await run(source.url(), url, { ...only(name), dropExisting: true });
         equal(find(report, "same-database").status, "fail", url);
-        equal(find(report, "target-empty").status, "fail", url);
+        equal(report.failures, 1, url); // reported once
         const renamed = await run(source.url(), url, {
           databases: { include: [quote(name)], exclude: [], map: { [name]: "copy" } },
         });
