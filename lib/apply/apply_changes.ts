@@ -38,6 +38,7 @@ const resetAfterMs = 30_000;
 export async function applyChanges(options: ApplyChangesOptions): Promise<void> {
   const { signal, events, name } = options;
   let strictUntil: Lsn = 0n;
+  let rereadFor: Lsn | undefined;
   let holds = false;
   let previousBackend: number | undefined;
   const totals = { transactions: 0, changes: 0 };
@@ -53,6 +54,7 @@ export async function applyChanges(options: ApplyChangesOptions): Promise<void> 
           ...options,
           onProgress,
           strictUntil,
+          rereadFor,
           holds,
           previousBackend,
           onStarted: (processId) => {
@@ -61,6 +63,7 @@ export async function applyChanges(options: ApplyChangesOptions): Promise<void> 
         });
         if (end.kind === "stopped") return;
         if (end.kind === "unheld") holds = true;
+        else if (end.kind === "outdated") rereadFor = end.commitLsn;
         else strictUntil = end.strictUntil;
       }
     }, {

@@ -24,16 +24,56 @@ interface WrittenRow {
   readonly change: CollectedChange | undefined;
 }
 
-/**
- * Statements that find duplicates of the written values; they follow all statements of the changes,
- * which may exchange values.
- */
-export function planKeyChecks(items: readonly Item[]): readonly Step[] {
+/** Plans the checks of consecutive batches. */
+export class KeyChecks {
+  /** By {@linkcode TableMapping.key}: tables that earlier parts of the transaction have changed. */
+  readonly #postponed = new Map<string, TableMapping>();
+
+  /**
+   * Statements that find duplicates of the written values; they follow all statements of the
+   * changes, which may exchange values. Within a transaction duplicates may exist: a table that a
+   * large one changes in several parts is checked as a whole at its end.
+   *
+   * @param options.isComplete whether no transaction continues in the next batch
+   */
+  plan(
+    items: readonly Item[],
+    { isComplete }: { readonly isComplete: boolean },
+  ): readonly Step[] {
+    if (!isComplete) {
+      for (const mapping of writtenTables(items)) this.#postponed.set(mapping.key, mapping);
+      return [];
+    }
+    const postponed = [...this.#postponed.values()];
+    const others = items.filter((item) =>
+      item.kind === "truncate" || !this.#postponed.has(mappingOf(item).key)
+    );
+    this.#postponed.clear();
+    return [...planKeyChecks(others), ...postponed.flatMap(tableChecks)];
+  }
+}
+
+function mappingOf(item: Exclude<Item, { readonly kind: "truncate" }>): TableMapping {
+  return item.kind === "single" ? item.change.mapping : item.mapping;
+}
+
+function writtenTables(items: readonly Item[]): readonly TableMapping[] {
+  return items.flatMap((item) => {
+    if (item.kind === "truncate") return [];
+    const mapping = mappingOf(item);
+    return mapping.table.deferrableKeys.length === 0 ? [] : [mapping];
+  });
+}
+
+function planKeyChecks(items: readonly Item[]): readonly Step[] {
   const written = new Map<TableMapping, WrittenRow[]>();
   for (const item of items) {
-    if (item.kind === "truncate") written.clear();
-    else {
-      const mapping = item.kind === "single" ? item.change.mapping : item.mapping;
+    if (item.kind === "truncate") {
+      for (const mapping of written.keys()) {
+        if (item.tables.includes(mapping.table)) written.delete(mapping);
+      }
+    } else {
+      const mapping = mappingOf(item);
       if (mapping.table.deferrableKeys.length === 0) continue;
       const rows = written.get(mapping) ?? [];
       written.set(mapping, rows);
@@ -61,6 +101,33 @@ function writtenRows(item: Exclude<Item, { readonly kind: "truncate" }>): readon
   }
 }
 
+/** Statements that find duplicates anywhere in a table. */
+function tableChecks(mapping: TableMapping): readonly Step[] {
+  return mapping.table.deferrableKeys.flatMap((key): readonly Step[] => {
+    if (!areSent(mapping, key)) return [];
+    const columns = key.columns.map((name) => `t.${quoteIdentifier(name)}`).join(", ");
+    return [{
+      ...base(mapping),
+      kind: "query",
+      sql: `SELECT FROM ${onlyRelation(mapping.table)} AS t
+        WHERE pg_catalog.num_nulls(${columns}) OPERATOR(pg_catalog.=) 0
+        GROUP BY ${columns} HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1 LIMIT 1`,
+      rows: 0,
+      change: undefined,
+      otherwise: duplicatesOf(key),
+    }];
+  });
+}
+
+function duplicatesOf({ name }: DeferrableKey): string {
+  return `duplicate values of the DEFERRABLE key ${name}`;
+}
+
+/** A column of the target only has the same default in all written rows, or a value of its own. */
+function areSent({ columns }: TableMapping, key: DeferrableKey): boolean {
+  return key.columns.every((name) => columns.some((column) => column.name === name));
+}
+
 function checkSteps(
   mapping: TableMapping,
   { key, rows }: { readonly key: DeferrableKey; readonly rows: readonly WrittenRow[] },
@@ -68,8 +135,7 @@ function checkSteps(
   const positions = key.columns.map((name) =>
     mapping.columns.findIndex((column) => column.name === name)
   );
-  // a column of the target only has the same default in all of these rows, or a value of its own
-  if (positions.includes(-1)) return [];
+  if (!areSent(mapping, key)) return [];
   const isSent = ({ row }: WrittenRow) =>
     positions.every((position) => row.value(position) !== undefined);
   const alone = rows.filter((each) => each.change !== undefined && isSent(each));
@@ -80,7 +146,7 @@ function checkSteps(
     kind: "bind" as const,
     isRepeated: true,
     rows: 0,
-    otherwise: `duplicate values of the DEFERRABLE key ${key.name}`,
+    otherwise: duplicatesOf(key),
   };
   return [
     ...(combined.length === 0 || !hasArrays

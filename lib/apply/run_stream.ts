@@ -43,7 +43,7 @@ import {
 import type { ApplyChangesOptions } from "./options.ts";
 import { type Batch, BatchReader } from "./batch.ts";
 import type { Item } from "./collect.ts";
-import { planKeyChecks } from "./deferrable_keys.ts";
+import { KeyChecks } from "./deferrable_keys.ts";
 import { type EncodedSteps, StepEncoder } from "./encode.ts";
 import {
   explainRefusal,
@@ -65,12 +65,16 @@ export type StreamEnd =
   /** Combined changes failed: those up to this commit have to be applied one by one. */
   | { readonly kind: "failed"; readonly strictUntil: Lsn }
   /** Changes have arrived on which triggers or foreign keys would act; none of them is applied. */
-  | { readonly kind: "unheld" };
+  | { readonly kind: "unheld" }
+  /** The tables of the target, as they were read, cannot take a change of this commit. */
+  | { readonly kind: "outdated"; readonly commitLsn: Lsn };
 
 /** What {@linkcode runStream} takes. */
 export interface StreamRunOptions extends ApplyChangesOptions {
   /** Transactions up to this commit are applied change by change. */
   readonly strictUntil: Lsn;
+  /** The commit for which the tables of the target are read again: if they lack more, it ends. */
+  readonly rereadFor: Lsn | undefined;
   /**
    * Whether triggers and foreign keys that would act on changes are held, where the role may not
    * set `session_replication_role`. Not before the first change: a cutover that starts a stream
@@ -358,6 +362,7 @@ class StreamRun {
   readonly #filter: RowFilter;
   readonly #isUnheld: boolean;
   readonly #encoder = new StepEncoder();
+  readonly #keyChecks = new KeyChecks();
   readonly #ended = Promise.withResolvers<StreamEnd>();
   #feed: WalFeed | undefined;
   #pipeline: Pipeline | undefined;
@@ -484,12 +489,13 @@ class StreamRun {
 
   async #apply(batch: Batch): Promise<void> {
     const { endLsn, lastCommitLsn } = batch;
-    if (batch.refusal !== undefined) return await this.#refuse(batch.refusal, lastCommitLsn);
+    if (batch.refusal !== undefined) return await this.#reread(batch.refusal, lastCommitLsn);
     if (this.#isUnheld && this.#reader.changesTables) return await this.#end({ kind: "unheld" });
     this.#counts.transactions += batch.transactions;
     this.#counts.changes += batch.changes;
     const items = await this.#filtered(batch);
-    const changes = [...planSteps(items), ...planKeyChecks(items)];
+    const isComplete = endLsn !== undefined;
+    const changes = [...planSteps(items), ...this.#keyChecks.plan(items, { isComplete })];
     const skips = this.#record.skipLsn !== undefined;
     if (changes.length === 0 && !this.#isOpen && !skips && endLsn !== undefined) {
       // the transactions did not concern the tables; a later COMMIT counts them
@@ -500,11 +506,12 @@ class StreamRun {
     const isLast = endLsn !== undefined && !this.#mayGroup(batch);
     if (isLast) steps.push(this.#advanceStep(endLsn));
     this.#grouped++;
+    if (steps.length === 0) return; // a filter has left nothing: no answer would come
     const encoded = this.#encoder.encode(steps);
     await this.#closing;
     while (this.#flights.length >= maxFlights) await this.#flights.shift();
     this.#flights.push(this.#fly(steps, encoded, batch));
-    if (isLast) this.#close(endLsn, lastCommitLsn);
+    if (isLast) this.#close(endLsn, batch);
   }
 
   /** Whether the next batch can be applied in the same transaction. */
@@ -526,6 +533,14 @@ class StreamRun {
     }
   }
 
+  /** The target may have been altered since its tables were read. */
+  async #reread(error: ReplicatorError, commitLsn: Lsn): Promise<never> {
+    if (this.#options.rereadFor === commitLsn) return await this.#refuse(error, commitLsn);
+    await this.#closing;
+    await this.#checked;
+    return await this.#end({ kind: "outdated", commitLsn });
+  }
+
   /** Stops after what came before. */
   async #refuse(error: ReplicatorError, commitLsn: Lsn): Promise<never> {
     await this.#closing;
@@ -538,7 +553,7 @@ class StreamRun {
     const lsn = this.#position;
     const steps = [...this.#opening(), this.#advanceStep(lsn)];
     void this.#fly(steps, this.#encoder.encode(steps), undefined);
-    this.#close(lsn, lsn);
+    this.#close(lsn, { isStrict: true, lastCommitLsn: lsn });
   }
 
   #opening(): Step[] {
@@ -612,9 +627,9 @@ class StreamRun {
   /**
    * Ends the transaction.
    *
-   * @param commitLsn of the last transaction
+   * @param batch the last one
    */
-  #close(lsn: Lsn, commitLsn: Lsn): void {
+  #close(lsn: Lsn, batch: Pick<Batch, "isStrict" | "lastCommitLsn">): void {
     const counts = this.#counts;
     this.#counts = { transactions: 0, changes: 0 };
     this.#isOpen = false;
@@ -628,7 +643,7 @@ class StreamRun {
       this.#recordedAtMs = performance.now();
       const answer = this.#send({ bytes: encodeQuery("COMMIT"), answers: 1 });
       void this.#after(async () => {
-        this.#checkCommit(await answer, { lsn, commitLsn });
+        await this.#checkCommit(await answer, { lsn, batch });
         this.#uncommitted--;
         this.#settle(lsn);
         if (counts.transactions > 0) this.#options.onProgress?.({ endLsn: lsn, ...counts });
@@ -639,10 +654,14 @@ class StreamRun {
     this.#closing.catch(() => {}); // reported by what failed
   }
 
-  #checkCommit(
+  /** Does not resolve if the run ends. */
+  async #checkCommit(
     answer: PipelineAnswer,
-    { lsn, commitLsn }: { readonly lsn: Lsn; readonly commitLsn: Lsn },
-  ): void {
+    { lsn, batch: { isStrict, lastCommitLsn } }: {
+      readonly lsn: Lsn;
+      readonly batch: Pick<Batch, "isStrict" | "lastCommitLsn">;
+    },
+  ): Promise<void> {
     const commit = withoutValues(command("COMMIT"));
     const failure = findFailure([commit], answer, lsn) ??
       (answer.tags[0] === "COMMIT" ? undefined : {
@@ -653,7 +672,9 @@ class StreamRun {
       });
     // a deferred constraint or trigger of the target
     if (failure?.message !== undefined && !isTransientRefusal(failure, this.#session)) {
-      throw refusedBy(new ReplicatorError(failure.message.message), commitLsn);
+      // of several transactions, any may be the one that is refused
+      if (!isStrict) return await this.#end({ kind: "failed", strictUntil: lastCommitLsn });
+      throw refusedBy(new ReplicatorError(failure.message.message), lastCommitLsn);
     }
     if (failure !== undefined) throw this.#errorOf(failure);
   }

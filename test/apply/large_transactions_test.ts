@@ -1,0 +1,119 @@
+/** Transactions that are applied in several parts, and what is only known at their end. */
+import { match, rejects, strictEqual } from "node:assert/strict";
+import { ChangeRefusedError } from "../../lib/apply/internal.ts";
+import {
+  type ClientStream,
+  createClientStream,
+  endClientStream,
+  RunningApplier,
+} from "../support/client_stream.ts";
+import { sharedCluster } from "../support/clusters.ts";
+import { createDatabase } from "../support/databases.ts";
+import { compareRows, drain } from "../support/replicated.ts";
+import { exec, query } from "../support/sql.ts";
+
+const old = await sharedCluster(12);
+const current = await sharedCluster(18);
+
+async function between(
+  schemas: { readonly source: string; readonly target: string },
+  use: (stream: ClientStream) => Promise<void>,
+): Promise<void> {
+  await using source = await createDatabase(old, schemas.source);
+  await using target = await createDatabase(current, schemas.target);
+  const stream = await createClientStream(source.url, target.url);
+  try {
+    await use(stream);
+  } finally {
+    await endClientStream(stream);
+  }
+}
+
+Deno.test("a large transaction of which a filter leaves nothing in some parts is applied", async () => {
+  const schema = "CREATE TABLE a (id int PRIMARY KEY, v text)";
+  await between({ source: schema, target: schema }, async (stream) => {
+    const { sourceUrl, targetUrl } = stream;
+    await exec(targetUrl, "UPDATE seren_apply.stream_table SET row_filter = 'id > 20000'");
+    await using applier = new RunningApplier(stream);
+    await exec(
+      sourceUrl,
+      "INSERT INTO a SELECT n, repeat('x', 100) FROM generate_series(1, 20002) AS n",
+    );
+    await Promise.race([drain(sourceUrl), applier.ended]);
+    const [{ rows }] = await query(targetUrl, "SELECT json_agg(id ORDER BY id) AS rows FROM a") as [
+      { rows: number[] },
+    ];
+    strictEqual(String(rows), "20001,20002");
+  });
+});
+
+Deno.test("values of a DEFERRABLE key that a large transaction moves are not duplicates at its end", async () => {
+  const schema = `
+    CREATE TABLE a (id int PRIMARY KEY, place int UNIQUE DEFERRABLE, v text);
+    CREATE TABLE other (id int PRIMARY KEY)`;
+  await between({ source: schema, target: schema }, async (stream) => {
+    const { sourceUrl, targetUrl } = stream;
+    await exec(
+      sourceUrl,
+      "INSERT INTO a SELECT n, n, repeat('x', 200) FROM generate_series(1, 10000) AS n",
+    );
+    {
+      await using applier = new RunningApplier(stream);
+      await exec(sourceUrl, "UPDATE a SET place = place + 1");
+      await Promise.race([drain(sourceUrl), applier.ended]);
+      strictEqual(await compareRows(sourceUrl, targetUrl), 10_000);
+    }
+    // a value that the source does not have
+    await exec(targetUrl, "INSERT INTO a VALUES (-1, 1)");
+    await exec(sourceUrl, "BEGIN; UPDATE a SET place = place - 1; TRUNCATE other; COMMIT");
+    await using applier = new RunningApplier(stream);
+    await rejects(applier.ended, (error) => {
+      if (!(error instanceof ChangeRefusedError)) return false;
+      match(error.message, /duplicate values of the DEFERRABLE key a_place_key/);
+      return true;
+    });
+  });
+});
+
+Deno.test("a column that is added on the target first is known when the source sends it", async () => {
+  const schema = "CREATE TABLE a (id int PRIMARY KEY)";
+  await between({ source: schema, target: schema }, async (stream) => {
+    const { sourceUrl, targetUrl } = stream;
+    await using applier = new RunningApplier(stream);
+    await exec(sourceUrl, "INSERT INTO a VALUES (1)");
+    await Promise.race([drain(sourceUrl), applier.ended]);
+    for (const url of [targetUrl, sourceUrl]) await exec(url, "ALTER TABLE a ADD v text");
+    await exec(sourceUrl, "INSERT INTO a VALUES (2, 'x')");
+    await Promise.race([drain(sourceUrl), applier.ended]);
+    strictEqual(await compareRows(sourceUrl, targetUrl), 2);
+  });
+});
+
+Deno.test("what a deferred trigger refuses at COMMIT is reported with its own transaction", async () => {
+  const table = "CREATE TABLE a (id int PRIMARY KEY);";
+  await between({
+    source: table,
+    target: `${table}
+      CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN IF NEW.id = 2 THEN RAISE 'not this one'; END IF; RETURN NULL; END $$;
+      CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON a DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION refuse();
+      ALTER TABLE a ENABLE ALWAYS TRIGGER refuse`,
+  }, async (stream) => {
+    const { sourceUrl, targetUrl, name } = stream;
+    for (let id = 1; id <= 9; id++) await exec(sourceUrl, `INSERT INTO a VALUES (${id})`);
+    {
+      await using applier = new RunningApplier(stream);
+      await rejects(applier.ended, /not this one/);
+    }
+    strictEqual((await query(targetUrl, "SELECT id FROM a")).length, 1);
+    await query(
+      targetUrl,
+      `UPDATE seren_apply.stream SET enabled = true, skip_lsn = (error ->> 'finishLsn')::pg_lsn WHERE name = $1`,
+      [name],
+    );
+    await using applier = new RunningApplier(stream);
+    await Promise.race([drain(sourceUrl), applier.ended]);
+    strictEqual((await query(targetUrl, "SELECT id FROM a")).length, 8);
+  });
+});
