@@ -85,7 +85,7 @@ export function planSteps(items: readonly Item[]): readonly Step[] {
       case "single":
         return [singleStep(item.change)];
       case "truncate":
-        return [truncateStep(item.tables, item.restartsIdentity)];
+        return truncateSteps(item.tables, item.restartsIdentity);
     }
   });
 }
@@ -420,14 +420,22 @@ function sameValue(one: ColumnValue, other: ColumnValue): boolean {
   return one.length === other.length && one.every((byte, at) => byte === other[at]);
 }
 
-function truncateStep(tables: readonly MappedTable[], restartsIdentity: boolean): Step {
-  return {
+/**
+ * A table with foreign keys to be checked at COMMIT cannot be truncated. Where the tool has
+ * deferred them, they held on the source at this point.
+ */
+function truncateSteps(
+  tables: readonly MappedTable[],
+  restartsIdentity: boolean,
+): readonly Step[] {
+  const truncate = `TRUNCATE ${tables.map(onlyRelation).join(", ")}${
+    restartsIdentity ? " RESTART IDENTITY" : ""
+  }`;
+  return ["SET CONSTRAINTS ALL IMMEDIATE", "SET CONSTRAINTS ALL DEFERRED", truncate].map((sql) => ({
     kind: "query",
     object: tables.map((table) => `table ${displayName(table)}`).join(", "),
-    sql: `TRUNCATE ${tables.map(onlyRelation).join(", ")}${
-      restartsIdentity ? " RESTART IDENTITY" : ""
-    }`,
+    sql,
     rows: undefined,
     change: undefined,
-  };
+  }));
 }

@@ -79,6 +79,11 @@ for (const [from, to] of [[12, 18], [18, 12]] as const) {
         {
           await using applier = new RunningApplier(stream);
           await exec(source.url, changes);
+          await exec(
+            source.url,
+            `BEGIN; INSERT INTO refers VALUES (1000, 10); UPDATE refers SET split = 20; TRUNCATE refers; COMMIT;
+             BEGIN; INSERT INTO child VALUES (1000, 1); TRUNCATE child; INSERT INTO child VALUES (1001, 1); COMMIT`,
+          );
           await Promise.race([drain(source.url), applier.ended]);
           match(
             applier.messages.join("\n"),
