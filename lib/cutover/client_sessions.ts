@@ -6,16 +6,26 @@
 import { retry } from "../core/internal.ts";
 import { type Endpoint, openSession, ServerError } from "../postgres/internal.ts";
 
+// of other roles' sessions, a role without pg_read_all_stats does not see the type: what is neither
+// an apply worker nor a walsender, and has a role, is taken for a client
+const clientStatement = `
+  SELECT a.pid
+    FROM pg_catalog.pg_stat_activity AS a
+   WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
+     AND CASE WHEN a.backend_type IS NOT NULL THEN a.backend_type = 'client backend'
+              ELSE a.usesysid IS NOT NULL
+               AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_get_subscription(NULL) AS s
+                                WHERE s.pid = a.pid)
+               AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_get_wal_senders() AS w
+                                WHERE w.pid = a.pid)
+         END`;
+
 /** Ends the client sessions of a closed database. */
 export async function endClientSessions(
   endpoint: Endpoint,
 ): Promise<{ readonly ended: number; readonly refused: number }> {
   await using session = await retry(() => openSession(endpoint));
-  const pids = await session.query<{ readonly pid: number }>(
-    `SELECT pid FROM pg_catalog.pg_stat_activity
-      WHERE datname = pg_catalog.current_database() AND backend_type = 'client backend'
-        AND pid <> pg_catalog.pg_backend_pid()`,
-  );
+  const pids = await session.query<{ readonly pid: number }>(clientStatement);
   let ended = 0;
   let refused = 0;
   for (const { pid } of pids) {
