@@ -421,9 +421,16 @@ function sameValue(one: ColumnValue, other: ColumnValue): boolean {
 }
 
 /**
- * A table with foreign keys to be checked at COMMIT cannot be truncated. Where the tool has
- * deferred them, they held on the source at this point.
+ * A table with foreign keys that wait for COMMIT cannot be truncated: those that this tool made
+ * wait held on the source at this point. If others do not hold yet, all keep waiting.
  */
+const checkConstraints = `DO $$ BEGIN
+  SET CONSTRAINTS ALL IMMEDIATE;
+  SET CONSTRAINTS ALL DEFERRED;
+EXCEPTION WHEN integrity_constraint_violation THEN
+  NULL;
+END $$`;
+
 function truncateSteps(
   tables: readonly MappedTable[],
   restartsIdentity: boolean,
@@ -431,7 +438,7 @@ function truncateSteps(
   const truncate = `TRUNCATE ${tables.map(onlyRelation).join(", ")}${
     restartsIdentity ? " RESTART IDENTITY" : ""
   }`;
-  return ["SET CONSTRAINTS ALL IMMEDIATE", "SET CONSTRAINTS ALL DEFERRED", truncate].map((sql) => ({
+  return [checkConstraints, truncate].map((sql) => ({
     kind: "query",
     object: tables.map((table) => `table ${displayName(table)}`).join(", "),
     sql,

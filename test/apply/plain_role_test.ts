@@ -30,6 +30,7 @@ const schema = `
   CREATE TABLE split_2 PARTITION OF split FOR VALUES FROM (100) TO (200) PARTITION BY RANGE (id);
   CREATE TABLE split_2a PARTITION OF split_2 FOR VALUES FROM (100) TO (200);
   COMMENT ON CONSTRAINT "split key" ON split IS 'of all';
+  CREATE TABLE late (id int PRIMARY KEY, parent int REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
   CREATE TABLE refers (id int PRIMARY KEY, split int REFERENCES split ON DELETE CASCADE);`;
 
 const objects = `
@@ -82,7 +83,8 @@ for (const [from, to] of [[12, 18], [18, 12]] as const) {
           await exec(
             source.url,
             `BEGIN; INSERT INTO refers VALUES (1000, 10); UPDATE refers SET split = 20; TRUNCATE refers; COMMIT;
-             BEGIN; INSERT INTO child VALUES (1000, 1); TRUNCATE child; INSERT INTO child VALUES (1001, 1); COMMIT`,
+             BEGIN; INSERT INTO child VALUES (1000, 1); TRUNCATE child; INSERT INTO child VALUES (1001, 1); COMMIT;
+             BEGIN; INSERT INTO late VALUES (1, 999); TRUNCATE refers; INSERT INTO parent VALUES (999); COMMIT`,
           );
           await Promise.race([drain(source.url), applier.ended]);
           match(
