@@ -73,12 +73,21 @@ function fenceBody(elsewhere: string): string {
   );
   // an apply worker, which has to pass, is known by its process; statement triggers do not fire for
   // its INSERT, UPDATE and DELETE in any case. A session of the tool that applies changes is the
-  // one in the record of its stream, which only the tool's role can write; the setting saves all
+  // one in the record of its stream, which only the tool's role can write: whoever may create
+  // schemas could create another of that name, so its owner is examined. The setting saves all
   // others from reading it. The sequence is looked up in the catalogs, because its name would need
   // USAGE on the schema
   return `BEGIN
   IF COALESCE(pg_catalog.current_setting('${applySetting}', true), '') OPERATOR(pg_catalog.<>) ''
-     AND pg_catalog.to_regclass('${applyStreamTable}') IS NOT NULL THEN
+     AND EXISTS (
+       SELECT FROM pg_catalog.pg_class AS c
+        WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass('${applyStreamTable}')::pg_catalog.oid
+          AND c.relkind OPERATOR(pg_catalog.=) 'r'
+          AND (c.relowner OPERATOR(pg_catalog.=) (
+                 SELECT n.nspowner FROM pg_catalog.pg_namespace AS n
+                  WHERE n.nspname OPERATOR(pg_catalog.=) '${cutoverSchema}')
+               OR EXISTS (SELECT FROM pg_catalog.pg_roles AS r
+                           WHERE r.oid OPERATOR(pg_catalog.=) c.relowner AND r.rolsuper))) THEN
     IF EXISTS (
          SELECT FROM ${applyStreamTable} AS s
           WHERE s.name OPERATOR(pg_catalog.=) pg_catalog.current_setting('${applySetting}')

@@ -86,6 +86,16 @@ const overrides: readonly string[] = [
   "SET default_transaction_read_only = off; SET seren_apply.applies = 'seren_0123456789abcdef'",
 ];
 
+/** The record by which the fence knows the tool's sessions that apply changes. */
+const forgedStream = `
+  DO $$ BEGIN CREATE ROLE forger; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+  GRANT INSERT ON balance TO forger;
+  CREATE SCHEMA seren_apply AUTHORIZATION forger;
+  SET ROLE forger;
+  CREATE TABLE seren_apply.stream (name text, enabled boolean, pid integer);
+  INSERT INTO seren_apply.stream VALUES ('forged', true, pg_backend_pid());
+  SET seren_apply.applies = 'forged';`;
+
 const pairs = [[15, 18], [18, 15]] as const;
 
 for (const [from, to] of isLong ? pairs : pairs.slice(0, 1)) {
@@ -113,6 +123,14 @@ for (const [from, to] of isLong ? pairs : pairs.slice(0, 1)) {
           deepStrictEqual(passed, []);
         });
       }
+      await withSession(closed, async (session) => {
+        // a role that may create schemas, and write to the table, as any other role may not
+        await session.unsafe("SET default_transaction_read_only = off").simple();
+        await session.unsafe(forgedStream).simple();
+        const text = "INSERT INTO balance VALUES (-1, 0)";
+        deepStrictEqual([text, await outcome(session, text)], [text, refused]);
+        await session.unsafe("RESET ROLE; DROP SCHEMA seren_apply CASCADE").simple();
+      });
       await withSession(closed, async (session) => {
         const [extension] = await session.unsafe(
           "SELECT FROM pg_available_extensions WHERE name = 'dblink'",
