@@ -52,6 +52,24 @@ Deno.test("DDL that runs on the old side after the preflight abandons the switch
   });
 });
 
+Deno.test("a partition that is created after the preflight abandons the switch: no stream carries its rows", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    const hook: HookRunner = (name) =>
+      name === "before"
+        ? exec(
+          pair.url,
+          `CREATE TABLE part_7 PARTITION OF part FOR VALUES IN (7);
+           INSERT INTO part VALUES (7, 1, 'in no stream')`,
+        )
+        : undefined;
+    const error = await refusedRun(pair, { hook });
+    match(error.message, /tables were created in the meantime.*: part_7$/);
+    match(error.remedy!, /sync --add-tables/);
+    strictEqual(error.exitCode, 6);
+  });
+});
+
 Deno.test("--final-check counts abandons the switch if a row is missing, and names the table", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
     await prepareCutover(pair);

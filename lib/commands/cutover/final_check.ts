@@ -4,14 +4,16 @@
  * @module
  */
 import {
+  displayName,
   ExitCode,
+  ownSchemas,
   plural,
   quoteQualified,
   ReplicatorError,
   type TableName,
 } from "../../core/internal.ts";
 import { type DatabaseRoute, nameOnSource } from "../../cutover/internal.ts";
-import { openSession, type Session } from "../../postgres/internal.ts";
+import { openSession, type Session, textArray } from "../../postgres/internal.ts";
 import type { CutoverSwitchOptions } from "./options.ts";
 import type { FinalComparison } from "./report.ts";
 
@@ -69,10 +71,54 @@ export function checkerFor(
         },
       );
     }
+    // on the target they are announced only: what stays there does not stop the way back
+    if (route.from.side === "source") await refuseCreated(from, route);
     const rows = finalCheck === "counts" ? await compareCounts(route.tables, { from, to }) : null;
     compared.set(nameOnSource(route), { tables: here.size, rows });
   };
 }
+
+/**
+ * A job may create the partition of the next day after the preflight: no stream carries its rows.
+ * The barrier keeps others from being created.
+ */
+async function refuseCreated(session: Session, { tables, fromRecord }: DatabaseRoute) {
+  const created = await session.query<TableName & Record<string, unknown>>(createdStatement, [
+    JSON.stringify(
+      [...tables, ...fromRecord.details.leftOut].map(({ schema, name }) => ({ schema, name })),
+    ),
+    textArray(ownSchemas),
+  ]);
+  if (created.length === 0) return;
+  throw new ReplicatorError(
+    `tables were created in the meantime, and no stream carries their rows: ${
+      created.slice(0, maxListed).map((table) => displayName(table)).join(", ")
+    }${created.length > maxListed ? ", …" : ""}`,
+    {
+      side: session.side,
+      object: `database ${session.endpoint.database}`,
+      remedy:
+        "run sync --add-tables, then cutover prepare again; to leave them out, run cutover prepare only",
+      exitCode: ExitCode.mismatch,
+    },
+  );
+}
+
+const maxListed = 10;
+
+const createdStatement = `
+  SELECT n.nspname AS schema, c.relname AS name
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+   WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+     AND n.nspname <> ALL ($2::pg_catalog.name[])
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                      WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
+     AND (n.nspname, c.relname) NOT IN (
+           SELECT (t.entry ->> 'schema')::pg_catalog.name, (t.entry ->> 'name')::pg_catalog.name
+             FROM pg_catalog.jsonb_array_elements($1::pg_catalog.jsonb) AS t (entry))
+   ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;
 
 async function readColumns(
   session: Session,
