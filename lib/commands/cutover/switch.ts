@@ -36,6 +36,7 @@ import type {
   FinalComparison,
   SwitchDirection,
 } from "./report.ts";
+import { withStillClosed } from "./still_closed.ts";
 import { closedPhases, isBeyond, isDone, isUnsettled, switchPhases } from "./switch_phases.ts";
 
 /** How often the command continues by itself after the point of no return. */
@@ -72,7 +73,12 @@ export async function executeSwitch(
   for (const database of involved.filter(({ phase }) => phase === switchPhases[direction].from)) {
     warnings.push(...await examine(routeOf(database, direction), { options, run }));
   }
-  refuseProblems(warnings);
+  const closedBefore = closedNames(involved);
+  try {
+    refuseProblems(warnings);
+  } catch (error) {
+    throw withStillClosed(error, { direction, closed: closedBefore });
+  }
   const plan: CutoverSwitchPlan = {
     direction,
     databases: involved.map((database) => ({
@@ -95,7 +101,13 @@ export async function executeSwitch(
   const compared = new Map<string, FinalComparison>();
   const outcome = await performUntilDone(direction, { options, run, compared });
   if (outcome.kind === "failed") {
-    const { failure } = outcome;
+    const closed = await readCutover(options, unstoppable(run)).then(
+      closedNames,
+      () => closedBefore, // a server cannot be asked: the failure says so
+    );
+    const error = withStillClosed(outcome.failure.error, { direction, closed });
+    const isPastReturn = outcome.failure.isPastReturn || closed.length > 0;
+    const failure = { ...outcome.failure, error, isPastReturn };
     const warned = warnings.map(describeFinding);
     const felt = describeFelt(failure);
     if (felt !== undefined) run.events({ kind: "info", message: felt });
@@ -109,7 +121,7 @@ export async function executeSwitch(
       warnings: [...warned, ...failure.warnings],
       ms: performance.now() - start,
     });
-    throw failure.error;
+    throw error;
   }
   const { report } = outcome;
   return {
@@ -127,6 +139,12 @@ export async function executeSwitch(
     unchecked: uncheckedBy(options.finalCheck),
     ms: performance.now() - start,
   };
+}
+
+/** Names, on the source, of databases that are closed on both sides. Pure. */
+function closedNames(databases: readonly CutoverDatabase[]): readonly string[] {
+  return databases.filter(({ phase }) => closedPhases.includes(phase))
+    .map(({ source }) => source.database);
 }
 
 /** How long writers waited for a switch that was abandoned; undefined if they did not. Pure. */
