@@ -16,6 +16,7 @@ import {
   dropSlot,
   type LeftIdentity,
   openApplier,
+  ViolatedKeysError,
 } from "../replication/internal.ts";
 import { unpublishTokens } from "./back_stream.ts";
 import { changeFence } from "./change_fence.ts";
@@ -41,6 +42,8 @@ export interface StreamEnds {
  * that it leaves, whose tables get back their replica identities. What does not exist is skipped.
  *
  * @returns tables that keep REPLICA IDENTITY FULL, by the side
+ * @throws ViolatedKeysError if rows violate a foreign key that was dropped; everything else is done
+ * then
  */
 export async function removeStream(
   name: string,
@@ -48,10 +51,18 @@ export async function removeStream(
 ): Promise<
   { readonly leaves: readonly LeftIdentity[]; readonly arrives: readonly LeftIdentity[] }
 > {
-  return {
-    arrives: arrives === undefined ? [] : await removeArrival(name, { arrives, restoresCopies }),
-    leaves: leaves === undefined ? [] : await removeDeparture(name, leaves),
-  };
+  let onArrival: readonly LeftIdentity[] = [];
+  let violated: ViolatedKeysError | undefined;
+  try {
+    if (arrives !== undefined) onArrival = await removeArrival(name, { arrives, restoresCopies });
+  } catch (error) {
+    // the applier is gone: its slot, which retains WAL, must not stay
+    if (!(error instanceof ViolatedKeysError)) throw error;
+    violated = error;
+  }
+  const onDeparture = leaves === undefined ? [] : await removeDeparture(name, leaves);
+  if (violated !== undefined) throw violated;
+  return { arrives: onArrival, leaves: onDeparture };
 }
 
 async function removeArrival(

@@ -1,6 +1,13 @@
-import { deepStrictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, rejects } from "node:assert/strict";
+import { executeFinish } from "../../lib/commands/cutover/finish.ts";
+import type { ReplicatorError } from "../../lib/core/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
-import { type CutoverPair, prepareCutover, switchCutover } from "../support/cutover_pair.ts";
+import {
+  type CutoverPair,
+  prepareCutover,
+  quietRun,
+  switchCutover,
+} from "../support/cutover_pair.ts";
 import { dropDatabase, withDatabase } from "../support/databases.ts";
 import { endpointOf, runInit } from "../support/init.ts";
 import { compareRows } from "../support/replicated.ts";
@@ -90,5 +97,37 @@ Deno.test("triggers and keys that a plain role holds while it applies changes ar
     await compareRows(url, targetUrl);
     await switchCutover("run", pair);
     await expectInForce(targetUrl, 5);
+  });
+});
+
+Deno.test("finish completes although rows violate a key, and says which one stays NOT VALID", async () => {
+  await withPlainPair(async (pair) => {
+    const { url, targetUrl, servers } = pair;
+    await prepareCutover(pair);
+    await exec(url, "SET session_replication_role = replica; INSERT INTO line VALUES (900, 900)");
+    await switchCutover("run", pair);
+    const finishing = executeFinish(
+      { ...servers, openOldSide: false, confirm: () => Promise.resolve(true) },
+      quietRun,
+    );
+    await rejects(finishing, (error: ReplicatorError) => {
+      match(
+        error.message,
+        /^the cutover is finished, but foreign keys of the target stay NOT VALID/,
+      );
+      match(error.details.join("\n"), /line_customer_fkey.*VALIDATE CONSTRAINT/s);
+      return true;
+    });
+    deepStrictEqual(
+      await query(
+        url,
+        "SELECT slot_name FROM pg_replication_slots WHERE database = current_database()",
+      ),
+      [],
+    );
+    deepStrictEqual(
+      await query(targetUrl, "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'seren%'"),
+      [],
+    );
   });
 });

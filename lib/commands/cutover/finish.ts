@@ -4,8 +4,16 @@
  * @module
  */
 import { durableSettings, openSession } from "../../postgres/internal.ts";
-import { displayName, plural, retry, type Side } from "../../core/internal.ts";
-import type { LeftIdentity } from "../../replication/internal.ts";
+import {
+  describeError,
+  displayName,
+  ExitCode,
+  plural,
+  ReplicatorError,
+  retry,
+  type Side,
+} from "../../core/internal.ts";
+import { type LeftIdentity, ViolatedKeysError } from "../../replication/internal.ts";
 import {
   describeFinish,
   dismantleSide,
@@ -27,7 +35,9 @@ import type { CutoverFinishPlan, CutoverFinishReport } from "./report.ts";
  * Requires `--allow-net` for both servers.
  *
  * @returns undefined if `confirm` declined
- * @throws ReplicatorError (prerequisite) unless all databases are switched
+ * @throws ReplicatorError (prerequisite) unless all databases are switched; (unhealthy) if rows of
+ * the target violate a foreign key that was dropped while this tool applied changes; everything
+ * else is done then
  */
 export async function executeFinish(
   given: CutoverFinishOptions,
@@ -52,15 +62,37 @@ export async function executeFinish(
   };
   if (!await options.confirm(plan)) return undefined;
   const done: CutoverFinishReport["databases"][number][] = [];
+  const violated: ViolatedKeysError[] = [];
   for (const database of databases) {
-    done.push(await finishOne(database, { openOldSide, run }));
+    done.push(
+      await finishOne(database, { openOldSide, run, onViolated: (error) => violated.push(error) }),
+    );
   }
+  if (violated.length > 0) throw finishedWith(violated);
   return { databases: done };
+}
+
+/** What is left to do once everything else is done. */
+function finishedWith(violated: readonly ViolatedKeysError[]): ReplicatorError {
+  return new ReplicatorError(
+    "the cutover is finished, but foreign keys of the target stay NOT VALID: existing rows violate them",
+    {
+      // every stream of a database reports the same keys
+      details: [...new Set(violated.flatMap((error) => describeError(error)))],
+      remedy: "correct the rows, then run the statements on the target",
+      exitCode: ExitCode.unhealthy,
+    },
+  );
 }
 
 async function finishOne(
   { source, target, records }: CutoverDatabase,
-  { openOldSide, run }: { readonly openOldSide: boolean; readonly run: RunContext },
+  { openOldSide, run, onViolated }: {
+    readonly openOldSide: boolean;
+    readonly run: RunContext;
+    /** Everything else is done nevertheless. */
+    readonly onViolated: (error: ViolatedKeysError) => void;
+  },
 ): Promise<CutoverFinishReport["databases"][number]> {
   const removed: string[] = [];
   const report = (what: string) => {
@@ -102,6 +134,10 @@ async function finishOne(
       leaves: source,
       arrives: target,
       restoresCopies: true,
+    }).catch((error) => {
+      if (!(error instanceof ViolatedKeysError)) throw error;
+      onViolated(error);
+      return { leaves: [], arrives: [] };
     });
     report(`the stream ${name} to the target`);
     warnLeft(left.leaves, "source");

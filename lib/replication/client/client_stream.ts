@@ -263,7 +263,7 @@ export async function keepClientTables(
  * because the source may be unreachable.
  *
  * @returns tables whose replica identity could not be restored
- * @throws ReplicatorError if rows violate a foreign key that was dropped; everything else is done
+ * @throws ViolatedKeysError if rows violate a foreign key that was dropped; everything else is done
  * then
  */
 export async function dropClientStream(
@@ -293,23 +293,30 @@ export async function dropClientStream(
     }
     return left;
   });
-  if (unvalidated.length > 0) throw rowsViolate(session, unvalidated);
+  if (unvalidated.length > 0) throw new ViolatedKeysError(session, unvalidated);
   return left;
 }
 
-function rowsViolate({ endpoint }: Session, keys: readonly ViolatedKey[]): ReplicatorError {
-  return new ReplicatorError(
-    "the record was removed, and foreign keys were restored, but existing rows violate them: they stay NOT VALID",
-    {
-      side: "target",
-      object: `database ${endpoint.database}`,
-      details: keys.map(({ object, reason }) => `${object}: ${reason}`),
-      remedy: `correct the rows, then run on the target: ${
-        keys.map(({ statement }) => `${statement};`).join(" ")
-      }`,
-      exitCode: ExitCode.unhealthy,
-    },
-  );
+/** A stream was removed, and foreign keys were restored that existing rows violate. */
+export class ViolatedKeysError extends ReplicatorError {
+  /** Class name, for `error.name`. */
+  override readonly name = "ViolatedKeysError";
+
+  /** Names the keys, with what to do. */
+  constructor({ endpoint }: Session, keys: readonly ViolatedKey[]) {
+    super(
+      "the record was removed, and foreign keys were restored, but existing rows violate them: they stay NOT VALID",
+      {
+        side: "target",
+        object: `database ${endpoint.database}`,
+        details: keys.map(({ object, reason }) => `${object}: ${reason}`),
+        remedy: `correct the rows, then run on the target: ${
+          keys.map(({ statement }) => `${statement};`).join(" ")
+        }`,
+        exitCode: ExitCode.unhealthy,
+      },
+    );
+  }
 }
 
 function refuseAbsent(session: Session, name: string, updated: readonly unknown[]): void {

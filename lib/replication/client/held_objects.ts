@@ -330,7 +330,8 @@ export interface ViolatedKey {
  * Checks existing rows against the foreign keys that were restored, unless a stream of the database
  * may be applied: that will drop them again.
  *
- * @returns those that rows violate, which stay NOT VALID or, on a partitioned table, missing
+ * @returns those that rows violate, which stay NOT VALID or, on a partitioned table, missing; they
+ * stay recorded, so that they are reported again if the caller dies before it has reported them
  */
 export async function validateHeldKeys(session: Session): Promise<readonly ViolatedKey[]> {
   if (!await hasHeld(session)) return [];
@@ -346,6 +347,7 @@ export async function validateHeldKeys(session: Session): Promise<readonly Viola
       await session.transaction(async () => {
         await session.execute(settingStatement);
         await executeUnlessGone(session, validate);
+        await session.query(`DELETE FROM ${heldTable} WHERE object = $1`, [object]);
       });
     } catch (error) {
       const isViolated = error instanceof ServerError &&
@@ -353,7 +355,6 @@ export async function validateHeldKeys(session: Session): Promise<readonly Viola
       if (!isViolated) throw error;
       failed.push({ object, statement: validate, reason: error.message });
     }
-    await session.query(`DELETE FROM ${heldTable} WHERE object = $1`, [object]);
   }
   return failed;
 }

@@ -1,7 +1,11 @@
 import { deepStrictEqual } from "node:assert/strict";
 import { openSession } from "../../../lib/postgres/internal.ts";
 import { applySchemaStatements } from "../../../lib/replication/client/apply_schema.ts";
-import { holdObjects, restoreHeldObjects } from "../../../lib/replication/client/held_objects.ts";
+import {
+  holdObjects,
+  restoreHeldObjects,
+  validateHeldKeys,
+} from "../../../lib/replication/client/held_objects.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { createDatabase } from "../../support/databases.ts";
 import { endpointOf } from "../../support/init.ts";
@@ -31,4 +35,29 @@ Deno.test("a key that is deferred, and dropped when a table leaves the stream, i
     (await query(database.url, key)).map(({ definition }) => `${definition}`),
     original.map(({ definition }) => `${definition} NOT VALID`),
   );
+});
+
+Deno.test("a key that rows violate is reported until the record is gone, and others are checked once", async () => {
+  await using database = await createDatabase(
+    cluster,
+    `CREATE TABLE a (id int PRIMARY KEY);
+     CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a ON DELETE CASCADE);
+     CREATE TABLE c (id int PRIMARY KEY, a int REFERENCES a ON DELETE CASCADE);`,
+  );
+  await exec(database.url, `BEGIN; ${applySchemaStatements.join(";\n")}; COMMIT`);
+  await using session = await openSession(await endpointOf(database.url, "target"));
+  await holdObjects(session, ["a", "b", "c"].map((name) => ({ schema: "public", name })));
+  await exec(database.url, "INSERT INTO b VALUES (1, 1)");
+  await restoreHeldObjects(session);
+  const violated = async () => (await validateHeldKeys(session)).map(({ object }) => object);
+  deepStrictEqual(await violated(), ["foreign key b_a_fkey of public.b"]);
+  // the first command died before it could say so
+  deepStrictEqual(await violated(), ["foreign key b_a_fkey of public.b"]);
+  deepStrictEqual(
+    await query(database.url, "SELECT object FROM seren_apply.held"),
+    [{ object: "foreign key b_a_fkey of public.b" }],
+  );
+  await exec(database.url, "DELETE FROM b");
+  deepStrictEqual(await violated(), []);
+  deepStrictEqual(await query(database.url, "SELECT object FROM seren_apply.held"), []);
 });
