@@ -181,7 +181,9 @@ export function preflight(
       `changes of ${plural(facts.notCarried.length, "table")} are not replicated: ${
         some(facts.notCarried)
       }`,
-      "changes to them do not reach the other side; sync --add-tables or --resnapshot includes them",
+      facts.from.side === "source"
+        ? "changes to them do not reach the other side; sync --add-tables or --resnapshot includes them"
+        : "their rows stay on the target: copy them to the source by hand if they are needed there",
     );
   }
   checkOutsideKeys(facts, add);

@@ -134,6 +134,16 @@ const warnings: readonly Case[] = [
     /are not replicated: items/,
     /resnapshot/,
   ],
+  [
+    "created on the target",
+    {
+      from: { ...good.from, side: "target" },
+      to: { ...good.to, side: "source" },
+      notCarried: [items],
+    },
+    /are not replicated: items/,
+    /copy them to the source/,
+  ],
   ["unreadable", { largeObjects: { count: 3, unreadable: 1 } }, /may not read/, /superuser/],
   [
     "large objects",
