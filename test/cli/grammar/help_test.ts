@@ -54,5 +54,8 @@ Deno.test("problems of the grammar name the option or command and what is missin
   deepStrictEqual(problemsOf("init", "app", "--yes", "shop"), [
     'init: does not take "app, shop"; names and URLs follow an option',
   ]);
-  strictEqual(problemsOf("jobs")[0], "jobs: needs <action>: list, show, logs, cancel, attach");
+  strictEqual(
+    problemsOf("keys")[0],
+    "keys: needs <action>: create, list, rotate, revoke, rotate-encryption",
+  );
 });
