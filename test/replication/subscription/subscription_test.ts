@@ -194,7 +194,10 @@ for (const major of [14, 16] satisfies PgMajor[]) {
           major >= 16 ? "GRANT pg_create_subscription TO mover" : ""
         }`,
       );
-      const run = runInit(url, own.url({ user: "mover" }), { include: [name], sync: syncSettings });
+      const run = runInit(url, own.url({ user: "mover" }), {
+        include: [name],
+        sync: { ...syncSettings, applyFrom: "target" },
+      });
       if (major < 16) {
         await rejects(run, /prerequisite/);
         deepStrictEqual(await traces(url), nothing);
