@@ -121,6 +121,25 @@ export async function examineLedger(session: Session): Promise<LedgerTrust> {
   return await examineOwnSchema(session, ledgerSchema);
 }
 
+/**
+ * The owner of one of the tool's schemas whose contents the session's role may not read, or does
+ * not trust; undefined if it can read them, or there is none.
+ */
+export async function findHiddenOwner(session: Session, name: string): Promise<string | undefined> {
+  const [hidden] = await session.query<{ readonly owner: string }>(
+    `SELECT pg_catalog.pg_get_userbyid(n.nspowner)::pg_catalog.text AS owner
+       FROM pg_catalog.pg_namespace AS n
+      WHERE n.nspname = $1
+        AND (NOT ${trusted("n.nspowner")}
+             OR NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+             OR EXISTS (SELECT FROM pg_catalog.pg_class AS c
+                         WHERE c.relnamespace = n.oid AND c.relkind = 'r'
+                           AND NOT pg_catalog.has_table_privilege(c.oid, 'SELECT')))`,
+    [name],
+  );
+  return hidden?.owner;
+}
+
 /** Examines one of the tool's schemas in the session's database without reading its tables. */
 export async function examineOwnSchema(session: Session, name: string): Promise<LedgerTrust> {
   const [schema] = await session.query<SchemaRow>(schemaStatement, [name]);

@@ -14,7 +14,7 @@ import {
   type Side,
 } from "../core/internal.ts";
 import type { Endpoint, Session } from "../postgres/internal.ts";
-import { examineOwnSchema } from "../checkpoint/internal.ts";
+import { examineOwnSchema, findHiddenOwner } from "../checkpoint/internal.ts";
 import { applySetting, applyStreamTable } from "../replication/internal.ts";
 import type { SideDetails, SideRecord } from "./model.ts";
 
@@ -132,6 +132,23 @@ export function createTokenTable(stream: string): string {
 export async function refuseForeignSchema(session: Session): Promise<boolean> {
   const { exists, problems } = await examineOwnSchema(session, cutoverSchema);
   if (problems.length === 0) return exists;
+  const owner = await findOtherOwner(session);
+  if (owner !== undefined) {
+    throw new ReplicatorError(
+      `the schema ${cutoverSchema} belongs to another role, so it is not trusted`,
+      {
+        side: session.side,
+        object: `database ${session.endpoint.database}`,
+        details: problems,
+        remedy:
+          `connect as role ${
+            quoteIdentifier(owner)
+          }, if that is the role that prepared the cutover; ` +
+          "do not drop the schema: its fence may be what keeps this database closed",
+        exitCode: ExitCode.prerequisite,
+      },
+    );
+  }
   throw new ReplicatorError(
     `the schema ${cutoverSchema} was not created by this tool, or has been changed since`,
     {
@@ -142,6 +159,20 @@ export async function refuseForeignSchema(session: Session): Promise<boolean> {
       exitCode: ExitCode.prerequisite,
     },
   );
+}
+
+/** The owner of a schema that looks like the tool's, but belongs to another role. */
+async function findOtherOwner(session: Session): Promise<string | undefined> {
+  const { looksOwn } = await session.queryOne<{ readonly looksOwn: boolean }>(
+    `SELECT EXISTS (SELECT FROM pg_catalog.pg_class AS c
+                      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+                     WHERE n.nspname = $1 AND c.relname = 'side' AND c.relkind = 'r'
+                       AND c.relowner = n.nspowner
+                       AND n.nspowner <> (SELECT r.oid FROM pg_catalog.pg_roles AS r
+                                           WHERE r.rolname = current_user)) AS "looksOwn"`,
+    [cutoverSchema],
+  );
+  return looksOwn ? await findHiddenOwner(session, cutoverSchema) : undefined;
 }
 
 type SideRow = {
@@ -165,6 +196,23 @@ export async function readSide(session: Session): Promise<SideRecord | undefined
 export async function findSide(session: Session): Promise<SideRecord | undefined> {
   const { exists, problems } = await examineOwnSchema(session, cutoverSchema);
   return exists && problems.length === 0 ? await readRecord(session) : undefined;
+}
+
+/** What can be seen of a side: its record, or the owner of a schema that cannot be read. */
+export interface ObservedSide {
+  /** Undefined if there is none, or it cannot be read. */
+  readonly record: SideRecord | undefined;
+  /** The owner of the schema, if the role may not read it or does not trust it. */
+  readonly hiddenOwner: string | undefined;
+}
+
+/** {@linkcode findSide} for a role that perhaps may not read the record. */
+export async function observeSide(session: Session): Promise<ObservedSide> {
+  const hiddenOwner = await findHiddenOwner(session, cutoverSchema);
+  return {
+    record: hiddenOwner === undefined ? await findSide(session) : undefined,
+    hiddenOwner,
+  };
 }
 
 async function readRecord(session: Session): Promise<SideRecord | undefined> {

@@ -110,11 +110,13 @@ export interface AppliedWork {
  * clients of the session's own database ({@linkcode listClientAppliers}).
  */
 export async function listAppliers(session: Session): Promise<readonly OwnedApplier[]> {
+  return [...await listSubscriptionAppliers(session), ...await listClientAppliers(session)];
+}
+
+/** Lists the tool's subscriptions in all databases of the session's server. */
+export async function listSubscriptionAppliers(session: Session): Promise<readonly OwnedApplier[]> {
   const subscriptions = await listOwnedSubscriptions(session);
-  return [
-    ...subscriptions.map((subscription) => ({ ...subscription, kind: "subscription" as const })),
-    ...await listClientAppliers(session),
-  ];
+  return subscriptions.map((subscription) => ({ ...subscription, kind: "subscription" as const }));
 }
 
 /** Lists the streams of the session's database whose changes the tool itself applies. */
@@ -201,7 +203,10 @@ export async function readAppliers(session: Session): Promise<readonly ApplierRe
   return [...await readSubscriptionAppliers(session), ...await readClientAppliers(session)];
 }
 
-async function readSubscriptionAppliers(session: Session): Promise<readonly ApplierReading[]> {
+/** The same, without the streams whose changes the tool itself applies. */
+export async function readSubscriptionAppliers(
+  session: Session,
+): Promise<readonly ApplierReading[]> {
   const subscriptions = await readSubscriptions(session);
   const scopeComments = await readSubscriptionComments(session);
   const counters = await readCounters(session);

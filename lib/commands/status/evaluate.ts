@@ -3,9 +3,17 @@
  *
  * @module
  */
-import { formatBytes, formatDuration, plural, quoteIdentifier } from "../../core/internal.ts";
+import {
+  applySchema,
+  formatBytes,
+  formatDuration,
+  plural,
+  quoteIdentifier,
+  type Side,
+} from "../../core/internal.ts";
 import { countingSide, describeRefusals, refusalsRemedy } from "../../cutover/internal.ts";
 import { applyRemedy, type Drift, type StreamState } from "../../replication/internal.ts";
+import type { HiddenSchema } from "./facts.ts";
 import type {
   ClientStatus,
   DatabaseStatus,
@@ -60,11 +68,23 @@ export function streamFindings(
       "the subscription's slot does not exist: changes since it was dropped are missing on the target",
       "copy the tables again with sync --resnapshot",
     ]),
-    "no-subscription": finding("subscription-missing", "target", [
-      "problem",
-      "the slot has no subscription and retains WAL on the source: init is still running, or was interrupted",
-      "sync creates the subscription; cleanup removes the slot",
-    ]),
+    "no-subscription": finding(
+      "subscription-missing",
+      "target",
+      slot?.active === true
+        ? [
+          "problem",
+          `the slot has no subscription, but is being read${
+            slot.activePid === null ? "" : ` by pid ${slot.activePid}`
+          } of the source: changes may be applied where this role does not see it`,
+          "leave the slot alone; see pg_stat_activity on the source for the process",
+        ]
+        : [
+          "problem",
+          "the slot has no subscription and retains WAL on the source: init is still running, or was interrupted",
+          "sync creates the subscription; cleanup removes the slot",
+        ],
+    ),
     "detached": finding("subscription-detached", "target", [
       "problem",
       "the subscription was detached from its slot (slot_name = NONE)",
@@ -345,6 +365,32 @@ function incompleteFindings(
     default:
       return [];
   }
+}
+
+/** Reports schemas of the tool that the role cannot read. */
+export function hiddenFindings(
+  hidden: Readonly<Record<Side, readonly HiddenSchema[] | undefined>>,
+  database: string | null,
+): readonly StatusFinding[] {
+  return (["source", "target"] as const).flatMap((side) =>
+    (hidden[side] ?? []).map(({ schema, owner }): StatusFinding => ({
+      id: "schema-hidden",
+      severity: "problem",
+      side,
+      database,
+      stream: null,
+      message: `schema ${schema} belongs to role ${
+        quoteIdentifier(owner)
+      } and cannot be read by this role, or is not trusted: ${
+        schema === applySchema
+          ? "changes may be applied by a process of the tool"
+          : "the phase of the cutover is unknown"
+      }`,
+      remedy: `connect to the ${side} as role ${
+        quoteIdentifier(owner)
+      }, if it runs the migration; until then, remove nothing`,
+    }))
+  );
 }
 
 /** Reports unreachable servers, or the absence of replication. */

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { readOutstanding } from "../../checkpoint/internal.ts";
-import { findSide, type SideRecord } from "../../cutover/internal.ts";
+import { findHiddenOwner, readOutstanding } from "../../checkpoint/internal.ts";
+import { type ObservedSide, observeSide, type SideRecord } from "../../cutover/internal.ts";
+import { applySchema, cutoverSchema } from "../../core/internal.ts";
 import {
   listSequences,
   readClusterFacts,
@@ -17,6 +18,7 @@ import {
   type ApplierWorker,
   listAppliers,
   listOwnedPublications,
+  listSubscriptionAppliers,
   type OwnedApplier,
   type OwnedPublication,
   type PublishedShape,
@@ -25,6 +27,7 @@ import {
   readPublished,
   readShapes,
   readSourceWal,
+  readSubscriptionAppliers,
   readTypes,
   type ReplicatedTypeShape,
   type SourceReading,
@@ -54,10 +57,18 @@ export interface StatusContents {
   readonly sequences: readonly SequenceValue[];
 }
 
+/** A schema of the tool that the role cannot read, or does not trust. */
+export interface HiddenSchema {
+  readonly schema: string;
+  /** The role that can. */
+  readonly owner: string;
+}
+
 /** Facts about a database of the source. */
 export interface SourceStatusFacts {
   readonly publications: readonly OwnedPublication[];
   readonly published: readonly PublishedShape[];
+  readonly hidden: readonly HiddenSchema[];
   /** The record of this side of a cutover. */
   readonly cutover: SideRecord | undefined;
 }
@@ -67,6 +78,7 @@ export interface TargetStatusFacts {
   readonly appliers: readonly ApplierReading[];
   /** Objects that `init` set aside and no later run has created, without their attributes. */
   readonly setAside: readonly string[];
+  readonly hidden: readonly HiddenSchema[];
   /** The record of this side of a cutover. */
   readonly cutover: SideRecord | undefined;
 }
@@ -85,7 +97,9 @@ export async function readTargetServer(session: Session): Promise<TargetServer> 
   return {
     serverVersion: session.serverVersion,
     systemIdentifier: (await readClusterFacts(session)).systemIdentifier,
-    appliers: await listAppliers(session),
+    appliers: await hidesAppliers(session)
+      ? await listSubscriptionAppliers(session)
+      : await listAppliers(session),
     workers: await readApplierWorkers(session),
   };
 }
@@ -95,17 +109,39 @@ export async function readSourceStatus(session: Session): Promise<SourceStatusFa
   return {
     publications: await listOwnedPublications(session),
     published: await readPublished(session),
-    cutover: await findSide(session),
+    ...hideable(await observeSide(session)),
   };
 }
 
 /** Reads the appliers of a database. */
 export async function readTargetStatus(session: Session): Promise<TargetStatusFacts> {
+  const applyOwner = await findHiddenOwner(session, applySchema);
+  const { hidden, cutover } = hideable(await observeSide(session));
   return {
-    appliers: await readAppliers(session),
+    appliers: applyOwner === undefined
+      ? await readAppliers(session)
+      : await readSubscriptionAppliers(session),
     setAside: (await readOutstanding(session)).filter(({ attribute }) => attribute === undefined)
       .map(({ object }) => object),
-    cutover: await findSide(session),
+    hidden: [
+      ...applyOwner === undefined ? [] : [{ schema: applySchema, owner: applyOwner }],
+      ...hidden,
+    ],
+    cutover,
+  };
+}
+
+/** Whether the role cannot read which streams of the session's database the tool itself applies. */
+export async function hidesAppliers(session: Session): Promise<boolean> {
+  return await findHiddenOwner(session, applySchema) !== undefined;
+}
+
+function hideable(
+  { record, hiddenOwner }: ObservedSide,
+): Pick<SourceStatusFacts, "hidden" | "cutover"> {
+  return {
+    hidden: hiddenOwner === undefined ? [] : [{ schema: cutoverSchema, owner: hiddenOwner }],
+    cutover: record,
   };
 }
 

@@ -4,7 +4,13 @@
  * @module
  */
 import { listDatabases } from "../../catalog/internal.ts";
-import { formatLsn, pause, type TableName } from "../../core/internal.ts";
+import {
+  applySchema,
+  cutoverSchema,
+  formatLsn,
+  pause,
+  type TableName,
+} from "../../core/internal.ts";
 import {
   countingSide,
   type CutoverPhase,
@@ -12,6 +18,7 @@ import {
   readRefusals,
   readTripwire,
   visiblePhase,
+  type VisibleRecord,
 } from "../../cutover/internal.ts";
 import {
   describeEndpoint,
@@ -32,6 +39,7 @@ import { formatVersion } from "../shared/server_pair.ts";
 import type { DatabaseSelection, RunContext } from "../shared/run.ts";
 import { sequenceDifferences, streamStatus } from "./assemble.ts";
 import {
+  hidesAppliers,
   readSourceServer,
   readSourceStatus,
   readStatusContents,
@@ -45,6 +53,7 @@ import {
   closedSourceFindings,
   cutoverFindings,
   driftFindings,
+  hiddenFindings,
   isKeptForReturn,
   serverFindings,
   setAsideFindings,
@@ -158,6 +167,10 @@ export class StatusMonitor implements AsyncDisposable {
         ...driftFindings(drift, database),
         ...setAsideFindings(status.setAside ?? [], database),
         ...cutoverFindings(status),
+        ...hiddenFindings(
+          { source: pair.sourceFacts?.hidden, target: pair.targetFacts?.hidden },
+          database,
+        ),
         ...(isClosed ? closedSourceFindings(status) : []),
       );
     }
@@ -209,13 +222,18 @@ export class StatusMonitor implements AsyncDisposable {
     const targets = new Map<string, TargetStatusFacts | undefined>();
     const sources = new Map<string, SourceStatusFacts | undefined>();
     const streams = new Map<string, { source?: string | undefined; target?: string }>();
+    // databases outside of the selection are not read: the role may not be allowed to
+    const others = new Set<string>();
     if (source.reached) {
       for (const { name, database } of source.value.reading.slots) {
-        streams.set(name, { source: database });
+        if (isSelectedDatabase(database, this.#options.databases)) {
+          streams.set(name, { source: database });
+        } else others.add(name);
       }
     }
     if (target.reached) {
       for (const { name, database } of target.value.appliers) {
+        if (others.has(name)) continue;
         streams.set(name, { ...streams.get(name), target: database });
         if (!targets.has(database)) {
           const answer = await this.#target.query(database, readTargetStatus);
@@ -228,7 +246,10 @@ export class StatusMonitor implements AsyncDisposable {
     for (const [name, places] of streams) {
       places.source ??= findScopeComment(factsOf(places.target), name)?.source.database;
       const database = places.source;
-      if (database !== undefined && source.reached && !sources.has(database)) {
+      if (
+        database !== undefined && source.reached && !sources.has(database) &&
+        isSelectedDatabase(database, this.#options.databases)
+      ) {
         const answer = await this.#source.query(database, readSourceStatus);
         sources.set(database, answer.reached ? answer.value : undefined);
       }
@@ -290,8 +311,14 @@ export class StatusMonitor implements AsyncDisposable {
       const database = publication?.scopeComment?.target.database;
       if (database === undefined) continue;
       if (!targets.has(database)) {
-        const clients = await this.#target.query(database, listClientAppliers);
-        if (!clients.reached || clients.value.every((client) => client.name !== name)) continue;
+        const clients = await this.#target.query(
+          database,
+          async (session) => await hidesAppliers(session) ? "hidden" : listClientAppliers(session),
+        );
+        if (!clients.reached) continue;
+        if (clients.value !== "hidden" && clients.value.every((client) => client.name !== name)) {
+          continue;
+        }
         const answer = await this.#target.query(database, readTargetStatus);
         targets.set(database, answer.reached ? answer.value : undefined);
       }
@@ -316,13 +343,16 @@ export class StatusMonitor implements AsyncDisposable {
           publications: pair.sourceFacts?.publications,
           target: pair.targetFacts,
           targetReachable: target.reached &&
-            (pair.targetFacts !== undefined || !hasApplier(target.value, name)),
+            (pair.targetFacts !== undefined || !hasApplier(target.value, name)) &&
+            // its record may exist
+            (!hidesRecords(pair) || hasApplier(target.value, name)),
           workerBefore: this.#workersBefore?.get(name),
         });
         return stream;
       });
     const cutover = await this.#cutover(pair);
-    const compared = source.reached && target.reached && cutover?.phase !== "finished"
+    const compared = source.reached && target.reached && cutover?.phase !== "finished" &&
+        !hidesRecords(pair)
       ? await this.#compare(pair)
       : undefined;
     const drift = compared === undefined ? [] : compareShapes({
@@ -469,6 +499,11 @@ async function countRefusals(session: Session): Promise<number | null> {
   }
 }
 
+/** Whether the target may have records of streams that the role cannot read. */
+function hidesRecords({ targetFacts }: StatusPair): boolean {
+  return targetFacts?.hidden.some(({ schema }) => schema === applySchema) ?? false;
+}
+
 /** Null without a cutover, or if the records that can be read do not show its phase. */
 function readableCutover(
   source: SourceStatusFacts | undefined,
@@ -476,10 +511,15 @@ function readableCutover(
 ): { readonly phase: CutoverPhase; readonly since: string } | null {
   const since = [source, target].flatMap((facts) => facts?.cutover?.changedAt ?? []).sort().at(-1);
   const phase = visiblePhase({
-    source: source && { record: source.cutover },
-    target: target && { record: target.cutover },
+    source: source && visibleRecord(source),
+    target: target && visibleRecord(target),
   });
   return since === undefined || phase === undefined ? null : { phase, since };
+}
+
+/** Undefined if the role cannot read it. */
+function visibleRecord({ cutover, hidden }: SourceStatusFacts | TargetStatusFacts): VisibleRecord {
+  return hidden.some(({ schema }) => schema === cutoverSchema) ? undefined : { record: cutover };
 }
 
 function serverStatus(

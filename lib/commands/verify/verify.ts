@@ -12,6 +12,7 @@ import {
   plural,
   type Problem,
   ReplicatorError,
+  type Side,
   UsageError,
 } from "../../core/internal.ts";
 import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/internal.ts";
@@ -38,6 +39,7 @@ import {
   readSlots,
 } from "../../replication/internal.ts";
 import { consequencesOf, decideTables, noTableRules } from "../../rules/internal.ts";
+import { observeSide } from "../../cutover/internal.ts";
 import { readOutstanding } from "../../checkpoint/internal.ts";
 import type { SetAsideObject } from "../../schema/internal.ts";
 import { openServerPair, summarize } from "../shared/server_pair.ts";
@@ -224,6 +226,7 @@ async function compareDatabaseStructure(
   const compared = await compareStructures({ source, target }, {
     consequences: scope.consequences,
     awaitsCutover: await hasOwnSubscription(source, target),
+    closedSides: await findClosedSides([source, target]),
   });
   const setAside = await readOutstanding(target);
   const statistics = await findMissingStatistics({ source, target });
@@ -233,6 +236,15 @@ async function compareDatabaseStructure(
     statistics: statistics === undefined ? [] : [statistics],
     setAside,
   };
+}
+
+/** The sides that a cutover has closed, as far as their records can be read and are trusted. */
+async function findClosedSides(sessions: readonly Session[]): Promise<readonly Side[]> {
+  const closed: Side[] = [];
+  for (const session of sessions) {
+    if ((await observeSide(session)).record?.isOpen === false) closed.push(session.side);
+  }
+  return closed;
 }
 
 /** Whether an enabled subscription owned by the tool reads a slot of the source's database. */

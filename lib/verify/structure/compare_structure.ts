@@ -45,7 +45,12 @@ export async function compareStructures(
   const onSource = withinScope(one, isInScope);
   const onTarget = withinScope(other, isInScope);
   const diff = diffStructure(onSource, onTarget);
-  const context = { source: onSource, target: onTarget, consequences: scope.consequences };
+  const context = {
+    source: onSource,
+    target: onTarget,
+    consequences: scope.consequences,
+    closedSides: scope.closedSides,
+  };
   const named = namedRoles(onSource);
   const differences = [
     ...diff.found.map((found) => shown(withReason(found, context))),

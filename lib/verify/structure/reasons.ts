@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { displayName, tableKey } from "../../core/internal.ts";
+import { displayName, type Side, tableKey } from "../../core/internal.ts";
 import type { Consequences } from "../../rules/internal.ts";
 import { providerRole } from "../../schema/internal.ts";
 import { introducedIn } from "./versions.ts";
@@ -18,6 +18,7 @@ export interface ReasonContext {
   readonly source: Structure;
   readonly target: Structure;
   readonly consequences?: Consequences | undefined;
+  readonly closedSides?: readonly Side[] | undefined;
 }
 
 /** Turns the difference into a note if a rule gives a reason for it. */
@@ -150,6 +151,16 @@ const ofTheServer: ReasonRule = ({ difference }) =>
     ? "tablespaces belong to the server and do not affect the data"
     : undefined;
 
+/** A cutover makes the closed side read-only by default; opening it removes the setting. */
+const ofTheCutover: ReasonRule = ({ source, target }, { closedSides = [] }) => {
+  const side = closedSides.find((each) => {
+    const object = each === "source" ? source : target;
+    return object?.kind === "setting" && object.parent === undefined &&
+      object.name === "default_transaction_read_only" && object.facts.value === "on";
+  });
+  return side === undefined ? undefined : `the cutover set it when it closed the ${side}`;
+};
+
 const reasonRules: readonly ReasonRule[] = [
   noSuchRole,
   cannotActAsOwner,
@@ -161,4 +172,5 @@ const reasonRules: readonly ReasonRule[] = [
   notPreservedByDump,
   ofTheRules,
   ofTheServer,
+  ofTheCutover,
 ];

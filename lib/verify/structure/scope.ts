@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { cutoverSchema, ownSchemas, tableKey } from "../../core/internal.ts";
+import { cutoverSchema, ownSchemas, type Side, tableKey } from "../../core/internal.ts";
 import type { Consequences } from "../../rules/internal.ts";
 import { objectKey, type Structure, type StructureObject } from "./model.ts";
 
@@ -16,6 +16,8 @@ export interface StructureScope {
    * sets them, which is a note rather than a difference.
    */
   readonly awaitsCutover?: boolean;
+  /** The sides that a cutover has closed, and made read-only by default. */
+  readonly closedSides?: readonly Side[];
 }
 
 /** Whether an object is to be compared. */
