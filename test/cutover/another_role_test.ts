@@ -46,7 +46,7 @@ Deno.test("a role that cannot read the records is told whose they are, and not t
       );
       strictEqual(report.databases[0]?.streams[0]?.state, "unknown");
       deepStrictEqual(report.findings.map(({ id }) => id), ["schema-hidden", "schema-hidden"]);
-      for (const { remedy } of report.findings) match(remedy, /as role postgres.*remove nothing/);
+      for (const { remedy } of report.findings) match(remedy, /as role "postgres".*remove nothing/);
       ok(!JSON.stringify(report.findings).includes("cleanup"));
       const others = await executeStatus({
         ...servers,
@@ -61,7 +61,7 @@ Deno.test("a role that cannot read the records is told whose they are, and not t
         `ALTER SCHEMA seren_cutover OWNER TO ${role}; ALTER TABLE seren_cutover.side OWNER TO ${role}`,
       );
       const error = await prepareCutover(pair).then(() => undefined, (problem) => problem);
-      match(error.remedy, /^connect as role stranger_.*do not drop the schema/);
+      match(error.remedy, /^connect as role "stranger_.*do not drop the schema/);
     } finally {
       await exec(pair.targetUrl, `DROP OWNED BY ${role}; DROP ROLE ${role}`);
     }
