@@ -307,6 +307,7 @@ const durationMs = z.number().min(minimums.duration).optional();
 const prepareShape: Shape<CutoverPrepareInput> = {
   ...serversShape,
   wayBack: z.enum(optionTable.wayBack.values).optional(),
+  fence: z.enum(optionTable.fence.values).optional(),
   targetFromSource: url.optional(),
   passfile: z.string().optional(),
   confirm: callable<NonNullable<CutoverPrepareInput["confirm"]>>().optional(),

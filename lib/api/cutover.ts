@@ -79,6 +79,7 @@ export async function cutoverPrepare(
     return await executeCutoverPrepare({
       ...complete(servers, problems),
       wayBack: sound.wayBack ?? optionDefaults.wayBack,
+      fence: sound.fence ?? optionDefaults.fence,
       targetFromSource,
       passfile,
       now: systemClock().toISOString(),

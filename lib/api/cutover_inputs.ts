@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { BlockerPolicy, FinalCheck, WayBack } from "../config/internal.ts";
+import type { BlockerPolicy, FenceKind, FinalCheck, WayBack } from "../config/internal.ts";
 import type {
   CutoverFinishPlan,
   CutoverPreparePlan,
@@ -23,6 +23,13 @@ export interface CutoverPrepareInput extends ServersInput {
    * @default {"replicate"}
    */
   readonly wayBack?: WayBack | undefined;
+  /**
+   * `triggers`: a closed source refuses every write; `sessions`: for tables that the role does not
+   * own, a closed source is only read-only by default, and its sessions are terminated. Weaker.
+   *
+   * @default {"triggers"}
+   */
+  readonly fence?: FenceKind | undefined;
   /** The target at the address by which the source's server reaches it. Default: `target`. */
   readonly targetFromSource?: string | Endpoint | undefined;
   /**

@@ -58,6 +58,7 @@ export const propertyNames: Readonly<Partial<Record<OptionName, string>>> = {
   brownout: "brownoutMs",
   rehearseTokens: "tokens",
   wayBack: "wayBack",
+  fence: "fence",
   targetFromSource: "targetFromSource",
   wayBackPassfile: "passfile",
   openOldSide: "openOldSide",

@@ -24,6 +24,8 @@ export {
   copyFormats,
   type DumpToolChoice,
   dumpTools,
+  type FenceKind,
+  fenceKinds,
   type FinalCheck,
   finalChecks,
   identityPolicies,

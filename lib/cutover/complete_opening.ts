@@ -9,7 +9,11 @@ import { durableSettings, openSession } from "../postgres/internal.ts";
 import { advanceSlotIfIdle } from "./back_stream.ts";
 import { endClientSessions } from "./client_sessions.ts";
 import type { DatabaseRoute } from "./route.ts";
-import { settleStatement } from "./own_schema.ts";
+import { readSide, settleStatement } from "./own_schema.ts";
+import { describeLateChanges, readLateChanges } from "./tripwire.ts";
+import { closedLast } from "./durable_pause.ts";
+import type { FenceKind } from "../config/internal.ts";
+import { fenceOf } from "./model.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** What {@linkcode completeOpening} takes. */
@@ -45,7 +49,7 @@ export async function completeOpening(
     }
   };
   await tolerate("hook-switch", () => hook("switch"));
-  for (const { from, out } of routes) {
+  for (const { from, out } of routes.filter((route) => closedBy(route) === "triggers")) {
     await tolerate("tripwire", () =>
       timeline.step("tripwire", async () => {
         await using session = await retry(() => openSession(from));
@@ -66,6 +70,12 @@ export async function completeOpening(
         return ended;
       }, { summarise: (ended) => `${plural(ended, "session")} of ${from.database} terminated` }));
   }
+  for (const route of routes.filter((each) => closedBy(each) === "sessions")) {
+    await tolerate("tripwire", () =>
+      timeline.step("tripwire", async () => {
+        warnings.push(...await proveOrKeep(route));
+      }));
+  }
   await tolerate("hook-after", () => hook("after"));
   for (const { to } of routes) {
     await tolerate("open", async () => {
@@ -74,4 +84,33 @@ export async function completeOpening(
     });
   }
   return warnings;
+}
+
+function closedBy(route: DatabaseRoute): FenceKind {
+  return fenceOf(closedLast(route));
+}
+
+/**
+ * Lets the tripwire begin where nothing was written after the tokens; otherwise leaves the changes
+ * where `cutover status` shows them.
+ */
+async function proveOrKeep(route: DatabaseRoute): Promise<readonly string[]> {
+  const { from, out, back } = route;
+  await using session = await retry(() => openSession(from));
+  const tokens = (await readSide(session))?.details.evidence?.tokens ?? [];
+  const late = await readLateChanges(session, { tokens, back });
+  if (late === undefined) {
+    return [
+      `database ${from.database} on the ${from.side}: it is not proven that nothing was written after it was closed (--fence sessions): the changes of the way back carry no origin`,
+    ];
+  }
+  if (late.length > 0) {
+    return [
+      `database ${from.database} on the ${from.side} was written to after it was closed (--fence sessions); these changes did not reach the other side: ${
+        describeLateChanges(late)
+      }`,
+    ];
+  }
+  for (const slot of out) await advanceSlotIfIdle(session, slot);
+  return [];
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { errorMessage, retry } from "../core/internal.ts";
+import { errorMessage, ReplicatorError, retry } from "../core/internal.ts";
 import {
   durableSettings,
   type Endpoint,
@@ -26,7 +26,7 @@ import { refuseStale } from "./complete_switch.ts";
 import { enableFence, fenceMessages } from "./fence.ts";
 import { LargeObjectCarrier } from "./large_objects.ts";
 import { lockCutover } from "./lock.ts";
-import { type CloseEvidence, type TokenEvidence, withTurning } from "./model.ts";
+import { type CloseEvidence, fenceOf, type TokenEvidence, withTurning } from "./model.ts";
 import { beginOpening } from "./open_side.ts";
 import { recordSideStatement } from "./own_schema.ts";
 import { trySetReadOnly } from "./read_only_default.ts";
@@ -39,6 +39,8 @@ import {
   setSequenceStatements,
 } from "./sequences.ts";
 import { awaitTokens, deleteOldTokens, sendToken } from "./token.ts";
+import { SessionFence } from "./session_fence.ts";
+import { describeLateChanges, readLateChanges, type TripwireFinding } from "./tripwire.ts";
 import { restoreStreams, stopStreams } from "./turn_streams.ts";
 
 /**
@@ -62,6 +64,8 @@ export class DatabaseSwitch implements AsyncDisposable {
   readonly #to: Session;
   readonly #opening: Session;
   readonly #monitor: Session;
+  /** Instead of the barrier, where the role does not own the tables. */
+  readonly #sessions: SessionFence | undefined;
   /** Carries the large objects. */
   readonly largeObjects: LargeObjectCarrier;
   readonly #signal: AbortSignal;
@@ -73,6 +77,7 @@ export class DatabaseSwitch implements AsyncDisposable {
   #heldSince: string | undefined;
   #releasedMs: number | undefined;
   #isOpening = false;
+  #isClosed = false;
   #isReversed = false;
 
   private constructor(
@@ -97,6 +102,9 @@ export class DatabaseSwitch implements AsyncDisposable {
     this.#to = sessions.to;
     this.#opening = sessions.opening;
     this.#monitor = sessions.monitor;
+    this.#sessions = fenceOf(route.fromRecord) === "sessions"
+      ? new SessionFence(route.from, route.fromRecord)
+      : undefined;
     this.largeObjects = sessions.largeObjects;
     this.#signal = signal;
     this.#timeoutMs = timeoutMs;
@@ -160,14 +168,16 @@ export class DatabaseSwitch implements AsyncDisposable {
   /** Tries to take the barrier once. */
   async tryBarrier(maxSilenceMs: number): Promise<BarrierAttempt> {
     this.#releasedMs = undefined;
-    const attempt = await attemptBarrier({
-      session: this.#barrier,
-      observer: this.#monitor,
-      tables: this.route.tables,
-      timeoutMs: this.#timeoutMs,
-      maxSilenceMs,
-      signal: this.#signal,
-    });
+    const attempt = this.#sessions !== undefined
+      ? await this.#sessions.close(this.#barrier, { maxMs: maxSilenceMs / 2, signal: this.#signal })
+      : await attemptBarrier({
+        session: this.#barrier,
+        observer: this.#monitor,
+        tables: this.route.tables,
+        timeoutMs: this.#timeoutMs,
+        maxSilenceMs,
+        signal: this.#signal,
+      });
     this.#isHeld = attempt.isHeld;
     this.#heldSince = attempt.isHeld ? attempt.since : undefined;
     return attempt;
@@ -214,6 +224,7 @@ export class DatabaseSwitch implements AsyncDisposable {
    * time then.
    */
   async prepareFence(): Promise<void> {
+    if (this.#sessions !== undefined) return;
     for (const message of fenceMessages(this.route.tables, enableFence)) {
       await this.#barrier.execute(message);
     }
@@ -307,17 +318,43 @@ export class DatabaseSwitch implements AsyncDisposable {
   /** Writes into the barrier's transaction that this side is closed: only COMMIT is left. */
   async seal(evidence: CloseEvidence): Promise<void> {
     const { fromRecord, from } = this.route;
+    if (this.#sessions !== undefined) {
+      await this.#barrier.execute("BEGIN; SET LOCAL synchronous_commit = on");
+    }
     await this.#barrier.execute(
       `${
         recordSideStatement({
           ...fromRecord,
           isOpen: false,
           generation: this.#nextGeneration,
-          details: { ...fromRecord.details, evidence },
+          details: {
+            ...fromRecord.details,
+            ...(this.#sessions === undefined ? {} : { isClosing: false }),
+            evidence,
+          },
         })
       };\n${resetRefusalsStatement}`,
     );
     await trySetReadOnly(this.#barrier, { database: from.database, timeoutMs: this.#timeoutMs });
+  }
+
+  /**
+   * Where sessions take the place of the fence: proves that nothing was written after the tokens,
+   * in the tables that the streams carry.
+   *
+   * @returns what is not proven
+   */
+  async proveClosed(tokens: readonly TokenEvidence[]): Promise<readonly string[]> {
+    if (this.#sessions === undefined) return [];
+    this.#sessions.check();
+    const late = await readLateChanges(this.#from, { tokens, back: this.route.back });
+    if (late === undefined) {
+      return [
+        "that nothing was written after the tokens: the changes of the way back carry no origin",
+      ];
+    }
+    if (late.length > 0) throw writtenAfterTokens(this.route.from, late);
+    return [];
   }
 
   /**
@@ -334,6 +371,7 @@ export class DatabaseSwitch implements AsyncDisposable {
         record !== undefined && !record.isOpen && record.generation >= generation,
     });
     this.#isHeld = false;
+    this.#isClosed = true;
   }
 
   get #nextGeneration(): number {
@@ -366,11 +404,21 @@ export class DatabaseSwitch implements AsyncDisposable {
       await this.#barrier.execute("ROLLBACK").catch(() => this.#barrier.close());
       this.#releasedMs = performance.now();
     }
+    const left: string[] = [];
+    if (!this.#isClosed) {
+      await this.#sessions?.giveBack().catch((error) => {
+        left.push(
+          `${this.name} is still read-only by default, run the same command again: ${
+            errorMessage(error)
+          }`,
+        );
+      });
+    }
     if (this.#isOpening) {
       this.#isOpening = false;
       await this.#opening.execute("ROLLBACK").catch(() => this.#opening.close());
     }
-    if (!this.#isReversed) return [];
+    if (!this.#isReversed) return left;
     this.#isReversed = false;
     this.#stopping = undefined;
     try {
@@ -379,14 +427,15 @@ export class DatabaseSwitch implements AsyncDisposable {
         openSession(this.route.to, { settings: durableSettings })
       );
       await session.execute(recordSideStatement(withTurning(this.route.toRecord, false)));
-      return [];
+      return left;
     } catch (error) {
-      return [`replication of ${this.name} was not restored: ${errorMessage(error)}`];
+      return [...left, `replication of ${this.name} was not restored: ${errorMessage(error)}`];
     }
   }
 
   /** Closes all sessions, which ends the barrier. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#sessions?.[Symbol.asyncDispose]();
     await Promise.all(
       [
         this.#barrier,
@@ -398,6 +447,21 @@ export class DatabaseSwitch implements AsyncDisposable {
       ].map((each) => each[Symbol.asyncDispose]()),
     );
   }
+}
+
+function writtenAfterTokens(
+  { side, database }: Endpoint,
+  late: readonly TripwireFinding[],
+): ReplicatorError {
+  return new ReplicatorError(
+    "a session that turned read-only mode off has written to the side while it was being closed; writers continue there",
+    {
+      side,
+      object: `database ${database}`,
+      details: [describeLateChanges(late)],
+      remedy: "stop that client, and run the same command again",
+    },
+  );
 }
 
 /** Whether this tool applies the changes of any of the streams. */

@@ -93,7 +93,9 @@ export async function dismantleSide(session: Session): Promise<number> {
   const record = await readSide(session);
   await withoutEventTriggers(session, async () => {
     await session.execute("SET LOCAL client_min_messages = error; SET LOCAL lock_timeout = '10s'");
-    if (record !== undefined && !record.isOpen) await tryResetReadOnly(session);
+    const isReadOnly = record !== undefined &&
+      (!record.isOpen || record.details.isClosing === true);
+    if (isReadOnly) await tryResetReadOnly(session);
     await session.execute(`DROP SCHEMA IF EXISTS ${cutoverSchema} CASCADE`);
   });
   return fenced.length;

@@ -33,6 +33,7 @@ export * from "./refusals.ts";
 export * from "./rehearse.ts";
 export * from "./route.ts";
 export * from "./sequences.ts";
+export * from "./session_fence.ts";
 export * from "./statements.ts";
 export * from "./switch_options.ts";
 export * from "./switch_over.ts";

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { FenceKind } from "../config/internal.ts";
 import type { Side, TableName } from "../core/internal.ts";
 import type { DatabaseRef } from "../replication/internal.ts";
 
@@ -98,6 +99,13 @@ export interface SideDetails {
    * the same command does it.
    */
   readonly isSettled: boolean;
+  /** How this side is closed; without a value by triggers. */
+  readonly fence?: FenceKind | undefined;
+  /**
+   * Whether a side without triggers is being closed: new sessions are read-only by default, and the
+   * side is still the one in use. The next command completes it or takes it back.
+   */
+  readonly isClosing?: boolean | undefined;
   /** What the last close of this side proved; null before. */
   readonly evidence: CloseEvidence | null;
 }
@@ -153,12 +161,17 @@ export function visiblePhase(
   return isOpen === true && details?.isPrepared === true ? "switched" : undefined;
 }
 
+/** How a side is closed. Pure. */
+export function fenceOf(record: SideRecord): FenceKind {
+  return record.details.fence ?? "triggers";
+}
+
 /** The record of a side that is being opened. Pure. */
 export function openedRecord(record: SideRecord): SideRecord {
   return {
     ...record,
     isOpen: true,
-    details: { ...record.details, isTurning: false, isSettled: false },
+    details: { ...record.details, isTurning: false, isSettled: false, isClosing: false },
   };
 }
 

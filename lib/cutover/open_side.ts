@@ -6,7 +6,7 @@
 import { quoteIdentifier, ReplicatorError, type TableName } from "../core/internal.ts";
 import type { Session } from "../postgres/internal.ts";
 import { disableFence, fenceMessages } from "./fence.ts";
-import { openedRecord, type SideRecord } from "./model.ts";
+import { fenceOf, openedRecord, type SideRecord } from "./model.ts";
 import { recordSideStatement } from "./own_schema.ts";
 import { tryResetReadOnly } from "./read_only_default.ts";
 
@@ -32,14 +32,17 @@ export async function beginOpening(
     `BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = ${timeoutMs};
      SET LOCAL idle_in_transaction_session_timeout = ${maxSilenceMs}`,
   );
-  for (const message of fenceMessages(tables, disableFence)) await session.execute(message);
+  if (fenceOf(record) === "triggers") {
+    for (const message of fenceMessages(tables, disableFence)) await session.execute(message);
+  }
   // waits for another ALTER DATABASE of the database
   if (!await tryResetReadOnly(session)) throw staysReadOnly(session);
   await session.execute("SET LOCAL lock_timeout = 0");
   await session.execute(recordSideStatement(openedRecord(record)));
 }
 
-function staysReadOnly({ side, endpoint: { database } }: Session): ReplicatorError {
+/** The refusal of a role that may not remove the read-only default. */
+export function staysReadOnly({ side, endpoint: { database } }: Session): ReplicatorError {
   return new ReplicatorError(
     "the database is read-only by default, and the role may not change this default",
     {

@@ -14,9 +14,11 @@ import {
   type TableName,
 } from "../core/internal.ts";
 import type { ApplierKind, StreamState } from "../replication/internal.ts";
+import type { FenceKind } from "../config/internal.ts";
 import type { FencedTable } from "./fence.ts";
 import { missingPrivileges, type PrivilegeFacts } from "./privileges.ts";
 import type { OutsideKey } from "./outside_keys.ts";
+import { describeSessions, type OtherSession, sessionFenceLimits } from "./session_fence.ts";
 
 /** A stream that leaves the side in use. */
 export interface StreamReading {
@@ -42,6 +44,18 @@ export interface OldTransaction {
   readonly ageMs: number;
 }
 
+/** What closing a side by its sessions needs. */
+export interface SessionFacts {
+  /** Sessions that the role may not terminate. */
+  readonly kept: readonly OtherSession[];
+  /** Roles whose own default keeps their sessions writable. */
+  readonly writableRoles: readonly string[];
+  /** Tables that the role may not read or change, which the way back needs. */
+  readonly withoutGrants: readonly TableName[];
+  /** Sequences that the role may not read and set. */
+  readonly sequences: readonly TableName[];
+}
+
 /** Facts about one side of a database. */
 export interface SideFacts {
   readonly side: Side;
@@ -50,6 +64,10 @@ export interface SideFacts {
   readonly missing: readonly TableName[];
   /** Tables in scope whose triggers the role may not create: it does not own them. */
   readonly notOwned: readonly TableName[];
+  /** How the side is closed. */
+  readonly fenceKind: FenceKind;
+  /** Undefined for a side that is closed by triggers. */
+  readonly sessions: SessionFacts | undefined;
   /** Tables with a complete fence; empty before `prepare`. */
   readonly fence: readonly FencedTable[];
   /** Lock entries that the server has room for. */
@@ -272,12 +290,18 @@ function checkSide(side: SideFacts, facts: PreflightFacts, stage: PreflightStage
   if (side.missing.length > 0) {
     add("problem", name, `tables are missing: ${some(side.missing)}`, "see status for the drift");
   }
-  if (side.notOwned.length > 0) {
+  if (side.fenceKind === "sessions") {
+    checkSessions(side, { facts, stage, add });
+  } else if (side.notOwned.length > 0) {
     add(
       "problem",
       name,
       `the role does not own ${plural(side.notOwned.length, "table")}: ${some(side.notOwned)}`,
-      "connect as their owner, or GRANT the owner's role to the role",
+      `connect as their owner, or GRANT the owner's role to the role${
+        name === "source" && stage === "prepare"
+          ? "; or, weaker, --fence sessions, which ends sessions and does not stop one that turns read-only mode off"
+          : ""
+      }`,
     );
   }
   if (!side.mayCreate && stage === "prepare") {
@@ -323,7 +347,7 @@ function checkSide(side: SideFacts, facts: PreflightFacts, stage: PreflightStage
         "if it has written to a table in scope, the switch cannot begin before it ends",
       );
     }
-    if (!side.ownsDatabase) {
+    if (!side.ownsDatabase && side.fenceKind === "triggers") {
       add(
         "warning",
         name,
@@ -331,7 +355,7 @@ function checkSide(side: SideFacts, facts: PreflightFacts, stage: PreflightStage
         "the fence refuses writes in any case, but clients with target_session_attrs=read-write do not move by themselves",
       );
     }
-    if (!side.maySignal) {
+    if (!side.maySignal && side.fenceKind === "triggers") {
       add(
         "warning",
         name,
@@ -355,6 +379,79 @@ function checkSide(side: SideFacts, facts: PreflightFacts, stage: PreflightStage
         "raise max_replication_slots (needs a restart)",
       );
     }
+  }
+}
+
+/** What takes the place of the fence where the role does not own the tables. */
+function checkSessions(
+  side: SideFacts,
+  { facts, stage, add }: {
+    readonly facts: PreflightFacts;
+    readonly stage: PreflightStage;
+    readonly add: Add;
+  },
+): void {
+  const { side: name, sessions, notOwned, ownsDatabase, maySignal } = side;
+  if (sessions === undefined) return;
+  add(
+    "warning",
+    name,
+    `the role does not own ${plural(notOwned.length, "table")}: the side is ${sessionFenceLimits}`,
+    "cutover status shows what was written to the closed side; a role that owns the tables closes it reliably",
+  );
+  if (!ownsDatabase) {
+    add(
+      "problem",
+      name,
+      "the role does not own the database, which --fence sessions makes read-only by default",
+      "connect as its owner, or ALTER DATABASE … OWNER TO the role",
+    );
+  }
+  if (!maySignal) {
+    add(
+      "problem",
+      name,
+      "the role may not terminate other sessions, as --fence sessions does",
+      "GRANT pg_signal_backend to the role",
+    );
+  }
+  if (sessions.kept.length > 0 && side === facts.from) {
+    add(
+      stage === "switch" ? "problem" : "warning",
+      name,
+      `the role may not terminate sessions of superusers: ${describeSessions(sessions.kept)}`,
+      "end them, or let a superuser run SELECT pg_catalog.pg_terminate_backend(pid)",
+    );
+  }
+  if (sessions.writableRoles.length > 0) {
+    add(
+      "problem",
+      name,
+      `roles have a read-only default of their own, which precedes the database's: ${
+        sessions.writableRoles.join(", ")
+      }`,
+      `ALTER ROLE … RESET default_transaction_read_only; also … IN DATABASE …`,
+    );
+  }
+  if (sessions.sequences.length > 0) {
+    add(
+      "problem",
+      name,
+      `the role may not read and set ${plural(sessions.sequences.length, "sequence")}: ${
+        some(sessions.sequences)
+      }`,
+      "GRANT SELECT, UPDATE on the sequences, and USAGE on their schemas, to the role",
+    );
+  }
+  if (sessions.withoutGrants.length > 0 && facts.wayBack) {
+    add(
+      "problem",
+      name,
+      `the role may not read and change ${
+        plural(sessions.withoutGrants.length, "table")
+      }, which the way back needs: ${some(sessions.withoutGrants)}`,
+      "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE on the tables to the role; or --way-back none",
+    );
   }
 }
 
@@ -418,7 +515,8 @@ function checkFences({ from, to, tables, carried, database }: PreflightFacts, ad
   if (lost.length > 0) {
     add("problem", undefined, `tables are no longer replicated: ${some(lost)}`, again);
   }
-  for (const { side, fence, missing } of [from, to]) {
+  for (const { side, fence, missing, fenceKind } of [from, to]) {
+    if (fenceKind === "sessions") continue;
     const existing = new Set([...fence, ...missing].map((table) => tableKey(table)));
     const without = tables.filter((table) => !existing.has(tableKey(table)));
     if (without.length > 0) add("problem", side, `no fence exists on ${some(without)}`, again);

@@ -27,6 +27,7 @@ import {
   readPublications,
   type SubscriptionAccess,
 } from "../replication/internal.ts";
+import type { FenceKind } from "../config/internal.ts";
 import { listTables } from "../catalog/internal.ts";
 import {
   backStreamName,
@@ -48,6 +49,7 @@ import {
   schemaStatements,
   tokenTableName,
 } from "./own_schema.ts";
+import { SessionFence } from "./session_fence.ts";
 import { awaitTokens, sendToken } from "./token.ts";
 
 /** What preparing a database takes. */
@@ -60,6 +62,8 @@ export interface PrepareOptions {
   readonly databases: readonly string[];
   /** How the source's server connects to the target; undefined for no way back. */
   readonly wayBack: SubscriptionAccess | undefined;
+  /** How the source is closed. */
+  readonly fence: FenceKind;
   /** Identifies the cutover, a UUID; that of an existing record is kept. */
   readonly id: string;
   /** ISO timestamp. */
@@ -126,7 +130,7 @@ async function withAncestors(
  * @throws ReplicatorError (prerequisite) if no stream of the tool connects the databases
  */
 export async function prepareDatabase(options: PrepareOptions): Promise<PreparedDatabase> {
-  const { signal, now, wayBack } = options;
+  const { signal, now, wayBack, fence } = options;
   await using source = await open(options.source, signal);
   await using target = await open(options.target, signal);
   for (const session of [source, target]) {
@@ -161,6 +165,7 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
     isFinished: false,
     isTurning: false,
     isSettled: true,
+    ...(side === "source" && fence === "sessions" ? { fence } : {}),
     evidence: existing?.details.evidence ?? null,
   });
   const unwanted = wayBack === undefined ? existing?.details.back ?? undefined : undefined;
@@ -173,6 +178,9 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
     });
   }
   const generation = existing?.generation ?? 0;
+  if (existing?.details.isClosing === true) {
+    await new SessionFence(options.source, existing).takeBack();
+  }
   await createOwnSchema(source, {
     elsewhere: describePlace(options.target),
     record: { id, isOpen: true, generation, details: detailsOf("source") },
@@ -183,7 +191,7 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
     record: { id, isOpen: true, generation, details: detailsOf("target") },
     streams: forward.names,
   });
-  await createFences(source, forward.tables);
+  if (fence === "triggers") await createFences(source, forward.tables);
   await createFences(target, forward.tables);
   for (const stream of forward.names) {
     await publishTokens(source, stream);

@@ -21,10 +21,18 @@ import {
   type SlotState,
   streamState,
 } from "../replication/internal.ts";
+import type { FenceKind } from "../config/internal.ts";
 import { readFence } from "./fence.ts";
 import { readOutsideKeys } from "./outside_keys.ts";
-import type { OldTransaction, PreflightFacts, SideFacts, StreamReading } from "./preflight.ts";
+import type {
+  OldTransaction,
+  PreflightFacts,
+  SessionFacts,
+  SideFacts,
+  StreamReading,
+} from "./preflight.ts";
 import { readForwardStreams } from "./prepare.ts";
+import { readOtherSessions, readWritableRoles } from "./session_fence.ts";
 import { type PrivilegesInput, readPrivileges } from "./read_privileges.ts";
 
 /** What {@linkcode readPreflightFacts} takes. */
@@ -41,6 +49,8 @@ export interface FactsInput {
   readonly leftOut: readonly TableName[];
   /** Whether a way back is wanted or exists. */
   readonly wayBack: boolean;
+  /** How the sides are closed; before `prepare`, as it was requested. */
+  readonly fences: { readonly from: FenceKind; readonly to: FenceKind };
   /** Streams that a switch starts; empty before `prepare`. */
   readonly starting: readonly string[];
   /** How long to wait for the process that applies their changes, in milliseconds. */
@@ -58,8 +68,16 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
   const names = input.streams ?? forward.names;
   const tables = input.tables ?? forward.tables;
   const [onFrom, onTo, streams, drift, sequences, outsideKeys] = await Promise.all([
-    readSideFacts(from, { tables, oldTransactionMs: input.oldTransactionMs }),
-    readSideFacts(to, { tables, oldTransactionMs: input.oldTransactionMs }),
+    readSideFacts(from, {
+      tables,
+      oldTransactionMs: input.oldTransactionMs,
+      fence: input.fences.from,
+    }),
+    readSideFacts(to, {
+      tables,
+      oldTransactionMs: input.oldTransactionMs,
+      fence: input.fences.to,
+    }),
     readStreamsOf(names, { from, to }),
     readDrift(names, { from, to }),
     readUnmappedSequences({ from, to, streams: names, carried: forward.tables }),
@@ -251,11 +269,51 @@ const transactionStatement = `
    ORDER BY a.xact_start
    LIMIT 20`;
 
+const grantsStatement = `
+  SELECT n.nspname AS schema, c.relname AS name
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+   WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_'
+     AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+              AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+              AND pg_catalog.has_table_privilege(c.oid, 'INSERT')
+              AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
+              AND pg_catalog.has_table_privilege(c.oid, 'DELETE')
+              AND pg_catalog.has_table_privilege(c.oid, 'TRUNCATE'))
+   ORDER BY 1, 2`;
+
+const sequencesStatement = `
+  SELECT n.nspname AS schema, c.relname AS name
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+   WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
+     AND NOT CASE c.relkind WHEN 'S' THEN pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+              AND pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
+              AND pg_catalog.has_sequence_privilege(c.oid, 'UPDATE') END
+   ORDER BY 1, 2`;
+
+async function readSessionFacts(
+  session: Session,
+  tables: readonly TableName[],
+): Promise<SessionFacts> {
+  const keys = new Set(tables.map((table) => tableKey(table)));
+  type Row = TableName & Record<string, unknown>;
+  return {
+    kept: (await readOtherSessions(session)).filter(({ isProtected }) => isProtected),
+    writableRoles: await readWritableRoles(session),
+    withoutGrants: (await session.query<Row>(grantsStatement)).filter((table) =>
+      keys.has(tableKey(table))
+    ),
+    sequences: await session.query<Row>(sequencesStatement),
+  };
+}
+
 async function readSideFacts(
   session: Session,
-  { tables, oldTransactionMs }: {
+  { tables, oldTransactionMs, fence }: {
     readonly tables: readonly TableName[];
     readonly oldTransactionMs: number;
+    readonly fence: FenceKind;
   },
 ): Promise<SideFacts> {
   const row = await session.queryOne<SideRow>(sideStatement);
@@ -266,11 +324,15 @@ async function readSideFacts(
   const transactions = await session.query<
     { pid: number; username: string | null; state: string | null; age_ms: number }
   >(transactionStatement, [`${Math.round(oldTransactionMs)} milliseconds`]);
+  const notOwned = tables.filter((table) => existing.get(tableKey(table))?.owned === false);
+  const fenceKind = fence === "sessions" && notOwned.length > 0 ? "sessions" : "triggers";
   return {
     side: session.side,
+    fenceKind,
+    sessions: fenceKind === "triggers" ? undefined : await readSessionFacts(session, tables),
     major: session.majorVersion,
     missing: tables.filter((table) => !existing.has(tableKey(table))),
-    notOwned: tables.filter((table) => existing.get(tableKey(table))?.owned === false),
+    notOwned,
     fence: await readFence(session),
     maxLocks: row.max_locks,
     prepared: row.prepared,

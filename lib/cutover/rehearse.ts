@@ -4,10 +4,18 @@
  *
  * @module
  */
-import { type EventSink, joinAll, pause, retry } from "../core/internal.ts";
+import {
+  type EventSink,
+  ExitCode,
+  joinAll,
+  pause,
+  ReplicatorError,
+  retry,
+} from "../core/internal.ts";
 import { openSession } from "../postgres/internal.ts";
 import { type Blocker, describeBlocker } from "./blockers.ts";
 import { DatabaseSwitch } from "./database_switch.ts";
+import { fenceOf } from "./model.ts";
 import type { DatabaseRoute } from "./route.ts";
 
 /** What a rehearsal takes. */
@@ -90,6 +98,12 @@ async function brownout(
   database: DatabaseSwitch,
   { brownoutMs = 0, events, signal }: RehearseOptions,
 ): Promise<{ readonly ms: number | undefined; readonly blockers: readonly string[] }> {
+  if (fenceOf(database.route.fromRecord) === "sessions") {
+    throw new ReplicatorError(
+      "a brownout needs the barrier, which --fence sessions does not have: it would end all sessions",
+      { exitCode: ExitCode.prerequisite },
+    );
+  }
   const start = performance.now();
   // a little more than it should take: the client releases it
   const attempt = await database.tryBarrier(brownoutMs + silenceMs);

@@ -5,8 +5,10 @@
  * @module
  */
 import { cutoverSchema, quoteIdentifier, type Side, type TableName } from "../core/internal.ts";
+import type { FenceKind } from "../config/internal.ts";
 import type { Endpoint } from "../postgres/internal.ts";
 import { barrierStatement } from "./barrier.ts";
+import { fenceOf } from "./model.ts";
 import type { DatabaseRoute } from "./route.ts";
 import { createFence, disableFence, dropFence, enableFence } from "./fence.ts";
 import {
@@ -28,21 +30,23 @@ export interface PreparationStatements {
   /** The stream of the way back; undefined without one. */
   readonly back: string | undefined;
   readonly tables: readonly TableName[];
+  /** How the source is closed. */
+  readonly fence: FenceKind;
 }
 
 /** What `cutover prepare` runs. Existing objects are kept. */
 export function describePreparation(
-  { source, target, streams, back, tables }: PreparationStatements,
+  { source, target, streams, back, tables, fence }: PreparationStatements,
 ): SideStatements {
-  const own = (elsewhere: Endpoint) => [
+  const own = (elsewhere: Endpoint, fenced: readonly TableName[]) => [
     ...schemaStatements(describePlace(elsewhere)),
     ...[...streams, ...(back === undefined ? [] : [back])].map(createTokenTable),
     `-- INSERT INTO ${sideTable}: the record of this side`,
-    ...tables.flatMap(createFence),
+    ...fenced.flatMap(createFence),
   ];
   return {
     source: [
-      ...own(target),
+      ...own(target, fence === "triggers" ? tables : []),
       ...streams.map(publishTokenTable),
       ...(back === undefined ? [] : [
         `-- CREATE SUBSCRIPTION ${quoteIdentifier(back)} PUBLICATION ${
@@ -51,7 +55,7 @@ export function describePreparation(
       ]),
     ],
     target: [
-      ...own(source),
+      ...own(source, tables),
       ...streams.map((stream) =>
         `ALTER SUBSCRIPTION ${quoteIdentifier(stream)} REFRESH PUBLICATION WITH (copy_data = false)`
       ),
@@ -72,13 +76,19 @@ function publishTokenTable(stream: string): string {
 
 /** What `cutover run` and `cutover rollback` run on the two sides of a route. */
 export function describeSwitch(
-  { from, to, out, back, tables }: DatabaseRoute,
+  { from, to, out, back, tables, fromRecord, toRecord }: DatabaseRoute,
 ): SideStatements {
   const closing = [
+    ...(fenceOf(fromRecord) === "sessions"
+      ? [
+        `ALTER DATABASE ${quoteIdentifier(from.database)} SET default_transaction_read_only = on`,
+        "-- SELECT pg_terminate_backend(pid): every other session, again and again",
+      ]
+      : []),
     "BEGIN",
-    barrierStatement(tables),
+    ...(fenceOf(fromRecord) === "triggers" ? [barrierStatement(tables)] : []),
     ...out.map((stream) => `-- INSERT INTO ${tokenTable(stream)}: a token, in another session`),
-    ...tables.map(enableFence),
+    ...(fenceOf(fromRecord) === "triggers" ? tables.map(enableFence) : []),
     ...back.map((stream) => `ALTER SUBSCRIPTION ${quoteIdentifier(stream)} ENABLE`),
     `-- INSERT INTO ${sideTable}: this side is closed, with the evidence`,
     `ALTER DATABASE ${quoteIdentifier(from.database)} SET default_transaction_read_only = on`,
@@ -91,7 +101,7 @@ export function describeSwitch(
       `-- SELECT pg_replication_slot_advance('${slot}', …): past everything that arrived`
     ),
     "BEGIN",
-    ...tables.map(disableFence),
+    ...(fenceOf(toRecord) === "triggers" ? tables.map(disableFence) : []),
     `-- INSERT INTO ${sideTable}: this side is open`,
     `ALTER DATABASE ${quoteIdentifier(to.database)} RESET default_transaction_read_only`,
     "COMMIT",

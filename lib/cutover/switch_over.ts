@@ -21,6 +21,7 @@ import { completeSwitch, restoreIfTurning } from "./complete_switch.ts";
 import { DatabaseSwitch } from "./database_switch.ts";
 import { closedLast, readDurablePauseMs } from "./durable_pause.ts";
 import { completeOpening } from "./complete_opening.ts";
+import { fenceOf } from "./model.ts";
 import { PauseMonitor } from "./pause_monitor.ts";
 import { readRefusals } from "./refusals.ts";
 import { type DatabaseRoute, nameOnSource } from "./route.ts";
@@ -34,6 +35,7 @@ import type {
   SwitchReport,
   SwitchSettings,
 } from "./switch_options.ts";
+import { sessionFenceLimits } from "./session_fence.ts";
 import { Timeline } from "./timeline.ts";
 import { TokensLateError } from "./token.ts";
 
@@ -359,6 +361,7 @@ class SwitchRun {
           ...this.#settings.unchecked,
           ...sequences[index]!.notes,
           ...objects[index]!.notes,
+          ...(fenceOf(each.route.fromRecord) === "sessions" ? [sessionFenceLimits] : []),
         ],
       },
       waiting: { sessions: 0, longestMs: 0 },
@@ -391,7 +394,16 @@ class SwitchRun {
         { summarise: () => "prepared" },
       ),
     ]);
-    return databases;
+    const unproven = await joinAll(
+      switches.map((each, index) => each.proveClosed(tokens[index]!)),
+    );
+    return databases.map((each, index) => ({
+      ...each,
+      evidence: {
+        ...each.evidence!,
+        unchecked: [...each.evidence!.unchecked, ...unproven[index]!],
+      },
+    }));
   }
 
   /**

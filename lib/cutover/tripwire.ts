@@ -5,8 +5,17 @@
  *
  * @module
  */
-import { cutoverSchema, formatLsn, poll, type TableName } from "../core/internal.ts";
-import { ChangeDecoder, type Session } from "../postgres/internal.ts";
+import {
+  cutoverSchema,
+  formatLsn,
+  type Lsn,
+  parseLsn,
+  poll,
+  retry,
+  type TableName,
+} from "../core/internal.ts";
+import { ChangeDecoder, ServerError, type Session, SqlState } from "../postgres/internal.ts";
+import type { TokenEvidence } from "./model.ts";
 
 /** A change on the closed side that replication did not bring. */
 export interface TripwireFinding extends TableName {
@@ -46,10 +55,12 @@ const rowPrefixBytes = 5;
  */
 export async function readTripwire(
   session: Session,
-  { slot, publication, origins }: {
+  { slot, publication, origins, after }: {
     readonly slot: string;
     readonly publication: string;
     readonly origins: readonly string[];
+    /** Changes that were committed before are left out. */
+    readonly after?: Lsn | undefined;
   },
 ): Promise<readonly TripwireFinding[]> {
   await awaitFlush(session);
@@ -60,7 +71,10 @@ export async function readTripwire(
               'proto_version', '1', 'publication_names', $3)`,
     [slot, maxChanges, publication],
   );
-  return scanChanges(rows.map(({ data }) => Uint8Array.fromHex(data)), new Set(origins));
+  return scanChanges(rows.map(({ data }) => Uint8Array.fromHex(data)), {
+    origins: new Set(origins),
+    after: after ?? 0n,
+  });
 }
 
 const flushPollMs = 50;
@@ -83,7 +97,7 @@ async function awaitFlush(session: Session): Promise<void> {
 /** Finds changes without one of the origins in messages of pgoutput. Pure. */
 function scanChanges(
   messages: readonly Uint8Array[],
-  origins: ReadonlySet<string>,
+  { origins, after }: { readonly origins: ReadonlySet<string>; readonly after: Lsn },
 ): readonly TripwireFinding[] {
   const decoder = new ChangeDecoder();
   const found: TripwireFinding[] = [];
@@ -107,7 +121,7 @@ function scanChanges(
       transaction = {
         lsn: formatLsn(message.commitLsn),
         committedAt: fromPostgresTime(message.committedAt),
-        isReplicated: false,
+        isReplicated: message.commitLsn < after,
       };
     } else if (message.kind === "origin") {
       if (origins.has(message.name)) transaction = { ...transaction, isReplicated: true };
@@ -152,3 +166,51 @@ const originStatement = `
              WHERE s.subname = wanted.name AND d.datname = pg_catalog.current_database()),
            (SELECT o.roname FROM pg_catalog.pg_replication_origin AS o WHERE o.roname = wanted.name)) AS origin
     FROM pg_catalog.json_array_elements_text($1::pg_catalog.json) AS wanted (name)`;
+
+const busySlotDelaysMs: readonly number[] = Array.from({ length: 100 }, () => 50);
+
+/**
+ * Changes on a side, in the tables of its streams, that were committed after the tokens which prove
+ * what has arrived on the other side, and that replication did not bring.
+ *
+ * @param session on that side
+ * @returns undefined if they cannot be told from changes of the way back
+ */
+export async function readLateChanges(
+  session: Session,
+  { tokens, back }: {
+    readonly tokens: readonly TokenEvidence[];
+    readonly back: readonly string[];
+  },
+): Promise<readonly TripwireFinding[] | undefined> {
+  const origins = await readOrigins(session, back);
+  if (origins === undefined) return undefined;
+  const found: TripwireFinding[] = [];
+  for (const { stream, lsn } of tokens) {
+    // its reader may have been stopped a moment ago
+    found.push(
+      ...await retry(
+        () =>
+          readTripwire(session, {
+            slot: stream,
+            publication: stream,
+            origins,
+            after: parseLsn(lsn),
+          }),
+        {
+          delaysMs: busySlotDelaysMs,
+          isRetryable: (error) =>
+            error instanceof ServerError && error.sqlState === SqlState.objectInUse,
+        },
+      ),
+    );
+  }
+  return found;
+}
+
+/** Describes findings: `INSERT into public.orders (16/B374D848)`. */
+export function describeLateChanges(found: readonly TripwireFinding[]): string {
+  return found.slice(0, maxFindings).map(({ schema, name, change, lsn }) =>
+    `${change} in ${schema}.${name} at ${lsn}`
+  ).join(", ");
+}

@@ -66,7 +66,7 @@ const refused: readonly (readonly [
     'wayBack: the string "maybe" is not one of replicate, none',
     'confirm: is the string "yes", must be a function',
     "sync: is not a known property; must be one of source, target, environment, databases, " +
-    "wayBack, targetFromSource, passfile, confirm",
+    "wayBack, fence, targetFromSource, passfile, confirm",
     'passfile: "pgpass" must be a full path: the file is on the source\'s server',
   ]],
   ["cutoverRehearse", { maxPauseMs: 1, tokens: 0, brownoutMs: "500ms", maxPause: "5s" }, [

@@ -17,6 +17,8 @@ function side(name: "source" | "target", change: Partial<SideFacts> = {}): SideF
     major: 16,
     missing: [],
     notOwned: [],
+    fenceKind: "triggers",
+    sessions: undefined,
     fence: [orders, items].map((table) => ({ ...table, isClosed: name === "target" })),
     maxLocks: 6_400,
     prepared: [],

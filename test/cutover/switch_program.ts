@@ -64,6 +64,7 @@ async function main(input: ProgramInput): Promise<void> {
       ? await executeCutoverPrepare({
         ...servers,
         wayBack: "replicate",
+        fence: "triggers",
         targetFromSource: input.targetFromSource === undefined
           ? undefined
           : await endpointOf(input.targetFromSource, "target"),

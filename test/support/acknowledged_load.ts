@@ -139,7 +139,7 @@ export class AcknowledgedLoad implements AsyncDisposable {
     const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
     this.#errors[code] = (this.#errors[code] ?? 0) + 1;
     // only an error of the server says that the transaction was rolled back
-    if (!/^[0-9A-Z]{5}$/.test(code) || /^(57|08)/.test(code)) this.#unknown.push(transaction);
+    if (!/^[0-9A-Z]{5}$/.test(code) || /^(57|08|EPIPE)/.test(code)) this.#unknown.push(transaction);
   }
 }
 

@@ -74,6 +74,7 @@ export async function prepareCutover(
   await executeCutoverPrepare({
     ...servers,
     wayBack: "replicate",
+    fence: "triggers",
     targetFromSource: undefined,
     passfile: undefined,
     now: new Date().toISOString(),

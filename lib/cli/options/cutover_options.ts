@@ -37,7 +37,7 @@ export interface CutoverCommandOptions {
   readonly dryRun: boolean;
   readonly prepare: Pick<
     CutoverPrepareOptions,
-    "wayBack" | "targetFromSource" | "passfile" | "now"
+    "wayBack" | "fence" | "targetFromSource" | "passfile" | "now"
   >;
   readonly rehearse: Omit<CutoverRehearseOptions, keyof ReplicationOptions | "now">;
   readonly run: Omit<
@@ -82,6 +82,7 @@ export async function resolveCutoverOptions(
   const read = {
     prepare: {
       wayBack: reader.choice("wayBack"),
+      fence: reader.choice("fence"),
       targetFromSource: await readTargetFromSource(reader, context.environment),
       passfile,
       now: context.now.toISOString(),

@@ -3,12 +3,15 @@
  *
  * @module
  */
-import { retry } from "../../core/internal.ts";
-import { openSession } from "../../postgres/internal.ts";
+import { quoteLiteral, retry } from "../../core/internal.ts";
+import { openSession, type Session } from "../../postgres/internal.ts";
 import {
   type DatabaseRoute,
+  describeLateChanges,
+  fenceOf,
   preflight,
   type PreflightFinding,
+  readLateChanges,
   readPreflightFacts,
 } from "../../cutover/internal.ts";
 
@@ -35,10 +38,50 @@ export async function examineRoute(
     tables: route.tables,
     leftOut: route.fromRecord.details.leftOut,
     wayBack: route.back.length > 0,
+    fences: { from: fenceOf(route.fromRecord), to: fenceOf(route.toRecord) },
     starting: route.back,
     attendanceMs,
     preparing: undefined,
     oldTransactionMs,
   });
-  return preflight(facts, "switch");
+  return [...preflight(facts, "switch"), ...interrupted(route), ...await writtenTo(route, to)];
+}
+
+/**
+ * Changes on the side that would be opened, if it was closed by its sessions only: no stream would
+ * carry them.
+ */
+async function writtenTo(
+  { to, toRecord: { isOpen, details }, out }: DatabaseRoute,
+  session: Session,
+): Promise<readonly PreflightFinding[]> {
+  if (isOpen || details.fence !== "sessions" || details.evidence === null) return [];
+  const late = await readLateChanges(session, { tokens: details.evidence.tokens, back: out });
+  if (late === undefined || late.length === 0) return [];
+  return [{
+    severity: "problem",
+    database: to.database,
+    side: to.side,
+    message: `this side was written to while it was closed: ${describeLateChanges(late)}`,
+    remedy:
+      `compare both sides with verify, and repeat or undo these changes; then on the ${to.side}: ${
+        details.evidence.tokens.map(({ stream }) =>
+          `SELECT pg_catalog.pg_replication_slot_advance(${
+            quoteLiteral(stream).trim()
+          }, pg_catalog.pg_current_wal_flush_lsn());`
+        ).join(" ")
+      }`,
+  }];
+}
+
+function interrupted({ from, fromRecord: { isOpen, details } }: DatabaseRoute) {
+  if (!isOpen || details.isClosing !== true) return [];
+  return [{
+    severity: "warning",
+    database: from.database,
+    side: from.side,
+    message:
+      "a switch was interrupted while it closed this side: it is in use, but new sessions are read-only",
+    remedy: "run the same command again; or cutover prepare or cleanup, which let clients write",
+  }] satisfies PreflightFinding[];
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { BlockerPolicy, FinalCheck, WayBack } from "../../config/internal.ts";
+import type { BlockerPolicy, FenceKind, FinalCheck, WayBack } from "../../config/internal.ts";
 import type { HookRunner } from "../../cutover/internal.ts";
 import type { Endpoint } from "../../postgres/internal.ts";
 import type { CutoverServers } from "./read_cutover.ts";
@@ -18,6 +18,8 @@ import type {
 export interface CutoverPrepareOptions extends CutoverServers {
   /** `replicate`: the way back is a subscription of the source; `none`: there is no way back. */
   readonly wayBack: WayBack;
+  /** How the source is closed; `sessions` only where the role does not own the tables. */
+  readonly fence: FenceKind;
   /** The target at the address by which the source's server connects to it. */
   readonly targetFromSource: Endpoint | undefined;
   /** A file with the target's password on the source's server. */

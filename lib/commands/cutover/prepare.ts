@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { FenceKind } from "../../config/internal.ts";
 import {
   displayName,
   type EventSink,
@@ -65,6 +66,7 @@ export async function executeCutoverPrepare(
       wayBack,
       notCarried: facts[index]!.notCarried.map((table) => displayName(table)),
       statements: describePreparation({
+        fence: facts[index]!.from.fenceKind,
         source,
         target,
         streams: facts[index]!.streams.map(({ name }) => name),
@@ -77,18 +79,27 @@ export async function executeCutoverPrepare(
   if (!await options.confirm(plan)) return undefined;
   const id = crypto.randomUUID();
   const prepared: CutoverPrepareReport["databases"][number][] = [];
-  for (const database of databases) {
-    prepared.push(await prepareOne(database, { options, id, names: databases, run }));
+  for (const [index, database] of databases.entries()) {
+    prepared.push(
+      await prepareOne(database, {
+        options,
+        id,
+        names: databases,
+        fence: facts[index]!.from.fenceKind,
+        run,
+      }),
+    );
   }
   return { databases: prepared, warnings, ms: performance.now() - start };
 }
 
 async function prepareOne(
   { source, target }: CutoverDatabase,
-  { options, id, names, run }: {
+  { options, id, names, fence, run }: {
     readonly options: CutoverPrepareOptions;
     readonly id: string;
     readonly names: readonly CutoverDatabase[];
+    readonly fence: FenceKind;
     readonly run: RunContext;
   },
 ): Promise<CutoverPrepareReport["databases"][number]> {
@@ -100,6 +111,7 @@ async function prepareOne(
     databases: names.map((each) => each.source.database),
     wayBack: wayBackAccess(target, options),
     id,
+    fence,
     now: options.now,
     signal: run.signal,
   });
@@ -201,6 +213,7 @@ async function readAll(
         tables: undefined,
         leftOut: [],
         wayBack,
+        fences: { from: options.fence, to: "triggers" },
         starting: [],
         attendanceMs: 0,
         preparing: { wayBack: wayBackAccess(database.target, options), probes: true },

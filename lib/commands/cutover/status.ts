@@ -8,7 +8,9 @@ import { openSession } from "../../postgres/internal.ts";
 import {
   countingSide,
   type CutoverPhase,
+  fenceOf,
   type PreflightFinding,
+  readLateChanges,
   readOrigins,
   readRefusals,
   readTripwire,
@@ -71,11 +73,15 @@ async function tripwireOf(
   signal: AbortSignal,
 ): Promise<readonly TripwireFinding[]> {
   if (database.phase !== "switched") return [];
-  const { from, out, back } = routeOf(database, "run");
+  const { from, out, back, fromRecord } = routeOf(database, "run");
   await using session = await retry(() => openSession(from, { signal }), { signal });
   const origins = await readOrigins(session, back);
   // changes that the tool applies without an origin could not be told from others
   if (origins === undefined) return [];
+  if (fenceOf(fromRecord) === "sessions") {
+    const tokens = fromRecord.details.evidence?.tokens ?? [];
+    return await readLateChanges(session, { tokens, back }) ?? [];
+  }
   const found: TripwireFinding[] = [];
   for (const name of out) {
     found.push(...await readTripwire(session, { slot: name, publication: name, origins }));

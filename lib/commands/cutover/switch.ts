@@ -17,6 +17,7 @@ import {
   type PreflightFinding,
   readDurablePauseMs,
   restoreIfTurning,
+  SessionFence,
   type SwitchFailure,
   type SwitchOutcome,
   switchOver,
@@ -296,7 +297,10 @@ async function attemptSwitch(
     databases.filter(matches).map((database) => routeOf(database, direction));
   // with databases that an attempt in the other direction has not closed yet: it is undone
   for (const route of databases.filter((each) => each.phase === switchPhases[direction].to)) {
-    await restoreIfTurning(routeOf(route, opposite(direction)));
+    const { from, fromRecord } = await restoreIfTurning(routeOf(route, opposite(direction)));
+    if (fromRecord.isOpen && fromRecord.details.isClosing === true) {
+      await new SessionFence(from, fromRecord).takeBack();
+    }
   }
   return await switchOver(
     {

@@ -120,6 +120,7 @@ async function examinePreparation(
     leftOut: [],
     wayBack: true,
     // only reads: whether the source's server reaches the target is tested by prepare
+    fences: { from: "triggers", to: "triggers" },
     starting: [],
     attendanceMs: 0,
     preparing: {

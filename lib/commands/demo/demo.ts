@@ -264,6 +264,7 @@ async function switchAndReturn(
   await executeCutoverPrepare({
     ...servers,
     wayBack: "replicate",
+    fence: "triggers",
     targetFromSource: undefined,
     passfile: undefined,
     now,

@@ -51,6 +51,7 @@ const actions: Readonly<Record<CutoverAction, (input: ActionInput) => Promise<Ru
     const report = await executeCutoverPrepare({
       ...serversOf(job),
       wayBack: options.way_back ?? optionDefaults.wayBack,
+      fence: options.fence ?? optionDefaults.fence,
       targetFromSource,
       passfile: options.way_back_passfile,
       now: defaults.now().toISOString(),

@@ -76,6 +76,12 @@ export const wayBacks = ["replicate", "none"] as const;
 /** One of {@linkcode wayBacks}. */
 export type WayBack = typeof wayBacks[number];
 
+/** How a side of a cutover is closed: by triggers, or, which is weaker, by ending its sessions. */
+export const fenceKinds = ["triggers", "sessions"] as const;
+
+/** One of {@linkcode fenceKinds}. */
+export type FenceKind = typeof fenceKinds[number];
+
 /** The states of a job: queued ⇄ running (lost worker, shutdown), then one of the final states. */
 export const jobStates = [
   "queued",

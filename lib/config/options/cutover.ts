@@ -1,4 +1,4 @@
-import { blockerPolicies, finalChecks, wayBacks } from "./choices.ts";
+import { blockerPolicies, fenceKinds, finalChecks, wayBacks } from "./choices.ts";
 import type { Options } from "./option.ts";
 
 const commands = ["cutover"] as const;
@@ -91,6 +91,16 @@ export const cutoverOptions = {
     help: "prepare: whether the source follows the target after the cutover, for rollback",
     commands,
     job: { name: "way_back", commands },
+  },
+  fence: {
+    kind: "choice",
+    placeholder: "WHAT",
+    values: fenceKinds,
+    default: "triggers",
+    help:
+      "prepare: how the source is closed; sessions is weaker, for tables that the role does not own",
+    commands,
+    job: { name: "fence", commands },
   },
   targetFromSource: {
     kind: "url",

@@ -59,6 +59,7 @@ export const cutoverOptionActions: Readonly<
   brownout: ["rehearse"],
   rehearseTokens: ["rehearse"],
   wayBack: ["prepare"],
+  fence: ["prepare"],
   targetFromSource: ["prepare"],
   wayBackPassfile: ["prepare"],
   openOldSide: ["finish"],

@@ -12,6 +12,7 @@ const {
   barrierAttempts,
   copyFormat,
   dumpTool,
+  fence,
   finalCheck,
   heartbeat,
   maxDiffs,
@@ -51,6 +52,7 @@ export const optionDefaults = {
   rehearseTokens: Number(rehearseTokens.default),
   finalCheck: finalCheck.default,
   wayBack: wayBack.default,
+  fence: fence.default,
   heartbeatSeconds: Number(heartbeat.default),
   /** How long `status` measures rates. */
   sampleMs: 1_000,

@@ -235,6 +235,8 @@ export interface CutoverJobOptions {
   readonly rehearse_tokens?: number | undefined;
   /** Whether the source follows the target after the cutover. For `prepare`. */
   readonly way_back?: "replicate" | "none" | undefined;
+  /** How the source is closed; `sessions` is weaker. For `prepare`. */
+  readonly fence?: "triggers" | "sessions" | undefined;
   /** A password file on the source's server. For `prepare`. */
   readonly way_back_passfile?: string | undefined;
   /** Whether the source accepts writes again. For `finish`. */

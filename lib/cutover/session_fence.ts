@@ -1,0 +1,347 @@
+/**
+ * The weaker fence, for a database whose tables the role does not own: no triggers and no locks on
+ * the tables. New sessions are read-only by default, and all others are terminated, again and again
+ * while the side is being closed.
+ *
+ * It does not refuse the writes of a session that turns read-only mode off: such a session lives
+ * for one interval while a switch runs, and without a limit afterwards. What it has written is
+ * found in the changes that follow the token.
+ *
+ * @module
+ */
+import { pause, quoteIdentifier, ReplicatorError, retry } from "../core/internal.ts";
+import {
+  durableSettings,
+  type Endpoint,
+  openSession,
+  ServerError,
+  type Session,
+} from "../postgres/internal.ts";
+import type { BarrierAttempt } from "./barrier.ts";
+import type { Blocker } from "./blockers.ts";
+import type { SideRecord } from "./model.ts";
+import { staysReadOnly } from "./open_side.ts";
+import { readSide, recordSideStatement } from "./own_schema.ts";
+import { tryResetReadOnly } from "./read_only_default.ts";
+
+/** What the weaker fence does not stop, for plans and reports. */
+export const sessionFenceLimits =
+  "closed by ending sessions (--fence sessions), which is weaker: a session that turns read-only mode off can write until it is terminated, and after the switch without a limit";
+
+/** How often sessions are terminated. */
+const intervalMs = 50;
+
+/** How long the sessions that existed may take to end. */
+const maxAttemptMs = 5_000;
+
+/**
+ * Sessions that may write, except the tool's own, which have its role and application name. Apply
+ * workers and walsenders are not sessions of clients; of other roles' sessions, a role without
+ * pg_read_all_stats sees neither type nor state.
+ */
+export const otherSessions = `
+  SELECT a.pid, a.usename::pg_catalog.text AS username, a.application_name AS application, a.state,
+         r.rolsuper AND NOT me.rolsuper AS is_protected
+    FROM pg_catalog.pg_stat_activity AS a
+    JOIN pg_catalog.pg_roles AS r ON r.oid = a.usesysid
+    JOIN pg_catalog.pg_roles AS me ON me.rolname = current_user
+   WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
+     AND NOT (a.usesysid = me.oid
+              AND a.application_name = pg_catalog.current_setting('application_name'))
+     AND coalesce(a.backend_type, 'client backend') NOT IN ('walsender', 'logical replication worker',
+           'logical replication apply worker', 'logical replication tablesync worker',
+           'logical replication parallel worker', 'autovacuum worker', 'slotsync worker')
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_get_subscription(NULL) AS s WHERE s.pid = a.pid)
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_get_wal_senders() AS w WHERE w.pid = a.pid)`;
+
+// a session that is starting holds this lock from before it reads the database's defaults until it
+// is listed in pg_stat_activity
+const startingStatement = `
+  SELECT l.pid FROM pg_catalog.pg_locks AS l
+   WHERE l.locktype = 'object' AND l.classid = 'pg_catalog.pg_database'::pg_catalog.regclass
+     AND l.objid = (SELECT d.oid FROM pg_catalog.pg_database AS d
+                     WHERE d.datname = pg_catalog.current_database())
+     AND l.mode = 'RowExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid()`;
+
+/** A session of a client. */
+export interface OtherSession {
+  readonly pid: number;
+  readonly user: string | undefined;
+  readonly application: string | undefined;
+  readonly state: string | undefined;
+  /** Whether it is a superuser's, which the role may not terminate. */
+  readonly isProtected: boolean;
+}
+
+/** Reads the sessions that closing would terminate. */
+export async function readOtherSessions(session: Session): Promise<readonly OtherSession[]> {
+  const rows = await session.query<
+    {
+      readonly pid: number;
+      readonly username: string | null;
+      readonly application: string | null;
+      readonly state: string | null;
+      readonly is_protected: boolean;
+    }
+  >(otherSessions);
+  return rows.map(({ pid, username, application, state, is_protected }) => ({
+    pid,
+    user: username ?? undefined,
+    application: application ?? undefined,
+    state: state ?? undefined,
+    isProtected: is_protected,
+  }));
+}
+
+/**
+ * Closes a side by its sessions, and keeps ending those that come until {@linkcode stop}.
+ *
+ * States: idle → closing ({@linkcode close}: durable, new sessions are read-only) → idle
+ * ({@linkcode giveBack}) or, once the caller has committed the record, closed.
+ */
+export class SessionFence implements AsyncDisposable {
+  readonly #endpoint: Endpoint;
+  readonly #record: SideRecord;
+  #session: Session | undefined;
+  #loop: Promise<void> | undefined;
+  #stopping = new AbortController();
+  #failure: unknown;
+  /** Sessions of superusers that the last round has seen. */
+  #kept: ReadonlySet<number> = new Set();
+  #isClosing: boolean;
+
+  constructor(endpoint: Endpoint, record: SideRecord) {
+    this.#endpoint = endpoint;
+    this.#record = record;
+    // an earlier attempt may have died
+    this.#isClosing = record.details.isClosing === true;
+  }
+
+  /**
+   * Makes new sessions read-only and ends the others; returns once none is left that may have begun
+   * in read-write mode by default.
+   *
+   * @param session of the caller, for the durable transaction
+   */
+  async close(
+    session: Session,
+    { maxMs, signal }: { readonly maxMs: number; readonly signal: AbortSignal },
+  ): Promise<BarrierAttempt> {
+    const start = performance.now();
+    const { since } = await session.queryOne<{ readonly since: string }>(
+      `SELECT pg_catalog.to_char(pg_catalog.clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS since`,
+    );
+    this.#isClosing = true;
+    await setClosing(session, { record: this.#record, isClosing: true });
+    this.#session ??= await retry(() => openSession(this.#endpoint, { signal }), { signal });
+    const deadline = start + Math.min(maxAttemptMs, maxMs);
+    // those that are starting first: when one of them is no longer listed there, it is listed as
+    // a session
+    const starting = await this.#session.query<{ readonly pid: number }>(startingStatement);
+    const remaining = new Set([
+      ...starting.map(({ pid }) => pid),
+      ...(await this.#terminate(this.#session)).map(({ pid }) => pid),
+    ]);
+    for (;;) {
+      signal.throwIfAborted();
+      const found = await this.#terminate(this.#session);
+      const alive = new Set([
+        ...(await this.#session.query<{ readonly pid: number }>(startingStatement)).map(({ pid }) =>
+          pid
+        ),
+        ...(await readOtherSessions(this.#session)).map(({ pid }) => pid),
+      ]);
+      for (const pid of remaining) if (!alive.has(pid)) remaining.delete(pid);
+      const prepared = await readPrepared(this.#session);
+      if (remaining.size === 0 && prepared.length === 0) break;
+      if (performance.now() > deadline) {
+        return {
+          isHeld: false,
+          ms: performance.now() - start,
+          blockers: [
+            ...found.filter(({ pid }) => remaining.has(pid)).map(blockerOf),
+            ...prepared.map(preparedBlocker),
+          ],
+        };
+      }
+      await pause(intervalMs, signal);
+    }
+    this.#begin(this.#session);
+    return { isHeld: true, ms: performance.now() - start, since };
+  }
+
+  /** @throws what has ended the loop, so that sessions were no longer terminated */
+  check(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #begin(session: Session): void {
+    this.#stopping = new AbortController();
+    const { signal } = this.#stopping;
+    this.#failure = undefined;
+    this.#loop = (async () => {
+      try {
+        while (!signal.aborted) {
+          await this.#terminate(session);
+          await pause(intervalMs, signal);
+        }
+      } catch (error) {
+        if (!signal.aborted) this.#failure = error;
+      }
+    })();
+  }
+
+  async #terminate(session: Session): Promise<readonly OtherSession[]> {
+    const { forward, back } = this.#record.details;
+    // a walsender that starts or ends is for a moment not known to be one
+    const streams = [...forward, ...(back === null ? [] : [back])];
+    const found = (await readOtherSessions(session)).filter(({ application }) =>
+      !streams.includes(application ?? "")
+    );
+    const kept = found.filter(({ isProtected }) => isProtected);
+    const again = kept.filter(({ pid }) => this.#kept.has(pid));
+    this.#kept = new Set(kept.map(({ pid }) => pid));
+    if (again.length > 0) throw protectedSessions(session, again);
+    for (const { pid } of found.filter(({ isProtected }) => !isProtected)) {
+      try {
+        await session.query("SELECT pg_catalog.pg_terminate_backend($1)", [pid]);
+      } catch (error) {
+        if (!(error instanceof ServerError)) throw error;
+        throw protectedSessions(session, found.filter((each) => each.pid === pid), error);
+      }
+    }
+    return found;
+  }
+
+  /** Stops ending sessions. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#loop;
+    this.#loop = undefined;
+  }
+
+  /** Ends what {@linkcode close} has begun: new sessions may write again. */
+  async giveBack(): Promise<void> {
+    if (!this.#isClosing) return;
+    await this.stop();
+    await this.takeBack();
+    this.#isClosing = false;
+  }
+
+  /** The same for a closing that another process has begun, and that has died. */
+  async takeBack(): Promise<void> {
+    await retry(async () => {
+      await using session = await openSession(this.#endpoint, { settings: durableSettings });
+      const record = await readSide(session);
+      if (record === undefined || !record.isOpen) return;
+      await setClosing(session, { record, isClosing: false });
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await this.#session?.[Symbol.asyncDispose]();
+  }
+}
+
+/**
+ * Records that a side is being closed, or no longer is, together with the read-only default: both
+ * in one transaction.
+ */
+async function setClosing(
+  session: Session,
+  { record, isClosing }: { readonly record: SideRecord; readonly isClosing: boolean },
+): Promise<void> {
+  await session.execute("BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '5s'");
+  try {
+    const { details } = record;
+    await session.execute(recordSideStatement({ ...record, details: { ...details, isClosing } }));
+    if (isClosing) {
+      await session.execute(
+        `ALTER DATABASE ${
+          quoteIdentifier(session.endpoint.database)
+        } SET default_transaction_read_only = on`,
+      );
+    } else {
+      if (!await tryResetReadOnly(session)) throw staysReadOnly(session);
+    }
+    await session.execute("COMMIT");
+  } catch (error) {
+    if (session.isOpen) await session.execute("ROLLBACK");
+    throw error;
+  }
+}
+
+async function readPrepared(session: Session): Promise<readonly string[]> {
+  const rows = await session.query<{ readonly gid: string }>(
+    "SELECT gid FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database()",
+  );
+  return rows.map(({ gid }) => gid);
+}
+
+function blockerOf({ pid, user, application, state }: OtherSession): Blocker {
+  return {
+    pid,
+    preparedAs: undefined,
+    user,
+    application,
+    backendType: "client backend",
+    state,
+    preventsWraparound: false,
+    ageMs: undefined,
+    waitsFor: [],
+  };
+}
+
+function preparedBlocker(gid: string): Blocker {
+  return {
+    pid: undefined,
+    preparedAs: gid,
+    user: undefined,
+    application: undefined,
+    backendType: "prepared transaction",
+    state: "prepared",
+    preventsWraparound: false,
+    ageMs: undefined,
+    waitsFor: [],
+  };
+}
+
+/** Describes sessions by pid, role and application. */
+export function describeSessions(sessions: readonly OtherSession[]): string {
+  return sessions.map(({ pid, user, application }) =>
+    `pid ${pid} (${[user, application].filter((part) => part).join(", ")})`
+  ).join(", ");
+}
+
+function protectedSessions(
+  session: Session,
+  sessions: readonly OtherSession[],
+  cause?: unknown,
+): ReplicatorError {
+  return new ReplicatorError(
+    `the role may not terminate these sessions: ${describeSessions(sessions)}`,
+    {
+      side: session.side,
+      object: `database ${session.endpoint.database}`,
+      remedy: "end them: only a superuser may terminate a superuser's session",
+      cause,
+    },
+  );
+}
+
+/** Roles whose own default keeps their new sessions writable. */
+export async function readWritableRoles(session: Session): Promise<readonly string[]> {
+  const rows = await session.query<{ readonly role: string }>(
+    `SELECT DISTINCT pg_catalog.pg_get_userbyid(s.setrole)::pg_catalog.text AS role
+       FROM pg_catalog.pg_db_role_setting AS s
+      CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS c (entry)
+      WHERE s.setrole <> 0
+        AND s.setdatabase IN (0, (SELECT d.oid FROM pg_catalog.pg_database AS d
+                                   WHERE d.datname = pg_catalog.current_database()))
+        AND c.entry LIKE 'default_transaction_read_only=%'
+        AND pg_catalog.split_part(c.entry, '=', 2) NOT IN ('on', 'true', 'yes', '1')
+      ORDER BY 1`,
+  );
+  return rows.map(({ role }) => role);
+}

@@ -1,0 +1,212 @@
+/**
+ * A role that owns the database but not its tables: `--fence sessions`, the weaker mode.
+ */
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { executeCutoverStatus } from "../../lib/commands/cutover/status.ts";
+import { ReplicatorError } from "../../lib/core/internal.ts";
+import { checkAcknowledged, startAcknowledgedLoad } from "../support/acknowledged_load.ts";
+import { sharedCluster } from "../support/clusters.ts";
+import {
+  type CutoverPair,
+  prepareCutover,
+  quietRun,
+  switchCutover,
+  withCutoverPair,
+} from "../support/cutover_pair.ts";
+import { endpointOf } from "../support/init.ts";
+import { installedClient } from "../support/installed.ts";
+import { compareRows, drain } from "../support/replicated.ts";
+import { exec, query, withSession } from "../support/sql.ts";
+import { kill9, runCutover } from "./run_program.ts";
+
+const source = await sharedCluster(16);
+const target = await sharedCluster(18, { password: "secret" });
+
+const client = await installedClient();
+
+interface WeakPair {
+  readonly pair: CutoverPair;
+  /** The mover's URL of the source. */
+  readonly moverUrl: string;
+  /** URLs of both sides for a role of an application. */
+  readonly appUrls: readonly [string, string];
+}
+
+/** A pair whose source is used by a role that does not own the tables. */
+async function withWeakPair(use: (weak: WeakPair) => Promise<void>): Promise<void> {
+  await withCutoverPair({ source, target }, async (pair) => {
+    const [mover, app] = [`mover_${pair.name}`, `app_${pair.name}`];
+    const as = (url: string, username: string) =>
+      Object.assign(new URL(url), { username, password: "secret" }).href;
+    const grants = (role: string) =>
+      `GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA public TO ${role};
+       GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA public TO ${role};`;
+    for (const url of [pair.url, pair.targetUrl]) {
+      await exec(url, `CREATE ROLE ${app} LOGIN PASSWORD 'secret'; ${grants(app)}`);
+    }
+    const [publication] = await query<{ name: string }>(
+      pair.url,
+      "SELECT pubname AS name FROM pg_publication",
+    );
+    await exec(
+      pair.url,
+      `CREATE ROLE ${mover} LOGIN REPLICATION PASSWORD 'secret';
+       GRANT pg_signal_backend, pg_create_subscription TO ${mover}; ${grants(mover)}
+       ALTER DATABASE ${pair.name} OWNER TO ${mover};
+       ALTER PUBLICATION ${publication!.name} OWNER TO ${mover}`,
+    );
+    const moverUrl = as(pair.url, mover);
+    await use({
+      pair: { ...pair, servers: { ...pair.servers, source: await endpointOf(moverUrl, "source") } },
+      moverUrl,
+      appUrls: [as(pair.url, app), as(pair.targetUrl, app)],
+    });
+  });
+}
+
+/** A write that a session makes which turns read-only mode off, while nothing else can happen. */
+function writeSync(url: string, psql: string): void {
+  const { success, stderr } = new Deno.Command(psql, {
+    args: [url, "-Xqc", "INSERT INTO ack (writer, n) VALUES (1000, 1)"],
+    env: { PGOPTIONS: "-c default_transaction_read_only=off" },
+  }).outputSync();
+  ok(success, new TextDecoder().decode(stderr));
+}
+
+/** What a terminated session and a read-only one show to its client. */
+const refusedCodes = new Set([
+  "25006",
+  "57P01",
+  "CONNECTION_CLOSED",
+  "CONNECTION_ENDED",
+  "ECONNRESET",
+  "EPIPE",
+]);
+
+async function refusal(work: Promise<unknown>): Promise<ReplicatorError> {
+  try {
+    await work;
+  } catch (error) {
+    ok(error instanceof ReplicatorError, String(error));
+    return error;
+  }
+  throw new Error("it was not refused");
+}
+
+Deno.test("without ownership of the tables, a switch, its way back and another one lose no commit", async () => {
+  await withWeakPair(async ({ pair, appUrls }) => {
+    const refused = await refusal(prepareCutover(pair));
+    match(refused.details.join("\n"), /does not own .*\n.*--fence sessions/);
+    await using load = startAcknowledgedLoad(appUrls);
+    await load.more(100);
+    await prepareCutover(pair, { fence: "sessions" });
+    for (const direction of ["run", "rollback", "run"] as const) {
+      await load.more(100);
+      const report = await switchCutover(direction, pair);
+      deepStrictEqual(report!.warnings.filter((each) => !each.includes("weaker")), []);
+      ok(report!.warnings.some((each) => each.includes("weaker")));
+      await load.more(100);
+    }
+    const outcome = await load.stop();
+    deepStrictEqual(Object.keys(outcome.errors).filter((code) => !refusedCodes.has(code)), []);
+    await drain(pair.targetUrl);
+    for (const url of [pair.url, pair.targetUrl]) {
+      deepStrictEqual(await checkAcknowledged(url, outcome), []);
+    }
+    ok(await compareRows(pair.url, pair.targetUrl) > 0);
+    // what a session writes that turns read-only mode off is found
+    await exec(
+      appUrls[0],
+      "SET default_transaction_read_only = off; COMMIT; INSERT INTO ack (writer, n) VALUES (99, 1)",
+    );
+    const { databases } = await executeCutoverStatus(pair.servers, quietRun);
+    deepStrictEqual(databases[0]!.tripwire.map(({ name, change }) => [name, change]), [[
+      "ack",
+      "INSERT",
+    ]]);
+    const late = await refusal(switchCutover("rollback", pair));
+    match(late.details.join("\n"), /written to while it was closed: INSERT in public\.ack/);
+  });
+});
+
+Deno.test("a session of a superuser is refused before anything is closed", async () => {
+  await withWeakPair(async ({ pair, appUrls }) => {
+    await prepareCutover(pair, { fence: "sessions" });
+    await withSession(pair.url, async (session) => {
+      const [own] = await session.unsafe<{ pid: number }[]>("SELECT pg_backend_pid() AS pid");
+      const error = await refusal(switchCutover("run", pair));
+      strictEqual(error.exitCode, 3);
+      match(error.details.join("\n"), new RegExp(`pid ${own!.pid} `));
+    });
+    await exec(appUrls[0], "INSERT INTO ack (writer, n) VALUES (1, 1)");
+  });
+});
+
+Deno.test({
+  name: "a session that turns read-only mode off abandons the switch, and clients write on",
+  ignore: client === undefined,
+  fn: async () => {
+    await withWeakPair(async ({ pair, appUrls }) => {
+      await prepareCutover(pair, { fence: "sessions" });
+      let seen = 0;
+      const error = await refusal(switchCutover("run", pair, {}, {
+        ...quietRun,
+        events: (event) => {
+          // the streams have just been turned around, and the source is about to be closed
+          if (event.kind !== "step-finished" || event.step !== "way-back") return;
+          if (++seen === 2) writeSync(appUrls[0], client!.psql);
+        },
+      }));
+      match(error.message, /turned read-only mode off has written/);
+      match(error.details.join(), /INSERT in public\.ack at /);
+      await exec(appUrls[0], "INSERT INTO ack (writer, n) VALUES (1, 1)");
+      await switchCutover("run", pair);
+      await rejects(exec(appUrls[0], "INSERT INTO ack (writer, n) VALUES (1, 2)"), {
+        code: "25006",
+      });
+      ok(await compareRows(pair.url, pair.targetUrl) > 0);
+    });
+  },
+});
+
+Deno.test("a command that was killed while it closed the side is completed by the same command", async () => {
+  await withWeakPair(async ({ pair, moverUrl, appUrls }) => {
+    await prepareCutover(pair, { fence: "sessions" });
+    await using load = startAcknowledgedLoad(appUrls);
+    const killedAt = async (point: string, command: "run" | "rollback") => {
+      const killed = await runCutover(
+        { command, sourceUrl: moverUrl, targetUrl: pair.targetUrl, databases: [pair.name] },
+        {
+          point,
+          halts: true,
+          act: (child) => {
+            kill9(child);
+            return Promise.resolve();
+          },
+        },
+      );
+      strictEqual(killed.hitAt, point, killed.error);
+    };
+    for (
+      const [point, command] of [["end barrier 1", "run"], ["end fence 1", "rollback"]] as const
+    ) {
+      await load.more(50);
+      await killedAt(point, command);
+      await switchCutover(command, pair);
+    }
+    // a killed one can also be taken back
+    await load.more(50);
+    await killedAt("end barrier 1", "run");
+    const { databases } = await executeCutoverStatus(pair.servers, quietRun);
+    match(JSON.stringify(databases[0]!.findings), /new sessions are read-only/);
+    await rejects(exec(appUrls[0], "DELETE FROM ack WHERE false"), { code: "25006" });
+    await prepareCutover(pair, { fence: "sessions" });
+    await exec(appUrls[0], "DELETE FROM ack WHERE false");
+    await load.more(50);
+    const outcome = await load.stop();
+    await drain(pair.url);
+    for (const url of [pair.url, pair.targetUrl]) {
+      deepStrictEqual(await checkAcknowledged(url, outcome), []);
+    }
+  });
+});
