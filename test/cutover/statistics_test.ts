@@ -14,6 +14,7 @@ const statistics = `
     FROM pg_stats WHERE tablename = 'skewed' ORDER BY attname`;
 
 const prepare = {
+  fence: "triggers" as const,
   wayBack: "none",
   targetFromSource: undefined,
   passfile: undefined,
