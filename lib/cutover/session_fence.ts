@@ -39,7 +39,7 @@ const maxAttemptMs = 5_000;
  * workers and walsenders are not sessions of clients; of other roles' sessions, a role without
  * pg_read_all_stats sees neither type nor state.
  */
-export const otherSessions = `
+export const fencedSessions = `
   SELECT a.pid, a.usename::pg_catalog.text AS username, a.application_name AS application, a.state,
          r.rolsuper AND NOT me.rolsuper AS is_protected
     FROM pg_catalog.pg_stat_activity AS a
@@ -83,7 +83,7 @@ export async function readOtherSessions(session: Session): Promise<readonly Othe
       readonly state: string | null;
       readonly is_protected: boolean;
     }
-  >(otherSessions);
+  >(fencedSessions);
   return rows.map(({ pid, username, application, state, is_protected }) => ({
     pid,
     user: username ?? undefined,
