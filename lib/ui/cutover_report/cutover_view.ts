@@ -1,7 +1,7 @@
 import type { ServerView } from "../html_report/report_view.ts";
 
 /** What the reports of a switch and of a rehearsal have in common. */
-interface CutoverView {
+export interface CutoverView {
   readonly source: ServerView;
   readonly target: ServerView;
   /** ISO 8601, UTC. */

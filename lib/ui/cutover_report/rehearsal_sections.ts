@@ -2,13 +2,13 @@ import { formatDuration, redact } from "../../core/internal.ts";
 import { dataTable } from "../html_report/data_table.ts";
 import { lines, type Markup, markup, name } from "../html_report/markup.ts";
 import { section } from "../html_report/section.ts";
-import { serverEntry, tile } from "../html_report/summary_section.ts";
+import { tile } from "../html_report/summary_section.ts";
 import type { RehearsalView } from "./cutover_view.ts";
-import { momentRange } from "./switch_sections.ts";
+import { serversAndTime } from "./summary_parts.ts";
 
 /** The prediction and both servers. */
 export function rehearsalSummary(report: RehearsalView): Markup {
-  const { predictedPauseMs, maxPauseMs, isRefused, source, target } = report;
+  const { predictedPauseMs, maxPauseMs, isRefused } = report;
   return section(
     { id: "summary", title: "Summary" },
     markup`<dl class="tiles">
@@ -21,11 +21,7 @@ ${
     }
 ${tile({ title: "Allowed", value: formatDuration(maxPauseMs), note: "--max-pause" })}
 </dl>
-<dl class="servers">
-${serverEntry("Source", source)}
-${serverEntry("Target", target)}
-<div><dt>When</dt><dd><strong>${momentRange(report)}</strong></dd></div>
-</dl>`,
+${serversAndTime(report)}`,
   );
 }
 

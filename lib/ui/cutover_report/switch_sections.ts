@@ -2,18 +2,16 @@ import { formatCount, formatDuration, plural, redact, stepTitle } from "../../co
 import { dataTable } from "../html_report/data_table.ts";
 import { lines, type Markup, markup, name } from "../html_report/markup.ts";
 import { section } from "../html_report/section.ts";
-import { serverEntry, tile } from "../html_report/summary_section.ts";
+import { tile } from "../html_report/summary_section.ts";
 import type { SwitchView } from "./cutover_view.ts";
+import { momentOfSwitch, serversAndTime, waitingTiles } from "./summary_parts.ts";
 import { drawSwitch } from "./switch_timeline.ts";
 
 /** The pause, what was proven, and both servers. */
 export function switchSummary(report: SwitchView): Markup {
-  const { databases, pauseMs, maxPauseMs, failedAttempts, failedAttemptsMs, source, target } =
-    report;
+  const { databases, pauseMs, maxPauseMs } = report;
   const tokens = databases.flatMap(({ evidence }) => evidence?.tokens ?? []);
   const longestToken = Math.max(0, ...tokens.map(({ ms }) => ms));
-  const waiting = Math.max(0, ...databases.map((each) => each.waiting.sessions));
-  const longestWait = Math.max(0, ...databases.map((each) => each.waiting.longestMs));
   return section(
     { id: "summary", title: "Summary" },
     markup`<dl class="tiles">
@@ -40,42 +38,10 @@ ${
           : `the last arrived after ${formatDuration(longestToken)}`,
       })
     }
-${
-      tile({
-        title: "Sessions that waited",
-        value: formatCount(waiting),
-        note: `the longest for ${formatDuration(longestWait)}`,
-      })
-    }
-${
-      tile({
-        title: "Attempts that gave way",
-        value: formatCount(failedAttempts),
-        note: failedAttempts === 0
-          ? "the barrier was granted at once"
-          : `writers waited ${formatDuration(failedAttemptsMs)} in them`,
-      })
-    }
+${waitingTiles(report, { withoutAttempts: "the barrier was granted at once" })}
 </dl>
-<dl class="servers">
-${serverEntry("Source", source)}
-${serverEntry("Target", target)}
-<div><dt>When</dt><dd><strong>${momentRange(report)}</strong></dd></div>
-</dl>`,
+${serversAndTime(report)}`,
   );
-}
-
-/** `2026-11-29 12:00:00 to 2026-11-29 12:00:04 UTC` */
-export function momentRange(
-  { startedAt, finishedAt }: { readonly startedAt: string; readonly finishedAt: string },
-): Markup {
-  return markup`<time datetime="${startedAt}">${
-    moment(startedAt)
-  }</time> to <time datetime="${finishedAt}">${moment(finishedAt)}</time> UTC`;
-}
-
-function moment(iso: string): string {
-  return iso.slice(0, 23).replace("T", " ").replace(/Z$/, "");
 }
 
 /** What happened when: a chart and the same as a table. */
@@ -173,8 +139,8 @@ export function evidenceSection({ databases, direction }: SwitchView): Markup {
       ],
       rows: databases.map(({ database, evidence, compared, waiting, refusedWrites }) => [
         name(database),
-        evidence?.heldSince == null ? "unknown" : moment(evidence.heldSince),
-        evidence === null ? "unknown" : moment(evidence.closedAt),
+        evidence?.heldSince == null ? "unknown" : momentOfSwitch(evidence.heldSince),
+        evidence === null ? "unknown" : momentOfSwitch(evidence.closedAt),
         compared === null ? "by an earlier attempt" : formatCount(compared.tables),
         compared === null ? "" : compared.rows === null ? "no" : formatCount(compared.rows),
         evidence === null ? "" : formatCount(evidence.sequences),

@@ -2,9 +2,9 @@ import { formatCount, formatDuration, redact } from "../../core/internal.ts";
 import { dataTable } from "../html_report/data_table.ts";
 import { lines, type Markup, markup, name } from "../html_report/markup.ts";
 import { section } from "../html_report/section.ts";
-import { serverEntry, tile } from "../html_report/summary_section.ts";
+import { tile } from "../html_report/summary_section.ts";
 import type { UnfinishedSwitchView } from "./cutover_view.ts";
-import { momentRange } from "./switch_sections.ts";
+import { serversAndTime, waitingTiles } from "./summary_parts.ts";
 
 /** `✗ Abandoned: nothing was changed, and the source is in use` */
 export function unfinishedStatus({ direction, outcome }: UnfinishedSwitchView): Markup {
@@ -16,10 +16,7 @@ export function unfinishedStatus({ direction, outcome }: UnfinishedSwitchView): 
 
 /** How long writers waited, and both servers. */
 export function unfinishedSummary(report: UnfinishedSwitchView): Markup {
-  const { databases, pauseMs, maxPauseMs, failedAttempts, failedAttemptsMs, source, target } =
-    report;
-  const waiting = Math.max(0, ...databases.map((each) => each.waiting.sessions));
-  const longestWait = Math.max(0, ...databases.map((each) => each.waiting.longestMs));
+  const { pauseMs, maxPauseMs } = report;
   return section(
     { id: "summary", title: "Summary" },
     markup`<dl class="tiles">
@@ -32,28 +29,9 @@ ${
           : `${formatDuration(maxPauseMs)} were allowed`,
       })
     }
-${
-      tile({
-        title: "Sessions that waited",
-        value: formatCount(waiting),
-        note: `the longest for ${formatDuration(longestWait)}`,
-      })
-    }
-${
-      tile({
-        title: "Attempts that gave way",
-        value: formatCount(failedAttempts),
-        note: failedAttempts === 0
-          ? "none"
-          : `writers waited ${formatDuration(failedAttemptsMs)} in them`,
-      })
-    }
+${waitingTiles(report, { withoutAttempts: "none" })}
 </dl>
-<dl class="servers">
-${serverEntry("Source", source)}
-${serverEntry("Target", target)}
-<div><dt>When</dt><dd><strong>${momentRange(report)}</strong></dd></div>
-</dl>`,
+${serversAndTime(report)}`,
   );
 }
 
