@@ -173,10 +173,15 @@ Deno.test("the SBOM lists what a module graph reaches, with hashes, licenses and
     locked: { "@a/b@1.0.0": { integrity: "sha512-AQI=" }, "c@1.0.0": { integrity: "sha512-AwQ=" } },
     licenses: { "@a/b@1.0.0": "MIT" },
   };
-  // deno-lint-ignore no-explicit-any -- a JSON document
-  const bill = softwareBillOfMaterials(input) as any;
+  const bill = softwareBillOfMaterials(input) as unknown as {
+    readonly bomFormat: string;
+    readonly specVersion: string;
+    readonly version: number;
+    readonly components: readonly Readonly<Record<string, unknown>>[];
+    readonly dependencies: readonly { readonly dependsOn: readonly string[] }[];
+  };
   deepStrictEqual([bill.bomFormat, bill.specVersion, bill.version], ["CycloneDX", "1.6", 1]);
-  deepStrictEqual(bill.components.map(({ name }: { name: string }) => name), ["deno", "@a/b", "c"]);
+  deepStrictEqual(bill.components.map(({ name }) => name), ["deno", "@a/b", "c"]);
   deepStrictEqual(bill.components[1], {
     type: "library",
     "bom-ref": "pkg:npm/%40a/b@1.0.0",
@@ -186,7 +191,7 @@ Deno.test("the SBOM lists what a module graph reaches, with hashes, licenses and
     hashes: [{ alg: "SHA-512", content: "0102" }],
     licenses: [{ expression: "MIT" }],
   });
-  const refs = new Set(bill.components.map((each: Record<string, string>) => each["bom-ref"]));
+  const refs = new Set(bill.components.map((each) => each["bom-ref"]));
   for (const { dependsOn } of bill.dependencies) {
     for (const ref of dependsOn) ok(refs.has(ref), ref);
   }
