@@ -40,7 +40,7 @@ import {
   summarizeLargeObjects,
   type Table,
 } from "../../catalog/internal.ts";
-import type { DumpTool } from "../../schema/internal.ts";
+import { type DumpTool, previewGlobals } from "../../schema/internal.ts";
 import { type ServerPair, summarize } from "../shared/server_pair.ts";
 import type { DatabasePlanning, PlannedDatabase } from "../shared/database_plan.ts";
 import type { ApplierChoice } from "../shared/choose_applier.ts";
@@ -123,6 +123,9 @@ export async function buildPlan(input: PlanInput): Promise<MeasurablePlan> {
           }: only those are created`,
         ];
       }),
+      ...(await previewGlobals(sides.source, sides.target)).map(({ object, message, remedy }) =>
+        `${object}: ${message}${remedy === undefined ? "" : ` → ${remedy}`}`
+      ),
       ...planning.skipped.map(({ name, reason }) => `database ${name} is left out: it ${reason}`),
       ...checks.filter(({ status }) => status === "warn").map(({ finding, fix }) =>
         fix === undefined ? finding : `${finding} → ${fix}`

@@ -6,8 +6,9 @@
 import { quoteIdentifier, redact } from "../../core/internal.ts";
 import { ServerError, type Session, SqlState } from "../../postgres/internal.ts";
 import { type Adaptation, isRefusal } from "../apply/adaptation.ts";
-import { bootstrapRole } from "./catalog.ts";
-import type { GlobalObject } from "./model.ts";
+import { bootstrapRole, canReadPasswords, readGlobals } from "./catalog.ts";
+import type { GlobalObject, MembershipObject, RoleObject, Setting } from "./model.ts";
+import { providerRole } from "./provider_roles.ts";
 import { type GlobalsTarget, type GlobalStep, planGlobals } from "./plan.ts";
 import type { Globals } from "./globals.ts";
 
@@ -35,8 +36,9 @@ export interface AppliedGlobals {
 }
 
 /**
- * Applies globals to the target. Existing roles are altered, except the session's own role and the
- * bootstrap superuser. This is not one transaction, but it is idempotent.
+ * Applies globals to the target. Existing roles gain what they lack and lose nothing; the session's
+ * own role and the bootstrap superuser are not altered. This is not one transaction, but it is
+ * idempotent.
  *
  * If the session's role is not a superuser, it is made a member of the roles so that it can create
  * objects for them: see {@linkcode revokeTemporaryMemberships}.
@@ -48,7 +50,7 @@ export async function applyGlobals(session: Session, globals: Globals): Promise<
   const target = await readTarget(session);
   const plan = planGlobals(globals.objects, target);
   const run = new GlobalsRun(session);
-  run.adapted.push(...globals.notes, ...plan.notes);
+  run.adapted.push(...globals.notes, ...plan.notes, ...plan.existing);
   for (const step of plan.steps) await run.step(step);
   const temporaryMemberships = target.superuser
     ? []
@@ -87,23 +89,49 @@ export async function revokeTemporaryMemberships(
   return adapted;
 }
 
+/**
+ * What roles and settings that already exist on the target will gain, and what they will keep
+ * although the source differs: for the plan, before anything is changed.
+ */
+export async function previewGlobals(
+  source: Session,
+  target: Session,
+): Promise<readonly Adaptation[]> {
+  const [objects, facts] = await Promise.all([readGlobals(source), readTarget(target)]);
+  const copied = objects.filter((object) =>
+    object.kind !== "role" || providerRole(object.name) === undefined
+  );
+  return planGlobals(copied, facts).existing;
+}
+
 async function readTarget(session: Session): Promise<GlobalsTarget> {
-  const [self, roles, tablespaces, bootstrap] = await Promise.all([
+  const [self, objects, passwordsReadable, bootstrap] = await Promise.all([
     session.queryOne<{ name: string; superuser: boolean }>(`
     SELECT rolname AS name, rolsuper AS superuser FROM pg_catalog.pg_roles WHERE rolname = current_user`),
-    session.query<{ name: string; superuser: boolean; expires: boolean }>(`
-    SELECT rolname AS name, rolsuper AS superuser,
-           coalesce(rolvaliduntil < 'infinity', false) AS expires FROM pg_catalog.pg_roles`),
-    session.query<{ name: string }>("SELECT spcname AS name FROM pg_catalog.pg_tablespace"),
+    readGlobals(session),
+    canReadPasswords(session),
     bootstrapRole(session),
   ]);
+  const roles = new Map<string, RoleObject>();
+  const memberships: MembershipObject[] = [];
+  const commonSettings: Setting[] = [];
+  const tablespaces = new Set<string>();
+  for (const object of objects) {
+    if (object.kind === "role") roles.set(object.name, object);
+    else if (object.kind === "membership") memberships.push(object);
+    else if (object.kind === "common-setting") commonSettings.push(object.setting);
+    else if (object.kind === "tablespace") tablespaces.add(object.name);
+  }
   return {
     majorVersion: session.majorVersion,
     currentRole: self.name,
     superuser: self.superuser,
     bootstrapRole: bootstrap,
-    roles: new Map(roles.map(({ name, ...role }) => [name, role])),
-    tablespaces: new Set(tablespaces.map(({ name }) => name)),
+    roles,
+    passwordsReadable,
+    memberships,
+    commonSettings,
+    tablespaces,
   };
 }
 
@@ -193,7 +221,7 @@ async function joinRoles(
   const copied = new Set(objects.flatMap((object) => object.kind === "role" ? [object.name] : []));
   for (const { name, able } of existing) {
     if (able || name === currentRole || !copied.has(name)) continue;
-    if (roles.get(name)?.superuser) continue; // only superusers could join it
+    if (roles.get(name)?.attributes.superuser) continue; // only superusers could join it
     const options = majorVersion >= 16 ? " WITH INHERIT TRUE, SET TRUE" : "";
     try {
       await session.execute(

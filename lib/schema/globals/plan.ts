@@ -5,6 +5,7 @@
  */
 import { quoteIdentifier, quoteLiteral } from "../../core/internal.ts";
 import type { Adaptation } from "../apply/adaptation.ts";
+import { extendRole, extendSettings, type RoleExtension } from "./extend_role.ts";
 import type {
   DumpedRoleAttributes,
   GlobalObject,
@@ -26,17 +27,15 @@ export interface GlobalsTarget {
   /** The role that initdb created. */
   readonly bootstrapRole: string;
   /** Existing roles. */
-  readonly roles: ReadonlyMap<string, ExistingRole>;
+  readonly roles: ReadonlyMap<string, RoleObject>;
+  /** Whether their passwords could be read. */
+  readonly passwordsReadable: boolean;
+  /** Existing memberships. */
+  readonly memberships: readonly MembershipObject[];
+  /** Existing settings of `ALTER ROLE ALL`. */
+  readonly commonSettings: readonly Setting[];
   /** Existing tablespaces. */
   readonly tablespaces: ReadonlySet<string>;
-}
-
-/** A role that exists on the target. */
-export interface ExistingRole {
-  /** Whether it is a superuser. */
-  readonly superuser: boolean;
-  /** Whether its password expires. */
-  readonly expires: boolean;
 }
 
 /**
@@ -72,6 +71,8 @@ export interface GlobalsPlan {
   readonly steps: readonly GlobalStep[];
   /** What is not attempted. */
   readonly notes: readonly Adaptation[];
+  /** What roles that already exist gain, and what they keep although the source differs. */
+  readonly existing: readonly Adaptation[];
 }
 
 /**
@@ -88,20 +89,57 @@ export function planGlobals(objects: readonly GlobalObject[], target: GlobalsTar
     else notes.push({ side: "target", object: `role ${object.name}`, message: why });
   }
   const memberships = sortMemberships(ofKind(objects, "membership"));
+  const plans = roles.map((role): PlannedRole => {
+    const existing = target.roles.get(role.name);
+    return existing === undefined
+      ? { role, steps: [createStep(role)], note: undefined }
+      : extension(extendRole(role, existing, target));
+  });
+  const common = extendSettings(
+    ofKind(objects, "common-setting").map(({ setting }) => setting),
+    target.commonSettings,
+  );
   return {
     steps: [
-      ...roles.map((role) => roleStep(role, target)),
+      ...plans.flatMap(({ steps }) => steps),
       ...memberships.map((membership) => membershipStep(membership, target)),
-      ...roles.flatMap(settingSteps),
-      ...ofKind(objects, "common-setting").map(({ setting }) =>
-        settingStep("ALL", "all roles", setting)
-      ),
+      ...plans.flatMap(({ role }) => settingSteps(role)),
+      ...common.added.map((setting) => settingStep("ALL", "all roles", setting)),
       ...ofKind(objects, "tablespace").flatMap((tablespace) => tablespaceSteps(tablespace, target)),
       ...ofKind(objects, "parameter-grant").map((grant) => parameterStep(grant, target)),
-      ...roles.flatMap(labelSteps),
+      ...plans.flatMap(({ role }) => labelSteps(role)),
     ],
     notes,
+    existing: [
+      ...plans.flatMap(({ note }) => note === undefined ? [] : [note]),
+      ...common.kept.map((name): Adaptation => ({
+        side: "target",
+        object: "all roles",
+        message: `ALTER ROLE ALL SET ${name} has another value on the target, which is kept`,
+      })),
+    ],
   };
+}
+
+/** A role with the steps that create or extend it. */
+interface PlannedRole {
+  /** What is still to be set: settings, comment, labels. */
+  readonly role: RoleObject;
+  readonly steps: readonly GlobalStep[];
+  readonly note: Adaptation | undefined;
+}
+
+/** All that it gains in one statement; if that is refused, one by one. */
+function extension({ role, attributes, note }: RoleExtension): PlannedRole {
+  const words = [...attributes, ...passwordWords(role)];
+  if (words.length === 0) return { role, steps: [], note };
+  const step: GlobalStep = {
+    object: `role ${role.name}`,
+    what: "attributes",
+    attempts: [{ sql: alterRole(role.name, words) }],
+    parts: attributeSteps(role, attributes.map((word) => [word, [word]])),
+  };
+  return { role, steps: [step], note };
 }
 
 function ofKind<Kind extends GlobalObject["kind"]>(
@@ -131,60 +169,66 @@ const flags: readonly (readonly [keyof DumpedRoleAttributes, string])[] = [
   ["bypassRls", "BYPASSRLS"],
 ];
 
+const alterRole = (name: string, words: readonly string[]) =>
+  `ALTER ROLE ${quoteIdentifier(name)} WITH ${words.join(" ")}`;
+
+function passwordWords({ password }: RoleObject): readonly string[] {
+  return password === undefined ? [] : [`PASSWORD ${quoteLiteral(password.reveal())}`];
+}
+
+/** A step for the password, and one for each of the others: what it is called, and its words. */
+function attributeSteps(
+  role: RoleObject,
+  others: readonly (readonly [string, readonly string[]])[],
+): readonly GlobalStep[] {
+  const object = `role ${role.name}`;
+  return [
+    ...passwordWords(role).map((words) => ({
+      object,
+      what: "password",
+      attempts: [{ sql: alterRole(role.name, [words]) }],
+      remedy: `set it on the target: ALTER ROLE ${quoteIdentifier(role.name)} PASSWORD …`,
+    })),
+    ...others.map(([what, words]) => ({
+      object,
+      what,
+      attempts: [{ sql: alterRole(role.name, words) }],
+    })),
+  ];
+}
+
 /** All attributes in one statement; if that is refused, one by one. */
-function roleStep(role: RoleObject, target: GlobalsTarget): GlobalStep {
-  const { name, attributes, password } = role;
-  const existing = target.roles.get(name);
+function createStep(role: RoleObject): GlobalStep {
+  const { name, attributes } = role;
   const object = `role ${name}`;
-  const quoted = quoteIdentifier(name);
+  const create = `CREATE ROLE ${quoteIdentifier(name)}`;
   const simple = [
     attributes.inherit ? "INHERIT" : "NOINHERIT",
     attributes.login ? "LOGIN" : "NOLOGIN",
     `CONNECTION LIMIT ${attributes.connectionLimit}`,
     ...(attributes.validUntil === undefined
-      ? existing?.expires ? ["VALID UNTIL 'infinity'"] : []
+      ? []
       : [`VALID UNTIL ${quoteLiteral(attributes.validUntil)}`]),
   ];
-  const verifier = password === undefined ? [] : [`PASSWORD ${quoteLiteral(password.reveal())}`];
-  const kept = existing?.superuser === true && !attributes.superuser;
-  const changed = flags.filter(([flag]) =>
-    existing === undefined ? attributes[flag] : !(kept && flag === "superuser")
-  ).map(([flag, word]) => attributes[flag] ? word : `NO${word}`);
-  const statement = (words: readonly string[]) => `ALTER ROLE ${quoted} WITH ${words.join(" ")}`;
-  const part = (what: string, words: readonly string[], remedy?: string): GlobalStep => ({
-    object,
-    what,
-    attempts: [{ sql: statement(words) }],
-    ...(remedy === undefined ? {} : { remedy }),
-  });
-  const whole = [...changed, ...simple, ...verifier].join(" ");
-  const parts = [
-    part("attributes", simple),
-    ...verifier.map((words) =>
-      part("password", [words], `set it on the target: ALTER ROLE ${quoted} PASSWORD …`)
-    ),
-    // a new role needs only the attributes that are not default
-    ...changed.map((word) => part(word, [word])),
-  ];
-  if (existing !== undefined) {
-    return {
-      object,
-      what: "attributes",
-      attempts: [{
-        sql: statement([whole]),
-        ...(kept ? { adaptation: "keeps SUPERUSER, which it already has on the target" } : {}),
-      }],
-      parts,
-    };
-  }
+  const special = flags.flatMap(([flag, word]) => attributes[flag] ? [word] : []);
+  const basic = [...simple, ...passwordWords(role)];
   return {
     object,
     what: "role",
     creates: name,
-    attempts: [{ sql: `CREATE ROLE ${quoted} WITH ${whole}` }],
+    attempts: [{ sql: `${create} WITH ${[...special, ...basic].join(" ")}` }],
     parts: [
-      { object, what: "role", creates: name, attempts: [{ sql: `CREATE ROLE ${quoted}` }] },
-      ...parts,
+      {
+        object,
+        what: "role",
+        creates: name,
+        // with its password from the start: the role of an interrupted run keeps what it has
+        attempts: [{ sql: `${create} WITH ${basic.join(" ")}` }, { sql: create }],
+      },
+      ...attributeSteps(role, [
+        ["attributes", simple],
+        ...special.map((word) => [word, [word]] as const),
+      ]),
     ],
   };
 }
@@ -212,8 +256,12 @@ function sortMemberships(
 }
 
 function membershipStep(membership: MembershipObject, target: GlobalsTarget): GlobalStep {
-  const { role, member, admin, inherit, set, grantor } = membership;
+  const { role, member, admin, grantor } = membership;
   const modern = target.majorVersion >= 16;
+  // an existing membership keeps what it allows: an option that is not named is not changed
+  const present = target.memberships.filter((each) => each.role === role && each.member === member);
+  const inherit = keepOption(membership.inherit, present.some((each) => each.inherit));
+  const set = keepOption(membership.set, present.some((each) => each.set));
   const options = [
     ...(admin ? [modern ? "ADMIN TRUE" : "ADMIN OPTION"] : []),
     ...(modern && inherit !== undefined ? [`INHERIT ${inherit ? "TRUE" : "FALSE"}`] : []),
@@ -222,11 +270,11 @@ function membershipStep(membership: MembershipObject, target: GlobalsTarget): Gl
   const grant = `GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(member)}` +
     (options.length === 0 ? "" : ` WITH ${options.join(", ")}`);
   // before 16 the grantor had no meaning; servers that enforce it would refuse most of them
-  const hasGrantor = grantor !== undefined && (inherit !== undefined || !modern);
+  const hasGrantor = grantor !== undefined && (membership.inherit !== undefined || !modern);
   const asGrantor: readonly GlobalAttempt[] = hasGrantor
     ? [{ sql: `${grant} GRANTED BY ${quoteIdentifier(grantor)}` }]
     : [];
-  const adaptation = hasGrantor && inherit !== undefined
+  const adaptation = hasGrantor && membership.inherit !== undefined
     ? `granted by ${target.currentRole} instead of ${grantor}`
     : !modern && set === false
     ? "SET FALSE requires PostgreSQL 16: the member may SET ROLE"
@@ -237,6 +285,10 @@ function membershipStep(membership: MembershipObject, target: GlobalsTarget): Gl
     attempts: [...asGrantor, { sql: grant, ...(adaptation === undefined ? {} : { adaptation }) }],
     remedy: "if it needs the membership, grant it the corresponding role on the target",
   };
+}
+
+function keepOption(wanted: boolean | undefined, present: boolean): boolean | undefined {
+  return present && wanted === false ? undefined : wanted;
 }
 
 function settingSteps({ name, settings }: RoleObject): readonly GlobalStep[] {

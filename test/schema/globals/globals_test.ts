@@ -1,4 +1,4 @@
-import { deepStrictEqual as equal, ok } from "node:assert/strict";
+import { deepStrictEqual as equal, match, ok } from "node:assert/strict";
 import { openSession, resolveEndpoint } from "../../../lib/postgres/internal.ts";
 import {
   applyGlobals,
@@ -6,6 +6,7 @@ import {
   type DumpTool,
   findInstalledTools,
   type GlobalObject,
+  previewGlobals,
   revokeTemporaryMemberships,
 } from "../../../lib/schema/internal.ts";
 import { parseGlobals } from "../../../lib/schema/globals/parse_globals.ts";
@@ -205,22 +206,55 @@ for (const [from, to] of [[12, 18], [18, 12], [15, 15], [18, 18]] as const) {
     });
     await exec(
       cluster.url(),
-      `CREATE ROLE app_owner SUPERUSER; CREATE ROLE "größe 日本" LOGIN VALID UNTIL '2001-01-01'`,
+      `CREATE ROLE app_owner SUPERUSER CREATEDB CREATEROLE REPLICATION BYPASSRLS LOGIN PASSWORD 'target';
+       ALTER ROLE app_owner SET work_mem = '9MB';
+       CREATE ROLE "größe 日本" LOGIN VALID UNTIL '2001-01-01';
+       CREATE ROLE "a""b c;d\\e'f" PASSWORD 'target'; CREATE ROLE "WITH PASSWORD 'x'" CONNECTION LIMIT 2;
+       GRANT app_owner TO "größe 日本"`,
     );
     const globals = await globalsOf(source);
     await using session = await sessionOn(cluster, "target");
+    const present = `SELECT to_jsonb(r) - 'oid' AS role, setconfig FROM pg_authid AS r
+      LEFT JOIN pg_db_role_setting ON setrole = r.oid WHERE rolname = 'app_owner'`;
+    const before = JSON.stringify(await query(cluster.url(), present));
+    const password = `SELECT rolpassword FROM pg_authid WHERE rolname LIKE 'a_b%'`;
+    const [verifier] = await query(cluster.url(), password);
+    await using original = await sessionOn(source, "source");
+    const preview = await previewGlobals(original, session);
     const first = await applyGlobals(session, globals);
-    // a superuser of the target keeps SUPERUSER
     equal(
-      await query(cluster.url(), "SELECT rolsuper FROM pg_roles WHERE rolname = 'app_owner'"),
-      [{ rolsuper: true }],
+      first.adapted.filter((note) => /already exists/.test(note.message)),
+      preview.filter((note) => /already exists/.test(note.message)),
     );
-    await exec(cluster.url(), "ALTER ROLE app_owner NOSUPERUSER");
+    // a role of the target loses nothing
+    const after = JSON.stringify(await query(cluster.url(), present));
+    match(after, /work_mem=9MB/);
+    for (
+      const attribute of ["super", "createdb", "createrole", "replication", "bypassrls", "canlogin"]
+    ) {
+      match(after, new RegExp(`"rol${attribute}":true`));
+    }
+    const stored = /"rolpassword":"[^"]+"/;
+    equal(stored.exec(after)?.[0], stored.exec(before)?.[0]);
+    equal(await query(cluster.url(), password), [verifier]);
+    await exec(
+      cluster.url(),
+      `ALTER ROLE app_owner NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS NOLOGIN PASSWORD NULL;
+       ALTER ROLE app_owner RESET ALL; ALTER ROLE "größe 日本" NOLOGIN; ALTER ROLE "a""b c;d\\e'f" PASSWORD NULL CONNECTION LIMIT 1 VALID UNTIL '2001-01-01'`,
+    );
+    // with nothing of their own, they become as on the source
+    await applyGlobals(session, globals);
     equal(first.createdRoles.includes("app_owner"), false);
     ok(first.createdRoles.includes("NOSUPERUSER"));
     equal(first.temporaryMemberships, []);
     const reported = first.adapted.map(({ object, message }) => `${object}: ${message}`);
-    ok(reported.some((line) => line.startsWith("role app_owner: attributes: keeps SUPERUSER")));
+    ok(
+      reported.some((line) =>
+        /^role app_owner: it already exists on the target: it gains .*keeps SUPERUSER, CREATEROLE, CREATEDB, LOGIN, REPLICATION, BYPASSRLS, its setting work_mem, unlike/
+          .test(line)
+      ),
+      reported.join("\n"),
+    );
     ok(reported.some((line) => line.startsWith("role postgres: unchanged")));
     ok(!JSON.stringify(first).includes("SCRAM-SHA"), "a verifier in the report");
     const modern = from >= 16 && to >= 16;
