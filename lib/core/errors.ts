@@ -95,8 +95,14 @@ export class InterruptedError extends ReplicatorError {
   override readonly name = "InterruptedError";
 
   /** The exit code is that of an interrupted command. */
-  constructor(message = "interrupted") {
-    super(message, { exitCode: ExitCode.interrupted });
+  constructor(
+    message = "interrupted",
+    { details = [], remedy }: {
+      readonly details?: readonly string[];
+      readonly remedy?: string | undefined;
+    } = {},
+  ) {
+    super(message, { details, remedy, exitCode: ExitCode.interrupted });
   }
 }
 

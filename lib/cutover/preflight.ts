@@ -359,8 +359,8 @@ function checkSide(side: SideFacts, facts: PreflightFacts, stage: PreflightStage
       add(
         "warning",
         name,
-        "the role may not terminate other sessions",
-        "GRANT pg_signal_backend to the role, or reconnect the clients",
+        "the role may terminate only sessions of its own role and of roles that it is a member of",
+        "GRANT pg_signal_backend to the role, or reconnect the other clients",
       );
     }
   } else if (facts.wayBack && stage === "prepare") {
@@ -411,7 +411,7 @@ function checkSessions(
     add(
       "problem",
       name,
-      "the role may not terminate other sessions, as --fence sessions does",
+      "the role may terminate only sessions of its own role and of roles that it is a member of; --fence sessions terminates all",
       "GRANT pg_signal_backend to the role",
     );
   }

@@ -9,8 +9,9 @@ import type { CutoverPhase } from "./model.ts";
 import { refusals } from "./own_schema.ts";
 
 /**
- * Begins a new count, in the transaction that closes the side: until it commits, its fence refuses
- * nothing. Does nothing on a side prepared by a version that did not count.
+ * Begins a new count: in the transaction that closes the side, whose fence refuses nothing until it
+ * commits, and once the switch is complete, so that writers that waited for it do not count. Does
+ * nothing on a side prepared by a version that did not count.
  */
 export const resetRefusalsStatement =
   `SELECT pg_catalog.setval(c.oid::pg_catalog.regclass, 1, false)
@@ -18,7 +19,7 @@ export const resetRefusalsStatement =
    WHERE c.oid = pg_catalog.to_regclass('${refusals}')::pg_catalog.oid AND c.relkind = 'S'`;
 
 /**
- * Reads how many writes the fence has refused since the session's side was closed. After a crash of
+ * Reads how many writes the fence has refused since the count began. After a crash of
  * the server, it may be up to 32 too many. Writes that read-only mode refuses do not reach the
  * fence.
  *
@@ -55,7 +56,8 @@ export function countingSide(phase: CutoverPhase): Side | undefined {
   }
 }
 
-/** `3 attempts to write on the closed source were refused` */
+/** `3 attempts to write on the closed source were refused`. Those that a switch itself refused, as
+ * they waited for it, are not among them. */
 export function describeRefusals(count: number, side: Side): string {
   return `${plural(count, "attempt")} to write on the closed ${side} ${
     count === 1 ? "was" : "were"

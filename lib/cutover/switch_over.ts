@@ -13,7 +13,7 @@ import {
   ReplicatorError,
   retry,
 } from "../core/internal.ts";
-import { openSession, type Session } from "../postgres/internal.ts";
+import { durableSettings, openSession, type Session } from "../postgres/internal.ts";
 import { acquireBarrier } from "./acquire_barrier.ts";
 import { advanceSlotIfIdle, ensureSlot, logRunningTransactions } from "./back_stream.ts";
 import { CommitUnknownError } from "./commit.ts";
@@ -23,7 +23,7 @@ import { closedLast, readDurablePauseMs } from "./durable_pause.ts";
 import { completeOpening } from "./complete_opening.ts";
 import { fenceOf } from "./model.ts";
 import { PauseMonitor } from "./pause_monitor.ts";
-import { readRefusals } from "./refusals.ts";
+import { readRefusals, resetRefusalsStatement } from "./refusals.ts";
 import { type DatabaseRoute, nameOnSource } from "./route.ts";
 import type {
   CutoverHook,
@@ -492,7 +492,10 @@ async function readEarlierPauses(
   }
 }
 
-/** Writes that the fences have refused so far, by the databases' names on the source. */
+/**
+ * Writes that the fences have refused during the switch, by the databases' names on the source. A
+ * new count begins.
+ */
 async function countRefusals(
   routes: readonly DatabaseRoute[],
 ): Promise<{ readonly counts: ReadonlyMap<string, number>; readonly warnings: readonly string[] }> {
@@ -500,9 +503,14 @@ async function countRefusals(
   const warnings: string[] = [];
   for (const route of routes) {
     try {
-      await using session = await retry(() => openSession(route.from));
+      await using session = await retry(() =>
+        openSession(route.from, { settings: durableSettings })
+      );
       const count = await readRefusals(session);
-      if (count !== null) counts.set(nameOnSource(route), count);
+      if (count === null) continue;
+      counts.set(nameOnSource(route), count);
+      // they waited for this switch; what is refused from now on still uses the closed side
+      await session.execute(resetRefusalsStatement);
     } catch (error) {
       warnings.push(
         `refused writes of ${route.from.database} could not be counted: ${errorMessage(error)}`,

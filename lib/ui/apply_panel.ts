@@ -56,10 +56,13 @@ export function applyRate(
 /** Lag, rate, amount and age of what was applied, as phrases. Pure. */
 export function applyFacts(stream: ApplyingStream, nowMs: number): readonly string[] {
   const { lagBytes, transactions, changes, idleMs, isStopped } = stream;
-  const rate = applyRate(stream);
+  // what the slot has not confirmed grows, and is not to be applied: after a switch the target is
+  // ahead of the source
+  const rate = isStopped ? undefined : applyRate(stream);
   return [
-    ...(isStopped ? ["stopped by another command"] : []),
-    lagBytes === undefined
+    isStopped
+      ? "stopped by another command, such as a cutover"
+      : lagBytes === undefined
       ? "lag unknown"
       : lagBytes === 0
       ? "no lag"

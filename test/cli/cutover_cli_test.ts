@@ -112,7 +112,7 @@ Deno.test("cutover leads from prepare to finish, prints the next command, and re
 
     const status = JSON.parse((await cutover("status", "--json")).stdout);
     strictEqual(status.databases[0].phase, "switched");
-    deepStrictEqual(status.next, ["cutover finish"]);
+    deepStrictEqual(status.next, ["cutover rollback", "cutover finish"]);
     const again = await cutover("run", "--yes");
     strictEqual(again.code, 3);
     match(again.stderr, /the target is in use already/);

@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import type { CutoverUnfinishedReport } from "../../lib/commands/cutover/report.ts";
-import type { RunEvent } from "../../lib/core/internal.ts";
+import { InterruptedError, type RunEvent } from "../../lib/core/internal.ts";
 import { startAcknowledgedLoad } from "../support/acknowledged_load.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
@@ -55,6 +55,40 @@ Deno.test("a run whose barrier was never granted leaves its attempts, what they 
       strictEqual(report.steps.at(-1)!.step, "barrier");
       match(felt!, /^writers waited .+ in 2 attempts that gave way; they have continued$/);
     });
+  });
+});
+
+Deno.test("a run that is interrupted says which side is in use, and leaves a report", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    for (const moment of ["question", "begun"] as const) {
+      const reports: CutoverUnfinishedReport[] = [];
+      const stop = new AbortController();
+      const end = (): never => {
+        stop.abort(new InterruptedError());
+        throw stop.signal.reason;
+      };
+      await rejects(
+        switchCutover("run", pair, {
+          confirm: () =>
+            moment === "question" ? (async () => await end())() : Promise.resolve(true),
+          hook: (hook) => hook === "before" && moment === "begun" ? end() : undefined,
+          onUnfinished: (report) => {
+            reports.push(report);
+            return Promise.resolve();
+          },
+        }, { ...quietRun, signal: stop.signal }),
+        {
+          message:
+            "interrupted: nothing was changed; the source accepts writes, the target refuses them",
+          remedy: /cutover run again/,
+          exitCode: 130,
+        },
+      );
+      strictEqual(reports.length, 1);
+      strictEqual(reports[0]!.outcome, "abandoned");
+      match(reports[0]!.reason.join(), /the source accepts writes/);
+    }
   });
 });
 

@@ -9,11 +9,61 @@ import {
   withCutoverPair,
 } from "../support/cutover_pair.ts";
 import { endpointOf } from "../support/init.ts";
-import { exec } from "../support/sql.ts";
+import { until } from "../support/replication.ts";
+import { exec, query } from "../support/sql.ts";
 import { runVerify } from "../support/verify.ts";
 
 const source = await sharedCluster(16);
 const target = await sharedCluster(18);
+
+/** How many sessions a database of each side has had, once none is left. */
+async function sessionsOf(database: string): Promise<readonly unknown[]> {
+  const counts: unknown[] = [];
+  for (const url of [source.url({}), target.url({})]) {
+    await until(
+      url,
+      `SELECT count(*) = 0 AS ok FROM pg_stat_activity
+        WHERE datname = '${database}' AND backend_type = 'client backend'`,
+    );
+    counts.push(
+      ...await query(url, `SELECT sessions FROM pg_stat_database WHERE datname = '${database}'`),
+    );
+  }
+  return counts;
+}
+
+Deno.test("a stream that a hidden cutover may have stopped gets no advice that would break it", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    const role = `stranger_${pair.name}`;
+    for (const url of [pair.url, pair.targetUrl]) {
+      await exec(url, `CREATE ROLE ${role} LOGIN PASSWORD 'secret' IN ROLE pg_monitor`);
+    }
+    await switchCutover("run", pair);
+    try {
+      const endpoint = async (given: string, side: "source" | "target") => {
+        const url = new URL(given);
+        [url.username, url.password] = [role, "secret"];
+        return await endpointOf(url.href, side);
+      };
+      const report = await executeStatus({
+        ...pair.servers,
+        source: await endpoint(pair.url, "source"),
+        target: await endpoint(pair.targetUrl, "target"),
+        sampleMs: 100,
+        now: () => new Date(),
+      }, quietRun);
+      const advice = report.findings.filter(({ stream }) => stream !== null);
+      ok(advice.length > 0);
+      for (const { remedy } of advice) match(remedy, /may have stopped the stream on purpose/);
+      ok(report.findings.some(({ id }) => id === "schema-hidden"));
+    } finally {
+      for (const url of [pair.url, pair.targetUrl]) {
+        await exec(url, `BEGIN READ WRITE; DROP ROLE ${role}; COMMIT`);
+      }
+    }
+  });
+});
 
 Deno.test("the read-only default of the side that a cutover has closed is no difference", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
@@ -48,13 +98,16 @@ Deno.test("a role that cannot read the records is told whose they are, and not t
       deepStrictEqual(report.findings.map(({ id }) => id), ["schema-hidden", "schema-hidden"]);
       for (const { remedy } of report.findings) match(remedy, /as role "postgres".*remove nothing/);
       ok(!JSON.stringify(report.findings).includes("cleanup"));
+      const before = await sessionsOf(pair.name);
       const others = await executeStatus({
-        ...servers,
+        source: await endpointOf(source.url({}), "source"),
+        target: await endpointOf(target.url({}), "target"),
         databases: { include: ["another"], exclude: [] },
         sampleMs: 100,
         now: () => new Date(),
       }, quietRun);
       deepStrictEqual(others.databases, []);
+      deepStrictEqual(await sessionsOf(pair.name), before);
 
       await exec(
         pair.targetUrl,

@@ -127,7 +127,12 @@ const warnings: readonly Case[] = [
     /before it ends/,
   ],
   ["no ownership", source({ ownsDatabase: false }), /not be marked read-only/, /target_session/],
-  ["no signal", source({ maySignal: false }), /may not terminate/, /pg_signal_backend/],
+  [
+    "no signal",
+    source({ maySignal: false }),
+    /terminate only sessions of its own role/,
+    /pg_signal_backend/,
+  ],
   ["event triggers", target({ eventTriggers: ["audit"] }), /triggers fire .*: audit/, /disable/],
   ["prepared there", target({ prepared: ["y"] }), /transaction 'y'/, /PREPARED 'y'/],
   [

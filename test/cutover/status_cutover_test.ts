@@ -67,9 +67,13 @@ Deno.test("writes that the fence refuses are counted for plain roles, and shown 
       /2 attempts to write on the closed target were refused/,
     );
 
-    const report = await switchCutover("run", pair);
-    strictEqual(report!.databases[0]?.refusedWrites, 0);
-    strictEqual((await readStatus(pair)).healthy, true);
+    const report = await switchCutover("run", pair, {
+      hook: (hook) => hook === "switch" ? tryWrites(pair.url, 2) : undefined,
+    });
+    strictEqual(report!.databases[0]?.refusedWrites, 2);
+    // they waited for the switch: no client is to blame
+    const switched = await readStatus(pair);
+    deepStrictEqual([switched.databases[0]?.cutover?.refusedWrites, switched.findings], [0, []]);
     await tryWrites(pair.url, 3);
     // read-only mode refuses it before the fence does
     await rejects(exec(pair.url, "INSERT INTO balance VALUES (-1, 0)"), /read-only transaction/);
@@ -174,5 +178,21 @@ Deno.test("after finish, status reports the finished cutover instead of advising
     const printed = statusLines(status, size).join("\n");
     match(printed, /Cutover: finished; the target is in use/);
     doesNotMatch(printed, /init --enable-sync/);
+    const finished = await executeCutoverStatus(pair.servers, quietRun);
+    deepStrictEqual(finished.next, []);
+    match(cutoverStatusLines(finished, size).join("\n"), / target .*✓ the cutover is finished/s);
+
+    await executeFinish({
+      ...pair.servers,
+      openOldSide: true,
+      confirm: () => Promise.resolve(true),
+    }, quietRun);
+    const forgotten = await executeCutoverStatus(pair.servers, quietRun);
+    deepStrictEqual(forgotten.next, []);
+    const shown = cutoverStatusLines(forgotten, size).join("\n");
+    match(shown, /not known/);
+    doesNotMatch(shown, /cutover prepare|is finished/);
+    const nothing = statusLines(await readStatus(pair), size).join("\n");
+    match(nothing, /the target is in use, and nothing is left to do[^]*! nothing is replicated$/);
   });
 });

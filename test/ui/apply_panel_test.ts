@@ -43,7 +43,7 @@ Deno.test("the live view shows every stream, and how to stop", () => {
     "shop  seren_0123456789abcdef",
     "2.00 kB behind · 1 transaction, 3 changes applied · the last 400 ms ago",
     "shop  seren_2",
-    "stopped by another command · 2.00 kB behind · 2 transactions, 6 changes applied · the last 400 ms ago",
+    "stopped by another command, such as a cutover · 2 transactions, 6 changes applied · the last 400 ms ago",
     "Ctrl-C stops applying changes; the same command resumes.",
   ]);
 });

@@ -1,5 +1,5 @@
 import { describeStatistics } from "../../copy/internal.ts";
-import { formatDuration, plural, stepTitle } from "../../core/internal.ts";
+import { formatDuration, plural, type Side, stepTitle } from "../../core/internal.ts";
 import type {
   CutoverFinishPlan,
   CutoverFinishReport,
@@ -48,7 +48,7 @@ export function cutoverStatusLines(
         printable(source),
         printable(target),
         paintPhase(phase, style),
-        inUse[phase],
+        phase === "none" && next.length === 0 ? "not known" : inUse[phase],
         phase === "none" ? "" : String(tables),
         phase === "none" ? "" : phase === "finished" || !wayBack ? "no" : "yes",
         since?.slice(0, 19).replace("T", " ") ?? "",
@@ -74,7 +74,9 @@ export function cutoverStatusLines(
       ];
     }),
     ...databases.flatMap(({ findings }) => findingLines(findings, style)),
-    ...(next.length === 0 ? [`${style.green("✓")} the cutover is finished`] : []),
+    ...(next.length === 0 && databases.some(({ phase }) => phase === "finished")
+      ? [`${style.green("✓")} the cutover is finished; the target is in use, nothing is left to do`]
+      : []),
   ];
 }
 
@@ -137,7 +139,7 @@ export function rehearsalLines(
       [
         { title: "Database", narrow: "cut" },
         { title: "Changes arrive in", align: "right" },
-        { title: "99 %", align: "right" },
+        { title: "99% within", align: "right" },
         { title: "Sequences", align: "right" },
         { title: "Turn around", align: "right" },
         ...(withBrownout ? [{ title: "Held writers", align: "right" as const }] : []),
@@ -189,7 +191,9 @@ export function switchPlanLines(
     `Writers wait for ${
       formatDuration(maxPauseMs)
     } at most; otherwise they continue on the ${from}.`,
-    ...(options.columns === Infinity ? unchecked.map((each) => `Not prevented: ${each}`) : []),
+    ...(unchecked.length === 0
+      ? []
+      : ["", "Not prevented, or not checked:", ...unchecked.map((each) => `- ${each}`)]),
   ];
 }
 
@@ -305,11 +309,11 @@ export function statementLines(
     readonly target: string;
     readonly statements: SideStatements;
   }[],
-  { color }: TableOptions,
+  { color, sides }: TableOptions & { readonly sides: readonly Side[] },
 ): string[] {
   const style = makeStyle(color);
   return databases.flatMap(({ source, target, statements }) =>
-    (["source", "target"] as const).flatMap((side) => [
+    sides.flatMap((side) => [
       "",
       style.bold(`-- ${side}, database ${printable(side === "source" ? source : target)}`),
       ...statements[side].flatMap((statement) => {

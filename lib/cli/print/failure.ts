@@ -15,7 +15,13 @@ import { programName, reportPlace } from "../grammar/program.ts";
 /** An error as lines for stderr. */
 export function failureLines(error: unknown, { color }: { readonly color: boolean }): string[] {
   const style = makeStyle(color);
-  if (error instanceof InterruptedError) return [style.yellow(`Ended: ${error.message}.`)];
+  if (error instanceof InterruptedError) {
+    return [
+      style.yellow(`Ended: ${error.message}.`),
+      ...error.details.map((line) => `  ${redact(line)}`),
+      ...(error.remedy === undefined ? [] : [`  → ${error.remedy}`]),
+    ];
+  }
   if (error instanceof UsageError) {
     return [
       ...error.problems.map(redactProblem)

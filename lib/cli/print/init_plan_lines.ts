@@ -40,7 +40,7 @@ export function initPlanLines(plan: InitPlan, options: TableOptions): string[] {
           { title: "  Table", narrow: "cut" },
           { title: "Size", align: "right" },
           { title: "Rows", align: "right" },
-          { title: "Copied as", narrow: "cut" },
+          { title: "Copied as", narrow: "wrap" },
         ],
         rows,
         options,
@@ -58,10 +58,11 @@ export function initPlanLines(plan: InitPlan, options: TableOptions): string[] {
       } in parallel; ` +
       `schema by ${plan.dumpTool}`,
   );
+  lines.push(...predictionLines(plan, style));
   if (plan.applier !== undefined) {
     lines.push(`Replication: ${printable(describeApplierChoice(plan.applier))}`);
   }
-  lines.push(...predictionLines(plan, style), ...sourceLines(plan, style));
+  lines.push(...sourceLines(plan, style));
   for (const warning of plan.warnings) lines.push(`${style.yellow("!")} ${printable(warning)}`);
   return lines;
 }

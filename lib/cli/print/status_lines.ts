@@ -42,8 +42,16 @@ export function statusLines(report: StatusReport, options: TableOptions): string
     ...report.databases.flatMap((database) => databaseLines(database, { style, options })),
     ...findingLines(report.findings, style),
     "",
-    report.healthy ? style.green("✓ healthy") : style.red("✗ not healthy"),
+    verdictLine(report, style),
   ];
+}
+
+/** Without replication there is nothing that could be healthy or not. */
+function verdictLine({ healthy, databases, source, target }: StatusReport, style: Style): string {
+  if (healthy) return style.green("✓ healthy");
+  return databases.length === 0 && source.reachable && target.reachable
+    ? style.yellow("! nothing is replicated")
+    : style.red("✗ not healthy");
 }
 
 /** The verdict of `--check`. */
@@ -99,7 +107,7 @@ function cutoverLines({ cutover }: DatabaseStatus): string[] {
   const { phase, since, refusedWrites } = cutover;
   const side = countingSide(phase);
   return [
-    `Cutover: ${phaseTexts[phase]} (since ${printable(since)})`,
+    `Cutover: ${phaseTexts[phase]} (since ${printable(since.slice(0, 19).replace("T", " "))} UTC)`,
     ...(side === undefined || refusedWrites == null
       ? []
       : [`Writes refused on the closed ${side}: ${formatCount(refusedWrites)}`]),

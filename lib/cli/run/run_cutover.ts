@@ -1,4 +1,5 @@
 import type { SwitchDirection } from "../../commands/cutover/report.ts";
+import { type NextStep, nextSteps } from "../../commands/cutover/next.ts";
 import { executeFinish } from "../../commands/cutover/finish.ts";
 import { executeCutoverPrepare } from "../../commands/cutover/prepare.ts";
 import { executeRehearse } from "../../commands/cutover/rehearse.ts";
@@ -16,7 +17,7 @@ import type {
   CutoverUnfinishedReport,
 } from "../../commands/cutover/report.ts";
 import { type CutoverAction, flagOf, optionNamed } from "../../config/internal.ts";
-import { ExitCode } from "../../core/internal.ts";
+import { ExitCode, type Side } from "../../core/internal.ts";
 import { noRemoteHooks } from "../../remote/spec/mod.ts";
 import {
   fitLines,
@@ -93,7 +94,12 @@ const actions: Readonly<Record<CutoverAction, Action>> = {
     print(report, {
       context,
       lines: (size) => cutoverStatusLines(report, size),
-      next: report.next,
+      next: nextSteps(
+        report.databases.map((each) => ({
+          ...each,
+          isReplicated: report.next.includes("cutover prepare"),
+        })),
+      ),
     });
     // a closed side that was written to is no longer a way back
     const isAlarm = report.databases.some(({ tripwire }) => tripwire.length > 0);
@@ -116,7 +122,13 @@ const actions: Readonly<Record<CutoverAction, Action>> = {
     print(report, {
       context,
       lines: (size) => cutoverPreparedLines(report, size),
-      next: ["cutover rehearse"],
+      next: nextSteps(
+        report.databases.map(({ wayBack }) => ({
+          phase: "prepared",
+          wayBack: wayBack !== null,
+          isReplicated: true,
+        })),
+      ),
     });
     return ExitCode.success;
   },
@@ -162,9 +174,15 @@ async function switchDatabases(
   const asked = confirmation(options, {
     context,
     question: direction === "run" ? "Switch over?" : "Switch back?",
+    // the side that is closed first
+    sides: direction === "run" ? ["source", "target"] : ["target", "source"],
     lines: switchPlanLines,
   });
-  const { confirm } = asked;
+  let wayBack = true;
+  const confirm = (plan: CutoverSwitchPlan) => {
+    wayBack = plan.databases.every((each) => each.wayBack);
+    return asked.confirm(plan);
+  };
   const { reportFile } = options;
   const onUnfinished = async (soFar: CutoverUnfinishedReport) => {
     if (reportFile === undefined) return;
@@ -191,7 +209,13 @@ async function switchDatabases(
   print(report, {
     context,
     lines: (size) => cutoverSwitchedLines(report, size),
-    next: [direction === "run" ? "cutover status" : "cutover rehearse"],
+    next: nextSteps(
+      report.databases.map(() => ({
+        phase: direction === "run" ? "switched" : "prepared",
+        wayBack,
+        isReplicated: true,
+      })),
+    ),
   });
   if (reportFile !== undefined) {
     await writeEvidence(report, { reportFile, render: renderSwitchReport, context });
@@ -202,9 +226,11 @@ async function switchDatabases(
 /** Shows the plan and asks. With `--dry-run` the plan is the result, and nothing is asked. */
 function confirmation<Plan extends { readonly databases: Parameters<typeof statementLines>[0] }>(
   { yes, dryRun }: CutoverCommandOptions,
-  { context, question, lines }: {
+  { context, question, sides = ["source", "target"], lines }: {
     readonly context: CommandContext;
     readonly question: string;
+    /** In which order the statements are shown. */
+    readonly sides?: readonly Side[];
     readonly lines: (plan: Plan, options: TableOptions) => readonly string[];
   },
 ): {
@@ -221,7 +247,10 @@ function confirmation<Plan extends { readonly databases: Parameters<typeof state
           const size = tableOptions(terminal.stdout);
           terminal.stdout.write(
             `${
-              [...fitLines(lines(plan, size), size), ...statementLines(plan.databases, size)].join(
+              [
+                ...fitLines(lines(plan, size), size),
+                ...statementLines(plan.databases, { ...size, sides }),
+              ].join(
                 "\n",
               )
             }\n`,
@@ -249,8 +278,7 @@ function print<Report>(
   { context: { terminal, output, progress, args }, lines, next = [] }: {
     readonly context: CommandContext;
     readonly lines: (size: TableOptions) => readonly string[];
-    /** The commands that lead on. */
-    readonly next?: readonly string[];
+    readonly next?: readonly NextStep[];
   },
 ): void {
   progress.pause();
@@ -260,8 +288,8 @@ function print<Report>(
   if (next.length === 0) return;
   // not wrapped: each is run as it is printed
   const style = makeStyle(size.color);
-  const commands = next.map((command, index) =>
-    `${index === 0 ? "Next:" : "then:"} ${style.bold(nextCommandLine(command, args))}`
+  const commands = next.map(({ label, command }) =>
+    `${label} ${style.bold(nextCommandLine(command, args))}`
   );
   terminal.stdout.write(`\n${commands.join("\n")}\n`);
 }

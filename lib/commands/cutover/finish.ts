@@ -22,6 +22,7 @@ import {
   removeStream,
 } from "../../cutover/internal.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
+import { explainInterruption } from "./interrupted.ts";
 import type { RunContext } from "../shared/run.ts";
 import type { CutoverFinishOptions } from "./options.ts";
 import { type CutoverDatabase, readCutover } from "./read_cutover.ts";
@@ -40,6 +41,17 @@ import type { CutoverFinishPlan, CutoverFinishReport } from "./report.ts";
  * else is done then
  */
 export async function executeFinish(
+  given: CutoverFinishOptions,
+  run: RunContext,
+): Promise<CutoverFinishReport | undefined> {
+  return await explainInterruption(
+    "finish",
+    { servers: given, run },
+    () => finishAll(given, run),
+  );
+}
+
+async function finishAll(
   given: CutoverFinishOptions,
   run: RunContext,
 ): Promise<CutoverFinishReport | undefined> {

@@ -23,6 +23,7 @@ import {
   readPreflightFacts,
 } from "../../cutover/internal.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
+import { explainInterruption } from "./interrupted.ts";
 import type { RunContext } from "../shared/run.ts";
 import type { CutoverPrepareOptions } from "./options.ts";
 import { type CutoverDatabase, readCutover } from "./read_cutover.ts";
@@ -45,6 +46,17 @@ const oldTransactionMs = 60_000;
  * @throws ReplicatorError (prerequisite) with every reason, of all databases at once
  */
 export async function executeCutoverPrepare(
+  given: CutoverPrepareOptions,
+  run: RunContext,
+): Promise<CutoverPrepareReport | undefined> {
+  return await explainInterruption(
+    "prepare",
+    { servers: given, run },
+    () => prepareAll(given, run),
+  );
+}
+
+async function prepareAll(
   given: CutoverPrepareOptions,
   run: RunContext,
 ): Promise<CutoverPrepareReport | undefined> {
@@ -76,7 +88,9 @@ export async function executeCutoverPrepare(
     })),
     warnings,
   };
+  const asked = performance.now();
   if (!await options.confirm(plan)) return undefined;
+  const waitedMs = performance.now() - asked;
   const id = crypto.randomUUID();
   const prepared: CutoverPrepareReport["databases"][number][] = [];
   for (const [index, database] of databases.entries()) {
@@ -90,7 +104,7 @@ export async function executeCutoverPrepare(
       }),
     );
   }
-  return { databases: prepared, warnings, ms: performance.now() - start };
+  return { databases: prepared, warnings, ms: performance.now() - start - waitedMs };
 }
 
 async function prepareOne(

@@ -14,7 +14,13 @@ export function describeFinding({ database, side, message }: PreflightFinding): 
 
 /** @throws ReplicatorError (prerequisite) with every problem */
 export function refuseProblems(findings: readonly PreflightFinding[]): void {
-  const problems = findings.filter(({ severity }) => severity === "problem");
+  // several streams of a database may have the same problem
+  const problems = [
+    ...new Map(
+      findings.filter(({ severity }) => severity === "problem")
+        .map((finding) => [`${describeFinding(finding)}\n${finding.remedy ?? ""}`, finding]),
+    ).values(),
+  ];
   if (problems.length === 0) return;
   throw new ReplicatorError(
     `the cutover was refused for ${plural(problems.length, "reason")}; nothing was changed`,

@@ -54,10 +54,13 @@ export function refuseState(
   if (options.maxPauseMs < minPauseMs) {
     reasons.push(`--max-pause must be at least ${formatDuration(minPauseMs)}`);
   }
-  if (reasons.length === 0) return;
+  const distinct = [...new Set(reasons)];
+  if (distinct.length === 0) return;
   throw new ReplicatorError(
-    `cutover ${direction} was refused for ${plural(reasons.length, "reason")}; nothing was changed`,
-    { details: reasons, exitCode: ExitCode.prerequisite },
+    `cutover ${direction} was refused for ${
+      plural(distinct.length, "reason")
+    }; nothing was changed`,
+    { details: distinct, exitCode: ExitCode.prerequisite },
   );
 }
 

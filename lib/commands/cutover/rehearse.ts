@@ -15,6 +15,7 @@ import {
 } from "../../cutover/internal.ts";
 import { examineRoute } from "./examine_route.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
+import { explainInterruption } from "./interrupted.ts";
 import type { RunContext } from "../shared/run.ts";
 import type { CutoverRehearseOptions } from "./options.ts";
 import { type CutoverDatabase, describeServers, readCutover, routeOf } from "./read_cutover.ts";
@@ -32,6 +33,17 @@ import type { CutoverRehearsal } from "./report.ts";
  * would prevent the switch
  */
 export async function executeRehearse(
+  given: CutoverRehearseOptions,
+  run: RunContext,
+): Promise<CutoverRehearsal> {
+  return await explainInterruption(
+    "rehearse",
+    { servers: given, run },
+    () => rehearseAll(given, run),
+  );
+}
+
+async function rehearseAll(
   given: CutoverRehearseOptions,
   run: RunContext,
 ): Promise<CutoverRehearsal> {

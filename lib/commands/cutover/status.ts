@@ -7,9 +7,9 @@ import { retry } from "../../core/internal.ts";
 import { openSession } from "../../postgres/internal.ts";
 import {
   countingSide,
-  type CutoverPhase,
   fenceOf,
   type PreflightFinding,
+  readForwardStreams,
   readLateChanges,
   readOrigins,
   readRefusals,
@@ -17,6 +17,7 @@ import {
   type TripwireFinding,
 } from "../../cutover/internal.ts";
 import { examineRoute } from "./examine_route.ts";
+import { type NextInput, nextSteps } from "./next.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import type { RunContext } from "../shared/run.ts";
 import { type CutoverDatabase, type CutoverServers, readCutover, routeOf } from "./read_cutover.ts";
@@ -35,37 +36,51 @@ export async function executeCutoverStatus(
   const options = prepareEndpoints(given, run.events);
   const databases = await readCutover(options, run);
   const reports: CutoverStatusReport["databases"][number][] = [];
+  const known: NextInput[] = [];
   for (const database of databases) {
     const { source, target, records, phase } = database;
     const record = records.source ?? records.target;
     const changes = [records.source, records.target].flatMap((each) =>
       each === undefined ? [] : [each.changedAt]
     );
+    const isReplicated = phase !== "none" || await isConnected(database, run.signal);
+    const wayBack = record?.details.back != null;
+    known.push({ phase, wayBack, isReplicated });
     reports.push({
       source: source.database,
       target: target.database,
       phase,
       since: changes.sort().at(-1) ?? null,
       tables: record?.details.tables.length ?? 0,
-      wayBack: record?.details.back != null,
+      wayBack,
       tripwire: await tripwireOf(database, run.signal),
       refusedWrites: await refusedWritesOf(database, run.signal),
-      findings: await findingsOf(database, run.signal),
+      findings: isReplicated ? await findingsOf(database, run.signal) : [unknown(source.database)],
     });
   }
-  return { databases: reports, next: nextCommands(reports.map(({ phase }) => phase)) };
+  return { databases: reports, next: nextSteps(known).map(({ command }) => command) };
 }
 
-/** The commands that lead on, in their order. Pure. */
-export function nextCommands(phases: readonly CutoverPhase[]): readonly string[] {
-  const has = (phase: CutoverPhase) => phases.includes(phase);
-  if (has("closing")) return ["cutover run"];
-  if (has("returning")) return ["cutover rollback"];
-  if (has("preparing")) return ["cutover prepare"];
-  if (has("prepared")) return ["cutover rehearse", "cutover run"];
-  if (has("switched")) return ["cutover finish"];
-  if (phases.every((phase) => phase === "finished") && phases.length > 0) return [];
-  return ["cutover prepare"];
+/** Whether a stream brings the changes of the database to the target. */
+async function isConnected(
+  database: CutoverDatabase,
+  signal: AbortSignal,
+): Promise<boolean> {
+  await using source = await retry(() => openSession(database.source, { signal }), { signal });
+  await using target = await retry(() => openSession(database.target, { signal }), { signal });
+  return (await readForwardStreams({ source, target })).names.length > 0;
+}
+
+function unknown(database: string): PreflightFinding {
+  return {
+    severity: "warning",
+    database,
+    side: undefined,
+    message:
+      "no stream replicates it to the target, and no cutover is recorded: which side is in use is not known",
+    remedy:
+      "after a finished cutover whose records cleanup has removed, the target is in use, and nothing is left to do",
+  };
 }
 
 async function tripwireOf(

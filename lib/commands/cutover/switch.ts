@@ -25,6 +25,7 @@ import {
 import { examineRoute } from "./examine_route.ts";
 import { checkerFor, uncheckedBy } from "./final_check.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
+import { explained, explainInterruption } from "./interrupted.ts";
 import type { RunContext } from "../shared/run.ts";
 import type { CutoverSwitchOptions } from "./options.ts";
 import { type CutoverDatabase, describeServers, readCutover, routeOf } from "./read_cutover.ts";
@@ -54,6 +55,18 @@ const completionAttempts = 5;
  * would have been too long, in which case writers have continued
  */
 export async function executeSwitch(
+  direction: SwitchDirection,
+  given: CutoverSwitchOptions,
+  run: RunContext,
+): Promise<CutoverSwitchReport | undefined> {
+  return await explainInterruption(
+    direction,
+    { servers: given, run },
+    () => planAndSwitch(direction, given, run),
+  );
+}
+
+async function planAndSwitch(
   direction: SwitchDirection,
   given: CutoverSwitchOptions,
   run: RunContext,
@@ -98,15 +111,25 @@ export async function executeSwitch(
     involved[0]!,
     options.isContinued ? new AbortController().signal : run.signal,
   );
-  if (!await options.confirm(plan)) return undefined;
+  const notBegun = (error: unknown): SwitchOutcome => ({
+    kind: "failed",
+    failure: notBegunFailure(error, involved),
+  });
   const compared = new Map<string, FinalComparison>();
-  const outcome = await performUntilDone(direction, { options, run, compared });
+  const answer = await options.confirm(plan).catch((error: unknown) => notBegun(error));
+  if (answer === false) return undefined;
+  const outcome = answer === true
+    ? await performUntilDone(direction, { options, run, compared, notBegun })
+    : answer;
   if (outcome.kind === "failed") {
     const closed = await readCutover(options, unstoppable(run)).then(
       closedNames,
       () => closedBefore, // a server cannot be asked: the failure says so
     );
-    const error = withStillClosed(outcome.failure.error, { direction, closed });
+    const error = await explained(
+      withStillClosed(outcome.failure.error, { direction, closed }),
+      { action: direction, servers: options, run },
+    );
     const isPastReturn = outcome.failure.isPastReturn || closed.length > 0;
     const failure = { ...outcome.failure, error, isPastReturn };
     const warned = warnings.map(describeFinding);
@@ -159,6 +182,22 @@ function describeFelt({ isPastReturn, pauseMs, attempts }: SwitchFailure): strin
     ]),
   ];
   return `writers waited ${parts.join(", and ")}; they have continued`;
+}
+
+/** What is left of a switch that did not begin. Pure. */
+function notBegunFailure(error: unknown, databases: readonly CutoverDatabase[]): SwitchFailure {
+  return {
+    error,
+    isPastReturn: false,
+    pauseMs: 0,
+    attempts: [],
+    databases: databases.map(({ source }) => ({
+      database: source.database,
+      waiting: { sessions: 0, longestMs: 0 },
+    })),
+    steps: [],
+    warnings: [],
+  };
 }
 
 /** What a failed switch had done. Pure. */
@@ -246,17 +285,19 @@ async function examine(
 /** After the point of no return, continues by itself as the same command would. */
 async function performUntilDone(
   direction: SwitchDirection,
-  { options, run, compared }: {
+  { options, run, compared, notBegun }: {
     readonly options: CutoverSwitchOptions;
     readonly run: RunContext;
     /** Receives what the last check compared, by database. */
     readonly compared: Map<string, FinalComparison>;
+    /** The outcome of an attempt that could not be begun. */
+    readonly notBegun: (error: unknown) => SwitchOutcome;
   },
 ): Promise<SwitchOutcome> {
   let last = await attemptSwitch(direction, {
     ...{ options, run, compared },
     reading: options.isContinued ? unstoppable(run) : run,
-  });
+  }).catch(notBegun);
   for (let attempt = 1; attempt < completionAttempts; attempt++) {
     if (last.kind === "switched") return last;
     if (!await isBeyondReturn(options, run).catch(() => true)) return last;

@@ -5,6 +5,7 @@
  */
 import { applyChanges, type ApplyProgress, StreamInUseError } from "../../apply/internal.ts";
 import { type EventSink, type Lsn, lsnDistance, pause, retry } from "../../core/internal.ts";
+import { findSide } from "../../cutover/internal.ts";
 import { type Endpoint, openSession, type Session } from "../../postgres/internal.ts";
 import {
   announceWaiting,
@@ -165,6 +166,7 @@ export class ClientStreams implements AsyncDisposable {
     const signal = this.#signal;
     await using session = new ReconnectingSession(target, signal);
     const announced = new WeakSet<Session>();
+    let isSwitched = false;
     while (!signal.aborted) {
       const answer = await session.query(
         target.database,
@@ -172,6 +174,14 @@ export class ClientStreams implements AsyncDisposable {
           if (!announced.has(inside)) {
             await announceWaiting(inside, name);
             announced.add(inside);
+          }
+          if (!isSwitched && (await findSide(inside))?.isOpen === true) {
+            isSwitched = true;
+            this.#events({
+              kind: "info",
+              message:
+                `${target.database}: a cutover has switched to this database; changes now flow the other way, and ${name} waits for cutover rollback`,
+            });
           }
           return await readApplierProgress(inside, [name]);
         },

@@ -40,9 +40,11 @@ const idleRetainedBytes = 1024 ** 3;
 /** Everything about one stream that needs attention. */
 export function streamFindings(
   stream: StreamStatus,
-  { database, isPublicationKnown }: {
+  { database, isPublicationKnown, isPhaseHidden = false }: {
     readonly database: string | null;
     readonly isPublicationKnown: boolean;
+    /** Whether a cutover may have stopped the stream on purpose, and its records are hidden. */
+    readonly isPhaseHidden?: boolean;
   },
 ): readonly StatusFinding[] {
   const { name, state, slot, subscription, publication } = stream;
@@ -50,7 +52,15 @@ export function streamFindings(
     id: string,
     side: StatusFinding["side"],
     [severity, message, remedy]: readonly [StatusFinding["severity"], string, string],
-  ): StatusFinding => ({ id, severity, side, database, stream: name, message, remedy });
+  ): StatusFinding => ({
+    id,
+    severity,
+    side,
+    database,
+    stream: name,
+    message,
+    remedy: isPhaseHidden ? hiddenPhaseRemedy : remedy,
+  });
   const quoted = quoteIdentifier(name);
   const errors = subscription?.applyErrors ?? 0;
   const client = subscription?.client;
@@ -165,6 +175,10 @@ export function streamFindings(
   }
   return findings;
 }
+
+/** What would be right for a stream of its own could break a switched database. */
+const hiddenPhaseRemedy =
+  "a cutover may have stopped the stream on purpose: do not start, skip, copy again or remove anything before status can read the cutover's records";
 
 /** The states that mean something else where the tool's own process applies the changes. */
 function clientStates(
@@ -423,8 +437,9 @@ export function serverFindings(
       side: "source",
       database: null,
       stream: null,
-      message: "no replication exists between these servers",
-      remedy: "set it up with init --enable-sync",
+      message: "no replication exists between these servers, and no cutover is recorded",
+      remedy:
+        "set it up with init --enable-sync; after a finished cutover and cleanup, the target is in use, and nothing is left to do",
     });
   }
   return findings;

@@ -160,9 +160,11 @@ export class StatusMonitor implements AsyncDisposable {
       const isClosed = pair.sourceFacts?.cutover?.isOpen === false;
       findings.push(
         ...status.streams.flatMap((stream) =>
-          isClosed || isKeptForReturn(status)
-            ? []
-            : streamFindings(stream, { database, isPublicationKnown })
+          isClosed || isKeptForReturn(status) ? [] : streamFindings(stream, {
+            database,
+            isPublicationKnown,
+            isPhaseHidden: status.cutover == null && hidesCutover(pair),
+          })
         ),
         ...driftFindings(drift, database),
         ...setAsideFindings(status.setAside ?? [], database),
@@ -502,6 +504,13 @@ async function countRefusals(session: Session): Promise<number | null> {
 /** Whether the target may have records of streams that the role cannot read. */
 function hidesRecords({ targetFacts }: StatusPair): boolean {
   return targetFacts?.hidden.some(({ schema }) => schema === applySchema) ?? false;
+}
+
+/** Whether the role cannot read the records of a cutover. */
+function hidesCutover({ sourceFacts, targetFacts }: StatusPair): boolean {
+  return [sourceFacts, targetFacts].some((facts) =>
+    facts?.hidden.some(({ schema }) => schema === cutoverSchema)
+  );
 }
 
 /** Null without a cutover, or if the records that can be read do not show its phase. */

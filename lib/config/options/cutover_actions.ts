@@ -42,7 +42,8 @@ export const cutoverOptionActions: Readonly<
   >
 > = {
   dryRun: planningActions,
-  yes: planningActions,
+  // rehearse asks nothing: it is accepted, as scripts give it to every action
+  yes: [...planningActions, "rehearse"],
   maxPause: measuring,
   onBlocker: switches,
   barrierAttempts: switches,

@@ -33,7 +33,8 @@ const copyText =
 
 const texts: Readonly<Record<string, string>> = {
   init: copyText,
-  sync: copyText,
+  sync:
+    "The job stops immediately. Copied data stays on the target. If the job applied changes, they are no longer applied, and the source retains WAL until another sync resumes.",
   verify: "The job stops immediately. Rows that it has repaired stay repaired.",
 };
 

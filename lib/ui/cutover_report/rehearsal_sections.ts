@@ -35,7 +35,7 @@ export function measurementsSection({ databases }: RehearsalView): Markup {
       columns: [
         { title: "Database" },
         { title: "Changes arrive in", align: "right" },
-        { title: "99 % within", align: "right" },
+        { title: "99% within", align: "right" },
         { title: "Sequences", align: "right" },
         { title: "Turn around", align: "right" },
         { title: "Writers held", align: "right" },

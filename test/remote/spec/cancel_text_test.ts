@@ -27,6 +27,11 @@ Deno.test("cancelling a job that has not started changes nothing, and a plan onl
   match(cancelText({ ...running, spec: {} }), /only reads/);
 });
 
+Deno.test("a cancelled sync can be resumed, a cancelled copy cannot", () => {
+  match(cancelText({ ...running, command: "sync", spec: {} }), /another sync resumes/);
+  match(cancelText({ ...running, command: "init", spec: {} }), /cannot be resumed/);
+});
+
 Deno.test("no text of a cutover is about a copy", () => {
   for (const action of cutoverActions) {
     strictEqual(

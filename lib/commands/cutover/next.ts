@@ -1,0 +1,59 @@
+/**
+ * What can be done next in a cutover. Every command and report asks this module, so that they
+ * agree.
+ *
+ * @module
+ */
+import type { CutoverPhase } from "../../cutover/internal.ts";
+
+/** What decides it, of one database. */
+export interface NextInput {
+  readonly phase: CutoverPhase;
+  /** Whether the way back exists. */
+  readonly wayBack: boolean;
+  /** Whether a stream connects the database with the target. */
+  readonly isReplicated: boolean;
+}
+
+/** A command that leads on, and when it is the one to run. */
+export interface NextStep {
+  readonly command: string;
+  readonly label: string;
+}
+
+/** The commands that lead on, in their order; empty if nothing is left to do, or known. Pure. */
+export function nextSteps(databases: readonly NextInput[]): readonly NextStep[] {
+  const has = (phase: CutoverPhase) => databases.some((each) => each.phase === phase);
+  if (has("closing")) {
+    return [
+      { label: "Next, to open the target:", command: "cutover run" },
+      { label: "or to return to the source:", command: "cutover rollback" },
+    ];
+  }
+  if (has("returning")) {
+    return [
+      { label: "Next, to open the source:", command: "cutover rollback" },
+      { label: "or to return to the target:", command: "cutover run" },
+    ];
+  }
+  if (has("preparing")) return [{ label: "Next:", command: "cutover prepare" }];
+  if (has("prepared")) {
+    return [
+      { label: "Next:", command: "cutover rehearse" },
+      { label: "then:", command: "cutover run" },
+    ];
+  }
+  if (has("switched")) {
+    const isWayBack = databases.every(({ phase, wayBack }) => phase !== "switched" || wayBack);
+    return [
+      ...(isWayBack ? [{ label: "To return to the source:", command: "cutover rollback" }] : []),
+      {
+        label: isWayBack ? "To give up the way back:" : "Next:",
+        command: "cutover finish",
+      },
+    ];
+  }
+  return databases.some(({ phase, isReplicated }) => phase === "none" && isReplicated)
+    ? [{ label: "Next:", command: "cutover prepare" }]
+    : [];
+}
