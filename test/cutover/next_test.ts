@@ -1,18 +1,18 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { interruption } from "../../lib/commands/cutover/interrupted.ts";
-import { nextSteps } from "../../lib/commands/cutover/next.ts";
+import { cutoverNextSteps } from "../../lib/commands/cutover/next.ts";
 import { statementLines, switchPlanLines } from "../../lib/cli/print/cutover_lines.ts";
 import { failureLines } from "../../lib/cli/print/failure.ts";
 import type { CutoverPhase } from "../../lib/cutover/internal.ts";
 
 const next = (...phases: readonly CutoverPhase[]) =>
-  nextSteps(phases.map((phase) => ({ phase, wayBack: true, isReplicated: true })))
+  cutoverNextSteps(phases.map((phase) => ({ phase, wayBack: true, isReplicated: true })))
     .map(({ command }) => command);
 
 Deno.test("after a switch both the way back and finish are possible; without a way back only finish", () => {
   deepStrictEqual(next("switched"), ["cutover rollback", "cutover finish"]);
   deepStrictEqual(
-    nextSteps([{ phase: "switched", wayBack: false, isReplicated: true }])
+    cutoverNextSteps([{ phase: "switched", wayBack: false, isReplicated: true }])
       .map(({ command }) => command),
     ["cutover finish"],
   );
@@ -25,7 +25,7 @@ Deno.test("two closed sides lead out in both directions, the one that was interr
 
 Deno.test("nothing leads on from a finished cutover, or where neither a cutover nor a stream is known", () => {
   deepStrictEqual(next("finished"), []);
-  deepStrictEqual(nextSteps([{ phase: "none", wayBack: false, isReplicated: false }]), []);
+  deepStrictEqual(cutoverNextSteps([{ phase: "none", wayBack: false, isReplicated: false }]), []);
   deepStrictEqual(next("none", "finished"), ["cutover prepare"]);
 });
 

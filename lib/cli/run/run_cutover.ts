@@ -1,5 +1,5 @@
 import type { SwitchDirection } from "../../commands/cutover/report.ts";
-import { type NextStep, nextSteps } from "../../commands/cutover/next.ts";
+import { cutoverNextSteps, type NextStep } from "../../commands/cutover/next.ts";
 import { executeFinish } from "../../commands/cutover/finish.ts";
 import { executeCutoverPrepare } from "../../commands/cutover/prepare.ts";
 import { executeRehearse } from "../../commands/cutover/rehearse.ts";
@@ -94,7 +94,7 @@ const actions: Readonly<Record<CutoverAction, Action>> = {
     print(report, {
       context,
       lines: (size) => cutoverStatusLines(report, size),
-      next: nextSteps(
+      next: cutoverNextSteps(
         report.databases.map((each) => ({
           ...each,
           isReplicated: report.next.includes("cutover prepare"),
@@ -122,7 +122,7 @@ const actions: Readonly<Record<CutoverAction, Action>> = {
     print(report, {
       context,
       lines: (size) => cutoverPreparedLines(report, size),
-      next: nextSteps(
+      next: cutoverNextSteps(
         report.databases.map(({ wayBack }) => ({
           phase: "prepared",
           wayBack: wayBack !== null,
@@ -209,7 +209,7 @@ async function switchDatabases(
   print(report, {
     context,
     lines: (size) => cutoverSwitchedLines(report, size),
-    next: nextSteps(
+    next: cutoverNextSteps(
       report.databases.map(() => ({
         phase: direction === "run" ? "switched" : "prepared",
         wayBack,

@@ -22,7 +22,7 @@ export interface NextStep {
 }
 
 /** The commands that lead on, in their order; empty if nothing is left to do, or known. Pure. */
-export function nextSteps(databases: readonly NextInput[]): readonly NextStep[] {
+export function cutoverNextSteps(databases: readonly NextInput[]): readonly NextStep[] {
   const has = (phase: CutoverPhase) => databases.some((each) => each.phase === phase);
   if (has("closing")) {
     return [

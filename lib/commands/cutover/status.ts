@@ -17,7 +17,7 @@ import {
   type TripwireFinding,
 } from "../../cutover/internal.ts";
 import { examineRoute } from "./examine_route.ts";
-import { type NextInput, nextSteps } from "./next.ts";
+import { cutoverNextSteps, type NextInput } from "./next.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import type { RunContext } from "../shared/run.ts";
 import { type CutoverDatabase, type CutoverServers, readCutover, routeOf } from "./read_cutover.ts";
@@ -58,7 +58,7 @@ export async function executeCutoverStatus(
       findings: isReplicated ? await findingsOf(database, run.signal) : [unknown(source.database)],
     });
   }
-  return { databases: reports, next: nextSteps(known).map(({ command }) => command) };
+  return { databases: reports, next: cutoverNextSteps(known).map(({ command }) => command) };
 }
 
 /** Whether a stream brings the changes of the database to the target. */
