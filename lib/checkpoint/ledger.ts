@@ -14,6 +14,7 @@ import {
   tableKey,
   type TableName,
 } from "../core/internal.ts";
+import { revokeDefaultPrivileges } from "./ledger_trust.ts";
 import {
   ConnectionError,
   type Endpoint,
@@ -427,6 +428,7 @@ async function beginLedger(
   if (existing === undefined) {
     await withoutEventTriggers(session, async () => {
       await session.execute(createLedgerStatements);
+      await revokeDefaultPrivileges(session, ledgerSchema);
       await session.query(
         `INSERT INTO ${ledgerSchema}.run (format, holder, document) VALUES ($1, $2, $3)`,
         [ledgerFormat, holder, asciiJson(run)],

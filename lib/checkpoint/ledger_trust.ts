@@ -106,6 +106,48 @@ const contentsStatement = `
   )
   SELECT relation::pg_catalog.text AS relation, problem FROM problem ORDER BY relation COLLATE pg_catalog."C", problem COLLATE pg_catalog."C"`;
 
+/**
+ * One row for each role that may write in the schema although it is not trusted. The sequence that
+ * counts refused writes is open to everyone, who may only increment it.
+ */
+const grantsStatement = `
+  WITH acl AS (
+    SELECT NULL::pg_catalog.name AS relation, 'SCHEMA ' || pg_catalog.quote_ident(n.nspname) AS object, a.*
+      FROM pg_catalog.pg_namespace AS n, pg_catalog.aclexplode(n.nspacl) AS a
+     WHERE n.nspname = $1
+    UNION ALL
+    SELECT c.relname,
+           CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END
+             || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), a.*
+      FROM pg_catalog.pg_class AS c
+      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+      CROSS JOIN LATERAL (
+        SELECT e.* FROM pg_catalog.aclexplode(c.relacl) AS e
+        UNION ALL
+        SELECT e.* FROM pg_catalog.pg_attribute AS t, pg_catalog.aclexplode(t.attacl) AS e
+         WHERE t.attrelid = c.oid AND NOT t.attisdropped) AS a
+     WHERE n.nspname = $1
+  ), granted AS (
+    SELECT relation, object,
+           CASE grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(grantee)) END AS grantee,
+           pg_catalog.string_agg(DISTINCT privilege_type, ', ') AS privileges
+      FROM acl
+     WHERE privilege_type IN ('CREATE', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER')
+       AND NOT ${trusted("grantee")}
+     GROUP BY relation, object, acl.grantee
+  )
+  SELECT relation::pg_catalog.text AS relation, grantee, privileges,
+         'REVOKE ' || privileges || ' ON ' || object || ' FROM ' || grantee || ' CASCADE' AS revoke
+    FROM granted ORDER BY object COLLATE pg_catalog."C", grantee COLLATE pg_catalog."C"`;
+
+type GrantRow = {
+  /** Null for the schema itself. */
+  readonly relation: string | null;
+  readonly grantee: string;
+  readonly privileges: string;
+  readonly revoke: string;
+};
+
 /** The result of examining a schema with the ledger's name. */
 export interface LedgerTrust {
   /** Whether the schema exists. */
@@ -154,10 +196,27 @@ export async function examineOwnSchema(session: Session, name: string): Promise<
     contentsStatement,
     [name],
   );
+  const grants = await session.query<GrantRow>(grantsStatement, [name]);
   return {
     exists: true,
-    problems: found.map(({ relation, problem }) => `${name}.${relation} ${problem}`),
+    problems: [
+      ...found.map(({ relation, problem }) => `${name}.${relation} ${problem}`),
+      ...grants.map(({ relation, grantee, privileges, revoke }) =>
+        `${relation === null ? `schema ${name}` : `${name}.${relation}`} ` +
+        `grants ${privileges} to ${grantee}: ${revoke};`
+      ),
+    ],
   };
+}
+
+/**
+ * Revokes what other roles could write in a schema that the session has just created: `ALTER
+ * DEFAULT PRIVILEGES` of the session's role applies to its objects too, and the tool executes what
+ * some of its tables contain.
+ */
+export async function revokeDefaultPrivileges(session: Session, name: string): Promise<void> {
+  const grants = await session.query<GrantRow>(grantsStatement, [name]);
+  for (const { revoke } of grants) await session.execute(revoke);
 }
 
 /**

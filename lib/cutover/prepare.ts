@@ -11,6 +11,7 @@ import {
   tableKey,
   type TableName,
 } from "../core/internal.ts";
+import { revokeDefaultPrivileges } from "../checkpoint/internal.ts";
 import {
   durableSettings,
   type Endpoint,
@@ -239,6 +240,7 @@ async function createOwnSchema(
   await withoutEventTriggers(session, async () => {
     for (const statement of schemaStatements(elsewhere)) await session.execute(statement);
     for (const stream of streams) await session.execute(createTokenTable(stream));
+    await revokeDefaultPrivileges(session, cutoverSchema);
     await session.execute(recordSideStatement(record));
   });
 }
@@ -296,7 +298,10 @@ async function prepareWayBack(
 ): Promise<string> {
   const name = await backStreamName({ from: sessions.target, to: sessions.source });
   for (const session of [sessions.source, sessions.target]) {
-    await withoutEventTriggers(session, () => session.execute(createTokenTable(name)));
+    await withoutEventTriggers(session, async () => {
+      await session.execute(createTokenTable(name));
+      await revokeDefaultPrivileges(session, cutoverSchema);
+    });
   }
   if (await isBackStreamOutdated(sessions.target, { name, tables })) {
     // it is stopped, and the side that it leaves is closed: nothing is on its way

@@ -99,6 +99,18 @@ const ofSuperuser: Readonly<Record<string, readonly [sql: string, reason: RegExp
     "ALTER TABLE seren_ledger.part_done SET UNLOGGED",
     /seren_ledger\.part_done is not an ordinary table/,
   ],
+  "a role that may write": [
+    "GRANT INSERT, SELECT ON seren_ledger.run TO mallory",
+    /seren_ledger\.run grants INSERT to mallory: REVOKE INSERT ON TABLE seren_ledger\.run FROM mallory/,
+  ],
+  "a role that may write a column": [
+    "GRANT UPDATE (document) ON seren_ledger.set_aside TO PUBLIC",
+    /seren_ledger\.set_aside grants UPDATE to PUBLIC: REVOKE UPDATE ON TABLE/,
+  ],
+  "a role that may create objects": [
+    "GRANT CREATE ON SCHEMA seren_ledger TO mallory",
+    /schema seren_ledger grants CREATE to mallory: REVOKE CREATE ON SCHEMA seren_ledger FROM mallory/,
+  ],
   "a sequence": [
     "CREATE SEQUENCE seren_ledger.s",
     /seren_ledger\.s is not an ordinary table/,

@@ -69,7 +69,29 @@ Deno.test("a schema of the tool's name that another role has filled is refused, 
         await exec(url, "DROP SCHEMA seren_cutover CASCADE");
       }
       deepStrictEqual(await query(url, "SELECT * FROM sprung"), []);
+      // what the tool creates is not granted to others by default
+      await exec(
+        url,
+        ["TABLES", "SEQUENCES", "SCHEMAS"].map((kind) =>
+          `ALTER DEFAULT PRIVILEGES GRANT ALL ON ${kind} TO visitor, PUBLIC`
+        ).join(";"),
+      );
     }
+    await prepareCutover(pair);
+    const write = "SET ROLE visitor; UPDATE seren_cutover.side SET is_open = true";
+    for (const url of [pair.url, pair.targetUrl]) {
+      await rejects(exec(url, write), /permission denied/);
+      await rejects(
+        exec(url, "SET ROLE visitor; CREATE TABLE seren_cutover.more ()"),
+        /permission denied/,
+      );
+    }
+    await exec(pair.targetUrl, "GRANT UPDATE ON seren_cutover.side TO visitor");
+    const refused = await prepareCutover(pair).then(() => undefined, (problem) => problem);
+    match(
+      `${refused?.details}`,
+      /side grants UPDATE to visitor: REVOKE UPDATE ON TABLE seren_cutover\.side FROM visitor/,
+    );
   });
 });
 

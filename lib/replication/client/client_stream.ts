@@ -14,6 +14,7 @@ import {
   ReplicatorError,
   type TableName,
 } from "../../core/internal.ts";
+import { revokeDefaultPrivileges } from "../../checkpoint/internal.ts";
 import {
   ServerError,
   type Session,
@@ -81,6 +82,7 @@ export async function createClientStream(
   await refuseForeignApplySchema(session);
   await withoutEventTriggers(session, async () => {
     for (const statement of applySchemaStatements) await session.execute(statement);
+    await revokeDefaultPrivileges(session, applySchema);
     const created = await session.query(createStatement, [
       name,
       printComment(scopeComment),

@@ -27,6 +27,7 @@ import {
   textArray,
   withoutEventTriggers,
 } from "../../postgres/internal.ts";
+import { revokeDefaultPrivileges } from "../../checkpoint/internal.ts";
 import { applyStreamTable } from "./apply_schema.ts";
 
 /** The table with the objects that were disabled, deferred or dropped. */
@@ -216,6 +217,7 @@ export async function holdObjects(
     const found = await readHoldable(session, tables);
     if (found.length === 0) return [];
     await session.execute(createStatement);
+    await revokeDefaultPrivileges(session, applySchema);
     const acting = await releaseHeld(session, found) ? await readHoldable(session, tables) : found;
     for (const { object, hold, restore, validate } of acting) {
       await session.query(recordStatement, [object, restore, validate]);

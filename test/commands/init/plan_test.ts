@@ -53,9 +53,19 @@ Deno.test("sizes in the plan include TOAST, partitions and dead rows, and the pl
       ...["init", "--dry-run", "--jobs", "2", "--split-tables-larger-than", "4MB"],
       ...["--source", url, "--target", target.url(), "--include-databases", name],
     ];
+    await exec(source.url(), "CREATE ROLE on_both CREATEDB");
+    await exec(target.url(), "CREATE ROLE on_both REPLICATION LOGIN");
     const { code, stdout, stderr } = await runCli([...args, "--json"]);
+    await exec(source.url(), "DROP ROLE on_both");
+    await exec(target.url(), "DROP ROLE on_both");
     strictEqual(code, 0, stderr);
     const plan = JSON.parse(stdout);
+    ok(
+      plan.warnings.includes(
+        "role on_both: it already exists on the target: it gains CREATEDB, and keeps LOGIN, REPLICATION, unlike on the source",
+      ),
+      plan.warnings.join("\n"),
+    );
     const planned: readonly Planned[] = plan.databases[0].tables;
     const real = await query(url, sizes);
     strictEqual(planned.length, real.length);

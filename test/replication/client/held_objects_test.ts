@@ -22,6 +22,7 @@ Deno.test("a key that is deferred, and dropped when a table leaves the stream, i
   const key =
     "SELECT pg_get_constraintdef(oid) AS definition FROM pg_constraint WHERE contype = 'f'";
   const original = await query(database.url, key);
+  await exec(database.url, "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC");
   await exec(database.url, `BEGIN; ${applySchemaStatements.join(";\n")}; COMMIT`);
   await using session = await openSession(await endpointOf(database.url, "target"));
   const [a, b] = [{ schema: "public", name: "a" }, { schema: "public", name: "b" }];
@@ -30,6 +31,11 @@ Deno.test("a key that is deferred, and dropped when a table leaves the stream, i
   deepStrictEqual(await effects([a, b]), ["deferred"]);
   deepStrictEqual(await effects([b]), ["dropped"]);
   deepStrictEqual(await query(database.url, key), []);
+  // the tool executes what the table contains
+  const writable = `SELECT relname FROM pg_class AS c, aclexplode(relacl) AS a
+    WHERE relnamespace = 'seren_apply'::regnamespace AND grantee = 0 AND privilege_type <> 'SELECT'
+      AND privilege_type <> 'MAINTAIN'`;
+  deepStrictEqual(await query(database.url, writable), []);
   await restoreHeldObjects(session);
   deepStrictEqual(
     (await query(database.url, key)).map(({ definition }) => `${definition}`),
