@@ -57,7 +57,7 @@ Deno.test("cutover leads from prepare to finish, prints the next command, and re
     strictEqual(first.code, 0, first.stderr);
     match(
       first.stdout,
-      new RegExp(`Next: postgres-seren-replicator cutover prepare --include-databases ${name}\n`),
+      new RegExp(`Next: \\S.* cutover prepare --include-databases ${name}\n`),
     );
 
     const early = await cutover("run", "--yes", "--json");

@@ -6,7 +6,7 @@ import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase } from "../support/databases.ts";
 import { parsePrometheus } from "../support/prometheus.ts";
 import { endReplication, replicate, type Replication, until } from "../support/replication.ts";
-import { exec } from "../support/sql.ts";
+import { exec, query } from "../support/sql.ts";
 import { hasTmux, TerminalProgram } from "../support/tmux.ts";
 
 const source = await sharedCluster(15);
@@ -93,6 +93,24 @@ Deno.test("status prints tables, JSON that matches the schema, and metrics; a fa
     deepStrictEqual(statusFormProblems(checked), []);
     strictEqual(checked.check.ok, false);
     strictEqual(checked.check.reasons.length, 1);
+  });
+});
+
+Deno.test("status prints what sets the sequences, and the next command; cleanup warns of what the target lacks", async () => {
+  await withReplication(async ({ sourceUrl, targetUrl, name }, env) => {
+    for (const url of [sourceUrl, targetUrl]) await exec(url, 'CREATE SEQUENCE "Order numbers"');
+    await exec(sourceUrl, `SELECT setval('"Order numbers"', 7000)`);
+    const { stdout, stderr } = await runCli(["status"], { env });
+    const [statement = ""] =
+      /SELECT pg_catalog\.setval\('public\."Order numbers"'.*, 7000, true\);/.exec(stdout) ?? [];
+    match(stderr, /^Next: deno run .*cli\.ts verify$/m);
+    const warned = await runCli(["cleanup", "--yes"], { env });
+    match(warned.stderr, /! .*: 1 sequence behind on the target: new rows would get/);
+    strictEqual(warned.code, 0, warned.stderr);
+    await exec(targetUrl, statement);
+    const set = await query(targetUrl, 'SELECT last_value::int AS n FROM "Order numbers"');
+    deepStrictEqual(set, [{ n: 7000 }]);
+    ok(!warned.stdout.includes(name));
   });
 });
 

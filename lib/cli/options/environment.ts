@@ -11,6 +11,8 @@ const ownVariables = [
   "NO_COLOR",
   "FORCE_COLOR",
   "TERM",
+  "INIT_CWD",
+  "npm_command",
 ] as const;
 
 /** Variables of the service and its client, and those a configuration file may refer to. */
@@ -84,4 +86,42 @@ export async function readFile(path: string): Promise<string | undefined> {
     }
     throw error;
   }
+}
+
+/** How the process was started, as far as it can tell. */
+export interface Start {
+  /** URL of the main module; of an executable, a file inside it. */
+  readonly mainModule: string;
+  /** Path of the executable; undefined if Deno runs the source. */
+  readonly executable: string | undefined;
+  /** `PATH`, split. */
+  readonly folders: readonly string[];
+  /** Whether a task of `deno.json` runs it. */
+  readonly isTask: boolean;
+  /** Whether npx has fetched Deno. */
+  readonly isNpx: boolean;
+  /** Names of permissions that Deno has granted without limits. */
+  readonly granted: readonly string[];
+  /** Whether it has granted all of them. */
+  readonly isAllGranted: boolean;
+}
+
+/** Permissions that flags of `deno run` grant. */
+const permissionNames = ["net", "read", "write", "env", "run", "sys", "ffi"] as const;
+
+/** Reads {@linkcode Start}. Deno sets `INIT_CWD` for tasks, npm `npm_command`. */
+export function readStart(): Start {
+  const granted = permissionNames.filter((name) =>
+    Deno.permissions.querySync({ name }).state === "granted"
+  );
+  const folders = readVariable("PATH")?.split(Deno.build.os === "windows" ? ";" : ":") ?? [];
+  return {
+    mainModule: Deno.mainModule,
+    executable: Deno.build.standalone ? Deno.execPath() : undefined,
+    folders,
+    isTask: readVariable("INIT_CWD") !== undefined,
+    isNpx: readVariable("npm_command") === "exec",
+    granted,
+    isAllGranted: granted.length === permissionNames.length,
+  };
 }

@@ -11,9 +11,14 @@ import {
 } from "../../core/internal.ts";
 import { makeStyle } from "../../ui/mod.ts";
 import { programName, reportPlace } from "../grammar/program.ts";
+import { remedyCommands } from "./remedy_commands.ts";
+import { commandLine } from "./resume_command.ts";
 
-/** An error as lines for stderr. */
-export function failureLines(error: unknown, { color }: { readonly color: boolean }): string[] {
+/** An error as lines for stderr; commands that its remedy mentions follow as they can be run. */
+export function failureLines(
+  error: unknown,
+  { color, args }: { readonly color: boolean; readonly args: readonly string[] },
+): string[] {
   const style = makeStyle(color);
   if (error instanceof InterruptedError) {
     return [
@@ -27,11 +32,14 @@ export function failureLines(error: unknown, { color }: { readonly color: boolea
       ...error.problems.map(redactProblem)
         .map(({ path, message }) => `${style.red("✗")} ${path}: ${message}`),
       ...(error.remedy === undefined ? [] : [`  → ${error.remedy}`]),
-      `Nothing was changed. "${programName} help" lists commands and options.`,
+      `Nothing was changed. "${commandLine(["help"])}" lists commands and options.`,
     ];
   }
   const [first = "", ...rest] = describeError(error).flatMap((line) => redact(line).split("\n"));
-  if (error instanceof ReplicatorError) return [`${style.red("✗")} ${first}`, ...rest];
+  if (error instanceof ReplicatorError) {
+    const commands = remedyCommands(error.remedy ?? "", args);
+    return [`${style.red("✗")} ${first}`, ...rest, ...commands.map((each) => `    ${each}`)];
+  }
   return [
     `${style.red("✗")} Internal error: ${first}`,
     ...rest,

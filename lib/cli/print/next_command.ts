@@ -8,6 +8,7 @@ const kept = new Set([
   "--include-databases",
   "--exclude-databases",
   "--map",
+  "--remote",
 ]);
 
 /** Options that say which rows; `verify` must be given those of `init`. */
@@ -22,12 +23,12 @@ const rules = new Set([
 /**
  * The next command for the same servers and databases, quoted for a shell. Pure.
  *
- * @param next `cutover run`
+ * @param next `cutover run`, or its words
  * @param args the arguments of the current command
  * @param withRules whether the command takes the rules too
  */
 export function nextCommandLine(
-  next: string,
+  next: string | readonly string[],
   args: readonly string[],
   { withRules = false }: { readonly withRules?: boolean } = {},
 ): string {
@@ -43,5 +44,5 @@ export function nextCommandLine(
       at++;
     }
   }
-  return commandLine([...next.split(" "), ...same]);
+  return commandLine([...(typeof next === "string" ? next.split(" ") : next), ...same]);
 }

@@ -15,6 +15,7 @@ import type {
   StreamState,
   StreamStatus,
 } from "../../commands/status/status.ts";
+import { setvalStatements } from "../../catalog/internal.ts";
 import { countingSide } from "../../cutover/internal.ts";
 import { brokenStreamStates } from "../../replication/internal.ts";
 import {
@@ -28,6 +29,7 @@ import {
 
 const maxTables = 10;
 const maxSequences = 5;
+const maxStatements = 20;
 
 /** The report of `status` as lines. */
 export function statusLines(report: StatusReport, options: TableOptions): string[] {
@@ -173,7 +175,8 @@ function tablesText({ subscription, publication }: StreamStatus): string {
   return [ready, ...named, ...more].join(", ");
 }
 
-function sequenceLines({ sequences, cutover }: DatabaseStatus, style: Style): string[] {
+function sequenceLines(database: DatabaseStatus, style: Style): string[] {
+  const { sequences, cutover } = database;
   if (sequences === null || sequences.length === 0) return [];
   const shown = sequences.slice(0, maxSequences).map((sequence) =>
     `${printable(displayName(sequence))} by ${formatCount(Math.abs(sequence.distance))}`
@@ -182,7 +185,32 @@ function sequenceLines({ sequences, cutover }: DatabaseStatus, style: Style): st
     ? "sequences behind on the source (set at rollback)"
     : "sequences behind (set at cutover)";
   const more = sequences.length > maxSequences ? [`${sequences.length - maxSequences} more`] : [];
-  return [style.dim(`${behind}: ${[...shown, ...more].join(", ")}`)];
+  return [
+    style.dim(`${behind}: ${[...shown, ...more].join(", ")}`),
+    ...setvalLines(database, style),
+  ];
+}
+
+/** Without a cutover, these set what replication does not carry. */
+function setvalLines(
+  { sequences, cutover }: DatabaseStatus,
+  style: Style,
+): string[] {
+  if (sequences === null || (cutover != null && cutover.phase !== "none")) return [];
+  const statements = setvalStatements(
+    sequences.slice(0, maxStatements).map(({ schema, name, source }) => ({
+      schema,
+      name,
+      lastValue: BigInt(source),
+      isCalled: true,
+    })),
+  );
+  const more = sequences.length - statements.length;
+  return [
+    style.dim("without a cutover, run on the target when nothing writes to the source anymore:"),
+    ...statements.map((statement) => style.dim(`  ${printable(statement)};`)),
+    ...(more > 0 ? [style.dim(`  and ${more} more, see sequences in --json`)] : []),
+  ];
 }
 
 function findingLines(findings: readonly StatusFinding[], style: Style): string[] {

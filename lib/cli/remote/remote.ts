@@ -20,7 +20,7 @@ import type { CommandContext } from "../context.ts";
 import type { OptionReader } from "../options/option_reader.ts";
 import { cancelText } from "../../remote/spec/mod.ts";
 import { printLines } from "../print/print.ts";
-import { programName } from "../grammar/program.ts";
+import { commandLine } from "../print/resume_command.ts";
 
 /** The service that runs jobs, and the key for it. */
 export interface RemotePlace {
@@ -175,7 +175,7 @@ export async function followJob(
   const client = openRemote(place, { run, signal: new AbortController().signal });
   if (!await wantsCancel(id, { client, context })) {
     throw new InterruptedError(
-      `job ${id} continues; "${programName} jobs attach ${id}" shows it again`,
+      `job ${id} continues; "${commandLine(["jobs", "attach", id])}" shows it again`,
     );
   }
   await client.cancel(id);

@@ -84,7 +84,8 @@ export async function main(
       args,
       areUrlsResolved: reader?.isResolved ?? false,
     });
-    for (const line of failureLines(error, terminal.stderr)) terminal.stderr.write(`${line}\n`);
+    const lines = failureLines(error, { color: terminal.stderr.color, args });
+    for (const line of lines) terminal.stderr.write(`${line}\n`);
     if (json) printJson(terminal, { ...failureDocument(error), ...results });
     return exitCodeOf(error);
   }

@@ -7,17 +7,24 @@ import {
   type CleanupReport,
   executeCleanup,
 } from "../../commands/cleanup/cleanup.ts";
-import { ExitCode, plural } from "../../core/internal.ts";
+import { executeStatus, type StatusReport } from "../../commands/status/status.ts";
+import type { RunContext } from "../../commands/shared/run.ts";
+import { ExitCode, formatBytes, plural } from "../../core/internal.ts";
 import { makeStyle, printable, renderTable, type TableOptions } from "../../ui/mod.ts";
 import { askYesNo } from "../terminal/confirm.ts";
 import type { CommandRunner } from "../context.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
-import { resolveCleanupOptions } from "../options/replication_options.ts";
+import { pairName } from "../print/status_lines.ts";
+import { type ReplicationOptions, resolveCleanupOptions } from "../options/replication_options.ts";
 
 /** `cleanup`: shows the list, asks, removes. `--dry-run`: prints the list and stops. */
 export const runCleanup: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run } = context;
-  const { yes, dryRun, ...servers } = await resolveCleanupOptions(reader, context.resolve);
+  const { yes, dryRun, source, target, databases } = await resolveCleanupOptions(
+    reader,
+    context.resolve,
+  );
+  const servers: ReplicationOptions = { source, target, databases };
   const result = await executeCleanup({
     ...servers,
     checkpoints: (operation) => new FileCheckpointStore(operation),
@@ -27,7 +34,14 @@ export const runCleanup: CommandRunner = async (reader, context) => {
       if (!yes || !output.json) {
         printLines(terminal.stderr, [...cleanupPlanLines(plan, tableOptions(terminal.stderr)), ""]);
       }
-      return yes || await askYesNo("Remove all of this?", { terminal, signal: run.signal });
+      const losses = isReplicated(plan) ? lossLines(await readStatus(servers, run)) : [];
+      progress.pause();
+      const style = makeStyle(terminal.stderr.color);
+      printLines(terminal.stderr, losses.map((line) => `${style.yellow("!")} ${printable(line)}`));
+      const question = losses.length === 0
+        ? "Remove all of this?"
+        : "The target does not have everything yet. Remove all of this nevertheless?";
+      return yes || await askYesNo(question, { terminal, signal: run.signal });
     },
   }, run);
   progress.pause();
@@ -46,6 +60,37 @@ export const runCleanup: CommandRunner = async (reader, context) => {
   else printResult(terminal, cleanupReportLines(result.report, size));
   return cleanupExitCode(result.report);
 };
+
+function isReplicated({ items }: CleanupPlan): boolean {
+  return items.some(({ kind }) => ["subscription", "apply-record", "slot"].includes(kind));
+}
+
+async function readStatus(servers: ReplicationOptions, run: RunContext): Promise<StatusReport> {
+  return await executeStatus({
+    ...servers,
+    sampleMs: 0,
+    now: () => new Date(),
+  }, run);
+}
+
+/** What the target lacks, and does not get anymore once replication is removed. */
+export function lossLines({ databases }: Pick<StatusReport, "databases">): readonly string[] {
+  return databases.filter(({ cutover }) => cutover == null || cutover.phase === "none")
+    .flatMap((database) => [
+      ...database.streams.filter(({ lagBytes }) => lagBytes !== 0).map(({ name, lagBytes }) =>
+        `${pairName(database)}: ${
+          lagBytes === null
+            ? `it is unknown how far ${name} is behind`
+            : `${name} is ${formatBytes(lagBytes)} behind; these changes will not reach the target`
+        }`
+      ),
+      ...((database.sequences ?? []).length === 0 ? [] : [
+        `${pairName(database)}: ${
+          plural(database.sequences?.length ?? 0, "sequence")
+        } behind on the target: new rows would get numbers that exist; status prints the statements that set them`,
+      ]),
+    ]);
+}
 
 const words: Readonly<Record<CleanupKind, string>> = {
   "subscription": "subscription",

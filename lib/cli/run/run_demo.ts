@@ -11,7 +11,7 @@ import { makeStyle, printable, renderTable, wrap } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { resolveDemoOptions } from "../options/demo_options.ts";
 import { printJson, tableOptions } from "../print/print.ts";
-import { programName } from "../grammar/program.ts";
+import { commandLine } from "../print/resume_command.ts";
 import { initPlanLines } from "../print/init_plan_lines.ts";
 import { initReportLines } from "../print/init_report_lines.ts";
 import { validationLines } from "../print/validation_lines.ts";
@@ -162,9 +162,9 @@ function nextSteps(color: boolean): string {
 ${style.bold("With your own servers:")}
   export SOURCE_URL=postgresql://user:password@old.example.com/app
   export TARGET_URL=postgresql://user:password@new.example.com/app
-  ${programName} validate
-  ${programName} init --enable-sync
+  ${commandLine(["validate"])}
+  ${commandLine(["init", "--enable-sync"])}
 
-From source: "deno task start validate" and "deno task start init --enable-sync". README.md continues from here.
+README.md continues from here.
 `;
 }

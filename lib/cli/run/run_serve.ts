@@ -8,7 +8,7 @@ import { type KeyProvider, LocalKeyProvider } from "../../remote/secrets/mod.ts"
 import { jobCommands } from "../../remote/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import type { OptionReader } from "../options/option_reader.ts";
-import { programName } from "../grammar/program.ts";
+import { commandLine } from "../print/resume_command.ts";
 import { readWorkerOptions, waitingMessage, work } from "./run_worker.ts";
 import {
   type KeeperOptions,
@@ -169,7 +169,8 @@ async function reportHowToUse(
     return;
   }
   terminal.stdout.write(
-    `export SEREN_REMOTE_API=${service.url} SEREN_API_KEY=${key}\n${programName} validate\n`,
+    `Page: ${service.url}\nKey:  ${key}\n\nOr, in another terminal:\n` +
+      `export SEREN_REMOTE_API=${service.url} SEREN_API_KEY=${key}\n${commandLine(["validate"])}\n`,
   );
 }
 

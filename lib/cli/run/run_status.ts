@@ -12,6 +12,7 @@ import { optionDefaults } from "../../config/internal.ts";
 import { LiveRegion, renderWatch } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { resolveStatusOptions, type StatusCommandOptions } from "../options/replication_options.ts";
+import { printRemedies } from "../print/print_next.ts";
 import { printJson, printResult, tableOptions } from "../print/print.ts";
 import { readRemote } from "../remote/remote.ts";
 import { statusRemotely } from "../remote/remote_commands.ts";
@@ -41,6 +42,13 @@ export const runStatus: CommandRunner = async (reader, context) => {
   context.progress.pause();
   const check = options.check ? checkStatus(report, options.limits) : undefined;
   print(report, { check, options, context });
+  if (!options.prometheus) {
+    const isStreaming = report.healthy &&
+      report.databases.every(({ cutover }) => cutover == null || cutover.phase === "none");
+    printRemedies(report.findings.map(({ remedy }) => remedy), context, {
+      otherwise: isStreaming ? "verify" : "cutover status",
+    });
+  }
   return statusExitCode(report, check);
 };
 

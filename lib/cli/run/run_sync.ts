@@ -7,6 +7,7 @@ import { askYesNo } from "../terminal/confirm.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
 import { nextCommandLine } from "../print/next_command.ts";
+import { printNext } from "../print/print_next.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
 import { syncLines } from "../print/sync_lines.ts";
 import { readRemote } from "../remote/remote.ts";
@@ -44,6 +45,10 @@ export const runSync: CommandRunner = async (reader, context) => {
         resume: nextCommandLine("sync", args),
       }),
     );}
+  const isStreaming = report.databases.every(({ streams }) =>
+    streams.every(({ applied }) => applied === undefined)
+  );
+  if (isStreaming) printNext("verify", context);
   return ExitCode.success;
 };
 

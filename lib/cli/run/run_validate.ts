@@ -6,6 +6,7 @@ import type { CommandRunner } from "../context.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
 import { resolveValidateOptions } from "../options/validate_options.ts";
 import { decisionLines } from "../print/decisions.ts";
+import { printNext } from "../print/print_next.ts";
 import { printJson, printResult, tableOptions } from "../print/print.ts";
 import { readRemote } from "../remote/remote.ts";
 import { validateRemotely } from "../remote/remote_commands.ts";
@@ -35,6 +36,9 @@ export const runValidate: CommandRunner = async (reader, context) => {
       ...validationLines(report, size),
       ...(explainRules ? decisionLines(report.scopes, size) : []),
     ]);
+  }
+  if (report.failures === 0 && !options.forCutover && !chosen.interactive) {
+    printNext(options.forSync ? "init --enable-sync" : "init", context, { withRules: true });
   }
   return report.failures > 0 ? ExitCode.prerequisite : ExitCode.success;
 };

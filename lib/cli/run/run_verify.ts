@@ -8,6 +8,7 @@ import { describeEndpoint, type Endpoint } from "../../postgres/internal.ts";
 import { askYesNo } from "../terminal/confirm.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { resolveVerifyOptions } from "../options/verify_options.ts";
+import { printNext } from "../print/print_next.ts";
 import { printJson, printResult, tableOptions } from "../print/print.ts";
 import { writeEvidence } from "../print/evidence.ts";
 import { renderVerifyReport } from "../../ui/mod.ts";
@@ -49,6 +50,10 @@ export const runVerify: CommandRunner = async (reader, context) => {
   if (reportFile !== undefined) {
     await writeEvidence(report, { reportFile, render: renderVerifyReport, context });
   }
+  const isLive = report.databases.some(({ live }) => live);
+  if (report.verdict === "different") {
+    printNext("verify --repair --dry-run", context, { withRules: true });
+  } else if (isLive && report.verdict === "equal") printNext("cutover prepare", context);
   return exitCodes[report.verdict];
 };
 

@@ -1,0 +1,34 @@
+import type { CommandContext } from "../context.ts";
+import { nextCommandLine } from "./next_command.ts";
+import { remedyCommands } from "./remedy_commands.ts";
+
+/**
+ * Ends a command with the next one, complete, on stderr; nothing where a program reads the result.
+ * It is not wrapped: it is run as it is printed.
+ */
+export function printNext(
+  command: string,
+  { args, terminal, output }: CommandContext,
+  { withRules = false }: { readonly withRules?: boolean } = {},
+): void {
+  if (output.json || output.logFormat !== "text") return;
+  terminal.stderr.write(`Next: ${nextCommandLine(command, args, { withRules })}\n`);
+}
+
+/** The commands that remedies mention, as they can be run; `otherwise` if they mention none. */
+export function printRemedies(
+  remedies: readonly string[],
+  context: CommandContext,
+  { otherwise }: { readonly otherwise?: string | undefined } = {},
+): void {
+  const { args, terminal, output } = context;
+  if (output.json || output.logFormat !== "text") return;
+  const commands = new Set(remedies.flatMap((remedy) => remedyCommands(remedy, args)));
+  if (commands.size === 0) {
+    return otherwise === undefined ? undefined : printNext(otherwise, context);
+  }
+  const lines = [...commands].slice(0, maxCommands).map((command) => `  ${command}\n`);
+  terminal.stderr.write(`The commands that are mentioned above:\n${lines.join("")}`);
+}
+
+const maxCommands = 5;
