@@ -102,7 +102,7 @@ Deno.test("status prints what sets the sequences, and the next command; cleanup 
     await exec(sourceUrl, `SELECT setval('"Order numbers"', 7000)`);
     const { stdout, stderr } = await runCli(["status"], { env });
     const [statement = ""] =
-      /SELECT pg_catalog\.setval\('public\."Order numbers"'.*, 7000, true\);/.exec(stdout) ?? [];
+      /SELECT pg_catalog\.setval\(.*"Order numbers".*, 7000, true\);/.exec(stdout) ?? [];
     match(stderr, /^Next: deno run .*cli\.ts verify$/m);
     const warned = await runCli(["cleanup", "--yes"], { env });
     match(warned.stderr, /! .*: 1 sequence behind on the target: new rows would get/);
