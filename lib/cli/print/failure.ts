@@ -17,7 +17,11 @@ import { commandLine } from "./resume_command.ts";
 /** An error as lines for stderr; commands that its remedy mentions follow as they can be run. */
 export function failureLines(
   error: unknown,
-  { color, args }: { readonly color: boolean; readonly args: readonly string[] },
+  { color, args }: {
+    readonly color: boolean;
+    /** The arguments of the command that failed; without them, no commands follow. */
+    readonly args?: readonly string[];
+  },
 ): string[] {
   const style = makeStyle(color);
   if (error instanceof InterruptedError) {
@@ -37,7 +41,7 @@ export function failureLines(
   }
   const [first = "", ...rest] = describeError(error).flatMap((line) => redact(line).split("\n"));
   if (error instanceof ReplicatorError) {
-    const commands = remedyCommands(error.remedy ?? "", args);
+    const commands = args === undefined ? [] : remedyCommands(error.remedy ?? "", args);
     return [`${style.red("✗")} ${first}`, ...rest, ...commands.map((each) => `    ${each}`)];
   }
   return [
