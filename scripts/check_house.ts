@@ -34,7 +34,7 @@ const order: readonly (readonly string[])[] = [
 /** Sub-folders, bottom up; "." stands for the files directly in the folder. */
 const subFolders: Readonly<Record<string, readonly string[]>> = {
   postgres: ["protocol", "connect", "session", "."],
-  catalog: [".", "server", "databases", "expressions", "tables"],
+  catalog: [".", "providers", "server", "databases", "expressions", "tables"],
   schema: ["parse", "dump", "apply", "globals", "database", "."],
   replication: [
     "publication",

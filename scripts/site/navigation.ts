@@ -33,6 +33,11 @@ export const navigation: readonly NavigationGroup[] = [
     ],
   },
   {
+    title: "Providers",
+    rest: "providers/",
+    pages: ["providers/README.md"],
+  },
+  {
     title: "Choosing",
     pages: ["guides/coming-from.md", "guides/comparison.md"],
   },

@@ -6,15 +6,21 @@ import { recognizeProvider } from "../../lib/catalog/server/provider.ts";
 
 const nothing = { hosts: [], settings: [], roles: [], databases: [], functions: [] };
 
-Deno.test("recognizeProvider() uses host, settings, roles, databases and functions", () => {
-  const byHost = (host: string) => recognizeProvider({ ...nothing, hosts: [host] })?.id;
+Deno.test("recognizeProvider() uses settings, roles, databases and functions, and a host name only to decide", () => {
+  const roles = ["rds_superuser", "supabase_admin"];
+  const byHost = (host: string) => recognizeProvider({ ...nothing, hosts: [host], roles })?.id;
   equal(byHost("db.abc123.eu-west-1.rds.amazonaws.com"), "rds");
-  equal(byHost("db.cluster-abc123.eu-west-1.rds.amazonaws.com"), "aurora");
-  equal(byHost("ep-cool-name-123.eu-central-1.aws.neon.tech"), "neon");
-  equal(byHost("x.postgres.database.azure.com"), "azure");
   equal(byHost("db.abc.supabase.co"), "supabase");
-  equal(byHost("p.abc.db.postgresbridge.com"), "crunchy");
-  equal(byHost("example.org"), undefined);
+  equal(byHost("example.org"), "rds");
+  for (
+    const host of [
+      "db.abc123.eu-west-1.rds.amazonaws.com",
+      "ep-cool-name-123.eu-central-1.aws.neon.tech",
+      "x.postgres.database.azure.com",
+    ]
+  ) {
+    equal(recognizeProvider({ ...nothing, hosts: [host] }), undefined);
+  }
   equal(
     recognizeProvider({ ...nothing, settings: ["cloudsql.iam_authentication"] })?.id,
     "cloud-sql",

@@ -4,7 +4,7 @@
  * @module
  */
 import { type Session, textArray } from "../../postgres/internal.ts";
-import { listProviderRoles } from "./provider_names.ts";
+import { listProviderRoles, providerGrantingRoles } from "./provider_names.ts";
 import { notOfExtension } from "../extension_members.ts";
 
 /** The session's role. */
@@ -37,18 +37,6 @@ const roleStatement = `
     FROM pg_catalog.pg_roles AS r
    WHERE r.rolname = current_user`;
 
-/** Provider roles that replace superuser or role attributes. */
-const grantingRoles = [
-  "rds_superuser",
-  "rds_replication",
-  "rds_password",
-  "cloudsqlsuperuser",
-  "alloydbsuperuser",
-  "azure_pg_admin",
-  "neon_superuser",
-  "tsdbadmin",
-];
-
 type RoleRow = {
   readonly name: string;
   readonly superuser: boolean;
@@ -63,7 +51,7 @@ type RoleRow = {
 
 /** Reads the privileges of the session's role. */
 export async function readRolePrivileges(session: Session): Promise<RolePrivileges> {
-  const row = await session.queryOne<RoleRow>(roleStatement, [textArray(grantingRoles)]);
+  const row = await session.queryOne<RoleRow>(roleStatement, [textArray(providerGrantingRoles)]);
   return {
     name: row.name,
     superuser: row.superuser,
@@ -216,7 +204,7 @@ export async function listRoles(session: Session): Promise<readonly RoleAttribut
       bypass_row_security: boolean;
       can_login: boolean;
     }
-  >(rolesStatement, [textArray([...listProviderRoles(), ...grantingRoles])]);
+  >(rolesStatement, [textArray([...listProviderRoles(), ...providerGrantingRoles])]);
   return rows.map((row) => ({
     name: row.name,
     superuser: row.superuser,

@@ -4,23 +4,8 @@
  * @module
  */
 import { type Session, textArray } from "../../postgres/internal.ts";
-
-/** A known provider. */
-export type ProviderId =
-  | "aurora"
-  | "rds"
-  | "neon"
-  | "cloud-sql"
-  | "alloydb"
-  | "azure"
-  | "supabase"
-  | "heroku"
-  | "crunchy"
-  | "digitalocean"
-  | "aiven"
-  | "timescale"
-  | "render"
-  | "railway";
+import type { ProviderId, ProviderProfile, ProviderSigns } from "../providers/profile.ts";
+import { providerProfiles } from "../providers/profiles.ts";
 
 /** A provider. */
 export interface Provider {
@@ -41,102 +26,28 @@ export interface ProviderFacts {
   readonly functions: readonly string[];
 }
 
-interface Signs extends Provider {
-  readonly host?: RegExp;
-  readonly setting?: RegExp;
-  readonly roles?: readonly string[];
-  readonly databases?: readonly string[];
-  readonly functions?: readonly string[];
+/**
+ * The provider; undefined when self-hosted or unknown. A host name is not sufficient, since a
+ * CNAME, a tunnel or a proxy can have any: it only decides between several providers.
+ */
+export function recognizeProvider(facts: ProviderFacts): Provider | undefined {
+  const found = providerProfiles.filter(({ signs }) => shows(signs, facts));
+  const named = found.find(({ signs }) =>
+    facts.hosts.some((name) => signs.host?.test(name.toLowerCase()))
+  );
+  const [profile] = named === undefined ? found : [named];
+  return profile?.id === undefined ? undefined : { id: profile.id, name: profile.name };
 }
 
-/** In order of precedence. */
-const providers: readonly Signs[] = [
-  {
-    id: "aurora",
-    name: "Amazon Aurora",
-    host: /\.cluster-(?:ro-|custom-)?[a-z0-9]+\.[a-z0-9-]+\.rds\.amazonaws\.com/,
-    setting: /^(?:apg_|aurora_)/,
-    functions: ["aurora_version"],
-  },
-  {
-    id: "rds",
-    name: "Amazon RDS",
-    host: /\.rds\.amazonaws\.com/,
-    setting: /^rds\./,
-    roles: ["rds_superuser"],
-    databases: ["rdsadmin"],
-  },
-  {
-    id: "neon",
-    name: "Neon",
-    host: /\.neon\.(?:tech|build)$/,
-    setting: /^neon\./,
-    roles: ["neon_superuser"],
-  },
-  {
-    id: "alloydb",
-    name: "Google AlloyDB",
-    setting: /^alloydb\./,
-    roles: ["alloydbsuperuser"],
-    databases: ["alloydbadmin"],
-  },
-  {
-    id: "cloud-sql",
-    name: "Google Cloud SQL",
-    setting: /^cloudsql\./,
-    roles: ["cloudsqlsuperuser"],
-    databases: ["cloudsqladmin"],
-  },
-  {
-    id: "azure",
-    name: "Azure Database for PostgreSQL",
-    host: /\.postgres\.(?:database|cosmos)\.(?:azure\.com|usgovcloudapi\.net|chinacloudapi\.cn)$/,
-    setting: /^azure\./,
-    roles: ["azure_pg_admin"],
-    databases: ["azure_maintenance", "azure_sys"],
-  },
-  {
-    id: "supabase",
-    name: "Supabase",
-    host: /\.supabase\.(?:com|co|in|net)$/,
-    roles: ["supabase_admin"],
-  },
-  {
-    id: "crunchy",
-    name: "Crunchy Bridge",
-    host: /\.db\.postgresbridge\.com$/,
-    roles: ["crunchy_superuser"],
-  },
-  {
-    id: "digitalocean",
-    name: "DigitalOcean",
-    host: /\.db\.ondigitalocean\.com$/,
-    databases: ["_dodb"],
-    roles: ["doadmin"],
-  },
-  { id: "aiven", name: "Aiven", host: /\.aivencloud\.com$/, roles: ["avnadmin"] },
-  {
-    id: "timescale",
-    name: "Timescale Cloud",
-    host: /\.(?:tsdb\.cloud\.timescale|timescaledb)\.(?:com|io)$/,
-    roles: ["tsdbadmin"],
-  },
-  { id: "render", name: "Render", host: /-postgres\.render\.com$/ },
-  { id: "railway", name: "Railway", host: /\.(?:rlwy\.net|railway\.(?:app|internal))$/ },
-  { id: "heroku", name: "Heroku Postgres", setting: /^heroku\./, roles: ["heroku_admin"] },
-];
-
-/** The provider; undefined when self-hosted or unknown. */
-export function recognizeProvider(facts: ProviderFacts): Provider | undefined {
+function shows(
+  { setting, roles, databases, functions }: ProviderSigns,
+  facts: ProviderFacts,
+): boolean {
   const common = (signs: readonly string[] | undefined, found: readonly string[]) =>
     signs?.some((sign) => found.includes(sign)) ?? false;
-  const match = providers.find(({ host, setting, roles, databases, functions }) =>
-    facts.hosts.some((name) => host?.test(name.toLowerCase())) ||
-    facts.settings.some((name) => setting?.test(name)) ||
+  return facts.settings.some((name) => setting?.test(name)) ||
     common(roles, facts.roles) || common(databases, facts.databases) ||
-    common(functions, facts.functions)
-  );
-  return match === undefined ? undefined : { id: match.id, name: match.name };
+    common(functions, facts.functions);
 }
 
 const statement = `
@@ -152,8 +63,8 @@ const statement = `
 
 /** Recognizes the provider of the session's server. */
 export async function readProvider(session: Session): Promise<Provider | undefined> {
-  const signs = (of: (signs: Signs) => readonly string[] | undefined) =>
-    textArray(providers.flatMap((provider) => of(provider) ?? []));
+  const signs = (of: (signs: ProviderProfile["signs"]) => readonly string[] | undefined) =>
+    textArray(providerProfiles.flatMap((profile) => of(profile.signs) ?? []));
   const found = await session.queryOne<Omit<ProviderFacts, "hosts">>(statement, [
     signs(({ roles }) => roles),
     signs(({ databases }) => databases),

@@ -3,48 +3,24 @@
  *
  * @module
  */
+import { providerProfiles } from "../providers/profiles.ts";
+import { selfHostedProfile } from "../providers/self_hosted.ts";
+
+const profiles = [...providerProfiles, selfHostedProfile];
 
 /** Databases reserved for providers. */
-const providerDatabases: ReadonlySet<string> = new Set([
-  "rdsadmin", // Amazon RDS and Aurora
-  "cloudsqladmin", // Google Cloud SQL
-  "alloydbadmin", // Google AlloyDB
-  "alloydbmetadata",
-  "azure_maintenance", // Azure Database for PostgreSQL
-  "azure_sys",
-  "_aiven", // Aiven and DigitalOcean
-  "_dodb", // DigitalOcean
-  "_timescaledb_admin", // Timescale
-  "ibmclouddb", // IBM Cloud
-]);
+const providerDatabases: ReadonlySet<string> = new Set(
+  profiles.flatMap(({ databases }) => databases),
+);
 
 /** Roles reserved for providers. Objects that they own in a new database are not user objects. */
 const providerRoleNames: readonly string[] = [
-  "rdsadmin",
-  "rds_superuser",
-  "cloudsqladmin",
-  "cloudsqlagent",
-  "alloydbadmin",
-  "alloydbagent",
-  "azuresu",
-  "azure_superuser",
-  "cloud_admin", // Neon
-  "supabase_admin",
-  "supabase_auth_admin",
-  "supabase_storage_admin",
-  "supabase_functions_admin",
-  "supabase_replication_admin",
-  "supabase_read_only_user",
-  "supabase_realtime_admin",
-  "supabase_etl_admin",
-  "pgbouncer", // Supabase
-  "pgsodium_keyholder",
-  "pgsodium_keyiduser",
-  "pgsodium_keymaker",
-  "dashboard_user", // Supabase
-  "_dodb", // DigitalOcean
-  "doadmin_group",
-  "crunchy_superuser",
+  ...new Set(profiles.flatMap(({ ownerRoles }) => ownerRoles)),
+];
+
+/** Roles of providers that replace superuser or role attributes. */
+export const providerGrantingRoles: readonly string[] = [
+  ...new Set(profiles.flatMap(({ grantingRoles }) => grantingRoles)),
 ];
 
 /** Whether a database belongs to a provider. */

@@ -6,6 +6,7 @@
 import type { IdentityPolicy, RestoreSearchPath } from "../../config/internal.ts";
 import {
   listComputingFunctions,
+  listProviderSchemas,
   readIdentity,
   readSearchPathUse,
   tryLocale,
@@ -48,6 +49,7 @@ import {
 import { checkEventTriggers, checkSpecialObjects } from "./object_checks.ts";
 import { checkSearchPath } from "./search_path_checks.ts";
 import { checkOwnDdl, checkWorkerSettings } from "./own_ddl_checks.ts";
+import { checkProviderSchemas } from "./provider_checks.ts";
 import { checkReadable, checkTargetDatabase } from "./privilege_checks.ts";
 import { checkHazards, checkReplicaIdentity } from "./replication_checks.ts";
 import { checkRules } from "./rule_checks.ts";
@@ -179,6 +181,7 @@ async function checkSource(
       identities,
       isFilteredHere: context.applier === "client",
     })),
+    ...checkProviderSchemas(database, { schemas: await listProviderSchemas(session), source }),
     ...checkReadable(database, { facts, role, majorVersion }),
     ...checkReplicaIdentity(database, {
       facts: { ...facts, tables },

@@ -1,4 +1,4 @@
-import type { Database, OpenTransaction, ProviderId } from "../../catalog/internal.ts";
+import { type Database, type OpenTransaction, profileOf } from "../../catalog/internal.ts";
 import { formatBytes, formatDuration, type Side } from "../../core/internal.ts";
 import type { Check } from "../shared/validation_report.ts";
 import { fail, failIf, listNames, pass, warn } from "./check.ts";
@@ -39,9 +39,6 @@ export function checkConnections(
   return free <= otherSessions ? fail(subject, { finding, fix }) : warn(subject, { finding, fix });
 }
 
-/** Providers whose disks grow automatically. */
-const growing: ReadonlySet<ProviderId> = new Set(["aurora", "neon", "alloydb", "timescale"]);
-
 /** Smaller databases need no warning. */
 const smallBytes = 1024 ** 3;
 
@@ -55,7 +52,7 @@ export function checkDisk(
   const bytes = sources.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0);
   const size = formatBytes(bytes) +
     (unknown.length === 0 ? "" : ` and ${listNames(unknown.map(({ name }) => name))}`);
-  if (target.provider !== undefined && growing.has(target.provider.id)) {
+  if (target.provider !== undefined && profileOf(target.provider.id).diskGrows) {
     return pass(
       subject,
       `needs about ${size}; the disk of ${target.provider.name} grows automatically`,

@@ -39,6 +39,7 @@ import { readServer, readTargetOffer, type ServerFacts } from "./facts.ts";
 import { checkRoles, checkTargetRole } from "./privilege_checks.ts";
 import { checkSourceReplication } from "./replication_checks.ts";
 import { checkConnections, checkDisk, checkTransactions } from "./resource_checks.ts";
+import { checkProviders } from "./provider_checks.ts";
 import {
   checkIntermediary,
   checkRecovery,
@@ -199,6 +200,7 @@ async function checkEverything(
   const found = await search;
   const checks: Check[] = [
     ...checkVersions(source, target),
+    ...checkProviders(source, target),
     checkSameDatabase(planning.relation, overwritten(planning)),
     ...checkRecovery({ source, target, forSync }),
     ...await checkIntermediaries(sides, { source, target, forSync, signal }),

@@ -1,0 +1,24 @@
+import type { ProviderProfile } from "./profile.ts";
+
+/** Heroku Postgres: see `docs/providers`. */
+export const herokuProfile: ProviderProfile = {
+  id: "heroku",
+  name: "Heroku Postgres",
+  signs: { setting: /^heroku\./, roles: ["heroku_admin"] },
+  databases: [],
+  ownerRoles: [],
+  roleKinds: [],
+  grantingRoles: [],
+  diskGrows: false,
+  logicalDecoding:
+    "Heroku does not offer logical replication; copy without sync, while writes are stopped",
+  replicationGrant: (role) => `ALTER ROLE ${role} REPLICATION; as a superuser`,
+  changeSetting: ({ name, value }) => `set ${name} = ${value} in the provider's server settings`,
+  directRoute: "connect directly to the server, without the pooler",
+  asSource:
+    "no logical replication: stop writes (maintenance mode), then copy with init; credentials change when Heroku rotates them",
+  asTarget:
+    "the credential owns one database and cannot create others or roles; extensions may be in schema heroku_ext",
+  cutover:
+    "no way back by replication: the source stays as it was, and writes after the copy are lost if you return to it",
+};

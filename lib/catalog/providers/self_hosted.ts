@@ -1,0 +1,21 @@
+import type { ProviderProfile } from "./profile.ts";
+
+/** A server without a known provider: the administrator decides. */
+export const selfHostedProfile: ProviderProfile = {
+  id: undefined,
+  name: "self-hosted, or an unknown provider",
+  signs: {},
+  databases: ["ibmclouddb"], // IBM Cloud, which is not recognized
+  ownerRoles: [],
+  roleKinds: [],
+  grantingRoles: [],
+  diskGrows: false,
+  logicalDecoding: "ALTER SYSTEM SET wal_level = 'logical'; then restart the server",
+  replicationGrant: (role) => `ALTER ROLE ${role} REPLICATION; as a superuser`,
+  changeSetting: ({ name, value }) =>
+    `ALTER SYSTEM SET ${name} = ${value}; then restart the server`,
+  directRoute: "connect directly to the server, without the pooler",
+  asSource: "nothing particular is known",
+  asTarget: "nothing particular is known",
+  cutover: "nothing particular is known",
+};
