@@ -4,7 +4,7 @@
  * @module
  */
 import { readProvider } from "../../catalog/internal.ts";
-import { describeError } from "../../core/internal.ts";
+import { describeError, isTransient } from "../../core/internal.ts";
 import {
   ConnectionError,
   describeEndpoint,
@@ -33,7 +33,8 @@ export interface EndpointPair {
 }
 
 /**
- * Opens a session on each server, in parallel.
+ * Opens a session on each server, in parallel. A server that is starting or has no free connection
+ * is tried again; one that does not exist is not, because it has never answered.
  *
  * @throws ConnectionError of the server that cannot be reached, or of both
  */
@@ -42,7 +43,13 @@ export async function openServerPair(
   { events, signal }: RunContext,
 ): Promise<ServerPair> {
   const open = (endpoint: Endpoint) =>
-    openSessionWithRetry(endpoint, { signal, events, delaysMs: retryDelaysMs });
+    openSessionWithRetry(endpoint, {
+      signal,
+      events,
+      delaysMs: retryDelaysMs,
+      isRetryable: (error) =>
+        isTransient(error) && !(error instanceof ConnectionError && error.absent),
+    });
   const [onSource, onTarget] = await Promise.allSettled([open(source), openTarget(target, open)]);
   if (onSource.status === "fulfilled" && onTarget.status === "fulfilled") {
     const sessions = { source: onSource.value, target: onTarget.value };
@@ -99,6 +106,7 @@ function bothFailed(source: Endpoint, onSource: unknown, onTarget: unknown): unk
     {
       endpoint: source,
       transient: onSource.transient && onTarget.transient,
+      absent: onSource.absent && onTarget.absent,
       remedy: onSource.remedy,
       cause: new AggregateError([onSource, onTarget]),
     },

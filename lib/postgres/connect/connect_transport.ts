@@ -6,6 +6,7 @@
 import { startTls } from "./tls.ts";
 import type { Transport } from "./transport.ts";
 import type { TlsSettings } from "./tls_settings.ts";
+import { explainUnknownHost } from "./unknown_host.ts";
 import type { HostPort } from "./url.ts";
 
 /** What one attempt to connect does about TLS. */
@@ -68,7 +69,7 @@ async function connectTcp(
       return await closingLate(Deno.connect({ hostname, port }), signal);
     } catch (error) {
       signal.throwIfAborted();
-      failure = error;
+      failure = await explainUnknownHost(error, hostname);
     }
   }
   throw failure;

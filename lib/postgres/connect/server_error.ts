@@ -9,6 +9,7 @@ import { LoginError, StartupRefusedError } from "./login_error.ts";
 import type { ServerMessage } from "../protocol/server_message.ts";
 import { ProtocolError } from "../protocol/message_limits.ts";
 import { isTransientState, SqlState } from "../protocol/sqlstate.ts";
+import { UnknownHostError } from "./unknown_host.ts";
 import type { HostPort } from "./url.ts";
 
 /** A server rejected a statement. */
@@ -52,14 +53,20 @@ export class ConnectionError extends ReplicatorError {
   override readonly name = "ConnectionError";
   /** SQLSTATE with which the server rejected the connection; undefined when it did not answer. */
   readonly sqlState: string | undefined;
+  /**
+   * Whether nothing answers at any address of the URL: the host name does not exist, or no server
+   * listens there. Of a server that answered before, it says that the server restarts.
+   */
+  readonly absent: boolean;
   readonly #endpoint: Endpoint;
 
   /** Passwords and other secrets in the message are redacted. */
   constructor(
     message: string,
-    { endpoint, remedy, cause, transient, sqlState }: {
+    { endpoint, remedy, cause, transient, sqlState, absent = false }: {
       readonly endpoint: Endpoint;
       readonly sqlState?: string | undefined;
+      readonly absent?: boolean;
       readonly remedy?: string | undefined;
       readonly cause?: unknown;
       readonly transient: boolean;
@@ -74,6 +81,7 @@ export class ConnectionError extends ReplicatorError {
       transient,
     });
     this.sqlState = sqlState;
+    this.absent = absent;
     this.#endpoint = endpoint;
   }
 
@@ -85,6 +93,7 @@ export class ConnectionError extends ReplicatorError {
       cause: this.cause,
       transient: this.transient,
       sqlState: this.sqlState,
+      absent: this.absent,
     });
   }
 }
@@ -166,9 +175,16 @@ export function connectionFailure(
   return new ConnectionError(`cannot connect to ${at}: ${text}`, {
     endpoint,
     transient: !(error instanceof Deno.errors.NotCapable),
+    absent: isAbsent(error),
     remedy: networkRemedy(error, place),
     cause: error,
   });
+}
+
+/** A socket that is missing, a closed port, or an unknown name. */
+function isAbsent(error: unknown): boolean {
+  return error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.NotFound ||
+    error instanceof UnknownHostError;
 }
 
 const refusalRemedies: Readonly<Record<string, string>> = {
@@ -198,6 +214,7 @@ const certificateRemedies: Readonly<Record<string, string>> = {
 };
 
 function networkRemedy(error: unknown, { host, port }: HostPort): string | undefined {
+  if (error instanceof UnknownHostError) return "check the host name in the URL";
   if (error instanceof Deno.errors.ConnectionRefused) {
     return `nothing listens there; check that the server is running on port ${port} and that listen_addresses includes this address`;
   }

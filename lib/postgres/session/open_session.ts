@@ -58,6 +58,7 @@ export async function openSession(
     {
       endpoint,
       transient: failures.some(({ transient }) => transient),
+      absent: failures.every(({ absent }) => absent),
       remedy: failures.findLast(({ remedy }) => remedy !== undefined)?.remedy,
       cause: first,
     },

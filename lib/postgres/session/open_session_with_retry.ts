@@ -10,7 +10,7 @@ import type { Session, SessionOptions } from "./session.ts";
 
 /** How a session is opened, and where retries are reported. */
 export interface OpenSessionWithRetryOptions
-  extends SessionOptions, Pick<RetryOptions, "delaysMs"> {
+  extends SessionOptions, Pick<RetryOptions, "delaysMs" | "isRetryable"> {
   readonly signal: AbortSignal;
   readonly events: EventSink;
 }
@@ -24,11 +24,12 @@ export interface OpenSessionWithRetryOptions
  */
 export function openSessionWithRetry(
   endpoint: Endpoint,
-  { events, delaysMs, ...options }: OpenSessionWithRetryOptions,
+  { events, delaysMs, isRetryable, ...options }: OpenSessionWithRetryOptions,
 ): Promise<Session> {
   return retry(() => openSession(endpoint, options), {
     signal: options.signal,
     ...(delaysMs === undefined ? {} : { delaysMs }),
+    ...(isRetryable === undefined ? {} : { isRetryable }),
     onRetry: (error, attempt, delayMs) =>
       events(retryEvent({
         what: `connecting to the ${endpoint.side} ${describeEndpoint(endpoint)}`,
