@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ExitCode, ReplicatorError } from "../core/internal.ts";
+import { ExitCode, joinAll, ReplicatorError } from "../core/internal.ts";
 import { differentlyOrdered, readStoredRowTypes } from "../catalog/internal.ts";
 import type { Session } from "../postgres/internal.ts";
 
@@ -14,10 +14,11 @@ import type { Session } from "../postgres/internal.ts";
  * would end up in the wrong attributes
  */
 export async function checkRowTypes(source: Session, target: Session): Promise<void> {
-  const differing = differentlyOrdered(
-    await readStoredRowTypes(source),
-    await readStoredRowTypes(target),
-  );
+  const [onSource, onTarget] = await joinAll([
+    readStoredRowTypes(source),
+    readStoredRowTypes(target),
+  ]);
+  const differing = differentlyOrdered(onSource, onTarget);
   if (differing.length === 0) return;
   throw new ReplicatorError(
     "some columns store rows of tables whose column order differs on the target: their values would end up in the wrong attributes",

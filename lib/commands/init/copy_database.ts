@@ -7,6 +7,7 @@ import {
   type EventSink,
   ExitCode,
   exitCodeOf,
+  joinAll,
   plural,
   quoteIdentifier,
   retryEvent,
@@ -199,8 +200,10 @@ class DatabaseCopy {
       const common = { ...this.#options, ...parts, schema, source: this.#source, target };
       this.#hasRows = true;
       await this.#options.recorder.step(async () => {
-        await this.#matchNewDatabase(snapshot.session, target);
-        await copySettings(common);
+        await joinAll([
+          this.#matchNewDatabase(snapshot.session, target),
+          copySettings(common),
+        ]);
         await schema.apply(parts.preData);
         await schema.retry(settingsOf(parts.preData));
         schema.setAside.refuseMissingTables();

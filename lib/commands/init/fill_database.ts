@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type EventSink, plural, tableKey } from "../../core/internal.ts";
+import { joinAll, plural, tableKey } from "../../core/internal.ts";
 import {
   type Endpoint,
   openSessionWithRetry,
@@ -84,10 +84,14 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
   const copied = locked.tables.filter((table) => scope?.hasRows(table) ?? true);
   // analyzed later, after CREATE STATISTICS
   const later = new Set(tablesWithStatistics(postData.rest).map(tableKey));
+  const [{ groups, targetSettings }, keyBounds] = await joinAll([
+    readTarget(options),
+    readPlanBounds(snapshot.session, copied, settings),
+  ]);
   const indexes = new IndexBuilder({
     target,
     targetMajor: options.targetMajor,
-    groups: await indexGroups(postData.perTable, { target, events, signal: options.signal }),
+    groups,
     analyze: options.statistics === "none"
       ? []
       : copied.filter((table) => !later.has(tableKey(table))),
@@ -115,10 +119,9 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
     encoding,
     settings,
     predicateOf: (table: Table) => scope?.predicateOf(table),
-    keyBounds: await readPlanBounds(snapshot.session, copied, settings),
+    keyBounds,
   };
   try {
-    const targetSettings = await copySettingsOf(options);
     await using throttle = new CopyThrottle({ source, settings, signal, events });
     const parts = await work.planParts(
       copied.filter((table) => !isKept(table)),
@@ -181,29 +184,31 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
   }
 }
 
-/** Settings of the sessions that copy rows. */
-async function copySettingsOf(
-  { target, locked, toastCompression, recorder: { events }, signal }: FillDatabaseOptions,
-): Promise<Readonly<Record<string, string>>> {
-  await using session = await openSessionWithRetry(target, { signal, events });
-  return toastSettings(chooseToastMethod(toastCompression, {
-    source: await readToastCompression(locked.snapshot.session),
-    target: await readToastCompression(session),
-  }));
+/** What the copy depends on at the target. */
+interface TargetFacts {
+  readonly groups: readonly IndexGroup[];
+  /** Settings of the sessions that copy rows. */
+  readonly targetSettings: Readonly<Record<string, string>>;
 }
 
-async function indexGroups(
-  perTable: SchemaParts["postData"]["perTable"],
-  { target, signal, events }: Pick<FillDatabaseOptions, "target" | "signal"> & {
-    readonly events: EventSink;
-  },
-): Promise<readonly IndexGroup[]> {
+async function readTarget(
+  { target, locked, postData, toastCompression, recorder: { events }, signal }: FillDatabaseOptions,
+): Promise<TargetFacts> {
   await using session = await openSessionWithRetry(target, { signal, events });
-  const partitioned = await partitionedTables(session);
-  return perTable.map((group) => ({
-    ...group,
-    partitioned: partitioned.has(tableKey(group.table)),
-  }));
+  const [ofSource, ofTarget, partitioned] = await joinAll([
+    readToastCompression(locked.snapshot.session),
+    readToastCompression(session),
+    partitionedTables(session),
+  ]);
+  return {
+    groups: postData.perTable.map((group) => ({
+      ...group,
+      partitioned: partitioned.has(tableKey(group.table)),
+    })),
+    targetSettings: toastSettings(
+      chooseToastMethod(toastCompression, { source: ofSource, target: ofTarget }),
+    ),
+  };
 }
 
 async function fillLargeObjects(

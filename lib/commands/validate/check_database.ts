@@ -11,7 +11,7 @@ import {
   readSearchPathUse,
   tryLocale,
 } from "../../catalog/internal.ts";
-import { tableKey, type TableName } from "../../core/internal.ts";
+import { joinAll, tableKey, type TableName } from "../../core/internal.ts";
 import {
   openSession,
   readEventTriggers,
@@ -83,10 +83,8 @@ export async function checkDatabase(
     side: "source",
     database: planned.source.name,
   } as const;
-  return [
-    ...checkTargetEmpty(planned),
-    checkEncoding(planned),
-    ...await checkOr({ ...onTarget, id: "locale" }, {
+  const found = await joinAll([
+    checkOr({ ...onTarget, id: "locale" }, {
       essential: false,
       signal,
       check: async () => [
@@ -97,17 +95,18 @@ export async function checkDatabase(
         }),
       ],
     }),
-    ...await checkOr(onTarget, {
+    checkOr(onTarget, {
       essential: true,
       signal,
       check: () => checkExistingTarget(planned, context),
     }),
-    ...await checkOr(onSource, {
+    checkOr(onSource, {
       essential: true,
       signal,
       check: () => checkSource(planned, context),
     }),
-  ];
+  ]);
+  return [...checkTargetEmpty(planned), checkEncoding(planned), ...found.flat()];
 }
 
 async function tryLocales(

@@ -170,9 +170,10 @@ async function checkEverything(
 ): Promise<Findings> {
   const { forSync, identity, restoreSearchPath, jobs, rules } = options;
   const { signal } = run;
-  const [source, target] = await Promise.all([
+  const [source, target, offer] = await joinAll([
     readNamingRoles(sides.source, readServer),
     readNamingRoles(sides.target, readServer),
+    readTargetOffer(sides.target),
   ]);
   const planning = await planDatabases({
     source: sides.source,
@@ -185,25 +186,24 @@ async function checkEverything(
     targetUrlDatabase: urlDatabase(options.target),
     signal,
   });
-  const scopes = await resolveScopes({
-    source: sides.source.endpoint,
-    databases: planning.databases.map(({ source }) => source.name),
-    rules,
-    signal,
-  });
   const count = planning.databases.length;
-  const applying = await examineApplying(options, {
-    session: sides.target,
-    facts: target,
-    planning,
-  });
+  const [scopes, applying, intermediaries] = await joinAll([
+    resolveScopes({
+      source: sides.source.endpoint,
+      databases: planning.databases.map(({ source }) => source.name),
+      rules,
+      signal,
+    }),
+    examineApplying(options, { session: sides.target, facts: target, planning }),
+    checkIntermediaries(sides, { source, target, forSync, signal }),
+  ]);
   const found = await search;
   const checks: Check[] = [
     ...checkVersions(source, target),
     ...checkProviders(source, target),
     checkSameDatabase(planning.relation, overwritten(planning)),
     ...checkRecovery({ source, target, forSync }),
-    ...await checkIntermediaries(sides, { source, target, forSync, signal }),
+    ...intermediaries,
     checkTool(found),
     ...checkSelection(planning),
     ...checkTargetRole(target, planning.databases),
@@ -215,7 +215,6 @@ async function checkEverything(
     checkDisk(planning.databases.map((planned) => planned.source), target),
     ...checkTransactions(source, { forSync }),
   ];
-  const offer = await readTargetOffer(sides.target);
   for (const [index, planned] of planning.databases.entries()) {
     run.events({
       kind: "step-progress",

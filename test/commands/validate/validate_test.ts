@@ -566,6 +566,52 @@ Deno.test("openServerPair() reports both servers if neither can be reached", asy
   });
 });
 
+Deno.test("openServerPair() does not wait for a server that never answered", async () => {
+  for (const host of ["127.0.0.1:1", "no-such-host.invalid", "127.0.0.1:1,no-such-host.invalid"]) {
+    const url = `postgresql://nobody@${host}/x`;
+    const endpoints = {
+      source: await resolveEndpoint(url, { side: "source" }),
+      target: await resolveEndpoint(target.url(), { side: "target" }),
+      retryDelaysMs: [3_600_000],
+    };
+    const retries: unknown[] = [];
+    const events = (event: { readonly kind: string }) => {
+      if (event.kind === "retry") retries.push(event);
+    };
+    const signal = AbortSignal.timeout(30_000);
+    await rejects(openServerPair(endpoints, { events, signal }), {
+      name: "ConnectionError",
+      side: "source",
+      transient: true,
+      absent: true,
+    });
+    equal(retries, []);
+  }
+});
+
+Deno.test("openServerPair() tries a server without a free connection again", async () => {
+  await exec(target.url(), "CREATE ROLE limited LOGIN CONNECTION LIMIT 0");
+  try {
+    const url = new URL(target.url());
+    url.username = "limited";
+    const limited = await resolveEndpoint(url.href, { side: "target" });
+    const source = await resolveEndpoint(target.url(), { side: "source" });
+    const retried: string[] = [];
+    await rejects(
+      openServerPair({ source, target: limited, retryDelaysMs: [1, 1] }, {
+        events: (event) => {
+          if (event.kind === "retry") retried.push(event.kind);
+        },
+        signal: untouched,
+      }),
+      { name: "ConnectionError", sqlState: "53300", absent: false },
+    );
+    equal(retried.length, 2);
+  } finally {
+    await exec(target.url(), "DROP ROLE limited");
+  }
+});
+
 Deno.test("openServerPair() leaves no session behind when one server cannot be reached", async () => {
   const endpoints = {
     source: await resolveEndpoint("postgresql://nobody@127.0.0.1:1/x", { side: "source" }),
