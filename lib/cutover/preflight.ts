@@ -8,6 +8,7 @@ import {
   formatBytes,
   formatDuration,
   plural,
+  quoteIdentifier,
   quoteLiteral,
   type Side,
   tableKey,
@@ -89,6 +90,8 @@ export interface SideFacts {
   readonly isStandby: boolean;
   /** Event triggers that fire for the commands of a switch: it cannot prevent them. */
   readonly eventTriggers: readonly string[];
+  /** Enabled subscriptions that write into tables in scope and do not belong to the cutover. */
+  readonly subscriptions: readonly string[];
 }
 
 /** What a preflight is about. */
@@ -202,6 +205,16 @@ export function preflight(
       facts.from.side === "source"
         ? "changes to them do not reach the other side; sync --add-tables or --resnapshot includes them"
         : "their rows stay on the target: copy them to the source by hand if they are needed there",
+    );
+  }
+  for (const name of facts.from.subscriptions) {
+    add(
+      stage === "switch" ? "problem" : "warning",
+      facts.from.side,
+      `the subscription ${name} writes into replicated tables, also once this side is closed: the fence lets replication pass, and the other side would lack those changes`,
+      `before the switch: ALTER SUBSCRIPTION ${
+        quoteIdentifier(name)
+      } DISABLE; after it, subscribe on the other side`,
     );
   }
   checkOutsideKeys(facts, add);

@@ -67,16 +67,19 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
   const forward = await readForwardStreams({ source: from, target: to });
   const names = input.streams ?? forward.names;
   const tables = input.tables ?? forward.tables;
+  const own = [...names, ...input.starting];
   const [onFrom, onTo, streams, drift, sequences, outsideKeys] = await Promise.all([
     readSideFacts(from, {
       tables,
       oldTransactionMs: input.oldTransactionMs,
       fence: input.fences.from,
+      streams: own,
     }),
     readSideFacts(to, {
       tables,
       oldTransactionMs: input.oldTransactionMs,
       fence: input.fences.to,
+      streams: own,
     }),
     readStreamsOf(names, { from, to }),
     readDrift(names, { from, to }),
@@ -259,6 +262,35 @@ const tableStatement = `
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`;
 
+// pg_stat_subscription, because roles may not read the OIDs in pg_subscription before 14
+const subscriptionStatement = `
+  SELECT DISTINCT s.subname::pg_catalog.text AS subscription, n.nspname AS schema, c.relname AS name
+    FROM pg_catalog.pg_subscription AS s
+    JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid AND d.datname = pg_catalog.current_database()
+    JOIN pg_catalog.pg_stat_subscription AS t ON t.subname = s.subname
+    JOIN pg_catalog.pg_subscription_rel AS r ON r.srsubid = t.subid
+    JOIN pg_catalog.pg_class AS c ON c.oid = r.srrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+   WHERE s.subenabled
+   ORDER BY 1, 2, 3`;
+
+/** Enabled subscriptions of others that write into the tables. */
+async function readSubscriptions(
+  session: Session,
+  { tables, own }: { readonly tables: readonly TableName[]; readonly own: readonly string[] },
+): Promise<readonly string[]> {
+  const keys = new Set(tables.map((table) => tableKey(table)));
+  const rows = await session.query<{ subscription: string; schema: string; name: string }>(
+    subscriptionStatement,
+  );
+  return [
+    ...new Set(
+      rows.filter((table) => keys.has(tableKey(table)) && !own.includes(table.subscription))
+        .map(({ subscription }) => subscription),
+    ),
+  ];
+}
+
 const transactionStatement = `
   SELECT a.pid, a.usename::pg_catalog.text AS username, a.state,
          (extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start) * 1000)::pg_catalog.float8 AS age_ms
@@ -310,10 +342,12 @@ async function readSessionFacts(
 
 async function readSideFacts(
   session: Session,
-  { tables, oldTransactionMs, fence }: {
+  { tables, oldTransactionMs, fence, streams }: {
     readonly tables: readonly TableName[];
     readonly oldTransactionMs: number;
     readonly fence: FenceKind;
+    /** The cutover's own, in both directions. */
+    readonly streams: readonly string[];
   },
 ): Promise<SideFacts> {
   const row = await session.queryOne<SideRow>(sideStatement);
@@ -344,6 +378,7 @@ async function readSideFacts(
     hasPlpgsql: row.has_plpgsql,
     isStandby: row.is_standby,
     eventTriggers: (await readUnsilencedEventTriggers(session)).map(({ name }) => name),
+    subscriptions: await readSubscriptions(session, { tables, own: streams }),
     oldTransactions: transactions.map((each): OldTransaction => ({
       pid: each.pid,
       user: each.username ?? undefined,

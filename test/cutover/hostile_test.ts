@@ -10,8 +10,10 @@ import {
   switchCutover,
   withCutoverPair,
 } from "../support/cutover_pair.ts";
+import { createDatabase } from "../support/databases.ts";
 import { endpointOf, runInit } from "../support/init.ts";
 import { compareRows, drain } from "../support/replicated.ts";
+import { until } from "../support/replication.ts";
 import { exec, query } from "../support/sql.ts";
 import { syncSettings } from "../support/sync.ts";
 import { accepts } from "./open_probe.ts";
@@ -92,6 +94,38 @@ Deno.test("a schema of the tool's name that another role has filled is refused, 
       `${refused?.details}`,
       /side grants UPDATE to visitor: REVOKE UPDATE ON TABLE seren_cutover\.side FROM visitor/,
     );
+    await exec(pair.targetUrl, "REVOKE UPDATE ON seren_cutover.side FROM visitor");
+  });
+});
+
+Deno.test("a switch is refused while another subscription writes into the side that it closes", async () => {
+  const table = "CREATE TABLE balance (id int PRIMARY KEY, amount int);";
+  await using feeder = await createDatabase(
+    target,
+    `${table} CREATE PUBLICATION feed FOR TABLE balance`,
+  );
+  const schema = `${table} CREATE TABLE aside (id int PRIMARY KEY);`;
+  await withCutoverPair({ source, target, schema }, async (pair) => {
+    await prepareCutover(pair);
+    const subscription = `feed_${pair.name}`;
+    await exec(
+      pair.url,
+      `CREATE SUBSCRIPTION ${subscription} CONNECTION '${feeder.url}' PUBLICATION feed WITH (copy_data = false)`,
+    );
+    const refused = await switchCutover("run", pair).then(() => undefined, (problem) => problem);
+    match(`${refused?.details}`, new RegExp(`the subscription ${subscription} writes into`));
+    strictEqual(refused.exitCode, 3);
+    strictEqual(await accepts(pair.url, "INSERT INTO balance VALUES (-1, 0)"), true);
+    await exec(pair.url, `ALTER SUBSCRIPTION ${subscription} DISABLE`);
+    await switchCutover("run", pair);
+    await switchCutover("rollback", pair);
+    await exec(pair.url, `ALTER SUBSCRIPTION ${subscription} SET (slot_name = NONE)`);
+    await exec(pair.url, `DROP SUBSCRIPTION ${subscription}`);
+    await until(
+      feeder.url,
+      `SELECT bool_and(NOT active) AS ok FROM pg_replication_slots WHERE slot_name = '${subscription}'`,
+    );
+    await exec(feeder.url, `SELECT pg_drop_replication_slot('${subscription}')`);
   });
 });
 

@@ -31,6 +31,7 @@ function side(name: "source" | "target", change: Partial<SideFacts> = {}): SideF
     hasPlpgsql: true,
     isStandby: false,
     eventTriggers: [],
+    subscriptions: [],
     ...change,
   };
 }
@@ -86,6 +87,12 @@ const problems: readonly Case[] = [
   ],
   ["no applier", streams({ state: "stopped", kind: "client" }), /is stopped, not/, /run sync, and/],
   ["a lost slot", streams({ state: "lost" }), /is lost, not/, /sync --resnapshot/],
+  [
+    "another subscription",
+    source({ subscriptions: ["Feed"] }),
+    /the subscription Feed writes into replicated tables/,
+    /ALTER SUBSCRIPTION "Feed" DISABLE/,
+  ],
   ["an unattended way", { unattended: ["seren_1"] }, /no sync is running/, /keep it running/],
   ["a lagging stream", streams({ lagBytes: 1024 ** 3 }), /1\.00 GB behind/, /less lag/],
   ["a first copy", streams({ unready: [items] }), /first copy of items/, /shows the tables as/],
@@ -134,6 +141,13 @@ const warnings: readonly Case[] = [
     /pg_signal_backend/,
   ],
   ["event triggers", target({ eventTriggers: ["audit"] }), /triggers fire .*: audit/, /disable/],
+  [
+    "another subscription before prepare",
+    source({ subscriptions: ["feed"] }),
+    /writes into replicated tables/,
+    /subscribe on the other side/,
+    "prepare",
+  ],
   ["prepared there", target({ prepared: ["y"] }), /transaction 'y'/, /PREPARED 'y'/],
   [
     "left out",
