@@ -112,6 +112,8 @@ export interface PreflightFacts {
   readonly unmappedSequences: readonly TableName[];
   /** Tables of the side in use whose changes no stream carries. */
   readonly notCarried: readonly TableName[];
+  /** Those of them that are partitions of tables which are replicated. */
+  readonly partitionsNotCarried: readonly TableName[];
   /** Those of them that `prepare` has reported; empty before it. */
   readonly leftOut: readonly TableName[];
   /** Foreign keys between tables in scope and tables that are left out. */
@@ -186,6 +188,7 @@ export function preflight(
   }
   const known = new Set(facts.leftOut.map((table) => tableKey(table)));
   const created = facts.notCarried.filter((table) => !known.has(tableKey(table)));
+  const partitions = facts.partitionsNotCarried.filter((table) => !known.has(tableKey(table)));
   if (stage === "switch" && facts.from.side === "source" && created.length > 0) {
     add(
       "problem",
@@ -194,6 +197,15 @@ export function preflight(
         some(created)
       }`,
       "run sync --add-tables, then cutover prepare again; to leave them out, run cutover prepare only",
+    );
+  } else if (stage === "switch" && facts.from.side === "target" && partitions.length > 0) {
+    add(
+      "problem",
+      facts.from.side,
+      `partitions of replicated tables were created on the target, and the way back does not carry their rows: ${
+        some(partitions)
+      }`,
+      "ALTER TABLE … DETACH PARTITION … on the target: their rows then stay there, to be copied to the source by hand; drop those that are empty",
     );
   } else if (facts.notCarried.length > 0) {
     add(

@@ -99,6 +99,9 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
     drift,
     unmappedSequences: sequences,
     notCarried,
+    partitionsNotCarried: notCarried.filter(({ partitionRoot }) =>
+      partitionRoot !== undefined && carried.has(tableKey(partitionRoot))
+    ),
     leftOut: input.leftOut,
     outsideKeys,
     wayBack,
@@ -275,7 +278,7 @@ const subscriptionStatement = `
    ORDER BY 1, 2, 3`;
 
 /** Enabled subscriptions of others that write into the tables. */
-async function readSubscriptions(
+async function readOtherSubscriptions(
   session: Session,
   { tables, own }: { readonly tables: readonly TableName[]; readonly own: readonly string[] },
 ): Promise<readonly string[]> {
@@ -378,7 +381,7 @@ async function readSideFacts(
     hasPlpgsql: row.has_plpgsql,
     isStandby: row.is_standby,
     eventTriggers: (await readUnsilencedEventTriggers(session)).map(({ name }) => name),
-    subscriptions: await readSubscriptions(session, { tables, own: streams }),
+    subscriptions: await readOtherSubscriptions(session, { tables, own: streams }),
     oldTransactions: transactions.map((each): OldTransaction => ({
       pid: each.pid,
       user: each.username ?? undefined,

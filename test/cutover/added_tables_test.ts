@@ -1,4 +1,4 @@
-import { deepStrictEqual } from "node:assert/strict";
+import { deepStrictEqual, match } from "node:assert/strict";
 import { sharedCluster } from "../support/clusters.ts";
 import { prepareCutover, switchCutover, withCutoverPair } from "../support/cutover_pair.ts";
 import { drain } from "../support/replicated.ts";
@@ -46,6 +46,33 @@ Deno.test("tables that were added after prepare take the way back too, once prep
     deepStrictEqual(
       (await query(targetUrl, "SELECT id FROM added ORDER BY id")).map(({ id }) => id),
       [1, 2, 3],
+    );
+  });
+});
+
+Deno.test("rollback is refused while replicated tables have partitions that only the target has", async () => {
+  const schema =
+    `CREATE TABLE sale (year int, id int, PRIMARY KEY (year, id)) PARTITION BY LIST (year);
+    CREATE TABLE sale_2025 PARTITION OF sale FOR VALUES IN (2025);`;
+  await withCutoverPair({ source, target, schema }, async (pair) => {
+    await prepareCutover(pair);
+    await switchCutover("run", pair);
+    await exec(
+      pair.targetUrl,
+      `CREATE TABLE sale_2026 PARTITION OF sale FOR VALUES IN (2026);
+       INSERT INTO sale VALUES (2025, 1), (2026, 2)`,
+    );
+    const refused = await switchCutover("rollback", pair).then(() => undefined, (error) => error);
+    match(`${refused?.details}`, /does not carry their rows: sale_2026/);
+    deepStrictEqual(refused.exitCode, 3);
+    await exec(pair.targetUrl, "ALTER TABLE sale DETACH PARTITION sale_2026");
+    const report = await switchCutover("rollback", pair);
+    match(report!.warnings.join("\n"), /are not replicated: sale_2026/);
+    const rows = "SELECT year, id FROM sale";
+    deepStrictEqual(await query(pair.url, rows), [{ year: 2025, id: 1 }]);
+    deepStrictEqual(
+      (await query(pair.targetUrl, `${rows}_2026`)).map(({ id }) => id),
+      [2],
     );
   });
 });
