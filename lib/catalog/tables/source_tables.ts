@@ -167,18 +167,23 @@ const dependentsStatement = `
        WHERE NOT EXISTS (SELECT FROM member
                           WHERE member.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND member.objid = p.oid)
       UNION ALL
-      -- the table that owns a sequence
-      SELECT 'sequence', r.schema, r.name, NULL, 'uses', used.relation
+      -- the table that owns a sequence; found in pg_class by its index, because every index of a
+      -- table depends on it too, and would be compared with every row of the CTE
+      SELECT 'sequence', n.nspname, c.relname, NULL, 'uses', used.relation
         FROM used
-        JOIN relation AS r ON used.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND r.oid = used.objid
-                          AND r.relkind = 'S'
+        JOIN pg_catalog.pg_class AS c ON used.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.oid = used.objid
+                                     AND c.relkind = 'S' AND c.relpersistence <> 't'
+        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+                                         AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
        WHERE used.refobjsubid > 0 AND used.deptype IN ('a', 'i')
       UNION ALL
       -- the tables whose defaults call it
-      SELECT 'sequence', r.schema, r.name, NULL, 'used by', a.adrelid
+      SELECT 'sequence', n.nspname, c.relname, NULL, 'used by', a.adrelid
         FROM used
         JOIN pg_catalog.pg_attrdef AS a ON used.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND a.oid = used.objid
-        JOIN relation AS r ON r.oid = used.relation AND r.relkind = 'S'
+        JOIN pg_catalog.pg_class AS c ON c.oid = used.relation AND c.relkind = 'S' AND c.relpersistence <> 't'
+        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+                                         AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
     ) AS edge (kind, schema, name, detail, direction, relation)
     JOIN relation AS other ON other.oid = edge.relation
    ORDER BY edge.kind, edge.schema, edge.name, edge.detail, other_schema, other_name`;

@@ -212,6 +212,7 @@ Deno.test("toolForDistance() replaces an old pg_dump for a distant server", () =
     }).kind;
   equal(choose(15, 2000, 40), "embedded");
   equal(choose(15, 2000, 0.2), "native"); // nearby
+  equal(choose(15, 5000, 0.6), "native"); // nearby, although its round trips take 3 s
   equal(choose(15, 20, 40), "native"); // few tables
   equal(choose(16, 2000, 40), "native"); // locks many at once
 });
