@@ -20,15 +20,20 @@ const clientStatement = `
                                 WHERE w.pid = a.pid)
          END`;
 
-/** Ends the client sessions of a closed database. */
+/**
+ * Ends the client sessions of a closed database.
+ *
+ * @param spared backends of the caller's own sessions, which still hold the lock of the cutover
+ */
 export async function endClientSessions(
   endpoint: Endpoint,
+  spared: readonly number[] = [],
 ): Promise<{ readonly ended: number; readonly refused: number }> {
   await using session = await retry(() => openSession(endpoint));
   const pids = await session.query<{ readonly pid: number }>(clientStatement);
   let ended = 0;
   let refused = 0;
-  for (const { pid } of pids) {
+  for (const { pid } of pids.filter((each) => !spared.includes(each.pid))) {
     try {
       await session.query("SELECT pg_catalog.pg_terminate_backend($1)", [pid]);
       ended++;

@@ -20,6 +20,8 @@ import type { Timeline } from "./timeline.ts";
 export interface CompleteOpeningOptions {
   /** Whether client sessions of the closed side are terminated. */
   readonly endSessions: boolean;
+  /** Backends of the tool's own sessions on the closed side. */
+  readonly ownPids: (route: DatabaseRoute) => readonly number[];
   /** Runs a hook as a step, if there is one. */
   readonly hook: (hook: "switch" | "after") => Promise<void>;
   readonly timeline: Timeline;
@@ -33,7 +35,7 @@ export interface CompleteOpeningOptions {
  */
 export async function completeOpening(
   routes: readonly DatabaseRoute[],
-  { endSessions, hook, timeline, events }: CompleteOpeningOptions,
+  { endSessions, ownPids, hook, timeline, events }: CompleteOpeningOptions,
 ): Promise<readonly string[]> {
   const warnings: string[] = [];
   const tolerate = async (step: StepName, work: () => Promise<unknown>) => {
@@ -56,10 +58,11 @@ export async function completeOpening(
         for (const slot of out) await advanceSlotIfIdle(session, slot);
       }));
   }
-  for (const { from } of endSessions ? routes : []) {
+  for (const route of endSessions ? routes : []) {
+    const { from } = route;
     await tolerate("end-sessions", () =>
       timeline.step("end-sessions", async () => {
-        const { ended, refused } = await endClientSessions(from);
+        const { ended, refused } = await endClientSessions(from, ownPids(route));
         if (refused > 0) {
           warnings.push(
             `${

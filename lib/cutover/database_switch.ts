@@ -149,6 +149,17 @@ export class DatabaseSwitch implements AsyncDisposable {
     return this.route.from.database;
   }
 
+  /** Process IDs of the backends of its own sessions on the side that it closes. */
+  get processIdsOnFrom(): readonly number[] {
+    return [
+      this.#barrier.processId,
+      this.#from.processId,
+      this.#monitor.processId,
+      this.largeObjects.processId,
+      ...(this.#sessions?.processIds ?? []),
+    ];
+  }
+
   /** Process ID of the backend that holds the barrier. */
   get barrierPid(): number {
     return this.#barrier.processId;

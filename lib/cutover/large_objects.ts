@@ -59,6 +59,11 @@ export class LargeObjectCarrier implements AsyncDisposable {
     this.#signal = signal;
   }
 
+  /** Process ID of the backend that reads the side in use. */
+  get processId(): number {
+    return this.#reading.processId;
+  }
+
   /** Opens the session that reads the side in use. */
   static async open(route: DatabaseRoute, signal: AbortSignal): Promise<LargeObjectCarrier> {
     const reading = await retry(() => openSession(route.from, { signal }), { signal });

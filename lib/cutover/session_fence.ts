@@ -170,6 +170,11 @@ export class SessionFence implements AsyncDisposable {
     return { isHeld: true, ms: performance.now() - start, since };
   }
 
+  /** Process IDs of the backends of its own sessions. */
+  get processIds(): readonly number[] {
+    return this.#session === undefined ? [] : [this.#session.processId];
+  }
+
   /** @throws what has ended the loop, so that sessions were no longer terminated */
   check(): void {
     if (this.#failure !== undefined) throw this.#failure;

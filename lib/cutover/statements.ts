@@ -89,7 +89,9 @@ export function describeSwitch(
     ...(fenceOf(fromRecord) === "triggers" ? [barrierStatement(tables)] : []),
     ...out.map((stream) => `-- INSERT INTO ${tokenTable(stream)}: a token, in another session`),
     ...(fenceOf(fromRecord) === "triggers" ? tables.map(enableFence) : []),
-    ...back.map((stream) => `ALTER SUBSCRIPTION ${quoteIdentifier(stream)} ENABLE`),
+    ...back.map((stream) =>
+      `ALTER SUBSCRIPTION ${quoteIdentifier(stream)} ENABLE -- in another session`
+    ),
     `-- INSERT INTO ${sideTable}: this side is closed, with the evidence`,
     `ALTER DATABASE ${quoteIdentifier(from.database)} SET default_transaction_read_only = on`,
     "COMMIT -- the point of no return",

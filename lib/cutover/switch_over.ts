@@ -178,6 +178,7 @@ class SwitchRun {
     warnings.push(
       ...await completeOpening([...routes, ...earlier], {
         endSessions: this.#settings.endSessions,
+        ownPids: (route) => switches.find((each) => each.route === route)?.processIdsOnFrom ?? [],
         hook: (hook) => this.#hook(hook),
         timeline: this.#timeline,
         events: this.#context.events,

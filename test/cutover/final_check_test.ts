@@ -144,8 +144,13 @@ Deno.test("client sessions of the closed side are terminated, unless they are to
       await switchCutover("run", pair, { endSessions: false });
       strictEqual(await isThere(), true);
       await switchCutover("rollback", pair, { endSessions: false });
-      await switchCutover("run", pair, { endSessions: true });
+      const report = await switchCutover("run", pair, { endSessions: true });
       strictEqual(await isThere(), false);
+      // without the tool's own
+      strictEqual(
+        report!.steps.find(({ step }) => step === "end-sessions")?.summary,
+        `1 session of ${pair.name} terminated`,
+      );
     });
   });
 });

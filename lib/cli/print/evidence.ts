@@ -28,9 +28,8 @@ export async function writeEvidence<Report extends object>(
       "",
       `Report written to ${reportFile}; its SHA-256 digest is`,
       await sha256(text),
-      `The file is unchanged as long as this prints the same digest: sha256sum ${
-        shellWord(reportFile)
-      }`,
+      "The file is unchanged as long as this prints the same digest:",
+      `  sha256sum ${shellWord(reportFile)}`,
     ];
     if (output.json) terminal.stderr.write(`${lines.slice(1).join("\n")}\n`);
     else printResult(terminal, lines);

@@ -16,6 +16,7 @@ import type {
   StreamStatus,
 } from "../../commands/status/status.ts";
 import { setvalStatements } from "../../catalog/internal.ts";
+import { isKeptForReturn } from "../../commands/status/evaluate.ts";
 import { countingSide } from "../../cutover/internal.ts";
 import { brokenStreamStates } from "../../replication/internal.ts";
 import {
@@ -120,7 +121,7 @@ function databaseLines(database: DatabaseStatus, { style, options }: Drawing): s
   const rows = database.streams.map((stream) => [
     printable(stream.name),
     paintState(stream.state, style),
-    lagText(stream),
+    isKeptForReturn(database) ? "stopped" : lagText(stream),
     stream.appliedBytesPerSecond === null ? "" : `${formatBytes(stream.appliedBytesPerSecond)}/s`,
     stream.slot === null
       ? ""

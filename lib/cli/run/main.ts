@@ -16,7 +16,7 @@ import { OptionReader } from "../options/option_reader.ts";
 import { type OutputOptions, readOutputOptions } from "../options/output_options.ts";
 import { operatorCommands } from "./operator_commands.ts";
 import { parseArguments, type Parsed } from "../grammar/parse.ts";
-import { printJson } from "../print/print.ts";
+import { printJson, printLines } from "../print/print.ts";
 import { openProgress } from "../terminal/progress.ts";
 import { listenForSignals } from "../terminal/signals.ts";
 import { openTerminal, type Terminal } from "../terminal/terminal.ts";
@@ -84,8 +84,7 @@ export async function main(
       args,
       areUrlsResolved: reader?.isResolved ?? false,
     });
-    const lines = failureLines(error, { color: terminal.stderr.color, args });
-    for (const line of lines) terminal.stderr.write(`${line}\n`);
+    printLines(terminal.stderr, failureLines(error, { color: terminal.stderr.color, args }));
     if (json) printJson(terminal, { ...failureDocument(error), ...results });
     return exitCodeOf(error);
   }

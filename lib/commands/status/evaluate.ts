@@ -460,7 +460,8 @@ export function checkStatus(
     const where = [finding.database, finding.stream].filter((part) => part !== null).join(", ");
     return where === "" ? finding.message : `${where}: ${finding.message}`;
   });
-  for (const { source, target, streams } of databases) {
+  // what a stream that a switch has stopped is behind by is not to be applied
+  for (const { source, target, streams } of databases.filter((each) => !isKeptForReturn(each))) {
     for (const { name, lagBytes, lagSeconds } of streams) {
       const where = `${source ?? target}, ${name}`;
       if (maxLagBytes !== undefined && (lagBytes ?? Infinity) > maxLagBytes) {
