@@ -1,6 +1,11 @@
 import { type ApplyingStream, nextApplying } from "./apply_panel.ts";
 import { nextPause, type PauseState } from "./pause_panel.ts";
-import type { RunEvent, StepName, ThrottleSubject } from "../core/internal.ts";
+import {
+  describeRetry,
+  type RunEvent,
+  type StepName,
+  type ThrottleSubject,
+} from "../core/internal.ts";
 
 /** A table being copied. */
 export interface RunningTable {
@@ -50,6 +55,8 @@ export interface ProgressState {
   readonly finishedPlannedBytes: number;
   readonly warnings: number;
   readonly retries: number;
+  /** Since when nothing has arrived because of a failure that is retried, and which. */
+  readonly outage: { readonly sinceMs: number; readonly what: string } | undefined;
   /** Load on the source: why the copy is throttled, who waits for it, how old its snapshot is. */
   readonly throttle: Readonly<Partial<Record<ThrottleSubject, string>>>;
   readonly samples: readonly Sample[];
@@ -74,6 +81,7 @@ export function initialProgress(nowMs: number): ProgressState {
     finishedPlannedBytes: 0,
     warnings: 0,
     retries: 0,
+    outage: undefined,
     throttle: {},
     samples: [],
     pause: undefined,
@@ -130,6 +138,7 @@ export function reduce(state: ProgressState, event: RunEvent, nowMs: number): Pr
     case "table-progress":
       return sampled({
         ...state,
+        outage: undefined,
         running: state.running.map((each) =>
           isSame(each, event) ? { ...each, copiedBytes: event.bytes } : each
         ),
@@ -138,6 +147,7 @@ export function reduce(state: ProgressState, event: RunEvent, nowMs: number): Pr
       const table = state.running.find((each) => isSame(each, event));
       return sampled({
         ...state,
+        outage: undefined,
         running: state.running.filter((each) => !isSame(each, event)),
         finishedTables: state.finishedTables + 1,
         finishedRows: state.finishedRows + event.rows,
@@ -148,7 +158,11 @@ export function reduce(state: ProgressState, event: RunEvent, nowMs: number): Pr
     case "warning":
       return { ...state, warnings: state.warnings + 1 };
     case "retry":
-      return { ...state, retries: state.retries + 1 };
+      return {
+        ...state,
+        retries: state.retries + 1,
+        outage: { sinceMs: state.outage?.sinceMs ?? nowMs, what: describeRetry(event) },
+      };
     case "governor":
       return { ...state, throttle: throttleAfter(state.throttle, event) };
     case "cutover-pause":

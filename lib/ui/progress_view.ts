@@ -115,7 +115,7 @@ function overallLines({ state, style, columns, nowMs }: View): string[] {
   }
   if (state.plannedTables === 0) return [];
   const fraction = copiedFraction(state);
-  const rate = pace(state, nowMs);
+  const rate = state.outage === undefined ? pace(state, nowMs) : undefined;
   const facts = [
     `${formatBytes(copiedBytes(state))}`,
     `${formatCount(state.finishedTables)} of ${plural(state.plannedTables, "table")}`,
@@ -131,9 +131,13 @@ function overallLines({ state, style, columns, nowMs }: View): string[] {
     : ` · ${style.yellow(`! ${plural(state.warnings, "warning")}`)}`;
   const line = `${style.bold(percent(fraction))}  ${text}${warnings}`;
   const barColumns = barWidth(columns, displayWidth(line) + 1);
-  const source = fraction >= 1
-    ? []
-    : Object.values(state.throttle).map((message) => style.yellow(printable(message)));
+  const outage = state.outage === undefined ? [] : [style.yellow(
+    `waiting, ${formatDuration(nowMs - state.outage.sinceMs)}: ${printable(state.outage.what)}`,
+  )];
+  const source = fraction >= 1 ? [] : [
+    ...outage,
+    ...Object.values(state.throttle).map((message) => style.yellow(printable(message))),
+  ];
   if (barColumns > 0) return ["", ...source, `${style.green(bar(fraction, barColumns))} ${line}`];
   return ["", ...source, ...wrap(line.trimStart(), columns)];
 }

@@ -62,7 +62,7 @@ Deno.test("--remote shows what copied databases lack, even if another database f
 
       // and to anyone who attaches to the job later
       const { jobs } = await (await alice.request("/v1/jobs")).json();
-      const attached = await runCli(["jobs", "attach", jobs[0].id], { env });
+      const attached = await runCli(["jobs", "attach", jobs[0].id.slice(0, 8)], { env });
       strictEqual(attached.code, ExitCode.stepFailed, attached.stderr);
       match(attached.stdout, /complete except for 1 object/);
       match(attached.stderr, /1 database of 2 failed/);

@@ -1,4 +1,4 @@
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import type { RunEvent } from "../../lib/core/internal.ts";
 import { bar, percent } from "../../lib/ui/bar.ts";
 import { jsonLines } from "../../lib/ui/json_lines.ts";
@@ -102,6 +102,24 @@ Deno.test("render() never exceeds the terminal, however small", () => {
       }
     }
   }
+});
+
+Deno.test("render() shows for how long a server is down instead of a rate, until rows arrive again", () => {
+  const failure: RunEvent = {
+    kind: "retry",
+    what: "copying the tables of shop",
+    reason: "target: Connection refused",
+    attempt: 1,
+    delayMs: 1000,
+  };
+  const size = { columns: 100, rows: 24, color: false, nowMs: 21_000 };
+  const down = reduce(stateAfter(copying), failure, 9_000);
+  const view = render(down, size).join("\n");
+  match(view, /waiting, 12\.0 s: copying the tables of shop: target: Connection refused/);
+  doesNotMatch(view, /B\/s/);
+  const [progress] = copying.filter(({ kind }) => kind === "table-progress");
+  const up = render(reduce(down, progress!, 21_500), size).join("\n");
+  doesNotMatch(up, /waiting/);
 });
 
 Deno.test("render() shows steps, running tables and overall progress", () => {

@@ -71,6 +71,7 @@ function completionOption({ name, option }: NamedOption, description: string): C
 
 function valuesOf(option: NamedOption["option"]): readonly string[] {
   if (option.kind === "choice") return option.values;
+  if (option.kind === "text" && "suggests" in option) return option.suggests;
   return option.kind === "integer" && option.word !== undefined ? [option.word] : [];
 }
 
@@ -121,7 +122,7 @@ function zsh(commands: readonly CompletionCommand[]): string {
     const value = !option.takesValue
       ? ""
       : option.values.length > 0
-      ? `:value:(${option.values.join(" ")})`
+      ? `:value:(${option.values.map((value) => value.replaceAll(":", "\\:")).join(" ")})`
       : option.folder
       ? ":folder:_files -/"
       : option.file

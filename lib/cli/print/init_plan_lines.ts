@@ -20,10 +20,10 @@ export function initPlanLines(plan: InitPlan, options: TableOptions): string[] {
   const style = makeStyle(options.color);
   const lines = [serverLine("source", plan.source), serverLine("target", plan.target), ""];
   for (const database of plan.databases) {
-    const renamed = database.source === database.target ? "" : ` → ${printable(database.target)}`;
+    const place = `${printable(database.target)} @ ${hostOf(plan.target.url)}`;
     lines.push(
-      style.bold(`${printable(database.source)}${renamed}`) +
-        `: ${plural(database.tables.length, "table")}, ${formatBytes(database.bytes)}` +
+      `${style.bold(`${printable(database.source)} → ${place}`)}: ` +
+        `${plural(database.tables.length, "table")}, ${formatBytes(database.bytes)}` +
         (database.largeObjects > 0 ? `, ${plural(database.largeObjects, "large object")}` : ""),
     );
     lines.push(...actionLines(database, style), ...storageLines(database, style));
@@ -65,6 +65,11 @@ export function initPlanLines(plan: InitPlan, options: TableOptions): string[] {
   lines.push(...sourceLines(plan, style));
   for (const warning of plan.warnings) lines.push(`${style.yellow("!")} ${printable(warning)}`);
   return lines;
+}
+
+/** Host and port of the server that is written to: `new.example.com`, `127.0.0.1:5433`. */
+function hostOf(url: string): string {
+  return printable(/^[^/]*\/\/(?:[^@/]*@)?([^/?]+)/.exec(url)?.[1] ?? url);
 }
 
 /** What replication changes on the source. */

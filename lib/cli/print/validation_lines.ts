@@ -1,6 +1,6 @@
 import { formatCount, plural } from "../../core/internal.ts";
 import type { CheckStatus, ValidationReport } from "../../commands/shared/validation_report.ts";
-import { makeStyle, printable, renderTable, type TableOptions } from "../../ui/mod.ts";
+import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
 import { serverLine } from "./server_line.ts";
 
 /** The symbols carry the meaning without colors. */
@@ -30,6 +30,15 @@ export function validationLines(report: ValidationReport, options: TableOptions)
     about,
     text,
   ];
+  if (options.columns < minTableColumns) {
+    const blocks = checks.flatMap(({ id, status, side, database, finding, fix }) => [
+      [paint[status](statusWords[status]), side, printable(database ?? ""), id]
+        .filter((part) => part !== "").join("  "),
+      `  ${printable(finding)}`,
+      ...(fix === undefined || status === "pass" ? [] : [`  → ${printable(fix)}`]),
+    ]);
+    return [...serverLines(report), "", ...blocks, "", countsOf(report, style)];
+  }
   const rows = checks.flatMap(({ id, status, side, database, finding, fix }) => [
     cells(
       paint[status](statusWords[status]),
@@ -48,19 +57,28 @@ export function validationLines(report: ValidationReport, options: TableOptions)
     { title: "Check" },
     { title: "Finding", narrow: "wrap" as const },
   ];
-  const counts = [
-    style.green(`${formatCount(report.passed)} passed`),
-    paintIf(report.warnings, style.yellow)(plural(report.warnings, "warning")),
-    paintIf(report.failures, style.red)(plural(report.failures, "failure")),
-  ].join(", ");
   return [
-    serverLine("source", report.source),
-    serverLine("target", report.target),
+    ...serverLines(report),
     "",
     ...renderTable(columns, rows, options),
     "",
-    counts,
+    countsOf(report, style),
   ];
+}
+
+/** In narrower terminals, findings and remedies take the full width, below their check. */
+const minTableColumns = 110;
+
+function serverLines({ source, target }: ValidationReport): string[] {
+  return [serverLine("source", source), serverLine("target", target)];
+}
+
+function countsOf({ passed, warnings, failures }: ValidationReport, style: Style): string {
+  return [
+    style.green(`${formatCount(passed)} passed`),
+    paintIf(warnings, style.yellow)(plural(warnings, "warning")),
+    paintIf(failures, style.red)(plural(failures, "failure")),
+  ].join(", ");
 }
 
 function paintIf(count: number, paint: (text: string) => string): (text: string) => string {

@@ -153,7 +153,12 @@ export async function runRemotely<Result>(
 ): Promise<Result> {
   const client = openRemote(place, context);
   const job = await client.submit(spec);
-  context.run.events({ kind: "info", message: `job ${job.id} on ${place.url}` });
+  const { options = {} } = spec;
+  const isPlan = "dry_run" in options && options.dry_run === true;
+  context.run.events({
+    kind: "info",
+    message: `${isPlan ? "plan" : "job"} ${job.id} on ${place.url}`,
+  });
   const finished = await followJob(job.id, { place, context });
   if (hasFailed(finished) && finished.result !== null) await onUnfinished?.(finished.result);
   return resultOf(finished) as Result;

@@ -52,7 +52,9 @@ export async function main(
   let reader: OptionReader | undefined;
   try {
     const { isTerminal, size } = terminal.stdout;
-    const parsed = parseArguments(args, { columns: isTerminal ? size().columns : 80 });
+    const parsed = parseArguments(args[0] === "-v" ? ["-V", ...args.slice(1)] : args, {
+      columns: isTerminal ? size().columns : 80,
+    });
     if (parsed.kind === "print") {
       if (json && isVersionFlag(args[0])) {
         const { versionDocument } = await import("../print/version.ts");
@@ -128,7 +130,7 @@ async function runCommand(
 }
 
 function isVersionFlag(argument: string | undefined): boolean {
-  return argument === "--version" || argument === "-V";
+  return argument === "--version" || argument === "-V" || argument === "-v";
 }
 
 function printCompletions(

@@ -27,8 +27,9 @@ import { printJobResult } from "../print/remote_results.ts";
 
 /** `jobs`: lists, shows, follows and cancels jobs of a service. */
 export const runJobs: CommandRunner = async (reader, context) => {
-  const { place, action, id } = readJobsOptions(reader, context);
+  const { place, action, id: givenId } = readJobsOptions(reader, context);
   const client = openRemote(place, context);
+  const id = action === "list" ? "" : await resolveJob(client, givenId);
   switch (action) {
     case "list":
       return await list(client, reader, context);
@@ -75,13 +76,35 @@ function readJobsOptions(
       `jobs ${action}`,
       action === "list" ? "takes no job" : `needs a job: jobs ${action} ID`,
     );
-  } else if (id !== undefined && !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) {
+  } else if (id !== undefined && !isJobId(id) && !/^[0-9a-f]{4}[0-9a-f-]*$/i.test(id)) {
     reader.problem(`jobs ${action}`, `"${id}" is not the id of a job; jobs list shows them`);
   }
   reader.done();
   if (place === undefined || action === undefined) throw new UsageError([]);
   return { place, action, id: id ?? "" };
 }
+
+function isJobId(text: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
+}
+
+/** The job whose id begins with `given`, among the most recent ones. */
+async function resolveJob(client: RemoteClient, given: string): Promise<string> {
+  if (isJobId(given)) return given;
+  const jobs = await client.jobs({ limit: maxSearched });
+  const found = jobs.filter(({ id }) => id.startsWith(given.toLowerCase()));
+  const [job] = found;
+  if (job !== undefined && found.length === 1) return job.id;
+  throw new UsageError([{
+    path: "jobs",
+    message: job === undefined
+      ? `no job has an id that begins with "${given}"; jobs list shows them`
+      : `"${given}" is the beginning of several ids: ${found.map(({ id }) => id).join(", ")}`,
+  }]);
+}
+
+/** The service returns no more at once. */
+const maxSearched = 200;
 
 function jobExitCode({ exit_code }: RemoteJob): ExitCode {
   return Object.values(ExitCode).find((each) => each === exit_code) ?? ExitCode.internal;

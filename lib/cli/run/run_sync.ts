@@ -64,7 +64,7 @@ const maxTables = 20;
 
 function planLines({ databases, areNew }: SyncPlan, options: TableOptions): string[] {
   const style = makeStyle(options.color);
-  return databases.flatMap(({ source, target, tables }) => [
+  const tableLines = databases.flatMap(({ source, target, tables }) => [
     `${style.bold(printable(source))}: ${plural(tables.length, "table")} ${
       areNew
         ? `will be created in ${printable(target)} and copied`
@@ -75,4 +75,17 @@ function planLines({ databases, areNew }: SyncPlan, options: TableOptions): stri
     ),
     ...(tables.length > maxTables ? [`  and ${tables.length - maxTables} more`] : []),
   ]);
+  return [
+    ...tableLines,
+    "",
+    style.bold("Changes to the source"),
+    ...databases.map(({ source, tables }) =>
+      `  ${printable(source)}: a new publication and replication slot for ${
+        plural(tables.length, "table")
+      }, which ${areNew ? "are in none so far" : "are removed from their current ones"}; ` +
+      "the slot retains WAL until the target has confirmed it"
+    ),
+    "  With --replica-identity full, tables without a usable key are set to REPLICA IDENTITY FULL.",
+    "  cleanup undoes all of this.",
+  ];
 }

@@ -52,6 +52,8 @@ export type OptionKind =
     readonly defaultText?: string;
     /** What shells complete it with. */
     readonly completes?: "file" | "folder";
+    /** Words that its value may consist of; shells complete it with them. */
+    readonly suggests?: readonly string[];
     /** On another machine, so a relative path has no meaning. */
     readonly isAbsolutePath?: true;
   }

@@ -56,6 +56,7 @@ export const serviceOptions = {
     placeholder: "NAMES",
     defaultText: "all",
     help: "small, medium, large, huge; comma-separated, in order of preference",
+    suggests: ["small", "medium", "large", "huge"],
     commands: ["worker"],
   },
   concurrency: {
@@ -153,6 +154,7 @@ export const serviceOptions = {
     placeholder: "NAMES",
     default: "jobs:read,jobs:write",
     help: "create: jobs:read, jobs:write, cutover, metrics:read, admin; comma-separated",
+    suggests: ["jobs:read", "jobs:write", "cutover", "metrics:read", "admin"],
     commands: ["keys"],
   },
   expiresIn: {
