@@ -86,7 +86,7 @@ export function fitLines(
     const hanging = `${indent}  `;
     if (columns - hanging.length < minTextColumns) return [line];
     const [first = "", ...rest] = wrap(line.slice(indent.length), columns - hanging.length);
-    return [`${indent}${first}`, ...rest.map((each) => `${hanging}${each}`)];
+    return [first, ...rest].map((each, at) => `${at === 0 ? indent : hanging}${each}`.trimEnd());
   });
 }
 

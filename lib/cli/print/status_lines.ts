@@ -147,21 +147,42 @@ function databaseLines(database: DatabaseStatus, { style, options }: Drawing): s
     "",
     style.bold(printable(pairName(database))),
     ...cutoverLines(database),
-    ...(rows.length === 0 ? [] : renderTable(
-      [
-        { title: "Stream" },
-        { title: "State" },
-        { title: "Lag" },
-        { title: "Applies", align: "right" },
-        { title: "Slot", narrow: "wrap" },
-        { title: "Worker" },
-        { title: "Tables", narrow: "wrap" },
-      ],
-      rows,
-      options,
-    )),
+    ...(rows.length === 0
+      ? []
+      : options.columns < minTableColumns
+      ? rows.flatMap(streamBlock)
+      : renderTable(
+        [
+          { title: "Stream" },
+          { title: "State" },
+          { title: "Lag" },
+          { title: "Applies", align: "right" },
+          { title: "Slot", narrow: "wrap" },
+          { title: "Worker" },
+          { title: "Tables", narrow: "wrap" },
+        ],
+        rows,
+        options,
+      )),
     ...sequenceLines(database, style),
   ];
+}
+
+/** In narrower terminals, the facts of a stream take the full width, below its name. */
+const minTableColumns = 110;
+
+function streamBlock(
+  [name = "", state = "", lag = "", rate = "", slot = "", worker = "", tables = ""]:
+    readonly string[],
+): readonly string[] {
+  const facts = [
+    ["lag", lag],
+    ["applies", rate],
+    ["slot", slot],
+    ["worker", worker],
+    ["tables", tables],
+  ].filter(([, value]) => value !== "").map(([title, value]) => `${title} ${value}`);
+  return [`${name}  ${state}`, `  ${facts.join(" · ")}`];
 }
 
 function tablesText({ subscription, publication }: StreamStatus): string {

@@ -32,9 +32,9 @@ export function validationLines(report: ValidationReport, options: TableOptions)
   ];
   if (options.columns < minTableColumns) {
     const blocks = checks.flatMap(({ id, status, side, database, finding, fix }) => [
-      [paint[status](statusWords[status]), side, printable(database ?? ""), id]
-        .filter((part) => part !== "").join("  "),
-      `  ${printable(finding)}`,
+      `${paint[status](statusWords[status])}  ${
+        [side, ...(database === undefined ? [] : [printable(database)]), id].join("  ")
+      }: ${printable(finding)}`,
       ...(fix === undefined || status === "pass" ? [] : [`  → ${printable(fix)}`]),
     ]);
     return [...serverLines(report), "", ...blocks, "", countsOf(report, style)];
