@@ -29,7 +29,7 @@ import { printJobResult } from "../print/remote_results.ts";
 export const runJobs: CommandRunner = async (reader, context) => {
   const { place, action, id: givenId } = readJobsOptions(reader, context);
   const client = openRemote(place, context);
-  const id = action === "list" ? "" : await resolveJob(client, givenId);
+  const id = action === "list" ? "" : await findJobId(client, givenId);
   switch (action) {
     case "list":
       return await list(client, reader, context);
@@ -89,7 +89,7 @@ function isJobId(text: string): boolean {
 }
 
 /** The job whose id begins with `given`, among the most recent ones. */
-async function resolveJob(client: RemoteClient, given: string): Promise<string> {
+async function findJobId(client: RemoteClient, given: string): Promise<string> {
   if (isJobId(given)) return given;
   const jobs = await client.jobs({ limit: maxSearched });
   const found = jobs.filter(({ id }) => id.startsWith(given.toLowerCase()));
