@@ -9,6 +9,8 @@ import { commandLine } from "./measure.ts";
 
 /** The input of a run. */
 export interface RunInput {
+  /** The program of pgcopydb. */
+  readonly pgcopydb: string;
   readonly source: string;
   readonly target: string;
   readonly jobs: number;
@@ -92,9 +94,9 @@ export function pgcopydb(name = "pgcopydb", options: readonly string[] = []): Co
   return {
     name,
     needs: ["pgcopydb", "pg_dump", "pg_restore"],
-    script: ({ source, target, jobs, scratch }) =>
+    script: ({ pgcopydb, source, target, jobs, scratch }) =>
       commandLine([
-        ...["pgcopydb", "clone", "--source", source, "--target", target],
+        ...[pgcopydb, "clone", "--source", source, "--target", target],
         ...["--dir", `${scratch}/pgcopydb`, "--table-jobs", String(jobs)],
         ...["--index-jobs", String(jobs), ...options],
       ]),
@@ -132,11 +134,26 @@ export const dumpIntoPsql: Contender = {
     commandLine(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-d", target]),
 };
 
+/** The first line that pgcopydb prints about itself; undefined if it cannot be run. */
+export async function pgcopydbVersion(pgcopydb: string): Promise<string | undefined> {
+  const command = new Deno.Command(pgcopydb, { args: ["--version"], stderr: "null" });
+  try {
+    const { success, stdout } = await command.output();
+    return success ? new TextDecoder().decode(stdout).split("\n")[0] : undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
 /** The required programs that are not installed. */
-export async function missingPrograms({ needs }: Contender): Promise<readonly string[]> {
+export async function missingPrograms(
+  { needs }: Contender,
+  { pgcopydb }: Pick<RunInput, "pgcopydb">,
+): Promise<readonly string[]> {
   const found = await Promise.all(needs.map(async (program) => {
     const { success } = await new Deno.Command("sh", {
-      args: ["-c", `command -v ${program}`],
+      args: ["-c", 'command -v "$1"', "sh", program === "pgcopydb" ? pgcopydb : program],
       stdout: "null",
       stderr: "null",
     }).output();

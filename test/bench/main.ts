@@ -8,6 +8,7 @@
  */
 import { benchApply } from "./apply.ts";
 import { benchCutover } from "./cutover.ts";
+import { pgcopydbVersion } from "./contenders.ts";
 import { readOptions, usage } from "./options.ts";
 import { renderScenario, summaryOf, verdicts } from "./report.ts";
 import { runScenario, type ScenarioResult } from "./run_scenario.ts";
@@ -60,7 +61,12 @@ async function main(): Promise<void> {
     console.log((await benchVerify({ options, servers, report })).join("\n") + "\n");
   }
   const results: ScenarioResult[] = [];
-  for (const scenario of scenarios.filter(({ name }) => options.scenarios.includes(name))) {
+  const version = await pgcopydbVersion(options.pgcopydb);
+  for (const chosen of scenarios.filter(({ name }) => options.scenarios.includes(name))) {
+    const compares = chosen.comparisons.some(({ theirs }) => theirs.needs.includes("pgcopydb"));
+    const scenario = compares && version !== undefined
+      ? { ...chosen, what: `${chosen.what}; ${version}` }
+      : chosen;
     console.error(scenario.name);
     const result = await runScenario(scenario, {
       options,

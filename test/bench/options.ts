@@ -21,6 +21,8 @@ export interface BenchOptions {
   readonly waits: boolean;
   /** Whether to print the output of the tools. */
   readonly verbose: boolean;
+  /** The program of pgcopydb; a name is looked up on PATH. */
+  readonly pgcopydb: string;
   /** The file for the JSON document. */
   readonly json: string | undefined;
 }
@@ -30,12 +32,14 @@ export const usage = `deno task bench [SCENARIO…] [options]
 
   --rounds N       how often each tool runs (default: 3)
   --size MB        size of a scenario's data on disk, without indexes (default: 100)
-  --tables N       number of tables in small-tables (default: 2000)
+  --tables N       number of tables in small-tables and tiny-tables (default: 2000)
   --jobs N         jobs for each tool (default: 4)
   --major N        version of both servers (default: 15; statistics needs 18)
   --patience S     time limit for each run of a tool, in seconds (default: 300)
   --no-fsync       servers that do not flush to disk
   --waits          sample what both servers wait for while this tool runs
+  --pgcopydb FILE  the pgcopydb to compare with (default: the one on PATH); its
+                   programs have to be of the servers' version
   --json FILE      write all measurements as JSON
   --verbose        print the output of the tools`;
 
@@ -60,6 +64,7 @@ export function readOptions(args: readonly string[], known: readonly string[]): 
       fsync: { type: "boolean", default: true },
       waits: { type: "boolean", default: false },
       verbose: { type: "boolean", default: false },
+      pgcopydb: { type: "string", default: "pgcopydb" },
       json: { type: "string" },
     },
   });
@@ -91,6 +96,7 @@ export function readOptions(args: readonly string[], known: readonly string[]): 
     fsync: values.fsync,
     waits: values.waits,
     verbose: values.verbose,
+    pgcopydb: values.pgcopydb,
     json: values.json,
   };
   if (problems.length > 0) throw new Error(problems.join("\n"));

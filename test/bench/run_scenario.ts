@@ -84,7 +84,7 @@ export async function runScenario(scenario: Scenario, run: ScenarioRun): Promise
   const target = await reach(servers.target, slow ?? scenario.targetLink, stack);
   const entries = await Promise.all(
     contendersOf(scenario).map(async ({ contender, ours }) => {
-      const missing = await missingPrograms(contender);
+      const missing = await missingPrograms(contender, options);
       const skipped = missing.length > 0 ? `${missing.join(", ")}: not installed` : undefined;
       if (skipped !== undefined) report(`  ${contender.name}: ${skipped}`);
       const waits = options.waits ? new WaitSampler(servers) : undefined;
@@ -214,6 +214,7 @@ async function runOnce(
         target: secure(target(database)),
         jobs: scenario.jobs ?? options.jobs,
         scratch,
+        pgcopydb: options.pgcopydb,
       });
       await waits?.start();
       const { measured, output } = await measure({

@@ -218,6 +218,16 @@ export const scenarios: readonly Scenario[] = [
     peakBytes: memoryBar,
   },
   {
+    name: "tiny-tables",
+    what: "many small tables on loopback (--tables 5000)",
+    data: ({ tables }) => smallTablesData(tables),
+    comparisons: [
+      { ours: whole, theirs: pgcopydb(), bar: { seconds: 0.8 } },
+      { ours: whole, theirs: dumpPlain, bar: { seconds: 0.8 } },
+    ],
+    peakBytes: memoryBar,
+  },
+  {
     name: "small-tables",
     what: "many small tables, both servers 20 ms away in each direction",
     data: ({ tables }) => smallTablesData(tables),
