@@ -3,7 +3,14 @@
  *
  * @module
  */
-import { formatBytes, lsnDistance, poll, tableKey, type TableName } from "../core/internal.ts";
+import {
+  formatBytes,
+  lsnDistance,
+  pause,
+  poll,
+  tableKey,
+  type TableName,
+} from "../core/internal.ts";
 import { readUnsilencedEventTriggers, type Session } from "../postgres/internal.ts";
 import { listSequences, listTables, summarizeLargeObjects } from "../catalog/internal.ts";
 import {
@@ -327,6 +334,22 @@ const sequencesStatement = `
               AND pg_catalog.has_sequence_privilege(c.oid, 'UPDATE') END
    ORDER BY 1, 2`;
 
+const startingMs = 200;
+
+/**
+ * Sessions that the role may not terminate. A walsender that starts or ends is for a moment not
+ * known to be one: a session counts if it is found twice.
+ */
+async function readKeptSessions(session: Session): Promise<SessionFacts["kept"]> {
+  const read = async () =>
+    (await readOtherSessions(session)).filter(({ isProtected }) => isProtected);
+  const first = await read();
+  if (first.length === 0) return first;
+  await pause(startingMs);
+  const pids = new Set(first.map(({ pid }) => pid));
+  return (await read()).filter(({ pid }) => pids.has(pid));
+}
+
 async function readSessionFacts(
   session: Session,
   tables: readonly TableName[],
@@ -334,7 +357,7 @@ async function readSessionFacts(
   const keys = new Set(tables.map((table) => tableKey(table)));
   type Row = TableName & Record<string, unknown>;
   return {
-    kept: (await readOtherSessions(session)).filter(({ isProtected }) => isProtected),
+    kept: await readKeptSessions(session),
     writableRoles: await readWritableRoles(session),
     withoutGrants: (await session.query<Row>(grantsStatement)).filter((table) =>
       keys.has(tableKey(table))
