@@ -33,8 +33,19 @@ const { values, positionals } = parseArgs({
     pair: { type: "string", multiple: true },
     logs: { type: "string" },
     matrix: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
   },
 });
+if (values.help) {
+  console.log(
+    `deno task test:cutover [--rounds N] [--databases N] [--seed S] [--kind K] [--point P] [--pair 15:18] [--logs FILE]
+deno task test:cutover --matrix [NAME …]
+kinds: ${cutoverFaults.join(", ")}
+points: ${[...cutoverPoints, ...severalPoints].join(", ")}
+names: ${matrixRounds.join(", ")}`,
+  );
+  Deno.exit();
+}
 if (values.matrix) {
   Deno.exit(await runMatrix(positionals.length > 0 ? positionals : matrixRounds) > 0 ? 1 : 0);
 }
