@@ -11,7 +11,11 @@ import {
   tableKey,
   type TableName,
 } from "../core/internal.ts";
-import { readUnsilencedEventTriggers, type Session } from "../postgres/internal.ts";
+import {
+  type EventTrigger,
+  readUnsilencedEventTriggers,
+  type Session,
+} from "../postgres/internal.ts";
 import { listSequences, listTables, summarizeLargeObjects } from "../catalog/internal.ts";
 import {
   compareShapes,
@@ -75,18 +79,25 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
   const names = input.streams ?? forward.names;
   const tables = input.tables ?? forward.tables;
   const own = [...names, ...input.starting];
+  // alone in their sessions: a refused setting aborts the transaction for a moment
+  const [eventsFrom, eventsTo] = await Promise.all([
+    readUnsilencedEventTriggers(from),
+    readUnsilencedEventTriggers(to),
+  ]);
   const [onFrom, onTo, streams, drift, sequences, outsideKeys] = await Promise.all([
     readSideFacts(from, {
       tables,
       oldTransactionMs: input.oldTransactionMs,
       fence: input.fences.from,
       streams: own,
+      eventTriggers: eventsFrom,
     }),
     readSideFacts(to, {
       tables,
       oldTransactionMs: input.oldTransactionMs,
       fence: input.fences.to,
       streams: own,
+      eventTriggers: eventsTo,
     }),
     readStreamsOf(names, { from, to }),
     readDrift(names, { from, to }),
@@ -368,8 +379,9 @@ async function readSessionFacts(
 
 async function readSideFacts(
   session: Session,
-  { tables, oldTransactionMs, fence, streams }: {
+  { tables, oldTransactionMs, fence, eventTriggers, streams }: {
     readonly tables: readonly TableName[];
+    readonly eventTriggers: readonly EventTrigger[];
     readonly oldTransactionMs: number;
     readonly fence: FenceKind;
     /** The cutover's own, in both directions. */
@@ -403,7 +415,7 @@ async function readSideFacts(
     freeSlots: row.free_slots,
     hasPlpgsql: row.has_plpgsql,
     isStandby: row.is_standby,
-    eventTriggers: (await readUnsilencedEventTriggers(session)).map(({ name }) => name),
+    eventTriggers: eventTriggers.map(({ name }) => name),
     subscriptions: await readOtherSubscriptions(session, { tables, own: streams }),
     oldTransactions: transactions.map((each): OldTransaction => ({
       pid: each.pid,

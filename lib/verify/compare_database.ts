@@ -5,7 +5,7 @@
  */
 import type { RepairMode } from "../config/internal.ts";
 import { type EventSink, ownSchemas, plural, tableKey } from "../core/internal.ts";
-import { readEncoding } from "../catalog/internal.ts";
+import { listProviderSchemasOfTarget, readEncoding } from "../catalog/internal.ts";
 import { type Endpoint, openSession } from "../postgres/internal.ts";
 import type { Consequences, TableScope } from "../rules/internal.ts";
 import { compareTables } from "./compare_tables.ts";
@@ -58,8 +58,11 @@ export interface ComparedRows {
   readonly repaired: { readonly rows: number; readonly statements: readonly string[] };
 }
 
-function withoutOwn(relations: readonly ComparedRelation[]): readonly ComparedRelation[] {
-  return relations.filter(({ schema }) => !ownSchemas.includes(schema));
+function without(
+  schemas: readonly string[],
+  relations: readonly ComparedRelation[],
+): readonly ComparedRelation[] {
+  return relations.filter(({ schema }) => !schemas.includes(schema));
 }
 
 /** Compares the rows of all tables in scope. */
@@ -73,9 +76,10 @@ export async function compareRows(options: CompareRowsOptions): Promise<Compared
   const repairer = options.repair === "no" ? undefined : stack.use(
     new Repairer({ source, target, writes: options.repair === "follow", follower, signal }),
   );
+  const reserved = await listProviderSchemasOfTarget({ source: onSource, target: onTarget });
   const plan = planComparisons({
-    source: withoutOwn(await readRelations(onSource)),
-    target: withoutOwn(await readRelations(onTarget)),
+    source: without(ownSchemas, await readRelations(onSource)),
+    target: without([...ownSchemas, ...reserved], await readRelations(onTarget)),
     decide: (table) => scope.decide(table),
     leftOut: new Set(consequences.relations.map(tableKey)),
     live: follower !== undefined,
@@ -106,7 +110,15 @@ export async function compareRows(options: CompareRowsOptions): Promise<Compared
   return {
     sections: largeObjects === undefined ? [] : [largeObjects],
     tables: [...plan.decided, ...compared.tables],
-    notChecked: [...plan.notChecked, ...compared.notChecked],
+    notChecked: [
+      ...reserved.map((schema) => ({
+        what: `schema ${schema}`,
+        reason: "it exists only on the target and belongs to its provider",
+        failed: false,
+      })),
+      ...plan.notChecked,
+      ...compared.notChecked,
+    ],
     live: follower !== undefined,
     repaired: { rows: repairer?.rows ?? 0, statements: repairer?.statements ?? [] },
   };

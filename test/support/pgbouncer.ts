@@ -11,38 +11,45 @@ export async function hasPgBouncer(): Promise<boolean> {
 }
 
 /** How its pool works. */
-export type PoolMode = "session" | "transaction";
+export type PoolMode = "session" | "transaction" | "statement";
 
-/** A running PgBouncer with one database, `app`. States: running → stopped. */
+/** A running PgBouncer with one database, by default `app`. States: running → stopped. */
 export class PgBouncer implements AsyncDisposable {
-  /** The URL of `app`, through the pool. */
+  /** The URL of the database, through the pool. */
   readonly url: string;
   readonly #folder: string;
   readonly #port: number;
   readonly #mode: PoolMode;
+  readonly #database: string;
   readonly #child: Deno.ChildProcess;
 
   private constructor(
-    { folder, port, mode, child }: {
+    { folder, port, mode, database, child }: {
       readonly folder: string;
       readonly port: number;
       readonly mode: PoolMode;
+      readonly database: string;
       readonly child: Deno.ChildProcess;
     },
   ) {
     this.#folder = folder;
     this.#port = port;
     this.#mode = mode;
+    this.#database = database;
     this.#child = child;
-    this.url = `postgres://client@127.0.0.1:${port}/app`;
+    this.url = `postgres://client@127.0.0.1:${port}/${database}`;
   }
 
   /** Starts it in front of the database that a URL names. */
-  static async start(targetUrl: string, mode: PoolMode): Promise<PgBouncer> {
+  static async start(
+    targetUrl: string,
+    mode: PoolMode,
+    { database = "app" }: { readonly database?: string } = {},
+  ): Promise<PgBouncer> {
     const folder = await Deno.makeTempDir({ prefix: "psr-pgbouncer-" });
     await Deno.chmod(folder, 0o777);
     const port = freePort();
-    await writeConfiguration({ folder, port, mode, targetUrl });
+    await writeConfiguration({ folder, port, mode, database, targetUrl });
     const isRoot = Deno.uid() === 0;
     const child = new Deno.Command(program, {
       args: [...(isRoot ? ["-u", "nobody"] : []), "-q", `${folder}/pgbouncer.ini`],
@@ -50,7 +57,7 @@ export class PgBouncer implements AsyncDisposable {
       stdout: "null",
       stderr: "null",
     }).spawn();
-    const started = new PgBouncer({ folder, port, mode, child });
+    const started = new PgBouncer({ folder, port, mode, database, child });
     await poll(
       () => started.admin("SHOW VERSION").then(() => true, () => undefined),
       { intervalMs: 20, timeoutMs: 10_000 },
@@ -72,12 +79,13 @@ export class PgBouncer implements AsyncDisposable {
     }
   }
 
-  /** Lets `app` be another database from now on. */
+  /** Lets it be another database of a server from now on. */
   async moveTo(targetUrl: string): Promise<void> {
     await writeConfiguration({
       folder: this.#folder,
       port: this.#port,
       mode: this.#mode,
+      database: this.#database,
       targetUrl,
     });
     await this.admin("RELOAD");
@@ -91,10 +99,11 @@ export class PgBouncer implements AsyncDisposable {
 }
 
 async function writeConfiguration(
-  { folder, port, mode, targetUrl }: {
+  { folder, port, mode, database, targetUrl }: {
     readonly folder: string;
     readonly port: number;
     readonly mode: PoolMode;
+    readonly database: string;
     readonly targetUrl: string;
   },
 ): Promise<void> {
@@ -110,7 +119,7 @@ async function writeConfiguration(
   await Deno.writeTextFile(
     `${folder}/pgbouncer.ini`,
     `[databases]
-app = ${words.join(" ")}
+${database} = ${words.join(" ")}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = ${port}

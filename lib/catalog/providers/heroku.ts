@@ -6,8 +6,8 @@ export const herokuProfile: ProviderProfile = {
   name: "Heroku Postgres",
   signs: { setting: /^heroku\./, roles: ["heroku_admin"] },
   databases: [],
-  ownerRoles: [],
-  roleKinds: [],
+  ownerRoles: ["heroku_admin"],
+  roleKinds: [{ pattern: /^heroku_\w+$/, purpose: "administration" }],
   grantingRoles: [],
   diskGrows: false,
   logicalDecoding:

@@ -3,7 +3,15 @@
  *
  * @module
  */
-import { openSession, ServerError, type Session } from "../../postgres/internal.ts";
+import {
+  ConnectionError,
+  type Endpoint,
+  openSession,
+  ServerError,
+  type Session,
+} from "../../postgres/internal.ts";
+import { profileOf } from "../providers/profiles.ts";
+import { readProvider } from "./provider.ts";
 
 /** A kind of intermediary. */
 export type Intermediary = "pooler" | "load-balancer";
@@ -51,6 +59,33 @@ export async function sharesBackends(session: Session, signal: AbortSignal): Pro
     if (error instanceof ServerError) return true;
     throw error;
   }
+}
+
+/**
+ * Whether the session may open a transaction. A pooler in statement mode closes the connection of a
+ * client that does; a connection that is lost for another reason gives the same answer.
+ */
+export async function allowsTransactions(session: Session): Promise<boolean> {
+  try {
+    await session.transaction(() => Promise.resolve());
+    return true;
+  } catch (error) {
+    if (error instanceof ConnectionError || error instanceof ServerError) return false;
+    throw error;
+  }
+}
+
+/** The error for a pooler in statement mode, which names the direct route. */
+export async function statementPoolingError(
+  endpoint: Endpoint,
+  signal: AbortSignal,
+): Promise<ConnectionError> {
+  await using session = await openSession(endpoint, { signal });
+  const provider = await readProvider(session);
+  return new ConnectionError(
+    "the URL leads to a pooler in statement mode, which does not allow transactions",
+    { endpoint, transient: false, remedy: profileOf(provider?.id).directRoute },
+  );
 }
 
 async function backendOf(session: Session): Promise<number> {

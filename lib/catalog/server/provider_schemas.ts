@@ -16,3 +16,19 @@ export async function listProviderSchemas(session: Session): Promise<readonly st
   const rows = await session.query<{ name: string }>(statement, [textArray(listProviderRoles())]);
   return rows.map(({ name }) => name);
 }
+
+/**
+ * Schemas that only the target has because its provider does, such as `auth` of Supabase: they are
+ * no difference between the databases.
+ */
+export async function listProviderSchemasOfTarget(
+  { source, target }: { readonly source: Session; readonly target: Session },
+): Promise<readonly string[]> {
+  const schemas = await listProviderSchemas(target);
+  if (schemas.length === 0) return [];
+  const existing = await source.query<{ name: string }>(
+    "SELECT nspname AS name FROM pg_catalog.pg_namespace WHERE nspname = ANY ($1::pg_catalog.text[])",
+    [textArray(schemas)],
+  );
+  return schemas.filter((schema) => !existing.some(({ name }) => name === schema));
+}

@@ -405,12 +405,19 @@ async function inspectSide(
   if (session.endpoint.database === database) return await read(session);
   const opened = await openSession(withDatabase(session.endpoint, database), { signal })
     .catch((error) => {
-      if (error instanceof ConnectionError && !error.transient) return undefined;
+      if (error instanceof ConnectionError && (!error.transient || isUnknownToPooler(error))) {
+        return undefined;
+      }
       throw error;
     });
   if (opened === undefined) return undefined;
   await using other = opened;
   return await read(other);
+}
+
+/** Whether PgBouncer refuses a login because its configuration does not have the database. */
+function isUnknownToPooler({ sqlState }: ConnectionError): boolean {
+  return sqlState === SqlState.protocolViolation;
 }
 
 /** How long a check waits for a lock of another session. */

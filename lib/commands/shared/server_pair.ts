@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readProvider } from "../../catalog/internal.ts";
+import { allowsTransactions, readProvider, statementPoolingError } from "../../catalog/internal.ts";
 import { describeError, isTransient } from "../../core/internal.ts";
 import {
   ConnectionError,
@@ -36,20 +36,29 @@ export interface EndpointPair {
  * Opens a session on each server, in parallel. A server that is starting or has no free connection
  * is tried again; one that does not exist is not, because it has never answered.
  *
- * @throws ConnectionError of the server that cannot be reached, or of both
+ * @throws ConnectionError of the server that cannot be reached or is behind a pooler in statement
+ * mode, or of both
  */
 export async function openServerPair(
   { source, target, retryDelaysMs }: EndpointPair,
   { events, signal }: RunContext,
 ): Promise<ServerPair> {
-  const open = (endpoint: Endpoint) =>
-    openSessionWithRetry(endpoint, {
-      signal,
-      events,
-      delaysMs: retryDelaysMs,
-      isRetryable: (error) =>
-        isTransient(error) && !(error instanceof ConnectionError && error.absent),
-    });
+  const open = async (endpoint: Endpoint) => {
+    // one attempt may end because the connection is lost
+    for (let attempt = 0; attempt < 2; attempt++) {
+      const session = await openSessionWithRetry(endpoint, {
+        signal,
+        events,
+        delaysMs: retryDelaysMs,
+        isRetryable: (error) =>
+          isTransient(error) && !(error instanceof ConnectionError && error.absent),
+      });
+      if (await allowsTransactions(session)) return session;
+      await session.close();
+      signal.throwIfAborted();
+    }
+    throw await statementPoolingError(endpoint, signal);
+  };
   const [onSource, onTarget] = await Promise.allSettled([open(source), openTarget(target, open)]);
   if (onSource.status === "fulfilled" && onTarget.status === "fulfilled") {
     const sessions = { source: onSource.value, target: onTarget.value };

@@ -180,7 +180,11 @@ async function checkSource(
       identities,
       isFilteredHere: context.applier === "client",
     })),
-    ...checkProviderSchemas(database, { schemas: await listProviderSchemas(session), source }),
+    ...checkProviderSchemas(database, {
+      schemas: await listProviderSchemas(session),
+      tables: facts.tables,
+      source,
+    }),
     ...checkReadable(database, { facts, role, majorVersion }),
     ...checkReplicaIdentity(database, {
       facts: { ...facts, tables },

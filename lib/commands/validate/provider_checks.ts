@@ -24,20 +24,27 @@ export function checkProviders(
 /** Are there schemas of the provider's services, which init would copy as ordinary ones? */
 export function checkProviderSchemas(
   database: string,
-  { schemas, source }: {
+  { schemas, tables, source }: {
     /** Schemas owned by the provider's roles. */
     readonly schemas: readonly string[];
+    readonly tables: readonly { readonly schema: string }[];
     readonly source: Pick<ServerFacts, "provider">;
   },
 ): readonly Check[] {
   if (source.provider === undefined || schemas.length === 0) return [];
+  const filled = schemas.filter((name) => tables.some(({ schema }) => schema === name));
+  const subject = { id: "provider-schemas", side: "source", database } as const;
+  const owned = schemas.length === 1
+    ? `schema ${schemas[0]} belongs`
+    : `schemas ${listNames(schemas)} belong`;
+  const finding = `${owned} to services of ${source.provider.name}`;
+  // their functions and views are harmless
+  if (filled.length === 0) return [pass(subject, finding)];
+  const patterns = filled.map((schema) => `${database}.${schema}.*`).join(",");
   return [
-    warn({ id: "provider-schemas", side: "source", database }, {
-      finding: `${listNames(schemas)} ${
-        schemas.length === 1 ? "belongs" : "belong"
-      } to services of ${source.provider.name}; init copies what the role can read there as ordinary schemas`,
-      fix: "exclude the tables that nothing on the target uses, for example --exclude-tables " +
-        `'${schemas[0]}.*'`,
+    warn(subject, {
+      finding: `${finding}; their tables are copied as ordinary ones`,
+      fix: `if nothing on the target uses them: --exclude-tables '${patterns}'`,
     }),
   ];
 }

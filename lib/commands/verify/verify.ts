@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { listProviderSchemasOfTarget } from "../../catalog/internal.ts";
 import {
   compareLsn,
   connectionDelaysMs,
@@ -227,6 +228,7 @@ async function compareDatabaseStructure(
     consequences: scope.consequences,
     awaitsCutover: await hasOwnSubscription(source, target),
     closedSides: await findClosedSides([source, target]),
+    reservedSchemas: await listProviderSchemasOfTarget({ source, target }),
   });
   const setAside = await readOutstanding(target);
   const statistics = await findMissingStatistics({ source, target });

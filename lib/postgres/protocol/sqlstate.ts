@@ -6,6 +6,8 @@
  * @module
  */
 export const SqlState = {
+  /** 08P01: also how PgBouncer refuses a login. */
+  protocolViolation: "08P01",
   /** 0A000: not supported by this version. */
   featureNotSupported: "0A000",
   /** 22021: bytes that are not valid in an encoding. */

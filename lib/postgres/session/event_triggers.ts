@@ -96,7 +96,8 @@ export async function besideEventTriggers<Result>(
 
 /**
  * The event triggers that fire after {@linkcode silenceEventTriggers} nevertheless. Changes
- * nothing.
+ * nothing. Nothing else may use the session meanwhile: where the role may not set
+ * `session_replication_role`, the transaction is aborted until the savepoint is restored.
  */
 export async function readUnsilencedEventTriggers(
   session: Session,

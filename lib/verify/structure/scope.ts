@@ -18,11 +18,13 @@ export interface StructureScope {
   readonly awaitsCutover?: boolean;
   /** The sides that a cutover has closed, and made read-only by default. */
   readonly closedSides?: readonly Side[];
+  /** Schemas that only the target has because its provider does. */
+  readonly reservedSchemas?: readonly string[];
 }
 
 /** Whether an object is to be compared. */
 export function scopeFilter(
-  { consequences }: StructureScope,
+  { consequences, reservedSchemas = [] }: StructureScope,
 ): (object: StructureObject) => boolean {
   const relations = new Set(consequences?.relations.map(tableKey));
   const gone = new Set<string>();
@@ -41,7 +43,11 @@ export function scopeFilter(
   return (object) => {
     const { kind, schema, parent, name, facts } = object;
     // the tool's own schemas, and the fence of a cutover
-    if (ownSchemas.includes((kind === "schema" ? name : schema) ?? "")) return false;
+    const home = (kind === "schema" ? name : schema) ?? "";
+    if (ownSchemas.includes(home) || reservedSchemas.includes(home)) return false;
+    if (kind === "event trigger" && reservedSchemas.includes(schemaOf(String(facts.function)))) {
+      return false;
+    }
     if (kind === "trigger" && isFence(String(facts.function ?? ""))) return false;
     if (gone.has(objectKey(object))) return false;
     if (kind === "function") return !functions.has(JSON.stringify([schema, facts.signature]));
@@ -52,6 +58,12 @@ export function scopeFilter(
     if (kind === "statistics") return !namesGone(String(facts.table ?? ""), relations);
     return !isGone(schema, parent);
   };
+}
+
+/** The schema of a `regprocedure`. */
+function schemaOf(printed: string): string {
+  const part = /^("(?:[^"]|"")+"|[^".(]+)\./.exec(printed)?.[1];
+  return part === undefined ? "" : plain(part);
 }
 
 function isFence(printedFunction: string): boolean {
