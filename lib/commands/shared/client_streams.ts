@@ -5,7 +5,7 @@
  */
 import { applyChanges, type ApplyProgress, StreamInUseError } from "../../apply/internal.ts";
 import { type EventSink, type Lsn, lsnDistance, pause, retry } from "../../core/internal.ts";
-import { findSide } from "../../cutover/internal.ts";
+import { observeSide } from "../../cutover/internal.ts";
 import { type Endpoint, openSession, type Session } from "../../postgres/internal.ts";
 import {
   announceWaiting,
@@ -175,7 +175,8 @@ export class ClientStreams implements AsyncDisposable {
             await announceWaiting(inside, name);
             announced.add(inside);
           }
-          if (!isSwitched && (await findSide(inside))?.isOpen === true) {
+          // by a role that perhaps may not read it: what it says is only explained
+          if (!isSwitched && (await observeSide(inside)).record?.isOpen === true) {
             isSwitched = true;
             this.#events({
               kind: "info",
