@@ -44,6 +44,12 @@ Deno.test("an interrupted command says which side accepts writes, what was chang
   match(lines("run", [{ name: "app", phase: "closing" }]), /both sides refuse writes.*\n.*opens/);
   match(lines("prepare", [{ name: "app", phase: "preparing" }]), /is not complete; the source acc/);
   match(
+    lines("prepare", [{ name: "a", phase: "prepared" }, { name: "b", phase: "none" }], {
+      hasBegun: true,
+    }),
+    /the preparation is not complete; .*\n.*cutover prepare again; or cleanup/,
+  );
+  match(
     lines("finish", [{ name: "app", phase: "finished" }]),
     /removed, at least in part; the tar/,
   );

@@ -10,7 +10,7 @@ import type { CutoverPhase } from "../../cutover/internal.ts";
 import type { RunContext } from "../shared/run.ts";
 import { type CutoverServers, readCutover } from "./read_cutover.ts";
 
-/** How long the servers may take to answer someone who wants to leave. */
+/** How long the servers may take to answer while the user waits for the command to end. */
 const readingMs = 10_000;
 
 /**
@@ -31,10 +31,12 @@ export async function explainInterruption<Result>(
 /** The same error, unless the signal was its reason and nothing has explained it yet. */
 export async function explained(
   error: unknown,
-  { action, servers, run }: {
+  { action, servers, run, hasBegun = false }: {
     readonly action: CutoverAction;
     readonly servers: CutoverServers;
     readonly run: RunContext;
+    /** Whether the action may have changed something. */
+    readonly hasBegun?: boolean;
   },
 ): Promise<unknown> {
   const isBare = error instanceof InterruptedError && run.signal.aborted &&
@@ -48,6 +50,7 @@ export async function explained(
     return interruption(
       action,
       databases.map(({ source, phase }) => ({ name: source.database, phase })),
+      { hasBegun },
     );
   } catch (cause) {
     return new InterruptedError("interrupted: which side accepts writes could not be read", {
@@ -66,10 +69,11 @@ interface InterruptedDatabase {
 export function interruption(
   action: CutoverAction,
   databases: readonly InterruptedDatabase[],
+  { hasBegun = false }: { readonly hasBegun?: boolean } = {},
 ): InterruptedError {
   const known = databases.filter(({ phase }) => phase !== "none");
   const has = (phase: CutoverPhase) => known.some((each) => each.phase === phase);
-  const isPartly = action === "prepare" && has("preparing") ||
+  const isPartly = action === "prepare" && (hasBegun || has("preparing")) ||
     action === "finish" && has("finished");
   const changed = !isPartly
     ? "nothing was changed"

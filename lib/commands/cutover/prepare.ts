@@ -23,7 +23,7 @@ import {
   readPreflightFacts,
 } from "../../cutover/internal.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
-import { explainInterruption } from "./interrupted.ts";
+import { explained, explainInterruption } from "./interrupted.ts";
 import type { RunContext } from "../shared/run.ts";
 import type { CutoverPrepareOptions } from "./options.ts";
 import { type CutoverDatabase, readCutover } from "./read_cutover.ts";
@@ -93,16 +93,21 @@ async function prepareAll(
   const waitedMs = performance.now() - asked;
   const id = crypto.randomUUID();
   const prepared: CutoverPrepareReport["databases"][number][] = [];
-  for (const [index, database] of databases.entries()) {
-    prepared.push(
-      await prepareOne(database, {
-        options,
-        id,
-        names: databases,
-        fence: facts[index]!.from.fenceKind,
-        run,
-      }),
-    );
+  try {
+    for (const [index, database] of databases.entries()) {
+      prepared.push(
+        await prepareOne(database, {
+          options,
+          id,
+          names: databases,
+          fence: facts[index]!.from.fenceKind,
+          run,
+        }),
+      );
+    }
+  } catch (error) {
+    // the phases alone do not show it: a database may be prepared, and the next one not begun
+    throw await explained(error, { action: "prepare", servers: options, run, hasBegun: true });
   }
   return { databases: prepared, warnings, ms: performance.now() - start - waitedMs };
 }
