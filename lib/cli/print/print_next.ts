@@ -28,7 +28,7 @@ export function printRemedies(
     return otherwise === undefined ? undefined : printNext(otherwise, context);
   }
   const lines = [...commands].slice(0, maxCommands).map((command) => `  ${command}\n`);
-  terminal.stderr.write(`The commands that are mentioned above:\n${lines.join("")}`);
+  terminal.stderr.write(`Commands mentioned above:\n${lines.join("")}`);
 }
 
 const maxCommands = 5;

@@ -9,7 +9,13 @@ import {
 } from "../../commands/cleanup/cleanup.ts";
 import { executeStatus, type StatusReport } from "../../commands/status/status.ts";
 import type { RunContext } from "../../commands/shared/run.ts";
-import { ExitCode, formatBytes, plural } from "../../core/internal.ts";
+import {
+  errorMessage,
+  ExitCode,
+  formatBytes,
+  plural,
+  ReplicatorError,
+} from "../../core/internal.ts";
 import { makeStyle, printable, renderTable, type TableOptions } from "../../ui/mod.ts";
 import { askYesNo } from "../terminal/confirm.ts";
 import type { CommandRunner } from "../context.ts";
@@ -34,13 +40,13 @@ export const runCleanup: CommandRunner = async (reader, context) => {
       if (!yes || !output.json) {
         printLines(terminal.stderr, [...cleanupPlanLines(plan, tableOptions(terminal.stderr)), ""]);
       }
-      const losses = isReplicated(plan) ? lossLines(await readStatus(servers, run)) : [];
+      const losses = isReplicated(plan) ? await readLosses(servers, run) : [];
       progress.pause();
       const style = makeStyle(terminal.stderr.color);
       printLines(terminal.stderr, losses.map((line) => `${style.yellow("!")} ${printable(line)}`));
       const question = losses.length === 0
         ? "Remove all of this?"
-        : "The target does not have everything yet. Remove all of this nevertheless?";
+        : "The target may not have everything yet. Remove all of this nevertheless?";
       return yes || await askYesNo(question, { terminal, signal: run.signal });
     },
   }, run);
@@ -65,15 +71,21 @@ function isReplicated({ items }: CleanupPlan): boolean {
   return items.some(({ kind }) => ["subscription", "apply-record", "slot"].includes(kind));
 }
 
-async function readStatus(servers: ReplicationOptions, run: RunContext): Promise<StatusReport> {
-  return await executeStatus({
-    ...servers,
-    sampleMs: 0,
-    now: () => new Date(),
-  }, run);
+/** {@linkcode lossLines}; that it could not be read is one of them, and does not prevent cleanup. */
+async function readLosses(
+  servers: ReplicationOptions,
+  run: RunContext,
+): Promise<readonly string[]> {
+  try {
+    return lossLines(await executeStatus({ ...servers, sampleMs: 0, now: () => new Date() }, run));
+  } catch (error) {
+    run.signal.throwIfAborted();
+    if (!(error instanceof ReplicatorError)) throw error;
+    return [`it is unknown what the target lacks: ${errorMessage(error)}`];
+  }
 }
 
-/** What the target lacks, and does not get anymore once replication is removed. */
+/** What the target lacks, and will not receive once replication is removed. */
 export function lossLines({ databases }: Pick<StatusReport, "databases">): readonly string[] {
   return databases.filter(({ cutover }) => cutover == null || cutover.phase === "none")
     .flatMap((database) => [

@@ -43,14 +43,18 @@ export const runStatus: CommandRunner = async (reader, context) => {
   const check = options.check ? checkStatus(report, options.limits) : undefined;
   print(report, { check, options, context });
   if (!options.prometheus) {
-    const isStreaming = report.healthy &&
-      report.databases.every(({ cutover }) => cutover == null || cutover.phase === "none");
     printRemedies(report.findings.map(({ remedy }) => remedy), context, {
-      otherwise: isStreaming ? "verify" : "cutover status",
+      otherwise: nextCommand(report),
     });
   }
   return statusExitCode(report, check);
 };
+
+/** What leads on where no finding says so; undefined for streams that only waiting or repair helps. */
+function nextCommand({ healthy, databases }: StatusReport): string | undefined {
+  const isSwitching = databases.some(({ cutover }) => cutover != null && cutover.phase !== "none");
+  return isSwitching ? "cutover status" : healthy ? "verify" : undefined;
+}
 
 function print(
   report: StatusReport,
