@@ -223,7 +223,7 @@ export function preflight(
     add(
       stage === "switch" ? "problem" : "warning",
       facts.from.side,
-      `the subscription ${name} writes into replicated tables, also once this side is closed: the fence lets replication pass, and the other side would lack those changes`,
+      `the subscription ${name} writes into replicated tables, even once this side is closed: the fence lets replication pass, and the other side would lack those changes`,
       `before the switch: ALTER SUBSCRIPTION ${
         quoteIdentifier(name)
       } DISABLE; after it, subscribe on the other side`,

@@ -56,8 +56,10 @@ export function countingSide(phase: CutoverPhase): Side | undefined {
   }
 }
 
-/** `3 attempts to write on the closed source were refused`. Those that a switch itself refused, as
- * they waited for it, are not among them. */
+/**
+ * `3 attempts to write on the closed source were refused`. Those that a switch itself refused,
+ * because they had waited for it, are not among them.
+ */
 export function describeRefusals(count: number, side: Side): string {
   return `${plural(count, "attempt")} to write on the closed ${side} ${
     count === 1 ? "was" : "were"

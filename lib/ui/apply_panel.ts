@@ -56,7 +56,7 @@ export function applyRate(
 /** Lag, rate, amount and age of what was applied, as phrases. Pure. */
 export function applyFacts(stream: ApplyingStream, nowMs: number): readonly string[] {
   const { lagBytes, transactions, changes, idleMs, isStopped } = stream;
-  // what the slot has not confirmed grows, and is not to be applied: after a switch the target is
+  // what the slot has not confirmed grows, and will not be applied: after a switch the target is
   // ahead of the source
   const rate = isStopped ? undefined : applyRate(stream);
   return [

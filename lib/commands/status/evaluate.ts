@@ -460,7 +460,7 @@ export function checkStatus(
     const where = [finding.database, finding.stream].filter((part) => part !== null).join(", ");
     return where === "" ? finding.message : `${where}: ${finding.message}`;
   });
-  // what a stream that a switch has stopped is behind by is not to be applied
+  // the lag of a stream that a switch has stopped will not be applied
   for (const { source, target, streams } of databases.filter((each) => !isKeptForReturn(each))) {
     for (const { name, lagBytes, lagSeconds } of streams) {
       const where = `${source ?? target}, ${name}`;
