@@ -71,7 +71,9 @@ function isReplicated({ items }: CleanupPlan): boolean {
   return items.some(({ kind }) => ["subscription", "apply-record", "slot"].includes(kind));
 }
 
-/** {@linkcode lossLines}; that it could not be read is one of them, and does not prevent cleanup. */
+/**
+ * {@linkcode lossLines}; that it could not be read is one of them, and does not prevent cleanup.
+ */
 async function readLosses(
   servers: ReplicationOptions,
   run: RunContext,

@@ -50,7 +50,9 @@ export const runStatus: CommandRunner = async (reader, context) => {
   return statusExitCode(report, check);
 };
 
-/** What leads on where no finding says so; undefined for streams that only waiting or repair helps. */
+/**
+ * What leads on where no finding says so; undefined for streams that only waiting or repair helps.
+ */
 function nextCommand({ healthy, databases }: StatusReport): string | undefined {
   const isSwitching = databases.some(({ cutover }) => cutover != null && cutover.phase !== "none");
   return isSwitching ? "cutover status" : healthy ? "verify" : undefined;
