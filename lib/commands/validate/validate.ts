@@ -187,15 +187,25 @@ async function checkEverything(
     signal,
   });
   const count = planning.databases.length;
-  const [scopes, applying, intermediaries] = await joinAll([
+  const examineTarget = async () => {
+    const intermediaries = await checkIntermediaries(sides, { source, target, forSync, signal });
+    // alone in the target's session: a subscription that it tries and that is refused aborts the
+    // transaction until it is rolled back, which would look like a pooler
+    const applying = await examineApplying(options, {
+      session: sides.target,
+      facts: target,
+      planning,
+    });
+    return { intermediaries, applying };
+  };
+  const [scopes, { intermediaries, applying }] = await joinAll([
     resolveScopes({
       source: sides.source.endpoint,
       databases: planning.databases.map(({ source }) => source.name),
       rules,
       signal,
     }),
-    examineApplying(options, { session: sides.target, facts: target, planning }),
-    checkIntermediaries(sides, { source, target, forSync, signal }),
+    examineTarget(),
   ]);
   const found = await search;
   const checks: Check[] = [
