@@ -4,6 +4,7 @@
  * @module
  */
 import { executeCleanup } from "../../lib/commands/cleanup/cleanup.ts";
+import { executeFinish } from "../../lib/commands/cutover/finish.ts";
 import { completeValidateOptions } from "../../lib/commands/shared/complete_options.ts";
 import type { ValidationReport } from "../../lib/commands/shared/validation_report.ts";
 import { executeValidate } from "../../lib/commands/validate/validate.ts";
@@ -155,12 +156,19 @@ export async function runStory(source: StandIn, target: StandIn, name: string): 
       );
     });
     await observe("verify", () => verify(url, target.url(name), rules));
-    await observe("prepare", () => prepareCutover(pair));
+    // a way back needs logical decoding on the target
+    const wayBack = target.name === "heroku" ? "none" : "replicate";
+    await observe("prepare", () => prepareCutover(pair, { wayBack }));
     await observe("cutover", async () => {
       await switchCutover("run", pair);
       await exec(target.url(name), "INSERT INTO customer (name) VALUES ('after the cutover')");
     });
     await observe("rollback", async () => {
+      if (wayBack === "none") {
+        const confirm = () => Promise.resolve(true);
+        await executeFinish({ ...pair.servers, openOldSide: false, confirm }, quietRun);
+        return "not offered";
+      }
       await switchCutover("rollback", pair);
       const [row] = await query(
         url,

@@ -80,11 +80,20 @@ export function checkRecovery(
     );
   }
   if (source.activity.inRecovery) {
-    checks.push(failIf(forSync && source.majorVersion < 16, { id: "standby", side: "source" }, {
-      finding:
-        "the source is a standby: queries may be cancelled by replay, and slots for sync need version 16 there",
-      fix: "use the URL of the primary",
-    }));
+    const subject = { id: "standby", side: "source" } as const;
+    checks.push(
+      forSync
+        ? fail(subject, {
+          finding:
+            "the source is a standby: replication needs a publication, which only its primary can create",
+          fix: "use the URL of the primary",
+        })
+        : warn(subject, {
+          finding: "the source is a standby: replay of its primary may cancel queries",
+          fix: "use the URL of the primary, or set hot_standby_feedback = on and " +
+            "max_standby_streaming_delay = -1 on the standby until the copy is complete",
+        }),
+    );
   }
   return checks;
 }
