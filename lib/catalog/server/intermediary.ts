@@ -39,7 +39,7 @@ export function intermediaryByAddress(
 }
 
 /**
- * Whether sessions share backends, as behind a pooler in transaction or statement mode: settings,
+ * Whether sessions share backends, as behind a pooler in transaction mode: settings,
  * locks, temporary tables and snapshots then do not belong to one session.
  *
  * Opens a second session with a transaction: without such a pooler each session keeps its own
@@ -48,17 +48,11 @@ export function intermediaryByAddress(
 export async function sharesBackends(session: Session, signal: AbortSignal): Promise<boolean> {
   await using other = await openSession(session.endpoint, { signal });
   if (other.processId === session.processId) return true;
-  try {
-    return await other.transaction(async () => {
-      const held = await backendOf(other);
-      const free = await backendOf(session);
-      return held !== other.processId || free !== session.processId;
-    });
-  } catch (error) {
-    // statement mode refuses transactions
-    if (error instanceof ServerError) return true;
-    throw error;
-  }
+  return await other.transaction(async () => {
+    const held = await backendOf(other);
+    const free = await backendOf(session);
+    return held !== other.processId || free !== session.processId;
+  });
 }
 
 /**
