@@ -103,7 +103,12 @@ export class DatabaseSwitch implements AsyncDisposable {
     this.#opening = sessions.opening;
     this.#monitor = sessions.monitor;
     this.#sessions = fenceOf(route.fromRecord) === "sessions"
-      ? new SessionFence(route.from, route.fromRecord)
+      ? new SessionFence(route.from, route.fromRecord, [
+        sessions.barrier.processId,
+        sessions.from.processId,
+        sessions.monitor.processId,
+        sessions.largeObjects.processId,
+      ])
       : undefined;
     this.largeObjects = sessions.largeObjects;
     this.#signal = signal;

@@ -34,20 +34,21 @@ const intervalMs = 50;
 /** How long the sessions that existed may take to end. */
 const maxAttemptMs = 5_000;
 
+/** How long a session that bears the name of a stream may take to be known as its walsender. */
+const startingWalsenderMs = 1_000;
+
 /**
- * Sessions that may write, except the tool's own, which have its role and application name. Apply
- * workers and walsenders are not sessions of clients; of other roles' sessions, a role without
- * pg_read_all_stats sees neither type nor state.
+ * Sessions that may write. Apply workers and walsenders are not sessions of clients; of other
+ * roles' sessions, a role without pg_read_all_stats sees neither type nor state.
  */
 export const fencedSessions = `
   SELECT a.pid, a.usename::pg_catalog.text AS username, a.application_name AS application, a.state,
-         r.rolsuper AND NOT me.rolsuper AS is_protected
+         r.rolsuper AND NOT me.rolsuper AS is_protected,
+         a.usesysid = me.oid AND a.application_name = pg_catalog.current_setting('application_name') AS is_named_like_tool
     FROM pg_catalog.pg_stat_activity AS a
     JOIN pg_catalog.pg_roles AS r ON r.oid = a.usesysid
     JOIN pg_catalog.pg_roles AS me ON me.rolname = current_user
    WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid()
-     AND NOT (a.usesysid = me.oid
-              AND a.application_name = pg_catalog.current_setting('application_name'))
      AND coalesce(a.backend_type, 'client backend') NOT IN ('walsender', 'logical replication worker',
            'logical replication apply worker', 'logical replication tablesync worker',
            'logical replication parallel worker', 'autovacuum worker', 'slotsync worker')
@@ -71,6 +72,8 @@ export interface OtherSession {
   readonly state: string | undefined;
   /** Whether it is a superuser's, which the role may not terminate. */
   readonly isProtected: boolean;
+  /** Whether it has the role and the application name of the tool's sessions. */
+  readonly isNamedLikeTool: boolean;
 }
 
 /** Reads the sessions that closing would terminate. */
@@ -82,14 +85,16 @@ export async function readOtherSessions(session: Session): Promise<readonly Othe
       readonly application: string | null;
       readonly state: string | null;
       readonly is_protected: boolean;
+      readonly is_named_like_tool: boolean;
     }
   >(fencedSessions);
-  return rows.map(({ pid, username, application, state, is_protected }) => ({
+  return rows.map(({ pid, username, application, state, ...row }) => ({
     pid,
     user: username ?? undefined,
     application: application ?? undefined,
     state: state ?? undefined,
-    isProtected: is_protected,
+    isProtected: row.is_protected,
+    isNamedLikeTool: row.is_named_like_tool,
   }));
 }
 
@@ -102,17 +107,22 @@ export async function readOtherSessions(session: Session): Promise<readonly Othe
 export class SessionFence implements AsyncDisposable {
   readonly #endpoint: Endpoint;
   readonly #record: SideRecord;
+  readonly #spared: readonly number[];
   #session: Session | undefined;
   #loop: Promise<void> | undefined;
   #stopping = new AbortController();
   #failure: unknown;
   /** Sessions of superusers that the last round has seen. */
   #kept: ReadonlySet<number> = new Set();
+  /** When sessions that bear the name of a stream were first seen, by process ID. */
+  #streamsSince: ReadonlyMap<number, number> = new Map();
   #isClosing: boolean;
 
-  constructor(endpoint: Endpoint, record: SideRecord) {
+  /** @param spared backends of the caller's own sessions */
+  constructor(endpoint: Endpoint, record: SideRecord, spared: readonly number[] = []) {
     this.#endpoint = endpoint;
     this.#record = record;
+    this.#spared = spared;
     // an earlier attempt may have died
     this.#isClosing = record.details.isClosing === true;
   }
@@ -138,18 +148,20 @@ export class SessionFence implements AsyncDisposable {
     // those that are starting first: when one of them is no longer listed there, it is listed as
     // a session
     const starting = await this.#session.query<{ readonly pid: number }>(startingStatement);
+    // also those named like the tool: a client may share its URL; what this process opens from now
+    // on is not among them
     const remaining = new Set([
       ...starting.map(({ pid }) => pid),
-      ...(await this.#terminate(this.#session)).map(({ pid }) => pid),
+      ...(await this.#readOthers(this.#session)).map(({ pid }) => pid),
     ]);
     for (;;) {
       signal.throwIfAborted();
-      const found = await this.#terminate(this.#session);
+      const found = await this.#terminate(this.#session, remaining);
       const alive = new Set([
         ...(await this.#session.query<{ readonly pid: number }>(startingStatement)).map(({ pid }) =>
           pid
         ),
-        ...(await readOtherSessions(this.#session)).map(({ pid }) => pid),
+        ...(await this.#readOthers(this.#session)).map(({ pid }) => pid),
       ]);
       for (const pid of remaining) if (!alive.has(pid)) remaining.delete(pid);
       const prepared = await readPrepared(this.#session);
@@ -196,12 +208,33 @@ export class SessionFence implements AsyncDisposable {
     })();
   }
 
-  async #terminate(session: Session): Promise<readonly OtherSession[]> {
-    const { forward, back } = this.#record.details;
+  /** Sessions that are not the caller's. */
+  async #readOthers(session: Session): Promise<readonly OtherSession[]> {
+    return (await readOtherSessions(session)).filter(({ pid }) => !this.#spared.includes(pid));
+  }
+
+  /**
+   * Ends sessions, except those of the tool that have begun since the side is read-only.
+   *
+   * @param remaining sessions that existed before
+   */
+  async #terminate(
+    session: Session,
+    remaining: ReadonlySet<number> = new Set(),
+  ): Promise<readonly OtherSession[]> {
+    const others = (await this.#readOthers(session)).filter(({ pid, isNamedLikeTool }) =>
+      !isNamedLikeTool || remaining.has(pid)
+    );
     // a walsender that starts or ends is for a moment not known to be one
+    const { forward, back } = this.#record.details;
     const streams = [...forward, ...(back === null ? [] : [back])];
-    const found = (await readOtherSessions(session)).filter(({ application }) =>
-      !streams.includes(application ?? "")
+    const now = performance.now();
+    this.#streamsSince = new Map(
+      others.filter(({ application }) => streams.includes(application ?? ""))
+        .map(({ pid }) => [pid, this.#streamsSince.get(pid) ?? now]),
+    );
+    const found = others.filter(({ pid }) =>
+      now - (this.#streamsSince.get(pid) ?? -Infinity) > startingWalsenderMs
     );
     const kept = found.filter(({ isProtected }) => isProtected);
     const again = kept.filter(({ pid }) => this.#kept.has(pid));

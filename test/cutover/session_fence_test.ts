@@ -210,3 +210,35 @@ Deno.test("a command that was killed while it closed the side is completed by th
     }
   });
 });
+
+Deno.test("sessions that bear the name of the tool or of a stream are ended as well", async () => {
+  await withWeakPair(async ({ pair, moverUrl, appUrls }) => {
+    await prepareCutover(pair, { fence: "sessions" });
+    const [stream] = await query<{ name: string }>(
+      pair.url,
+      "SELECT pubname AS name FROM pg_publication WHERE pubname NOT LIKE '%back%'",
+    );
+    const named = (url: string, name: string) =>
+      Object.assign(new URL(url), { search: `?application_name=${encodeURIComponent(name)}` }).href;
+    for (
+      const url of [
+        // an application with the role of the tool and the URL that the tool is given
+        named(moverUrl, "postgres-seren-replicator"),
+        named(appUrls[0], stream!.name),
+      ]
+    ) {
+      await withSession(url, async (session) => {
+        const [own] = await session.unsafe<{ pid: number }[]>("SELECT pg_backend_pid() AS pid");
+        await switchCutover("run", pair, { endSessions: false });
+        deepStrictEqual(
+          await query(
+            pair.url,
+            `SELECT application_name FROM pg_stat_activity WHERE pid = ${own!.pid}`,
+          ),
+          [],
+        );
+      });
+      await switchCutover("rollback", pair);
+    }
+  });
+});
