@@ -188,7 +188,7 @@ function describeFelt({ isPastReturn, pauseMs, attempts }: SwitchFailure): strin
 function notBegunFailure(error: unknown, databases: readonly CutoverDatabase[]): SwitchFailure {
   return {
     error,
-    isPastReturn: false,
+    isPastReturn: closedNames(databases).length > 0,
     pauseMs: 0,
     attempts: [],
     databases: databases.map(({ source }) => ({
@@ -294,13 +294,19 @@ async function performUntilDone(
     readonly notBegun: (error: unknown) => SwitchOutcome;
   },
 ): Promise<SwitchOutcome> {
-  let last = await attemptSwitch(direction, {
+  const first = await attemptSwitch(direction, {
     ...{ options, run, compared },
     reading: options.isContinued ? unstoppable(run) : run,
-  }).catch(notBegun);
+  }).then(
+    (outcome) => ({ outcome, hasBegun: true }),
+    (error: unknown) => ({ outcome: notBegun(error), hasBegun: false }),
+  );
+  let last = first.outcome;
   for (let attempt = 1; attempt < completionAttempts; attempt++) {
     if (last.kind === "switched") return last;
-    if (!await isBeyondReturn(options, run).catch(() => true)) return last;
+    // if the servers cannot be asked; one that has begun may have closed a side
+    const mayBeBeyond = first.hasBegun || last.failure.isPastReturn;
+    if (!await isBeyondReturn(options, run).catch(() => mayBeBeyond)) return last;
     const { error } = last.failure;
     run.events({
       kind: "warning",
