@@ -67,9 +67,9 @@ export function initPlanLines(plan: InitPlan, options: TableOptions): string[] {
   return lines;
 }
 
-/** Host and port of the server that is written to: `new.example.com`, `127.0.0.1:5433`. */
+/** Where the server that is written to listens: `127.0.0.1:5433`, `/tmp/.s.PGSQL.5432`. */
 function hostOf(url: string): string {
-  return printable(/^[^/]*\/\/(?:[^@/]*@)?([^/?]+)/.exec(url)?.[1] ?? url);
+  return printable(/\/\/(?:[^@/]*@)?(.+)\/[^/]*$/.exec(url)?.[1] ?? url);
 }
 
 /** What replication changes on the source. */
