@@ -51,7 +51,7 @@ export const runStatus: CommandRunner = async (reader, context) => {
 };
 
 /**
- * What leads on where no finding says so; undefined for streams that only waiting or repair helps.
+ * What to run next where no finding says so; undefined for streams that only waiting or repair helps.
  */
 function nextCommand({ healthy, databases }: StatusReport): string | undefined {
   const isSwitching = databases.some(({ cutover }) => cutover != null && cutover.phase !== "none");

@@ -15,13 +15,13 @@ export interface NextInput {
   readonly isReplicated: boolean;
 }
 
-/** A command that leads on, and when it is the one to run. */
+/** A command to run next, and when it is the one to run. */
 export interface NextStep {
   readonly command: string;
   readonly label: string;
 }
 
-/** The commands that lead on, in their order; empty if nothing is left to do, or known. Pure. */
+/** The commands to run next, in their order; empty if nothing is left to do, or known. Pure. */
 export function cutoverNextSteps(databases: readonly NextInput[]): readonly NextStep[] {
   const has = (phase: CutoverPhase) => databases.some((each) => each.phase === phase);
   if (has("closing")) {

@@ -60,7 +60,7 @@ export interface CutoverStatusReport {
   /** In the order of their names on the source. */
   readonly databases: readonly CutoverDatabaseStatus[];
   /**
-   * The commands that lead on, in their order: `cutover rehearse`, `cutover run`; after a switch
+   * The commands to run next, in their order: `cutover rehearse`, `cutover run`; after a switch
    * both `cutover rollback` and `cutover finish`. Empty if there is nothing left to do, or neither
    * a cutover nor replication is known.
    */

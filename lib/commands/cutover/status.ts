@@ -1,5 +1,5 @@
 /**
- * `cutover status`: in which phase each database is, and what leads on.
+ * `cutover status`: in which phase each database is, and what to run next.
  *
  * @module
  */
