@@ -23,7 +23,11 @@ export function remedyCommands(remedy: string, args: readonly string[]): readonl
   return [...new Set(found)].map((text) => nextCommandLine(splitWords(text), args));
 }
 
-/** Words of a sentence's command; quotes group and are dropped where they are the shell's. */
+/**
+ * Words of a sentence's command. Quotes group: single ones are the shell's and dropped, double ones
+ * belong to a name.
+ */
 function splitWords(text: string): readonly string[] {
-  return [...text.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? "");
+  return [...text.matchAll(/'([^']*)'|((?:"[^"]*"|[^\s"])+)/g)]
+    .map(([, quoted, bare]) => quoted ?? bare ?? "");
 }

@@ -53,6 +53,9 @@ Deno.test("the commands of a remedy are completed, and those that leave a value 
     commands("copy them again with sync --resnapshot public.orders, or sync --add-tables '*'"),
     [`sync --resnapshot public.orders ${same}`, `sync --add-tables '*' ${same}`],
   );
+  deepStrictEqual(commands('sync --resnapshot shop."Order items" copies it again'), [
+    `sync --resnapshot 'shop."Order items"' ${same}`,
+  ]);
   deepStrictEqual(commands("see cutover status for the next command"), [`cutover status ${same}`]);
   deepStrictEqual(commands("copy its tables again with sync --resnapshot TABLES (or '*')"), []);
   deepStrictEqual(commands("sync creates what applies its changes; cleanup removes it"), []);
