@@ -50,9 +50,7 @@ export const runStatus: CommandRunner = async (reader, context) => {
   return statusExitCode(report, check);
 };
 
-/**
- * What to run next where no finding says so; undefined for streams that only waiting or repair helps.
- */
+/** What to run next where no finding says so; undefined if only waiting or a repair helps. */
 function nextCommand({ healthy, databases }: StatusReport): string | undefined {
   const isSwitching = databases.some(({ cutover }) => cutover != null && cutover.phase !== "none");
   return isSwitching ? "cutover status" : healthy ? "verify" : undefined;
