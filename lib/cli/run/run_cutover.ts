@@ -178,7 +178,8 @@ async function switchDatabases(
     sides: direction === "run" ? ["source", "target"] : ["target", "source"],
     lines: switchPlanLines,
   });
-  let wayBack = true;
+  // unknown with --remote --yes, which makes no plan
+  let wayBack: boolean | undefined;
   const confirm = (plan: CutoverSwitchPlan) => {
     wayBack = plan.databases.every((each) => each.wayBack);
     return asked.confirm(plan);
@@ -209,13 +210,13 @@ async function switchDatabases(
   print(report, {
     context,
     lines: (size) => cutoverSwitchedLines(report, size),
-    next: cutoverNextSteps(
-      report.databases.map(() => ({
+    next: wayBack === undefined
+      ? [{ label: "Next:", command: "cutover status" }]
+      : cutoverNextSteps([{
         phase: direction === "run" ? "switched" : "prepared",
         wayBack,
         isReplicated: true,
-      })),
-    ),
+      }]),
   });
   if (reportFile !== undefined) {
     await writeEvidence(report, { reportFile, render: renderSwitchReport, context });
