@@ -11,6 +11,7 @@ import { createClientStream, endClientStream, RunningApplier } from "../support/
 import { compareRows } from "../support/replicated.ts";
 import { endReplication, replicate } from "../support/replication.ts";
 import { exec, query, withSession } from "../support/sql.ts";
+import { SlowLink } from "./link.ts";
 import type { BenchOptions } from "./options.ts";
 import { cpuSecondsOfTree, peakBytesOf } from "./processes.ts";
 import { ratios, spread } from "./statistics.ts";
@@ -38,8 +39,11 @@ interface Load {
   readonly bar: number;
 }
 
-/** What applies the changes. */
-type Applier = "subscription" | "tool";
+/**
+ * What applies the changes. `far` is the tool with 40 ms between it and the target; `read` is
+ * pg_recvlogical, which applies nothing: no applier that reads the slot takes less.
+ */
+type Applier = "subscription" | "tool" | "far" | "read";
 
 const each = (count: number, script: (session: number) => string) =>
   Array.from({ length: count }, (_, session) => script(session));
@@ -112,19 +116,19 @@ export async function benchApply({ options, report }: {
   };
   await using source = await startCluster({ major: options.major, settings });
   await using target = await startCluster({ major: options.major, settings });
+  const canRead = await isInstalled("pg_recvlogical");
   const rows: string[][] = [];
   for (const load of loads) {
-    const ours: Run[] = [];
-    const theirs: Run[] = [];
+    const runs: Record<Applier, Run[]> = { subscription: [], tool: [], far: [], read: [] };
+    const appliers = ["subscription", "tool", "far", "read"] as const;
     for (let round = 1; round <= options.rounds; round++) {
-      const contenders = [[theirs, "subscription"], [ours, "tool"]] as const;
-      for (const [runs, how] of contenders) {
+      for (const how of canRead ? appliers : appliers.filter((each) => each !== "read")) {
         const run = await measureLoad(load, { source, target, how, scale: options.megabytes });
-        runs.push(run);
+        runs[how].push(run);
         report(`  ${load.name}, round ${round}, ${how}: ${run.seconds.toFixed(2)} s`);
       }
     }
-    rows.push(summarize(load, { ours, theirs }));
+    rows.push(summarize(load, runs));
   }
   const lags = spread(await measureLag({ source, target }));
   return [
@@ -138,6 +142,8 @@ export async function benchApply({ options, report }: {
         "subscription",
         "ratio",
         "aim",
+        "40 ms away / near",
+        "reading alone / subscription",
         "CPU of the tool, target, source",
         "with a subscription",
         "memory",
@@ -153,10 +159,7 @@ export async function benchApply({ options, report }: {
 
 function summarize(
   { name, bar }: Load,
-  { ours, theirs }: {
-    readonly ours: readonly Run[];
-    readonly theirs: readonly Run[];
-  },
+  { tool: ours, subscription: theirs, far, read }: Readonly<Record<Applier, readonly Run[]>>,
 ): string[] {
   const seconds = (runs: readonly Run[]) => runs.map((run) => run.seconds);
   const { median, least, most } = ratios(seconds(ours), seconds(theirs));
@@ -169,6 +172,8 @@ function summarize(
     `${spread(seconds(theirs)).median.toFixed(2)} s`,
     `${median.toFixed(2)} (${least.toFixed(2)}..${most.toFixed(2)})`,
     `≤ ${bar.toFixed(2)}${median <= bar ? "" : " missed"}`,
+    ratios(seconds(far), seconds(ours)).median.toFixed(2),
+    read.length === 0 ? "not installed" : ratios(seconds(read), seconds(theirs)).median.toFixed(2),
     `${cpu(ours, "clientCpu")}, ${cpu(ours, "targetCpu")}, ${cpu(ours, "sourceCpu")} s`,
     `${cpu(theirs, "targetCpu")}, ${cpu(theirs, "sourceCpu")} s`,
     `${Math.round(peak / 1024 / 1024)} MB`,
@@ -222,6 +227,17 @@ async function measureLoad(
     }
   }
   const stream = await createClientStream(sourceUrl, targetUrl);
+  if (how === "read") {
+    try {
+      await run();
+      return await measureReading(stream.name, { sourceUrl, source });
+    } finally {
+      await endClientStream(stream);
+    }
+  }
+  await using link = how === "far"
+    ? await SlowLink.start(Number(new URL(targetUrl).port), { latencyMs: 20 })
+    : undefined;
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "run",
@@ -231,7 +247,12 @@ async function measureLoad(
       "-A",
       new URL("apply_child.ts", import.meta.url).pathname,
     ],
-    env: { ...denoEnvironment(), SOURCE: sourceUrl, TARGET: targetUrl, STREAM: stream.name },
+    env: {
+      ...denoEnvironment(),
+      SOURCE: sourceUrl,
+      TARGET: link?.url(targetUrl) ?? targetUrl,
+      STREAM: stream.name,
+    },
     stdin: "piped",
     stdout: "piped",
     stderr: "inherit",
@@ -252,6 +273,42 @@ async function measureLoad(
     await output.cancel();
     await child.stdin.close().catch(() => {});
     await endClientStream(stream);
+  }
+}
+
+/** Until everything that has piled up has been received. */
+async function measureReading(
+  name: string,
+  { sourceUrl, source }: { readonly sourceUrl: string; readonly source: Cluster },
+): Promise<Run> {
+  const [end] = await query<{ lsn: string }>(
+    sourceUrl,
+    "SELECT pg_current_wal_insert_lsn()::text AS lsn",
+  );
+  const before = cpuSecondsOfTree(source.postmasterPid);
+  const startMs = performance.now();
+  const { success, stderr } = await new Deno.Command("pg_recvlogical", {
+    args: [
+      ...["--dbname", sourceUrl, "--slot", name, "--start", "--endpos", end!.lsn],
+      ...["--option", "proto_version=1", "--option", `publication_names="${name}"`],
+      ...["--file", "/dev/null", "--no-loop", "--fsync-interval", "0"],
+    ],
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+  const seconds = (performance.now() - startMs) / 1000;
+  const sourceCpu = cpuSecondsOfTree(source.postmasterPid) - before;
+  return { seconds, clientCpu: undefined, sourceCpu, targetCpu: 0, peakBytes: undefined };
+}
+
+async function isInstalled(program: string): Promise<boolean> {
+  try {
+    return (await new Deno.Command(program, { args: ["--version"], stdout: "null" }).output())
+      .success;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
   }
 }
 

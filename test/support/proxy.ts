@@ -154,7 +154,9 @@ export class Proxy implements AsyncDisposable {
         queue.end();
       }
     })();
-    const isOpen = () => !to.destroyed && !from.errored;
+    // a loop aborts its stream at the end, while chunks may still be on their way
+    const isBroken = () => from.errored !== null && from.errored.name !== "AbortError";
+    const isOpen = () => !to.destroyed && !isBroken();
     for await (const chunk of queue) {
       while (this.#stalled && isOpen()) await once(this.#wake, "change");
       if (!isOpen()) break;
