@@ -156,6 +156,11 @@ export interface LedgerTrust {
    * Why it was not created by the tool; when empty, it may be read and written.
    */
   readonly problems: readonly string[];
+  /**
+   * Statements that resolve all problems, if these are only privileges of other roles: the schema
+   * is the tool's, and dropping it would lose what it records.
+   */
+  readonly revokes: readonly string[];
 }
 
 /** Examines the ledger's schema in the session's database without reading its tables. */
@@ -185,11 +190,12 @@ export async function findHiddenOwner(session: Session, name: string): Promise<s
 /** Examines one of the tool's schemas in the session's database without reading its tables. */
 export async function examineOwnSchema(session: Session, name: string): Promise<LedgerTrust> {
   const [schema] = await session.query<SchemaRow>(schemaStatement, [name]);
-  if (schema === undefined) return { exists: false, problems: [] };
+  if (schema === undefined) return { exists: false, problems: [], revokes: [] };
   if (!schema.trusted) {
     return {
       exists: true,
       problems: [`schema ${name} belongs to role "${schema.owner}"`],
+      revokes: [],
     };
   }
   const found = await session.query<{ readonly relation: string; readonly problem: string }>(
@@ -206,6 +212,7 @@ export async function examineOwnSchema(session: Session, name: string): Promise<
         `grants ${privileges} to ${grantee}: ${revoke};`
       ),
     ],
+    revokes: found.length > 0 ? [] : grants.map(({ revoke }) => `${revoke};`),
   };
 }
 

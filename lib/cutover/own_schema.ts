@@ -14,7 +14,7 @@ import {
   type Side,
 } from "../core/internal.ts";
 import type { Endpoint, Session } from "../postgres/internal.ts";
-import { examineOwnSchema, findHiddenOwner } from "../checkpoint/internal.ts";
+import { examineOwnSchema, findHiddenOwner, type LedgerTrust } from "../checkpoint/internal.ts";
 import { applySetting, applyStreamTable } from "../replication/internal.ts";
 import type { SideDetails, SideRecord } from "./model.ts";
 
@@ -130,35 +130,52 @@ export function createTokenTable(stream: string): string {
  * @throws ReplicatorError if a schema of that name exists that the tool did not create
  */
 export async function refuseForeignSchema(session: Session): Promise<boolean> {
-  const { exists, problems } = await examineOwnSchema(session, cutoverSchema);
-  if (problems.length === 0) return exists;
+  const trust = await examineOwnSchema(session, cutoverSchema);
+  if (trust.problems.length > 0) throw await untrusted(session, trust);
+  return trust.exists;
+}
+
+async function untrusted(
+  session: Session,
+  { problems, revokes }: LedgerTrust,
+): Promise<ReplicatorError> {
+  const { message, remedy } = await describeDistrust(session, revokes);
+  return new ReplicatorError(message, {
+    side: session.side,
+    object: `database ${session.endpoint.database}`,
+    details: problems,
+    remedy,
+    exitCode: ExitCode.prerequisite,
+  });
+}
+
+async function describeDistrust(
+  session: Session,
+  revokes: readonly string[],
+): Promise<{ readonly message: string; readonly remedy: string }> {
+  if (revokes.length > 0) {
+    return {
+      message: `other roles may write in the schema ${cutoverSchema}, so it is not trusted`,
+      // not to drop it: a closed side must keep its record
+      remedy: `run as its owner or as a superuser: ${revokes.join(" ")}`,
+    };
+  }
   const owner = await findOtherOwner(session);
   if (owner !== undefined) {
-    throw new ReplicatorError(
-      `the schema ${cutoverSchema} belongs to another role, so it is not trusted`,
-      {
-        side: session.side,
-        object: `database ${session.endpoint.database}`,
-        details: problems,
-        remedy:
-          `connect as role ${
-            quoteIdentifier(owner)
-          }, if that is the role that prepared the cutover; ` +
-          "do not drop the schema: its fence may be what keeps this database closed",
-        exitCode: ExitCode.prerequisite,
-      },
-    );
+    return {
+      message: `the schema ${cutoverSchema} belongs to another role, so it is not trusted`,
+      remedy:
+        `connect as role ${
+          quoteIdentifier(owner)
+        }, if that is the role that prepared the cutover; ` +
+        "do not drop the schema: its fence may be what keeps this database closed",
+    };
   }
-  throw new ReplicatorError(
-    `the schema ${cutoverSchema} was not created by this tool, or has been changed since`,
-    {
-      side: session.side,
-      object: `database ${session.endpoint.database}`,
-      details: problems,
-      remedy: `inspect it; if it is not needed: DROP SCHEMA ${cutoverSchema} CASCADE;`,
-      exitCode: ExitCode.prerequisite,
-    },
-  );
+  return {
+    message: `the schema ${cutoverSchema} was not created by this tool, or has been changed since`,
+    remedy:
+      `inspect it; if no cutover has closed this database: DROP SCHEMA ${cutoverSchema} CASCADE;`,
+  };
 }
 
 /** The owner of a schema that looks like the tool's, but belongs to another role. */
@@ -192,27 +209,24 @@ export async function readSide(session: Session): Promise<SideRecord | undefined
   return await refuseForeignSchema(session) ? await readRecord(session) : undefined;
 }
 
-/** The same; undefined also if the tool did not create the schema. */
-export async function findSide(session: Session): Promise<SideRecord | undefined> {
-  const { exists, problems } = await examineOwnSchema(session, cutoverSchema);
-  return exists && problems.length === 0 ? await readRecord(session) : undefined;
-}
-
-/** What can be seen of a side: its record, or the owner of a schema that cannot be read. */
+/** What can be seen of a side: its record, or why it cannot be read. */
 export interface ObservedSide {
   /** Undefined if there is none, or it cannot be read. */
   readonly record: SideRecord | undefined;
   /** The owner of the schema, if the role may not read it or does not trust it. */
   readonly hiddenOwner: string | undefined;
+  /** Why a schema that the role may read is not trusted, with details and remedy. */
+  readonly distrust: ReplicatorError | undefined;
 }
 
-/** {@linkcode findSide} for a role that perhaps may not read the record. */
+/** {@linkcode readSide} for a role that perhaps may not read the record. */
 export async function observeSide(session: Session): Promise<ObservedSide> {
   const hiddenOwner = await findHiddenOwner(session, cutoverSchema);
-  return {
-    record: hiddenOwner === undefined ? await findSide(session) : undefined,
-    hiddenOwner,
-  };
+  if (hiddenOwner !== undefined) return { record: undefined, hiddenOwner, distrust: undefined };
+  const trust = await examineOwnSchema(session, cutoverSchema);
+  const distrust = trust.problems.length > 0 ? await untrusted(session, trust) : undefined;
+  const isReadable = trust.exists && distrust === undefined;
+  return { record: isReadable ? await readRecord(session) : undefined, hiddenOwner, distrust };
 }
 
 async function readRecord(session: Session): Promise<SideRecord | undefined> {

@@ -1,6 +1,9 @@
 /** What a database's users can put in the way of a cutover, and what it does with their rights. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { executeCleanup } from "../../lib/commands/cleanup/cleanup.ts";
 import { executeFinish } from "../../lib/commands/cutover/finish.ts";
+import { executeCutoverStatus } from "../../lib/commands/cutover/status.ts";
+import { executeStatus } from "../../lib/commands/status/status.ts";
 import { acknowledgedSchema } from "../support/acknowledged_load.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
@@ -15,7 +18,7 @@ import { endpointOf, runInit } from "../support/init.ts";
 import { compareRows, drain } from "../support/replicated.ts";
 import { until } from "../support/replication.ts";
 import { exec, query } from "../support/sql.ts";
-import { syncSettings } from "../support/sync.ts";
+import { runSync, syncSettings } from "../support/sync.ts";
 import { accepts } from "./open_probe.ts";
 import { startTestCluster } from "../support/test_cluster.ts";
 
@@ -89,12 +92,47 @@ Deno.test("a schema of the tool's name that another role has filled is refused, 
       );
     }
     await exec(pair.targetUrl, "GRANT UPDATE ON seren_cutover.side TO visitor");
+    const revokes = "REVOKE UPDATE ON TABLE seren_cutover.side FROM visitor CASCADE;";
     const refused = await prepareCutover(pair).then(() => undefined, (problem) => problem);
     match(
       `${refused?.details}`,
       /side grants UPDATE to visitor: REVOKE UPDATE ON TABLE seren_cutover\.side FROM visitor/,
     );
-    await exec(pair.targetUrl, "REVOKE UPDATE ON seren_cutover.side FROM visitor");
+    strictEqual(refused.remedy, `run as its owner or as a superuser: ${revokes}`);
+    // the source is closed: none of the commands overlooks that
+    await exec(pair.targetUrl, revokes);
+    await switchCutover("run", pair);
+    await exec(pair.url, "BEGIN READ WRITE; GRANT UPDATE ON seren_cutover.side TO visitor; COMMIT");
+    const status = await executeStatus(
+      { ...pair.servers, sampleMs: 100, now: () => new Date() },
+      quietRun,
+    );
+    const [finding] = status.findings.filter(({ id }) => id === "schema-hidden");
+    deepStrictEqual([finding?.side, finding?.severity, finding?.remedy], [
+      "source",
+      "problem",
+      refused.remedy,
+    ]);
+    match(finding!.message, /other roles may write .*: its record of the cutover is not read/);
+    strictEqual(status.databases[0]?.cutover?.phase, "switched");
+    for (
+      const command of [
+        () => executeCutoverStatus(pair.servers, quietRun),
+        () =>
+          executeCleanup({
+            ...pair.servers,
+            databases: { include: [pair.name], exclude: [] },
+            checkpoints: undefined,
+            confirm: () => Promise.reject(new Error("cleanup has a plan")),
+          }, quietRun),
+        () => switchCutover("rollback", pair),
+        () => runSync(pair.url, pair.targetUrl, { include: [pair.name] }),
+      ]
+    ) {
+      await rejects(command(), { remedy: refused.remedy, exitCode: 3 });
+    }
+    await exec(pair.url, `BEGIN READ WRITE; ${revokes} COMMIT`);
+    await switchCutover("rollback", pair);
   });
 });
 

@@ -23,7 +23,7 @@ import {
   type TableSyncSlot,
 } from "../../replication/internal.ts";
 import type { DatabaseSelection } from "../shared/run.ts";
-import { findCutover, type FoundCutover } from "./find_cutovers.ts";
+import { type DistrustedCutover, findCutover, type FoundCutover } from "./find_cutovers.ts";
 
 /** A publication in its database. */
 export interface FoundPublication extends OwnedPublication {
@@ -54,6 +54,7 @@ export interface SourceFindings {
   readonly tableSyncSlots: readonly TableSyncSlot[];
   readonly publications: readonly FoundPublication[];
   readonly cutovers: readonly FoundCutover[];
+  readonly distrusted: readonly DistrustedCutover[];
 }
 
 /** The objects found on the target. */
@@ -62,6 +63,7 @@ export interface TargetFindings {
   readonly appliers: readonly FoundApplier[];
   readonly ledgers: readonly FoundLedger[];
   readonly cutovers: readonly FoundCutover[];
+  readonly distrusted: readonly DistrustedCutover[];
   /** Tables with REPLICA IDENTITY FULL, by database and `tableKey`. */
   readonly full: ReadonlyMap<string, ReadonlySet<string>>;
 }
@@ -74,12 +76,15 @@ export async function findOnSource(
 ): Promise<SourceFindings> {
   const publications: FoundPublication[] = [];
   const cutovers: FoundCutover[] = [];
+  const distrusted: DistrustedCutover[] = [];
   await eachDatabase(endpoint, session, signal, async (database, inside) => {
     for (const publication of await listOwnedPublications(inside)) {
       publications.push({ ...publication, database });
     }
     const cutover = await findCutover(inside, { database, side: "source" });
-    if (cutover !== undefined) cutovers.push(cutover);
+    if (cutover === undefined) return;
+    if ("distrust" in cutover) distrusted.push(cutover);
+    else cutovers.push(cutover);
   });
   return {
     system: (await readClusterFacts(session)).systemIdentifier,
@@ -87,6 +92,7 @@ export async function findOnSource(
     tableSyncSlots: await listTableSyncSlots(session),
     publications,
     cutovers,
+    distrusted,
   };
 }
 
@@ -100,6 +106,7 @@ export async function findOnTarget(
   const appliers: FoundApplier[] = [];
   const ledgers: FoundLedger[] = [];
   const cutovers: FoundCutover[] = [];
+  const distrusted: DistrustedCutover[] = [];
   const full = new Map<string, ReadonlySet<string>>();
   await eachDatabase(endpoint, session, signal, async (database, inside) => {
     const listed: readonly OwnedApplier[] = [
@@ -116,10 +123,12 @@ export async function findOnTarget(
     const ledger = await findLedger(inside, database);
     if (ledger !== undefined) ledgers.push(ledger);
     const cutover = await findCutover(inside, { database, side: "target" });
-    if (cutover !== undefined) cutovers.push(cutover);
+    if (cutover === undefined) return;
+    if ("distrust" in cutover) distrusted.push(cutover);
+    else cutovers.push(cutover);
   });
   const system = (await readClusterFacts(session)).systemIdentifier;
-  return { system, appliers, ledgers, cutovers, full };
+  return { system, appliers, ledgers, cutovers, distrusted, full };
 }
 
 async function eachDatabase(

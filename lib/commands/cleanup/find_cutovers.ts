@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { Side } from "../../core/internal.ts";
+import type { ReplicatorError, Side } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
-import { findSide, readFence, type SideRecord } from "../../cutover/internal.ts";
+import { observeSide, readFence, type SideRecord } from "../../cutover/internal.ts";
 import {
   type ChangedIdentity,
   openApplier,
@@ -26,7 +26,14 @@ export interface FoundCutover {
   readonly changedIdentities: readonly ChangedIdentity[];
 }
 
-/** The same, and which side it is. */
+/** A schema of the tool that is not trusted: its record may show that this side is closed. */
+export interface DistrustedCutover {
+  readonly database: string;
+  /** Why, with the remedy. */
+  readonly distrust: ReplicatorError;
+}
+
+/** The same as {@linkcode FoundCutover}, and which side it is. */
 export interface SidedCutover extends FoundCutover {
   readonly side: Side;
 }
@@ -38,9 +45,10 @@ export interface SidedCutover extends FoundCutover {
 export async function findCutover(
   session: Session,
   { database, side }: { readonly database: string; readonly side: Side },
-): Promise<FoundCutover | undefined> {
-  // a schema that the tool did not create is left alone
-  const record = await findSide(session);
+): Promise<FoundCutover | DistrustedCutover | undefined> {
+  // a schema of another role is left alone
+  const { record, distrust } = await observeSide(session);
+  if (distrust !== undefined) return { database, distrust };
   if (record === undefined || record.details.side !== side) return undefined;
   const { back } = record.details;
   const comments = side === "source" ? await readSubscriptionComments(session) : undefined;

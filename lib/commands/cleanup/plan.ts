@@ -34,10 +34,12 @@ export interface PlannedItems {
  * then publications, later snapshot generations before earlier ones, whose comments record the
  * replica identities; then ledgers.
  *
- * @throws ReplicatorError if one side is unreachable and streams with several such servers exist
+ * @throws ReplicatorError if one side is unreachable and streams with several such servers exist,
+ * or if the record of a cutover is not trusted: without it, a closed side would not be seen
  */
 export function planCleanup(findings: CleanupFindings): PlannedItems {
   refuseAmbiguous(findings);
+  refuseDistrusted(findings);
   const { source, target } = findings;
   const cutovers = selectedCutovers(findings);
   const plain = (item: CleanupItem): PlannedRemoval => ({ item, reason: undefined });
@@ -124,6 +126,12 @@ function cutoverItem({ side, database, tables, record }: SidedCutover): CleanupI
       record.isOpen ? "" : `: the ${side} is closed, and will ACCEPT WRITES again`
     }`,
   };
+}
+
+function refuseDistrusted({ source, target, databases }: CleanupFindings): void {
+  const found = [...source?.distrusted ?? [], ...target?.distrusted ?? []];
+  const first = found.find(({ database }) => isSelected([database], databases));
+  if (first !== undefined) throw first.distrust;
 }
 
 /** Refuses if the unreachable side could be any of several servers. */

@@ -387,24 +387,38 @@ export function hiddenFindings(
   database: string | null,
 ): readonly StatusFinding[] {
   return (["source", "target"] as const).flatMap((side) =>
-    (hidden[side] ?? []).map(({ schema, owner }): StatusFinding => ({
+    (hidden[side] ?? []).map((each): StatusFinding => ({
       id: "schema-hidden",
       severity: "problem",
       side,
       database,
       stream: null,
-      message: `schema ${schema} belongs to role ${
-        quoteIdentifier(owner)
-      } and cannot be read by this role, or is not trusted: ${
-        schema === applySchema
-          ? "changes may be applied by a process of the tool"
-          : "the phase of the cutover is unknown"
-      }`,
-      remedy: `connect to the ${side} as role ${
-        quoteIdentifier(owner)
-      }, if it runs the migration; until then, remove nothing`,
+      ...describeHidden(each, side),
     }))
   );
+}
+
+function describeHidden(
+  { schema, owner, distrust }: HiddenSchema,
+  side: Side,
+): Pick<StatusFinding, "message" | "remedy"> {
+  const unknown = schema === applySchema
+    ? "changes may be applied by a process of the tool"
+    : "the phase of the cutover is unknown";
+  if (owner === undefined) {
+    return {
+      message: `${distrust?.message}: its record of the cutover is not read`,
+      remedy: distrust?.remedy ?? "",
+    };
+  }
+  return {
+    message: `schema ${schema} belongs to role ${
+      quoteIdentifier(owner)
+    } and cannot be read by this role, or is not trusted: ${unknown}`,
+    remedy: `connect to the ${side} as role ${
+      quoteIdentifier(owner)
+    }, if it runs the migration; until then, remove nothing`,
+  };
 }
 
 /** Reports unreachable servers, or the absence of replication. */

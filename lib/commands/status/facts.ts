@@ -5,7 +5,7 @@
  */
 import { findHiddenOwner, readOutstanding } from "../../checkpoint/internal.ts";
 import { type ObservedSide, observeSide, type SideRecord } from "../../cutover/internal.ts";
-import { applySchema, cutoverSchema } from "../../core/internal.ts";
+import { applySchema, cutoverSchema, type ReplicatorError } from "../../core/internal.ts";
 import {
   listSequences,
   readClusterFacts,
@@ -60,8 +60,10 @@ export interface StatusContents {
 /** A schema of the tool that the role cannot read, or does not trust. */
 export interface HiddenSchema {
   readonly schema: string;
-  /** The role that can. */
-  readonly owner: string;
+  /** The role that can; undefined if the role may read it. */
+  readonly owner: string | undefined;
+  /** Why it is not trusted, with details and remedy, although the role may read it. */
+  readonly distrust: ReplicatorError | undefined;
 }
 
 /** Facts about a database of the source. */
@@ -124,7 +126,7 @@ export async function readTargetStatus(session: Session): Promise<TargetStatusFa
     setAside: (await readOutstanding(session)).filter(({ attribute }) => attribute === undefined)
       .map(({ object }) => object),
     hidden: [
-      ...applyOwner === undefined ? [] : [{ schema: applySchema, owner: applyOwner }],
+      ...applyOwner === undefined ? [] : [hiddenSchema(applySchema, applyOwner)],
       ...hidden,
     ],
     cutover,
@@ -137,12 +139,18 @@ export async function hidesAppliers(session: Session): Promise<boolean> {
 }
 
 function hideable(
-  { record, hiddenOwner }: ObservedSide,
+  { record, hiddenOwner, distrust }: ObservedSide,
 ): Pick<SourceStatusFacts, "hidden" | "cutover"> {
-  return {
-    hidden: hiddenOwner === undefined ? [] : [{ schema: cutoverSchema, owner: hiddenOwner }],
-    cutover: record,
-  };
+  const hidden = hiddenOwner !== undefined
+    ? [hiddenSchema(cutoverSchema, hiddenOwner)]
+    : distrust === undefined
+    ? []
+    : [{ schema: cutoverSchema, owner: undefined, distrust }];
+  return { hidden, cutover: record };
+}
+
+function hiddenSchema(schema: string, owner: string): HiddenSchema {
+  return { schema, owner, distrust: undefined };
 }
 
 /** Reads tables, types and sequences of a database of either side. */

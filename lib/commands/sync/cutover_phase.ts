@@ -7,7 +7,7 @@
  */
 import { ExitCode, ReplicatorError, retry } from "../../core/internal.ts";
 import { openSession } from "../../postgres/internal.ts";
-import { type CutoverPhase, findSide, phaseOf } from "../../cutover/internal.ts";
+import { type CutoverPhase, phaseOf, readSide } from "../../cutover/internal.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 
 const switchedPhases: ReadonlySet<CutoverPhase> = new Set([
@@ -24,7 +24,7 @@ async function readPhase(
 ): Promise<CutoverPhase> {
   await using from = await retry(() => openSession(source, { signal }), { signal });
   await using to = await retry(() => openSession(target, { signal }), { signal });
-  return phaseOf({ source: await findSide(from), target: await findSide(to) });
+  return phaseOf({ source: await readSide(from), target: await readSide(to) });
 }
 
 /**

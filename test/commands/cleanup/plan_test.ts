@@ -25,6 +25,7 @@ function findings(isTrusted: boolean): SourceFindings {
     slots: [{ name, parts, database: "a", active: false } as never],
     tableSyncSlots: [],
     cutovers: [],
+    distrusted: [],
     publications: [
       {
         name,
