@@ -203,6 +203,11 @@ Deno.test("a command that was killed while it closed the side is completed by th
     await prepareCutover(pair, { fence: "sessions" });
     await exec(appUrls[0], "DELETE FROM ack WHERE false");
     await load.more(50);
+    // and with the streams turned around
+    await killedAt("end way-back 2", "run");
+    await prepareCutover(pair, { fence: "sessions" });
+    await exec(appUrls[0], "DELETE FROM ack WHERE false");
+    await load.more(50);
     const outcome = await load.stop();
     await drain(pair.url);
     for (const url of [pair.url, pair.targetUrl]) {

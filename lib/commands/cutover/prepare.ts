@@ -21,12 +21,13 @@ import {
   prepareDatabase,
   readForwardStreams,
   readPreflightFacts,
+  restoreIfTurning,
 } from "../../cutover/internal.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import { explained, explainInterruption } from "./interrupted.ts";
 import type { RunContext } from "../shared/run.ts";
 import type { CutoverPrepareOptions } from "./options.ts";
-import { type CutoverDatabase, readCutover } from "./read_cutover.ts";
+import { type CutoverDatabase, readCutover, routeOf } from "./read_cutover.ts";
 import { refreshStatistics } from "./refresh_statistics.ts";
 import { refuseProblems } from "./refuse.ts";
 import type { CutoverPreparePlan, CutoverPrepareReport } from "./report.ts";
@@ -222,6 +223,8 @@ async function readAll(
   const wayBack = options.wayBack === "replicate";
   const facts: (PreflightFacts & { readonly back: string | undefined })[] = [];
   for (const database of databases) {
+    // a switch that died has stopped the streams
+    if (database.phase === "prepared") await restoreIfTurning(routeOf(database, "run"));
     await using from = await retry(() => openSession(database.source, { signal }), { signal });
     await using to = await retry(() => openSession(database.target, { signal }), { signal });
     facts.push({
