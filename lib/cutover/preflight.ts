@@ -69,6 +69,8 @@ export interface SideFacts {
   readonly fenceKind: FenceKind;
   /** Undefined for a side that is closed by triggers. */
   readonly sessions: SessionFacts | undefined;
+  /** Roles whose own default makes their sessions read-only, also where the side is open. */
+  readonly readOnlyRoles: readonly string[];
   /** Tables with a complete fence; empty before `prepare`. */
   readonly fence: readonly FencedTable[];
   /** Lock entries that the server has room for. */
@@ -227,6 +229,19 @@ export function preflight(
       `before the switch: ALTER SUBSCRIPTION ${
         quoteIdentifier(name)
       } DISABLE; after it, subscribe on the other side`,
+    );
+  }
+  const readOnlyRoles = facts.to.readOnlyRoles.filter((role) =>
+    !facts.from.readOnlyRoles.includes(role)
+  );
+  if (readOnlyRoles.length > 0) {
+    add(
+      "warning",
+      facts.to.side,
+      `sessions of these roles are read-only by default, also once this side is open, unlike on the ${facts.from.side}: ${
+        readOnlyRoles.join(", ")
+      }`,
+      "if they have to write: ALTER ROLE … RESET default_transaction_read_only; also … IN DATABASE …",
     );
   }
   checkOutsideKeys(facts, add);

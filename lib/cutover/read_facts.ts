@@ -43,7 +43,8 @@ import type {
   StreamReading,
 } from "./preflight.ts";
 import { readForwardStreams } from "./prepare.ts";
-import { readOtherSessions, readWritableRoles } from "./session_fence.ts";
+import { readRoleDefaults, type RoleDefault } from "./read_only_default.ts";
+import { readOtherSessions } from "./session_fence.ts";
 import { type PrivilegesInput, readPrivileges } from "./read_privileges.ts";
 
 /** What {@linkcode readPreflightFacts} takes. */
@@ -363,13 +364,16 @@ async function readKeptSessions(session: Session): Promise<SessionFacts["kept"]>
 
 async function readSessionFacts(
   session: Session,
-  tables: readonly TableName[],
+  { tables, roles }: {
+    readonly tables: readonly TableName[];
+    readonly roles: readonly RoleDefault[];
+  },
 ): Promise<SessionFacts> {
   const keys = new Set(tables.map((table) => tableKey(table)));
   type Row = TableName & Record<string, unknown>;
   return {
     kept: await readKeptSessions(session),
-    writableRoles: await readWritableRoles(session),
+    writableRoles: roles.filter(({ isReadOnly }) => !isReadOnly).map(({ role }) => role),
     withoutGrants: (await session.query<Row>(grantsStatement)).filter((table) =>
       keys.has(tableKey(table))
     ),
@@ -397,11 +401,15 @@ async function readSideFacts(
     { pid: number; username: string | null; state: string | null; age_ms: number }
   >(transactionStatement, [`${Math.round(oldTransactionMs)} milliseconds`]);
   const notOwned = tables.filter((table) => existing.get(tableKey(table))?.owned === false);
+  const roles = await readRoleDefaults(session);
   const fenceKind = fence === "sessions" && notOwned.length > 0 ? "sessions" : "triggers";
   return {
     side: session.side,
     fenceKind,
-    sessions: fenceKind === "triggers" ? undefined : await readSessionFacts(session, tables),
+    sessions: fenceKind === "triggers"
+      ? undefined
+      : await readSessionFacts(session, { tables, roles }),
+    readOnlyRoles: roles.filter(({ isReadOnly }) => isReadOnly).map(({ role }) => role),
     major: session.majorVersion,
     missing: tables.filter((table) => !existing.has(tableKey(table))),
     notOwned,

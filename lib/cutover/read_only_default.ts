@@ -62,3 +62,31 @@ export async function tryResetReadOnly(session: Session): Promise<boolean> {
     return false;
   }
 }
+
+/** A role whose own read-only default precedes that of the database. */
+export interface RoleDefault {
+  readonly role: string;
+  /** Whether its new sessions are read-only. */
+  readonly isReadOnly: boolean;
+}
+
+// a setting for the database precedes one for all; values are stored as they were written
+const roleDefaultsStatement = `
+  SELECT DISTINCT ON (s.setrole) pg_catalog.pg_get_userbyid(s.setrole)::pg_catalog.text AS role,
+         pg_catalog.lower(pg_catalog.split_part(c.entry, '=', 2)) ~ '^(on|1|t(r(ue?)?)?|y(es?)?)$' AS is_read_only
+    FROM pg_catalog.pg_db_role_setting AS s
+   CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS c (entry)
+   WHERE s.setrole <> 0
+     AND s.setdatabase IN (0, (SELECT d.oid FROM pg_catalog.pg_database AS d
+                                WHERE d.datname = pg_catalog.current_database()))
+     AND c.entry LIKE 'default\\_transaction\\_read\\_only=%'
+   ORDER BY s.setrole, s.setdatabase DESC`;
+
+/** Reads which roles have a read-only default of their own in the session's database. */
+export async function readRoleDefaults(session: Session): Promise<readonly RoleDefault[]> {
+  const rows = await session.query<{ readonly role: string; readonly is_read_only: boolean }>(
+    roleDefaultsStatement,
+  );
+  return rows.map(({ role, is_read_only }) => ({ role, isReadOnly: is_read_only }))
+    .toSorted((a, b) => a.role < b.role ? -1 : 1);
+}

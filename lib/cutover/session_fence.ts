@@ -367,19 +367,3 @@ function protectedSessions(
     },
   );
 }
-
-/** Roles whose own default keeps their new sessions writable. */
-export async function readWritableRoles(session: Session): Promise<readonly string[]> {
-  const rows = await session.query<{ readonly role: string }>(
-    `SELECT DISTINCT pg_catalog.pg_get_userbyid(s.setrole)::pg_catalog.text AS role
-       FROM pg_catalog.pg_db_role_setting AS s
-      CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS c (entry)
-      WHERE s.setrole <> 0
-        AND s.setdatabase IN (0, (SELECT d.oid FROM pg_catalog.pg_database AS d
-                                   WHERE d.datname = pg_catalog.current_database()))
-        AND c.entry LIKE 'default_transaction_read_only=%'
-        AND pg_catalog.split_part(c.entry, '=', 2) NOT IN ('on', 'true', 'yes', '1')
-      ORDER BY 1`,
-  );
-  return rows.map(({ role }) => role);
-}

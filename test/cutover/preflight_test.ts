@@ -32,6 +32,7 @@ function side(name: "source" | "target", change: Partial<SideFacts> = {}): SideF
     isStandby: false,
     eventTriggers: [],
     subscriptions: [],
+    readOnlyRoles: [],
     ...change,
   };
 }
@@ -159,6 +160,12 @@ const warnings: readonly Case[] = [
     /writes into replicated tables/,
     /subscribe on the other side/,
     "prepare",
+  ],
+  [
+    "roles that cannot write there",
+    target({ readOnlyRoles: ["app"] }),
+    /read-only by default, .* unlike on the source: app$/,
+    /ALTER ROLE … RESET/,
   ],
   ["prepared there", target({ prepared: ["y"] }), /transaction 'y'/, /PREPARED 'y'/],
   [

@@ -247,3 +247,36 @@ Deno.test("sessions that bear the name of the tool or of a stream are ended as w
     }
   });
 });
+
+Deno.test("read-only defaults of roles are found: those that stay writable, and those that cannot write on the other side", async () => {
+  await withWeakPair(async ({ pair, appUrls }) => {
+    await prepareCutover(pair, { fence: "sessions" });
+    const app = new URL(appUrls[0]).username;
+    await exec(pair.url, `ALTER ROLE ${app} SET default_transaction_read_only = 'Off'`);
+    await exec(pair.targetUrl, `ALTER ROLE ${app} SET default_transaction_read_only = 'TRUE'`);
+    const refused = await refusal(switchCutover("run", pair));
+    match(
+      refused.details.join("\n"),
+      new RegExp(`read-only default of their own, .*: ${app}\n`),
+    );
+    // the database's own precedes it
+    await exec(
+      pair.url,
+      `ALTER ROLE ${app} IN DATABASE ${pair.name} SET default_transaction_read_only = 'YES'`,
+    );
+    const { databases } = await executeCutoverStatus(pair.servers, quietRun);
+    const messages = databases[0]!.findings.map(({ message }) => message).join("\n");
+    ok(!messages.includes("of their own"), messages);
+    ok(!messages.includes("unlike on the source"), messages);
+    await exec(
+      pair.url,
+      `ALTER ROLE ${app} IN DATABASE ${pair.name} RESET default_transaction_read_only;
+       ALTER ROLE ${app} RESET default_transaction_read_only`,
+    );
+    const report = await switchCutover("run", pair);
+    match(
+      report!.warnings.join("\n"),
+      new RegExp(`read-only by default, .* unlike on the source: ${app}`),
+    );
+  });
+});
