@@ -38,6 +38,13 @@ Deno.test("an interrupted command says which side accepts writes, what was chang
       "  → run cutover run again; cutover status shows what else is possible",
   );
   match(
+    failureLines(interruption("run", [{ name: "app", phase: "closing" }]), {
+      color: false,
+      args: ["cutover", "run", "--source", "postgresql://old/app"],
+    }).join("\n"),
+    /\n {4}.*cutover run --source postgresql:\/\/old\/app\n {4}.*cutover rollback --source postgresql:\/\/old\/app$/,
+  );
+  match(
     lines("rollback", [{ name: "app", phase: "switched" }]),
     /the target accepts writes, the source refuses them\.\n.*cutover rollback again/,
   );

@@ -24,11 +24,15 @@ export function failureLines(
   },
 ): string[] {
   const style = makeStyle(color);
+  const commands = args === undefined || !(error instanceof ReplicatorError)
+    ? []
+    : remedyCommands(error.remedy ?? "", args).map((each) => `    ${each}`);
   if (error instanceof InterruptedError) {
     return [
       style.yellow(`Ended: ${error.message}.`),
       ...error.details.map((line) => `  ${redact(line)}`),
       ...(error.remedy === undefined ? [] : [`  → ${error.remedy}`]),
+      ...commands,
     ];
   }
   if (error instanceof UsageError) {
@@ -41,8 +45,7 @@ export function failureLines(
   }
   const [first = "", ...rest] = describeError(error).flatMap((line) => redact(line).split("\n"));
   if (error instanceof ReplicatorError) {
-    const commands = args === undefined ? [] : remedyCommands(error.remedy ?? "", args);
-    return [`${style.red("✗")} ${first}`, ...rest, ...commands.map((each) => `    ${each}`)];
+    return [`${style.red("✗")} ${first}`, ...rest, ...commands];
   }
   return [
     `${style.red("✗")} Internal error: ${first}`,
