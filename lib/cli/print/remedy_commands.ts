@@ -1,3 +1,4 @@
+import { allOptions, flagOf } from "../../config/internal.ts";
 import { nextCommandLine } from "./next_command.ts";
 
 /** A command in a sentence, with its flags and the values that can be typed as they are. */
@@ -9,8 +10,13 @@ const command = new RegExp(
   "g",
 );
 
-/** Options without which a command would ask for a value that the sentence leaves open. */
-const incomplete = /--(?:resnapshot|add-tables|skip-lsn|map|include-databases)(?= --|$)/;
+/** An option whose value the sentence leaves open. */
+const incomplete = new RegExp(
+  `(?:${
+    allOptions.filter(({ option }) => "placeholder" in option)
+      .map(({ name, option }) => flagOf(name, option)).join("|")
+  })(?= --|$)`,
+);
 
 /**
  * The commands that a remedy mentions, complete and in the form in which this program was started:

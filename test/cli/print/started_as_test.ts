@@ -58,5 +58,6 @@ Deno.test("the commands of a remedy are completed, and those that leave a value 
   ]);
   deepStrictEqual(commands("see cutover status for the next command"), [`cutover status ${same}`]);
   deepStrictEqual(commands("copy its tables again with sync --resnapshot TABLES (or '*')"), []);
+  deepStrictEqual(commands("give more time with cutover run --max-pause DURATION"), []);
   deepStrictEqual(commands("sync creates what applies its changes; cleanup removes it"), []);
 });
