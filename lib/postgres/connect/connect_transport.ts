@@ -69,7 +69,7 @@ async function connectTcp(
       return await closingLate(Deno.connect({ hostname, port }), signal);
     } catch (error) {
       signal.throwIfAborted();
-      failure = await explainUnknownHost(error, hostname);
+      failure = await explainUnknownHost(error, { host: hostname, signal });
     }
   }
   throw failure;
