@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { quoteIdentifier, redact } from "../../core/internal.ts";
+import { joinAll, quoteIdentifier, redact } from "../../core/internal.ts";
 import { ServerError, type Session, SqlState } from "../../postgres/internal.ts";
 import { type Adaptation, isRefusal } from "../apply/adaptation.ts";
 import { bootstrapRole, canReadPasswords, readGlobals } from "./catalog.ts";
@@ -97,7 +97,7 @@ export async function previewGlobals(
   source: Session,
   target: Session,
 ): Promise<readonly Adaptation[]> {
-  const [objects, facts] = await Promise.all([readGlobals(source), readTarget(target)]);
+  const [objects, facts] = await joinAll([readGlobals(source), readTarget(target)]);
   const copied = objects.filter((object) =>
     object.kind !== "role" || providerRole(object.name) === undefined
   );
@@ -105,7 +105,7 @@ export async function previewGlobals(
 }
 
 async function readTarget(session: Session): Promise<GlobalsTarget> {
-  const [self, objects, passwordsReadable, bootstrap] = await Promise.all([
+  const [self, objects, passwordsReadable, bootstrap] = await joinAll([
     session.queryOne<{ name: string; superuser: boolean }>(`
     SELECT rolname AS name, rolsuper AS superuser FROM pg_catalog.pg_roles WHERE rolname = current_user`),
     readGlobals(session),
