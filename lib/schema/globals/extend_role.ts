@@ -48,7 +48,8 @@ export function extendRole(
   const gained = attributes.flatMap((each) => each.gained);
   const setsPassword = role.password !== undefined && passwordsReadable &&
     existing.password === undefined;
-  const keepsPassword = role.password !== undefined && !setsPassword &&
+  const isUnknown = role.password !== undefined && !passwordsReadable;
+  const keepsPassword = role.password !== undefined && !isUnknown && !setsPassword &&
     role.password.reveal() !== existing.password?.reveal();
   const settings = extendSettings(role.settings, existing.settings);
   const labels = role.securityLabels.filter(({ provider }) =>
@@ -64,7 +65,11 @@ export function extendRole(
     ...(keepsPassword ? ["its password"] : []),
     ...settings.kept.map((name) => `its setting ${name}`),
   ];
-  const note = describeExtension(role.name, { gained: gains, kept: keeps });
+  const note = describeExtension(role.name, {
+    gained: gains,
+    kept: keeps,
+    unknown: isUnknown ? ["its password"] : [],
+  });
   return {
     attributes: gained,
     role: {
@@ -74,7 +79,7 @@ export function extendRole(
       comment: existing.comment === undefined ? role.comment : undefined,
       securityLabels: labels,
     },
-    note: note === undefined || !keepsPassword ? note : {
+    note: note === undefined || !keepsPassword && !isUnknown ? note : {
       ...note,
       remedy:
         "if its clients use the source's password, set that on the target: ALTER ROLE … PASSWORD …",
@@ -96,10 +101,19 @@ export function extendSettings(
   };
 }
 
-function describeExtension(name: string, { gained, kept }: Resolved): Adaptation | undefined {
+function describeExtension(
+  name: string,
+  { gained, kept, unknown }: Resolved & {
+    /** What it keeps although the source may differ. */
+    readonly unknown: readonly string[];
+  },
+): Adaptation | undefined {
   const parts = [
     ...(gained.length === 0 ? [] : [`gains ${gained.join(", ")}`]),
     ...(kept.length === 0 ? [] : [`keeps ${kept.join(", ")}, unlike on the source`]),
+    ...(unknown.length === 0
+      ? []
+      : [`keeps ${unknown.join(", ")}, which cannot be compared with the source's`]),
   ];
   return parts.length === 0 ? undefined : {
     side: "target",
