@@ -13,6 +13,7 @@ import {
   errorMessage,
   ExitCode,
   formatBytes,
+  megabyte,
   plural,
   ReplicatorError,
 } from "../../core/internal.ts";
@@ -87,11 +88,16 @@ async function readLosses(
   }
 }
 
+/** A stream that runs is always a little behind a source in use: up to this, in bytes, is no loss. */
+const usualLagBytes = megabyte;
+
 /** What the target lacks, and will not receive once replication is removed. */
 export function lossLines({ databases }: Pick<StatusReport, "databases">): readonly string[] {
   return databases.filter(({ cutover }) => cutover == null || cutover.phase === "none")
     .flatMap((database) => [
-      ...database.streams.filter(({ lagBytes }) => lagBytes !== 0).map(({ name, lagBytes }) =>
+      ...database.streams.filter(({ lagBytes, state }) =>
+        lagBytes === null || lagBytes > (state === "streaming" ? usualLagBytes : 0)
+      ).map(({ name, lagBytes }) =>
         `${pairName(database)}: ${
           lagBytes === null
             ? `it is unknown how far ${name} is behind`
