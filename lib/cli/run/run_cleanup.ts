@@ -88,7 +88,7 @@ async function readLosses(
   }
 }
 
-/** A stream that runs is always a little behind a source in use: up to this, in bytes, is no loss. */
+/** A running stream is always a little behind a source in use: up to this, in bytes, is no loss. */
 const usualLagBytes = megabyte;
 
 /** What the target lacks, and will not receive once replication is removed. */
