@@ -215,18 +215,32 @@ export interface ObservedSide {
   readonly record: SideRecord | undefined;
   /** The owner of the schema, if the role may not read it or does not trust it. */
   readonly hiddenOwner: string | undefined;
-  /** Why a schema that the role may read is not trusted, with details and remedy. */
+  /**
+   * Why the record is not read, with remedy; undefined for a schema of a role that is not trusted.
+   */
   readonly distrust: ReplicatorError | undefined;
 }
 
 /** {@linkcode readSide} for a role that perhaps may not read the record. */
 export async function observeSide(session: Session): Promise<ObservedSide> {
   const hiddenOwner = await findHiddenOwner(session, cutoverSchema);
-  if (hiddenOwner !== undefined) return { record: undefined, hiddenOwner, distrust: undefined };
   const trust = await examineOwnSchema(session, cutoverSchema);
+  if (hiddenOwner !== undefined) {
+    const distrust = trust.problems.length === 0 ? unreadable(session, hiddenOwner) : undefined;
+    return { record: undefined, hiddenOwner, distrust };
+  }
   const distrust = trust.problems.length > 0 ? await untrusted(session, trust) : undefined;
   const isReadable = trust.exists && distrust === undefined;
   return { record: isReadable ? await readRecord(session) : undefined, hiddenOwner, distrust };
+}
+
+function unreadable(session: Session, owner: string): ReplicatorError {
+  return new ReplicatorError(`this role may not read the record of a cutover in ${cutoverSchema}`, {
+    side: session.side,
+    object: `database ${session.endpoint.database}`,
+    remedy: `connect as role ${quoteIdentifier(owner)}, which prepared the cutover`,
+    exitCode: ExitCode.prerequisite,
+  });
 }
 
 async function readRecord(session: Session): Promise<SideRecord | undefined> {

@@ -1,6 +1,8 @@
 /** What `verify` and `status` show of a cutover, also to a role that cannot read its records. */
-import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { executeCleanup } from "../../lib/commands/cleanup/cleanup.ts";
 import { executeStatus } from "../../lib/commands/status/status.ts";
+import { findWaiting } from "../../lib/commands/sync/cutover_phase.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
   prepareCutover,
@@ -57,6 +59,27 @@ Deno.test("a stream that a hidden cutover may have stopped gets no advice that w
       ok(advice.length > 0);
       for (const { remedy } of advice) match(remedy, /may have stopped the stream on purpose/);
       ok(report.findings.some(({ id }) => id === "schema-hidden"));
+      const servers = {
+        source: await endpoint(pair.url, "source"),
+        target: await endpoint(pair.targetUrl, "target"),
+      };
+      const remedy = 'connect as role "postgres", which prepared the cutover';
+      const wait = (enabled: boolean) =>
+        findWaiting([{ ...servers, streams: [{ applier: { enabled } }] } as never], {
+          followsOnly: true,
+          signal: quietRun.signal,
+        });
+      await rejects(wait(false), { remedy });
+      strictEqual((await wait(true)).size, 0);
+      await rejects(
+        executeCleanup({
+          ...servers,
+          databases: pair.servers.databases,
+          checkpoints: undefined,
+          confirm: () => Promise.reject(new Error("cleanup has a plan")),
+        }, quietRun),
+        { remedy },
+      );
     } finally {
       for (const url of [pair.url, pair.targetUrl]) {
         await exec(url, `BEGIN READ WRITE; DROP ROLE ${role}; COMMIT`);

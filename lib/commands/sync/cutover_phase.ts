@@ -6,8 +6,14 @@
  * @module
  */
 import { ExitCode, ReplicatorError, retry } from "../../core/internal.ts";
-import { openSession } from "../../postgres/internal.ts";
-import { type CutoverPhase, phaseOf, readSide } from "../../cutover/internal.ts";
+import { openSession, type Session } from "../../postgres/internal.ts";
+import {
+  type CutoverPhase,
+  observeSide,
+  readSide,
+  type SideRecord,
+  visiblePhase,
+} from "../../cutover/internal.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 
 const switchedPhases: ReadonlySet<CutoverPhase> = new Set([
@@ -17,14 +23,36 @@ const switchedPhases: ReadonlySet<CutoverPhase> = new Set([
   "finished",
 ]);
 
-/** Reads the phase of a database's cutover. */
+/**
+ * Reads the phase of a database's cutover. Where its role may not read the records, running streams
+ * show that no cutover has switched.
+ *
+ * @throws ReplicatorError if the records cannot be read, and a cutover may have stopped a stream
+ */
 async function readPhase(
-  { source, target }: ReplicationStatus,
+  { source, target, streams }: Pick<ReplicationStatus, "source" | "target" | "streams">,
   signal: AbortSignal,
 ): Promise<CutoverPhase> {
   await using from = await retry(() => openSession(source, { signal }), { signal });
   await using to = await retry(() => openSession(target, { signal }), { signal });
-  return phaseOf({ source: await readSide(from), target: await readSide(to) });
+  const [here, there] = [await readVisible(from), await readVisible(to)];
+  const phase = visiblePhase({
+    source: "refusal" in here ? undefined : here,
+    target: "refusal" in there ? undefined : there,
+  });
+  if (phase !== undefined) return phase;
+  const isRunning = streams.length > 0 && streams.every(({ applier }) => applier?.enabled === true);
+  for (const side of [here, there]) if ("refusal" in side && !isRunning) throw side.refusal;
+  return "none";
+}
+
+async function readVisible(
+  session: Session,
+): Promise<{ readonly record: SideRecord | undefined } | { readonly refusal: ReplicatorError }> {
+  const { hiddenOwner, distrust } = await observeSide(session);
+  return hiddenOwner !== undefined && distrust !== undefined
+    ? { refusal: distrust }
+    : { record: await readSide(session) };
 }
 
 /**
