@@ -291,12 +291,17 @@ const subscriptionStatement = `
     JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid AND d.datname = pg_catalog.current_database()
     JOIN pg_catalog.pg_stat_subscription AS t ON t.subname = s.subname
     JOIN pg_catalog.pg_subscription_rel AS r ON r.srsubid = t.subid
-    JOIN pg_catalog.pg_class AS c ON c.oid = r.srrelid
+   CROSS JOIN LATERAL (SELECT r.srrelid AS oid
+                       UNION SELECT a.relid::pg_catalog.oid FROM pg_catalog.pg_partition_ancestors(r.srrelid) AS a
+                       UNION SELECT p.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree(r.srrelid) AS p) AS f
+    JOIN pg_catalog.pg_class AS c ON c.oid = f.oid
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
    WHERE s.subenabled
    ORDER BY 1, 2, 3`;
 
-/** Enabled subscriptions of others that write into the tables. */
+/**
+ * Enabled subscriptions of others that write into the tables, their partitions or their parents.
+ */
 async function readOtherSubscriptions(
   session: Session,
   { tables, own }: { readonly tables: readonly TableName[]; readonly own: readonly string[] },

@@ -137,12 +137,16 @@ Deno.test("a schema of the tool's name that another role has filled is refused, 
 });
 
 Deno.test("a switch is refused while another subscription writes into the side that it closes", async () => {
-  const table = "CREATE TABLE balance (id int PRIMARY KEY, amount int);";
+  const table = `CREATE TABLE balance (id int PRIMARY KEY, amount int);
+    CREATE TABLE part (id int PRIMARY KEY);`;
   await using feeder = await createDatabase(
     target,
-    `${table} CREATE PUBLICATION feed FOR TABLE balance`,
+    `${table} CREATE PUBLICATION feed FOR TABLE part`,
   );
-  const schema = `${table} CREATE TABLE aside (id int PRIMARY KEY);`;
+  // the feeder knows only the partition, the cutover only the partitioned table
+  const schema = `CREATE TABLE balance (id int PRIMARY KEY, amount int);
+    CREATE TABLE aside (id int PRIMARY KEY) PARTITION BY RANGE (id);
+    CREATE TABLE part PARTITION OF aside DEFAULT;`;
   await withCutoverPair({ source, target, schema }, async (pair) => {
     await prepareCutover(pair);
     const subscription = `feed_${pair.name}`;
