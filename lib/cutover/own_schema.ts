@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  applySchema,
   cutoverSchema,
   ExitCode,
   quoteIdentifier,
@@ -65,6 +66,9 @@ export function schemaStatements(elsewhere: string): readonly string[] {
   ];
 }
 
+/** {@linkcode applyStreamTable} without its schema. */
+const applyStreamName = applyStreamTable.slice(`${applySchema}.`.length);
+
 function fenceBody(elsewhere: string): string {
   const message = quoteLiteral(
     `cannot write to %I.%I: this database is closed by a cutover; the data is in ${
@@ -75,13 +79,15 @@ function fenceBody(elsewhere: string): string {
   // its INSERT, UPDATE and DELETE in any case. A session of the tool that applies changes is the
   // one in the record of its stream, which only the tool's role can write: whoever may create
   // schemas could create another of that name, so its owner is examined. The setting saves all
-  // others from reading it. The sequence is looked up in the catalogs, because its name would need
-  // USAGE on the schema
+  // others from reading it. Table and sequence are looked up in the catalogs, because their names
+  // would need USAGE on the schemas
   return `BEGIN
   IF COALESCE(pg_catalog.current_setting('${applySetting}', true), '') OPERATOR(pg_catalog.<>) ''
      AND EXISTS (
        SELECT FROM pg_catalog.pg_class AS c
-        WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass('${applyStreamTable}')::pg_catalog.oid
+         JOIN pg_catalog.pg_namespace AS a ON a.oid OPERATOR(pg_catalog.=) c.relnamespace
+        WHERE a.nspname OPERATOR(pg_catalog.=) '${applySchema}'
+          AND c.relname OPERATOR(pg_catalog.=) '${applyStreamName}'
           AND c.relkind OPERATOR(pg_catalog.=) 'r'
           AND (c.relowner OPERATOR(pg_catalog.=) (
                  SELECT n.nspowner FROM pg_catalog.pg_namespace AS n

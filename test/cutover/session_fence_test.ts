@@ -2,6 +2,8 @@
  * A role that owns the database but not its tables: `--fence sessions`, the weaker mode.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { executeCleanup } from "../../lib/commands/cleanup/cleanup.ts";
+import { executeFinish } from "../../lib/commands/cutover/finish.ts";
 import { executeCutoverStatus } from "../../lib/commands/cutover/status.ts";
 import { ReplicatorError } from "../../lib/core/internal.ts";
 import { checkAcknowledged, startAcknowledgedLoad } from "../support/acknowledged_load.ts";
@@ -16,7 +18,9 @@ import {
 import { endpointOf } from "../support/init.ts";
 import { installedClient } from "../support/installed.ts";
 import { compareRows, drain } from "../support/replicated.ts";
+import { until } from "../support/replication.ts";
 import { exec, query, withSession } from "../support/sql.ts";
+import { runSync } from "../support/sync.ts";
 import { kill9, runCutover } from "./run_program.ts";
 
 const source = await sharedCluster(16);
@@ -26,16 +30,25 @@ const client = await installedClient();
 
 interface WeakPair {
   readonly pair: CutoverPair;
-  /** The mover's URL of the source. */
+  /** The role of the tool on the source. */
+  readonly mover: string;
+  /** Its URL of the source. */
   readonly moverUrl: string;
   /** URLs of both sides for a role of an application. */
   readonly appUrls: readonly [string, string];
 }
 
 /** A pair whose source is used by a role that does not own the tables. */
-async function withWeakPair(use: (weak: WeakPair) => Promise<void>): Promise<void> {
-  await withCutoverPair({ source, target }, async (pair) => {
-    const [mover, app] = [`mover_${pair.name}`, `app_${pair.name}`];
+async function withWeakPair(
+  use: (weak: WeakPair) => Promise<void>,
+  { sharedMover, applyFrom = "auto" }: {
+    /** An existing role of another pair. */
+    readonly sharedMover?: string;
+    readonly applyFrom?: "auto" | "here";
+  } = {},
+): Promise<void> {
+  await withCutoverPair({ source, target, applyFrom }, async (pair) => {
+    const [mover, app] = [sharedMover ?? `mover_${pair.name}`, `app_${pair.name}`];
     const as = (url: string, username: string) =>
       Object.assign(new URL(url), { username, password: "secret" }).href;
     const grants = (role: string) =>
@@ -48,16 +61,23 @@ async function withWeakPair(use: (weak: WeakPair) => Promise<void>): Promise<voi
       pair.url,
       "SELECT pubname AS name FROM pg_publication",
     );
+    if (sharedMover === undefined) {
+      await exec(
+        pair.url,
+        `CREATE ROLE ${mover} LOGIN REPLICATION PASSWORD 'secret';
+         GRANT pg_signal_backend, pg_create_subscription TO ${mover}`,
+      );
+    }
     await exec(
       pair.url,
-      `CREATE ROLE ${mover} LOGIN REPLICATION PASSWORD 'secret';
-       GRANT pg_signal_backend, pg_create_subscription TO ${mover}; ${grants(mover)}
+      `${grants(mover)}
        ALTER DATABASE ${pair.name} OWNER TO ${mover};
        ALTER PUBLICATION ${publication!.name} OWNER TO ${mover}`,
     );
     const moverUrl = as(pair.url, mover);
     await use({
       pair: { ...pair, servers: { ...pair.servers, source: await endpointOf(moverUrl, "source") } },
+      mover,
       moverUrl,
       appUrls: [as(pair.url, app), as(pair.targetUrl, app)],
     });
@@ -279,4 +299,167 @@ Deno.test("read-only defaults of roles are found: those that stay writable, and 
       new RegExp(`read-only by default, .* unlike on the source: ${app}`),
     );
   });
+});
+
+/** What is left of the tool and of a closed side in a database, with plain SQL. */
+async function remains(url: string): Promise<readonly string[]> {
+  const rows = await query<{ what: string }>(
+    url,
+    `SELECT 'schema ' || nspname AS what FROM pg_namespace WHERE nspname LIKE 'seren%'
+     UNION ALL SELECT 'publication ' || pubname FROM pg_publication
+     UNION ALL SELECT 'subscription ' || subname FROM pg_subscription
+                 WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+     UNION ALL SELECT 'slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()
+     UNION ALL SELECT 'setting ' || array_to_string(setconfig, ',') FROM pg_db_role_setting
+                 WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+  );
+  return rows.map(({ what }) => what);
+}
+
+const write = "DELETE FROM ack WHERE false";
+
+Deno.test("several databases are closed and opened together, and finish can open the old side", async () => {
+  await withWeakPair(async (a) => {
+    await withWeakPair(async (b) => {
+      const pairs = [a, b];
+      const names = pairs.map(({ pair }) => pair.name);
+      const postgresOf = (url: string) =>
+        Object.assign(new URL(url), { pathname: "/postgres" }).href;
+      const [sourceUrl, targetUrl] = [postgresOf(a.moverUrl), postgresOf(a.pair.targetUrl)];
+      const map = Object.fromEntries(names.map((name) => [name, name]));
+      const both: CutoverPair = {
+        ...a.pair,
+        servers: {
+          source: await endpointOf(sourceUrl, "source"),
+          target: await endpointOf(targetUrl, "target"),
+          databases: { include: names, exclude: [], map },
+        },
+      };
+      await prepareCutover(both, { fence: "sessions" });
+      const loads = pairs.map(({ appUrls }) => startAcknowledgedLoad(appUrls, { writers: 3 }));
+      const more = () => Promise.all(loads.map((load) => load.more(50)));
+      try {
+        // dies once one of both is closed for good
+        await more();
+        const killed = await runCutover(
+          { command: "run", sourceUrl, targetUrl, databases: names, map, maxPauseMs: 60_000 },
+          {
+            point: "begin fence 2",
+            halts: true,
+            act: (child) => {
+              kill9(child);
+              return Promise.resolve();
+            },
+          },
+        );
+        strictEqual(killed.hitAt, "begin fence 2", killed.error);
+        for (const direction of ["rollback", "run"] as const) {
+          await switchCutover(direction, both);
+          await more();
+        }
+        const outcomes = await Promise.all(loads.map((load) => load.stop()));
+        for (const [at, { pair, appUrls }] of pairs.entries()) {
+          await drain(pair.targetUrl);
+          for (const url of [pair.url, pair.targetUrl]) {
+            deepStrictEqual(await checkAcknowledged(url, outcomes[at]!), []);
+          }
+          await rejects(exec(appUrls[0], write), { code: "25006" });
+        }
+      } finally {
+        for (const load of loads) await load[Symbol.asyncDispose]();
+      }
+      const finish = async (openOldSide: boolean) => {
+        await executeFinish(
+          { ...both.servers, openOldSide, confirm: () => Promise.resolve(true) },
+          quietRun,
+        );
+      };
+      await finish(false);
+      for (const { appUrls } of pairs) {
+        await rejects(exec(appUrls[0], write), { code: "25006" });
+        await exec(appUrls[1], write);
+      }
+      await finish(true);
+      for (const { pair, appUrls } of pairs) {
+        for (const url of appUrls) await exec(url, write);
+        for (const url of [pair.url, pair.targetUrl]) deepStrictEqual(await remains(url), []);
+      }
+    }, { sharedMover: a.mover });
+  });
+});
+
+Deno.test("cleanup removes a cutover that was killed or has switched, and the closed side accepts writes again", async () => {
+  for (const phase of ["killed", "switched"] as const) {
+    await withWeakPair(async ({ pair, moverUrl, appUrls }) => {
+      await prepareCutover(pair, { fence: "sessions" });
+      if (phase === "switched") await switchCutover("run", pair);
+      if (phase === "killed") {
+        const killed = await runCutover(
+          {
+            command: "run",
+            sourceUrl: moverUrl,
+            targetUrl: pair.targetUrl,
+            databases: [pair.name],
+          },
+          {
+            point: "end barrier 1",
+            halts: true,
+            act: (child) => {
+              kill9(child);
+              return Promise.resolve();
+            },
+          },
+        );
+        strictEqual(killed.hitAt, "end barrier 1", killed.error);
+      }
+      await rejects(exec(appUrls[0], write), { code: "25006" });
+      const result = await executeCleanup({
+        ...pair.servers,
+        databases: { include: [pair.name], exclude: [] },
+        checkpoints: undefined,
+        confirm: () => Promise.resolve(true),
+      }, quietRun);
+      ok(result.kind === "removed");
+      deepStrictEqual([phase, result.report.failed], [phase, []]);
+      for (const url of [pair.url, pair.targetUrl]) {
+        deepStrictEqual([phase, await remains(url)], [phase, []]);
+      }
+      for (const url of appUrls) await exec(url, write);
+    });
+  }
+});
+
+Deno.test("with --apply-from here, a switch and its way back lose no commit", async () => {
+  await withWeakPair(async ({ pair, moverUrl, appUrls }) => {
+    const following = new AbortController();
+    const sync = runSync(moverUrl, pair.targetUrl, {
+      include: [pair.name],
+      signal: following.signal,
+    });
+    sync.catch(() => {});
+    try {
+      await until(
+        pair.url,
+        "SELECT EXISTS (SELECT FROM pg_replication_slots WHERE database = current_database() AND active) AS ok",
+      );
+      await using load = startAcknowledgedLoad(appUrls);
+      await load.more(50);
+      await prepareCutover(pair, { fence: "sessions" });
+      for (const direction of ["run", "rollback"] as const) {
+        await load.more(50);
+        await switchCutover(direction, pair);
+      }
+      await load.more(50);
+      const outcome = await load.stop();
+      deepStrictEqual(Object.keys(outcome.errors).filter((code) => !refusedCodes.has(code)), []);
+      await drain(pair.url);
+      for (const url of [pair.url, pair.targetUrl]) {
+        deepStrictEqual(await checkAcknowledged(url, outcome), []);
+      }
+      ok(await compareRows(pair.url, pair.targetUrl) > 0);
+    } finally {
+      following.abort();
+      await sync.catch(() => {});
+    }
+  }, { applyFrom: "here" });
 });
