@@ -92,7 +92,10 @@ export interface SideFacts {
   readonly isStandby: boolean;
   /** Event triggers that fire for the commands of a switch: it cannot prevent them. */
   readonly eventTriggers: readonly string[];
-  /** Enabled subscriptions that write into tables in scope and do not belong to the cutover. */
+  /**
+   * Enabled subscriptions, and streams that a running sync applies, that write into tables in scope
+   * and do not belong to the cutover.
+   */
   readonly subscriptions: readonly string[];
 }
 
@@ -228,7 +231,7 @@ export function preflight(
       `the subscription ${name} writes into replicated tables, even once this side is closed: the fence lets replication pass, and the other side would lack those changes`,
       `before the switch: ALTER SUBSCRIPTION ${
         quoteIdentifier(name)
-      } DISABLE; after it, subscribe on the other side`,
+      } DISABLE, or stop the sync that applies it; after it, subscribe on the other side`,
     );
   }
   const readOnlyRoles = facts.to.readOnlyRoles.filter((role) =>

@@ -299,9 +299,7 @@ const subscriptionStatement = `
    WHERE s.subenabled
    ORDER BY 1, 2, 3`;
 
-/**
- * Enabled subscriptions of others that write into the tables, their partitions or their parents.
- */
+/** Subscriptions and streams of others that write into the tables, their partitions or parents. */
 async function readOtherSubscriptions(
   session: Session,
   { tables, own }: { readonly tables: readonly TableName[]; readonly own: readonly string[] },
@@ -310,9 +308,14 @@ async function readOtherSubscriptions(
   const rows = await session.query<{ subscription: string; schema: string; name: string }>(
     subscriptionStatement,
   );
+  const streams = (await readAppliers(session)).filter(({ kind, workerPid }) =>
+    kind === "client" && workerPid !== undefined
+  ).flatMap(({ name, tables }) => tables.map((table) => ({ ...table, subscription: name })));
   return [
     ...new Set(
-      rows.filter((table) => keys.has(tableKey(table)) && !own.includes(table.subscription))
+      [...rows, ...streams].filter((table) =>
+        keys.has(tableKey(table)) && !own.includes(table.subscription)
+      )
         .map(({ subscription }) => subscription),
     ),
   ];

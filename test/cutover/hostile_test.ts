@@ -13,7 +13,7 @@ import {
   switchCutover,
   withCutoverPair,
 } from "../support/cutover_pair.ts";
-import { createDatabase } from "../support/databases.ts";
+import { createDatabase, dropDatabase, withDatabase } from "../support/databases.ts";
 import { endpointOf, runInit } from "../support/init.ts";
 import { compareRows, drain } from "../support/replicated.ts";
 import { until } from "../support/replication.ts";
@@ -355,4 +355,43 @@ Deno.test("a role that owns the database, without superuser, prepares, switches,
     await query(sides[0]!, "SELECT rolsuper FROM pg_roles WHERE rolname = 'mover'"),
     [{ rolsuper: false }],
   );
+});
+
+Deno.test("the same for a stream whose changes the tool applies", async () => {
+  const table = "CREATE TABLE balance (id int PRIMARY KEY, amount int)";
+  await withDatabase(target, undefined, async ({ name, url }) => {
+    await exec(url, table);
+    const stop = new AbortController();
+    let syncing: Promise<unknown> = Promise.resolve();
+    const [middle, end] = [source.url({ database: name }), `${name}_end`];
+    try {
+      await runInit(url, middle, { include: [name], sync: { ...syncSettings, applyFrom: "here" } });
+      const map = { [name]: end };
+      await runInit(middle, target.url(), { include: [name], map, sync: syncSettings });
+      const pair: CutoverPair = {
+        name,
+        url: middle,
+        targetUrl: target.url({ database: end }),
+        servers: {
+          source: await endpointOf(middle, "source"),
+          target: await endpointOf(target.url({ database: end }), "target"),
+          databases: { include: [name], exclude: [], map },
+        },
+      };
+      await prepareCutover(pair);
+      syncing = runSync(url, middle, { include: [name], signal: stop.signal });
+      syncing.catch(() => {});
+      await until(
+        url,
+        `SELECT count(*) > 0 AS ok FROM pg_replication_slots WHERE active AND database = '${name}'`,
+      );
+      const refused = await switchCutover("run", pair).then(() => undefined, (problem) => problem);
+      match(`${refused?.details}`, /seren_\w+ writes into replicated tables/);
+    } finally {
+      stop.abort();
+      await syncing.catch(() => {});
+      await dropDatabase(target, end);
+      await dropDatabase(source, name);
+    }
+  });
 });
