@@ -1,6 +1,6 @@
 import { commandLine } from "./resume_command.ts";
 
-/** Options that say which servers and databases; they belong to every action of `cutover`. */
+/** Options that say which servers and databases, or which service. */
 const kept = new Set([
   "--source",
   "--target",
@@ -9,6 +9,7 @@ const kept = new Set([
   "--exclude-databases",
   "--map",
   "--remote",
+  "--database",
 ]);
 
 /** Options that say which rows; `verify` must be given those of `init`. */

@@ -2,7 +2,7 @@ import { listDatabases, listTables, offeredDatabases } from "../../catalog/inter
 import { writeChoice } from "../../config/internal.ts";
 import { InterruptedError } from "../../core/internal.ts";
 import { openSession, withDatabase } from "../../postgres/internal.ts";
-import { printPart, type TableChoice } from "../../rules/internal.ts";
+import { printPart, printPattern, type TableChoice } from "../../rules/internal.ts";
 import type { CommandContext } from "../context.ts";
 import type { CopyOptions } from "../options/copy_options.ts";
 import { openPrompts } from "../terminal/prompts.ts";
@@ -63,6 +63,16 @@ export async function chooseInteractively<Options extends CopyOptions>(
     },
     rules: { ...rules, exclude },
   };
+}
+
+/** The selection as options of the next command. */
+export function selectionFlags(
+  { databases, rules }: Pick<CopyOptions, "databases" | "rules">,
+): readonly string[] {
+  return [
+    ...databases.include.map((name) => `--include-databases=${name}`),
+    ...rules.exclude.map(({ pattern }) => `--exclude-tables=${printPattern(pattern)}`),
+  ];
 }
 
 /** Ends a command whose questions were not answered. */

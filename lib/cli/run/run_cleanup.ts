@@ -21,6 +21,7 @@ import { makeStyle, printable, renderTable, type TableOptions } from "../../ui/m
 import { askYesNo } from "../terminal/confirm.ts";
 import type { CommandRunner } from "../context.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
+import { printNext } from "../print/print_next.ts";
 import { pairName } from "../print/status_lines.ts";
 import { type ReplicationOptions, resolveCleanupOptions } from "../options/replication_options.ts";
 
@@ -56,6 +57,7 @@ export const runCleanup: CommandRunner = async (reader, context) => {
   if (result.kind === "declined" && dryRun) {
     if (output.json) printJson(terminal, result.plan);
     else printResult(terminal, cleanupPlanLines(result.plan, size));
+    printNext(result.plan.items.length > 0 ? "cleanup" : "status", context);
     return cleanupExitCode({ ...result.plan, removed: [], failed: [] });
   }
   if (result.kind === "declined") {
@@ -65,6 +67,8 @@ export const runCleanup: CommandRunner = async (reader, context) => {
   }
   if (output.json) printJson(terminal, result.report);
   else printResult(terminal, cleanupReportLines(result.report, size));
+  const { failed, unreachable } = result.report;
+  printNext(failed.length + unreachable.length > 0 ? "cleanup" : "status", context);
   return cleanupExitCode(result.report);
 };
 

@@ -6,13 +6,14 @@ import { type InitPlan } from "../../commands/shared/init_plan.ts";
 import { type InitReport, setAsideObjects } from "../../commands/shared/init_report.ts";
 import { completeInitOptions } from "../../commands/shared/complete_options.ts";
 import { renderInitReport } from "../../ui/mod.ts";
+import type { ApplierKind } from "../../replication/internal.ts";
 import { asksNothing, type TableRules } from "../../rules/internal.ts";
 import { askName, askYesNo } from "../terminal/confirm.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { decisionLines, exceptionLines } from "../print/decisions.ts";
-import { nextCommandLine } from "../print/next_command.ts";
+import { printNext } from "../print/print_next.ts";
 import { commandToResume } from "../print/resume_command.ts";
-import { chooseInteractively, nothingChosen } from "./interactive.ts";
+import { chooseInteractively, nothingChosen, selectionFlags } from "./interactive.ts";
 import { resolveInitOptions } from "../options/init_options.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
 import { writeReportFile } from "../options/report_file.ts";
@@ -36,6 +37,7 @@ export const runInit: CommandRunner = async (reader, context) => {
   const options = await chooseInteractively(wanted, context);
   if (options === undefined) throw nothingChosen();
   let begun = false;
+  let applier: ApplierKind | undefined;
   let unfinished: InitReport | undefined;
   const confirmed = completeInitOptions({
     ...options,
@@ -44,6 +46,7 @@ export const runInit: CommandRunner = async (reader, context) => {
     checkpoint: (operation) => new FileCheckpointStore(operation),
     confirm: async (plan) => {
       progress.pause();
+      applier = plan.applier?.kind;
       if (options.dryRun) return true;
       begun = await confirmPlan(plan, { yes, rules: options.rules, context });
       return begun;
@@ -70,22 +73,36 @@ export const runInit: CommandRunner = async (reader, context) => {
     await writeReport(result.report, { reportFile, context });
   }
   progress.pause();
-  return printInitResult(result, {
-    rules: options.rules,
-    // a selection in the terminal is not among the arguments
-    next: place !== undefined || options.interactive || options.sync !== undefined
-      ? undefined
-      : nextCommandLine("verify", context.args, { withRules: true }),
-    context,
-  });
+  const code = printInitResult(result, { rules: options.rules, context });
+  if (code === ExitCode.success) {
+    const args = [...context.args, ...(options.interactive ? selectionFlags(options) : [])];
+    const next = nextAfterInit(result, { isReplicated: options.sync !== undefined, applier });
+    printNext(next, { ...context, args }, { withRules: true });
+  }
+  return code;
 };
+
+/**
+ * The command that proves that the copy is equal; `sync` where this tool has to apply changes
+ * first, and `status` where only a worker knows whether it has to.
+ */
+export function nextAfterInit(
+  { kind }: Pick<InitResult, "kind">,
+  { isReplicated, applier }: {
+    readonly isReplicated: boolean;
+    /** Undefined without a plan. */
+    readonly applier: ApplierKind | undefined;
+  },
+): string {
+  if (kind !== "copied") return "init";
+  if (!isReplicated || applier === "subscription") return "verify";
+  return applier === "client" ? "sync" : "status";
+}
 
 function printInitResult(
   result: InitResult,
-  { rules, next, context: { terminal, output } }: {
+  { rules, context: { terminal, output } }: {
     readonly rules: TableRules;
-    /** The command that proves that the copy is equal. */
-    readonly next: string | undefined;
     readonly context: CommandContext;
   },
 ): ExitCode {
@@ -108,11 +125,7 @@ function printInitResult(
       const { report } = result;
       if (output.json) printJson(terminal, report);
       else printResult(terminal, initReportLines(report, size));
-      if (setAsideObjects(report).length > 0) return ExitCode.completeExcept;
-      if (next !== undefined && !output.json && output.logFormat === "text") {
-        terminal.stderr.write(`Next, prove that both sides are equal:\n  ${next}\n`);
-      }
-      return ExitCode.success;
+      return setAsideObjects(report).length > 0 ? ExitCode.completeExcept : ExitCode.success;
     }
   }
 }

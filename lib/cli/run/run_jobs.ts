@@ -23,6 +23,7 @@ import {
   resultOf,
 } from "../remote/remote.ts";
 import { reportFinished } from "../print/report_finished.ts";
+import { printNext } from "../print/print_next.ts";
 import { printJobResult } from "../print/remote_results.ts";
 
 /** `jobs`: lists, shows, follows and cancels jobs of a service. */
@@ -43,6 +44,7 @@ export const runJobs: CommandRunner = async (reader, context) => {
       else {printResult(context.terminal, [
           `${id}: ${job.state === "running" ? "stopping" : job.state}`,
         ]);}
+      printNext(nextOfJob(job), context);
       return ExitCode.success;
     }
     case "attach": {
@@ -53,10 +55,16 @@ export const runJobs: CommandRunner = async (reader, context) => {
         resultOf(job);
       }
       printJobResult(job, context);
+      printNext(`jobs show ${id}`, context);
       return jobExitCode(job);
     }
   }
 };
+
+/** What to run next about a job. */
+export function nextOfJob({ id, finished_at }: Pick<RemoteJob, "id" | "finished_at">): string {
+  return finished_at === null ? `jobs attach ${id}` : `jobs logs ${id}`;
+}
 
 function readJobsOptions(
   reader: OptionReader,
@@ -113,8 +121,9 @@ function jobExitCode({ exit_code }: RemoteJob): ExitCode {
 async function list(
   client: RemoteClient,
   reader: OptionReader,
-  { terminal, output }: CommandContext,
+  context: CommandContext,
 ): Promise<ExitCode> {
+  const { terminal, output } = context;
   const jobs = await client.jobs({ state: reader.choice("state") });
   if (output.json) printJson(terminal, jobs);
   else if (jobs.length === 0) printResult(terminal, ["No jobs."]);
@@ -145,14 +154,17 @@ async function list(
       ),
     );
   }
+  const [newest] = jobs;
+  if (newest !== undefined) printNext(nextOfJob(newest), context);
   return ExitCode.success;
 }
 
 async function show(
   client: RemoteClient,
   id: string,
-  { terminal, output }: CommandContext,
+  context: CommandContext,
 ): Promise<ExitCode> {
+  const { terminal, output } = context;
   const job = await client.job(id);
   if (output.json) {
     printJson(terminal, job);
@@ -184,6 +196,7 @@ async function show(
     ...(error === null ? [] : line("remedy", error.remedy)),
     ...line("trace id", job.trace_id),
   ]);
+  printNext(nextOfJob(job), context);
   return ExitCode.success;
 }
 
@@ -192,11 +205,9 @@ const pollMs = 1_000;
 async function logs(
   client: RemoteClient,
   id: string,
-  { follow, context: { terminal, output, run } }: {
-    readonly follow: boolean;
-    readonly context: CommandContext;
-  },
+  { follow, context }: { readonly follow: boolean; readonly context: CommandContext },
 ): Promise<ExitCode> {
+  const { terminal, output, run } = context;
   let after = 0;
   await poll(async () => {
     const over = !follow || (await client.job(id)).finished_at !== null;
@@ -219,5 +230,6 @@ async function logs(
     }
     return over || undefined;
   }, { intervalMs: pollMs, signal: run.signal });
+  printNext(`jobs show ${id}`, context);
   return ExitCode.success;
 }

@@ -22,6 +22,7 @@ import type { CommandContext, CommandRunner } from "../context.ts";
 import { keyActions } from "../grammar/commands.ts";
 import type { OptionReader } from "../options/option_reader.ts";
 import { printJson, printResult, tableOptions } from "../print/print.ts";
+import { printNext } from "../print/print_next.ts";
 import { readServiceDatabase, readWord } from "../options/service_options.ts";
 
 /** `keys`: works on the service's database itself, and so needs no key. */
@@ -69,6 +70,7 @@ export const runKeys: CommandRunner = async (reader, context) => {
         if (!await endKey(session, id, actor)) throw gone(`${which} is already revoked`);
         if (context.output.json) printJson(context.terminal, { revoked: id });
         else printResult(context.terminal, [`${which} is revoked`]);
+        printNext("keys list", context);
         return ExitCode.success;
       });
   }
@@ -135,7 +137,8 @@ function readNewKey(reader: OptionReader, days: number | undefined): NewKey | un
   return checked.data;
 }
 
-function printMade({ row, key }: CreatedKey, { terminal, output }: CommandContext): ExitCode {
+function printMade({ row, key }: CreatedKey, context: CommandContext): ExitCode {
+  const { terminal, output } = context;
   if (output.json) printJson(terminal, { ...keyView(row), key });
   else {
     terminal.stderr.write(
@@ -143,6 +146,7 @@ function printMade({ row, key }: CreatedKey, { terminal, output }: CommandContex
     );
     printResult(terminal, [key]);
   }
+  printNext("keys list", context);
   return ExitCode.success;
 }
 

@@ -1,0 +1,53 @@
+/** The command that each command ends with. */
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { selectionFlags } from "../../../lib/cli/run/interactive.ts";
+import { nextAfterInit } from "../../../lib/cli/run/run_init.ts";
+import { nextOfJob } from "../../../lib/cli/run/run_jobs.ts";
+import { nextCommandLine } from "../../../lib/cli/print/next_command.ts";
+import { noTableRules } from "../../../lib/rules/internal.ts";
+
+Deno.test("after init comes verify, or the command that applies changes", () => {
+  const copied = { kind: "copied" } as const;
+  strictEqual(
+    nextAfterInit({ kind: "planned" }, { isReplicated: false, applier: undefined }),
+    "init",
+  );
+  strictEqual(nextAfterInit(copied, { isReplicated: false, applier: undefined }), "verify");
+  strictEqual(nextAfterInit(copied, { isReplicated: true, applier: "subscription" }), "verify");
+  strictEqual(nextAfterInit(copied, { isReplicated: true, applier: "client" }), "sync");
+  strictEqual(nextAfterInit(copied, { isReplicated: true, applier: undefined }), "status");
+});
+
+Deno.test("a selection in the terminal becomes options of the next command", () => {
+  const flags = selectionFlags({
+    databases: { include: ["shop", '"odd name"'], exclude: [], map: {} },
+    rules: {
+      ...noTableRules,
+      exclude: [{
+        pattern: { database: ["shop"], schema: ["public"], table: ["My Orders"] },
+        origin: { from: "flag", path: "--interactive" },
+      }],
+    },
+  });
+  deepStrictEqual(flags, [
+    "--include-databases=shop",
+    '--include-databases="odd name"',
+    '--exclude-tables=shop.public."My Orders"',
+  ]);
+  match(
+    nextCommandLine("verify", ["init", "--interactive", ...flags], { withRules: true }),
+    / verify --include-databases=shop '--include-databases="odd name"' '--exclude-tables=shop\.public\."My Orders"'$/,
+  );
+});
+
+Deno.test("a job that runs is followed, one that has ended is read", () => {
+  strictEqual(nextOfJob({ id: "1", finished_at: null }), "jobs attach 1");
+  strictEqual(nextOfJob({ id: "1", finished_at: "2026-01-01T00:00:00Z" }), "jobs logs 1");
+});
+
+Deno.test("the service of a command belongs to the next one", () => {
+  const args = ["jobs", "list", "--remote", "https://jobs.example", "--state", "failed"];
+  match(nextCommandLine("jobs logs 1", args), / jobs logs 1 --remote https:\/\/jobs\.example$/);
+  const keys = ["keys", "create", "--database=postgres://h/jobs", "--owner", "a"];
+  match(nextCommandLine("keys list", keys), / keys list --database=postgres:\/\/h\/jobs$/);
+});
