@@ -23,6 +23,7 @@ import {
   type StatisticsSummary,
   whyText,
 } from "../../copy/internal.ts";
+import { printPart } from "../../rules/internal.ts";
 import { readLedger } from "../../checkpoint/internal.ts";
 import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/internal.ts";
 import {
@@ -33,6 +34,7 @@ import {
 } from "../../replication/internal.ts";
 import {
   listTables,
+  maintenanceDatabase,
   readStatisticsOutlook,
   readToastCompression,
   readWorkFacts,
@@ -47,7 +49,7 @@ import type { ApplierChoice } from "../shared/choose_applier.ts";
 import type { DatabasePlan, InitPlan, SourceChanges, TablePlan } from "../shared/init_plan.ts";
 import type { ValidationReport } from "../shared/validation_report.ts";
 import type { StepPrediction } from "../shared/report.ts";
-import type { InitOptions } from "../shared/run.ts";
+import type { DatabaseSelection, InitOptions } from "../shared/run.ts";
 import { type DatabaseScope, scopeNotes, tableDecisions } from "../shared/table_scope.ts";
 import { optionDefaults } from "../../config/internal.ts";
 import { predictRun } from "./predict/predict_run.ts";
@@ -126,6 +128,7 @@ export async function buildPlan(input: PlanInput): Promise<MeasurablePlan> {
       ...(await previewGlobals(sides.source, sides.target)).map(({ object, message, remedy }) =>
         `${object}: ${message}${remedy === undefined ? "" : ` → ${remedy}`}`
       ),
+      ...urlDatabaseWarnings(options, planning.databases.map((each) => each.source.name)),
       ...planning.skipped.map(({ name, reason }) => `database ${name} is left out: it ${reason}`),
       ...checks.filter(({ status }) => status === "warn").map(({ finding, fix }) =>
         fix === undefined ? finding : `${finding} → ${fix}`
@@ -133,6 +136,24 @@ export async function buildPlan(input: PlanInput): Promise<MeasurablePlan> {
     ],
   };
   return { plan, predict };
+}
+
+/** The database in the source's URL does not limit the copy. */
+export function urlDatabaseWarnings(
+  { source, databases: { include, exclude } }: {
+    readonly source: Pick<Endpoint, "database" | "databaseGiven">;
+    readonly databases: Pick<DatabaseSelection, "include" | "exclude">;
+  },
+  copied: readonly string[],
+): readonly string[] {
+  const { database } = source;
+  const isLimited = include.length + exclude.length > 0;
+  if (isLimited || !source.databaseGiven || database === maintenanceDatabase) return [];
+  if (!copied.includes(database) || copied.length === 1) return [];
+  return [
+    `the source's URL names ${database}, but all ${copied.length} databases are copied → ` +
+    `--include-databases ${printPart([database])} copies only this one`,
+  ];
 }
 
 interface Survey {

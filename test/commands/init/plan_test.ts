@@ -3,6 +3,8 @@
  * changed.
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import type { DatabaseSelection } from "../../../lib/commands/shared/run.ts";
+import { urlDatabaseWarnings } from "../../../lib/commands/init/plan.ts";
 import { runCli } from "../../support/cli.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { withDatabase } from "../../support/databases.ts";
@@ -113,4 +115,24 @@ Deno.test("sizes in the plan include TOAST, partitions and dead rows, and the pl
     match(text, /about [\d.]+ m?s; 2 tables and 2 indexes in parallel/);
     match(text, /of which .*copy rows [\d.]+ m?s/);
   });
+});
+
+Deno.test("the plan says that a database in the source's URL does not limit the copy", () => {
+  const all: Pick<DatabaseSelection, "include" | "exclude"> = { include: [], exclude: [] };
+  const warnings = (database: string, databases = all, copied = ["billing", "My Shop"]) =>
+    urlDatabaseWarnings({ source: { database, databaseGiven: true }, databases }, copied);
+  deepStrictEqual(warnings("My Shop"), [
+    "the source's URL names My Shop, but all 2 databases are copied → " +
+    '--include-databases "My Shop" copies only this one',
+  ]);
+  deepStrictEqual(warnings("postgres", all, ["billing", "postgres"]), []);
+  deepStrictEqual(warnings("billing", all, ["billing"]), []);
+  deepStrictEqual(warnings("billing", { ...all, exclude: ["x"] }), []);
+  deepStrictEqual(
+    urlDatabaseWarnings(
+      { source: { database: "billing", databaseGiven: false }, databases: all },
+      ["billing", "shop"],
+    ),
+    [],
+  );
 });
