@@ -103,6 +103,10 @@ export type RunEvent =
     readonly done: number;
     readonly total: number;
     readonly current?: string;
+    /** Size on disk of what is done in this run; only where items differ much in size. */
+    readonly bytes?: number;
+    /** The same of all that this run has to do. */
+    readonly totalBytes?: number;
   }
   | {
     /** One piece of work of one session, when it is done; the timeline is drawn from these. */

@@ -25,17 +25,23 @@ import { printable } from "./text.ts";
 export interface PlainLinesOptions {
   readonly writeLine: (line: string) => void;
   readonly level: LogLevel;
+  /** A monotonic clock, in milliseconds. */
   readonly now: () => number;
+  /** The time of day, which begins each line. */
+  readonly date: () => Date;
 }
 
 const progressEveryMs = 5_000;
 const applyEveryMs = 30_000;
 
 /**
- * Progress as lines for a log or a pipe: one per finished step and table, and a summary every few
- * seconds.
+ * Progress as lines for a log or a pipe, each with its time in UTC: one per finished step and
+ * table, and a summary every few seconds.
  */
-export function plainLines({ writeLine, level, now }: PlainLinesOptions): ProgressDisplay {
+export function plainLines(options: PlainLinesOptions): ProgressDisplay {
+  const { level, now } = options;
+  const writeLine = (line: string) =>
+    options.writeLine(`${options.date().toISOString().slice(11, 19)}Z ${line}`);
   let state = initialProgress(now());
   let lastProgressMs = now();
   const lastApplyMs = new Map<string, number>();

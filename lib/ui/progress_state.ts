@@ -29,6 +29,9 @@ export interface StepState {
   readonly done: number | undefined;
   readonly total: number | undefined;
   readonly current: string | undefined;
+  /** How much of `totalBytes` is done; undefined for steps that are not measured in bytes. */
+  readonly bytes: number | undefined;
+  readonly totalBytes: number | undefined;
 }
 
 /** How much had been copied at some point, to compute the rate. */
@@ -102,6 +105,8 @@ export function reduce(state: ProgressState, event: RunEvent, nowMs: number): Pr
           done: event.done,
           total: event.total,
           current: event.current,
+          bytes: event.bytes,
+          totalBytes: event.totalBytes,
         }), nowMs),
       };
     case "step-finished":
@@ -263,6 +268,8 @@ function startedStep({ step, database }: StepKey, startedAtMs: number): StepStat
     done: undefined,
     total: undefined,
     current: undefined,
+    bytes: undefined,
+    totalBytes: undefined,
   };
 }
 

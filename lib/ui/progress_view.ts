@@ -113,7 +113,7 @@ function overallLines({ state, style, columns, nowMs }: View): string[] {
   if (state.applying.length > 0) {
     return ["", ...applyPanel(state.applying, { columns, style, nowMs })];
   }
-  if (state.plannedTables === 0) return [];
+  if (state.plannedTables === 0) return stepBar({ state, style, columns, nowMs });
   const fraction = copiedFraction(state);
   const rate = state.outage === undefined ? pace(state, nowMs) : undefined;
   const facts = [
@@ -140,6 +140,28 @@ function overallLines({ state, style, columns, nowMs }: View): string[] {
   ];
   if (barColumns > 0) return ["", ...source, `${style.green(bar(fraction, barColumns))} ${line}`];
   return ["", ...source, ...wrap(line.trimStart(), columns)];
+}
+
+const minMsForEstimate = 2_000;
+
+/** The bar of running steps that are measured in bytes. */
+function stepBar({ state, style, columns, nowMs }: View): string[] {
+  const steps = state.steps.filter(({ ms, totalBytes = 0 }) => ms === undefined && totalBytes > 0);
+  const sum = (of: (step: StepState) => number | undefined) =>
+    steps.reduce((total, step) => total + (of(step) ?? 0), 0);
+  const total = sum(({ totalBytes }) => totalBytes);
+  if (total === 0) return [];
+  const done = Math.min(total, sum(({ bytes }) => bytes));
+  const ms = nowMs - Math.min(...steps.map(({ startedAtMs }) => startedAtMs));
+  const facts = [
+    `${formatBytes(done)} of ${formatBytes(total)}`,
+    ...(done === 0 || done === total || ms < minMsForEstimate
+      ? []
+      : [`${formatDuration((total - done) / done * ms)} left`]),
+  ];
+  const line = `${style.bold(percent(done / total))}  ${facts.join(" · ")}`;
+  const barColumns = barWidth(columns, displayWidth(line) + 1);
+  return ["", barColumns === 0 ? line : `${style.green(bar(done / total, barColumns))} ${line}`];
 }
 
 /** The columns left for a bar; 0 when it would be too narrow to read. */

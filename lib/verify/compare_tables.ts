@@ -76,12 +76,13 @@ export async function compareTables(
       const result = results.get(comparison)!;
       result.planned({ chunks: chunks.length, since });
       for (const { outcome, at } of equal.values()) result.resume(outcome, at);
+      progress.skipped(comparison, equal.size / Math.max(1, chunks.length));
       if (equal.size > 0 && result.pending === 0) {
         await recheckLater(pool, result, options);
         progress.finished(comparison);
       }
       for (const [number, chunk] of chunks.entries()) {
-        if (!equal.has(number)) yield { chunk, number };
+        if (!equal.has(number)) yield { chunk, number, share: 1 / chunks.length };
       }
     }
   }
@@ -91,7 +92,7 @@ export async function compareTables(
     for (;;) {
       const next = await queue.next();
       if (next.done === true) return;
-      const { chunk, number } = next.value;
+      const { chunk, number, share } = next.value;
       const { comparison } = chunk;
       const result = results.get(comparison)!;
       result.started();
@@ -105,6 +106,7 @@ export async function compareTables(
           options.journal?.finish(options.source.database, { comparison, chunk: number, outcome });
         }
       }
+      progress.compared(comparison, share);
       if (result.finished()) {
         await recheckLater(pool, result, options);
         progress.finished(comparison);
@@ -154,6 +156,8 @@ interface NumberedChunk {
   readonly chunk: Chunk;
   /** Position among the chunks of its table, from 0. */
   readonly number: number;
+  /** Of its table. */
+  readonly share: number;
 }
 
 /** Divides a table into chunks, or reuses the chunks of an earlier run. */
@@ -188,13 +192,25 @@ async function cutOrWhole(
   }
 }
 
-/** Reports how many tables are done. */
+/** Reports how many tables are done, and how many of the bytes that this run has to compare. */
 class Progress {
   readonly #options: CompareTablesOptions;
   #done = 0;
+  #bytes = 0;
+  #totalBytes: number;
 
   constructor(options: CompareTablesOptions) {
     this.#options = options;
+    this.#totalBytes = options.comparisons.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** A share of the table was found equal by an earlier run. */
+  skipped({ bytes }: Comparison, share: number): void {
+    this.#totalBytes -= bytes * share;
+  }
+
+  compared({ bytes }: Comparison, share: number): void {
+    this.#bytes += bytes * share;
   }
 
   started(comparison: Comparison): void {
@@ -215,6 +231,8 @@ class Progress {
       done: this.#done,
       total: comparisons.length,
       current: displayName(comparison),
+      bytes: Math.round(this.#bytes),
+      totalBytes: Math.round(this.#totalBytes),
     });
   }
 }

@@ -55,6 +55,7 @@ Deno.test("without a terminal, a stream's progress is one line every 30 s", () =
     writeLine: (line) => lines.push(line),
     level: "info",
     now: () => nowMs,
+    date: () => new Date(nowMs),
   });
   for (; nowMs < 61_000; nowMs += 1_000) display.take(progress(nowMs / 1000));
   deepStrictEqual(lines.map((line) => /\d+ transactions?,/.exec(line)?.[0]), [

@@ -166,6 +166,26 @@ Deno.test("LiveRegion erases lines that wrapped when the window became narrower"
   ok(written.endsWith("\x1b[?25h"));
 });
 
+Deno.test("a comparison of rows has a bar, bytes and the time left", () => {
+  const compared = (bytes: number): RunEvent => ({
+    ...{ kind: "step-progress", step: "compare-rows", database: "shop", done: 1, total: 4 },
+    ...{ current: "orders", bytes, totalBytes: 40 * mega },
+  });
+  const started: RunEvent = { kind: "step-started", step: "compare-rows", database: "shop" };
+  const size = { columns: 80, rows: 24, color: false, nowMs: 11_000 };
+  const line = render(stateAfter([started, compared(0), compared(10 * mega)]), size).at(-1) ?? "";
+  match(line, /^█+.?░+ {2}25 % {2}10\.0 MB of 40\.0 MB · 30\.0 s left$/);
+  const narrow = render(stateAfter([started, compared(0)]), { ...size, columns: 24 }).at(-1) ?? "";
+  strictEqual(narrow, "  0 %  0 B of 40.0 MB");
+  const finished: RunEvent = {
+    kind: "step-finished",
+    step: "compare-rows",
+    database: "shop",
+    ms: 9,
+  };
+  match(render(stateAfter([started, compared(0), finished]), size).at(-1) ?? "", /^✓ Compare rows/);
+});
+
 Deno.test("plainLines() prints finished tables and a progress line every few seconds", () => {
   const lines: string[] = [];
   let now = 0;
@@ -173,14 +193,16 @@ Deno.test("plainLines() prints finished tables and a progress line every few sec
     writeLine: (line) => lines.push(line),
     level: "info",
     now: () => now,
+    date: () => new Date(now),
   });
   for (const event of copying) {
     now += 1_000;
     display.take(event);
   }
-  ok(lines.includes("shop: copied a, 10 rows, 20.0 MB in 900 ms"));
-  ok(lines.includes("warning: target: odd"));
-  strictEqual(lines.filter((line) => line.startsWith("copied ")).length, 1);
+  const texts = lines.map((line) => /^00:00:\d\dZ (.*)$/.exec(line)?.[1] ?? "");
+  ok(texts.includes("shop: copied a, 10 rows, 20.0 MB in 900 ms"));
+  ok(texts.includes("warning: target: odd"));
+  strictEqual(texts.filter((text) => text.startsWith("copied ")).length, 1);
 });
 
 Deno.test("jsonLines() prints one object per line, with time, level and event", () => {
@@ -228,10 +250,10 @@ Deno.test("throttling events appear on the terminal, in plain lines and as JSON 
 
   const lines: string[] = [];
   const writeLine = (line: string) => void lines.push(line);
-  using plain = plainLines({ writeLine, level: "info", now: () => 0 });
+  using plain = plainLines({ writeLine, level: "info", now: () => 0, date: () => new Date(0) });
   using json = jsonLines({ writeLine, level: "info", date: () => new Date(0) });
   for (const display of [plain, json]) display.take(events[1]!);
-  strictEqual(lines[0], "app: 1 session waits for the copy's locks");
+  strictEqual(lines[0], "00:00:00Z app: 1 session waits for the copy's locks");
   deepStrictEqual(JSON.parse(lines[1] ?? ""), {
     time: "1970-01-01T00:00:00.000Z",
     level: "info",

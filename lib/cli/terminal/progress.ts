@@ -20,11 +20,12 @@ export function openProgress(
 ): ProgressDisplay {
   const writeLine = (line: string) => stderr.write(`${line}\n`);
   const now = () => performance.now();
+  const date = () => new Date();
   if (logFormat === "json") {
-    return jsonLines({ writeLine, level: logLevel, date: () => new Date() });
+    return jsonLines({ writeLine, level: logLevel, date });
   }
   const drawing = stderr.isTerminal && environment["TERM"] !== "dumb" &&
     isShown({ kind: "info", message: "" }, logLevel);
-  if (!drawing) return plainLines({ writeLine, level: logLevel, now });
+  if (!drawing) return plainLines({ writeLine, level: logLevel, now, date });
   return new LiveProgress({ terminal: stderr, color: stderr.color, now });
 }
