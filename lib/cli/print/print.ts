@@ -1,9 +1,14 @@
 import { fitLines, type TableOptions } from "../../ui/mod.ts";
 import type { Output, Terminal } from "../terminal/terminal.ts";
 
-/** Prints the JSON document of `--json`. */
-export function printJson(terminal: Terminal, document: unknown): void {
-  terminal.stdout.write(`${JSON.stringify(document, undefined, 2)}\n`);
+/** Prints the JSON document of `--json`; durations, sizes and rates have at most three decimals. */
+export function printJson({ stdout }: Pick<Terminal, "stdout">, document: unknown): void {
+  stdout.write(`${JSON.stringify(document, rounded, 2)}\n`);
+}
+
+function rounded(key: string, value: unknown): unknown {
+  if (typeof value !== "number" || !/(?:^ms|Ms|^bytes|Bytes|PerSecond)$/.test(key)) return value;
+  return Math.round(value * 1000) / 1000;
 }
 
 /** Prints the lines of a result on stdout. */
