@@ -7,7 +7,13 @@ import { joinAll, quoteIdentifier, redact } from "../../core/internal.ts";
 import { ServerError, type Session, SqlState } from "../../postgres/internal.ts";
 import { type Adaptation, isRefusal } from "../apply/adaptation.ts";
 import { bootstrapRole, canReadPasswords, readGlobals } from "./catalog.ts";
-import type { GlobalObject, MembershipObject, RoleObject, Setting } from "./model.ts";
+import type {
+  GlobalObject,
+  MembershipObject,
+  RoleObject,
+  Setting,
+  TablespaceObject,
+} from "./model.ts";
 import { providerRole } from "./provider_roles.ts";
 import { type GlobalsTarget, type GlobalStep, planGlobals } from "./plan.ts";
 import type { Globals } from "./globals.ts";
@@ -115,12 +121,12 @@ async function readTarget(session: Session): Promise<GlobalsTarget> {
   const roles = new Map<string, RoleObject>();
   const memberships: MembershipObject[] = [];
   const commonSettings: Setting[] = [];
-  const tablespaces = new Set<string>();
+  const tablespaces = new Map<string, TablespaceObject>();
   for (const object of objects) {
     if (object.kind === "role") roles.set(object.name, object);
     else if (object.kind === "membership") memberships.push(object);
     else if (object.kind === "common-setting") commonSettings.push(object.setting);
-    else if (object.kind === "tablespace") tablespaces.add(object.name);
+    else if (object.kind === "tablespace") tablespaces.set(object.name, object);
   }
   return {
     majorVersion: session.majorVersion,

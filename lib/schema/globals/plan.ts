@@ -35,7 +35,7 @@ export interface GlobalsTarget {
   /** Existing settings of `ALTER ROLE ALL`. */
   readonly commonSettings: readonly Setting[];
   /** Existing tablespaces. */
-  readonly tablespaces: ReadonlySet<string>;
+  readonly tablespaces: ReadonlyMap<string, TablespaceObject>;
 }
 
 /**
@@ -71,7 +71,10 @@ export interface GlobalsPlan {
   readonly steps: readonly GlobalStep[];
   /** What is not attempted. */
   readonly notes: readonly Adaptation[];
-  /** What roles that already exist gain, and what they keep although the source differs. */
+  /**
+   * What roles that already exist gain, and what they and tablespaces keep although the source
+   * differs.
+   */
   readonly existing: readonly Adaptation[];
 }
 
@@ -95,6 +98,7 @@ export function planGlobals(objects: readonly GlobalObject[], target: GlobalsTar
       ? { role, steps: [createStep(role)], note: undefined }
       : extension(extendRole(role, existing, target));
   });
+  const tablespaces = ofKind(objects, "tablespace");
   const common = extendSettings(
     ofKind(objects, "common-setting").map(({ setting }) => setting),
     target.commonSettings,
@@ -105,7 +109,7 @@ export function planGlobals(objects: readonly GlobalObject[], target: GlobalsTar
       ...memberships.map((membership) => membershipStep(membership, target)),
       ...plans.flatMap(({ role }) => settingSteps(role)),
       ...common.added.map((setting) => settingStep("ALL", "all roles", setting)),
-      ...ofKind(objects, "tablespace").flatMap((tablespace) => tablespaceSteps(tablespace, target)),
+      ...tablespaces.filter(({ name }) => !target.tablespaces.has(name)).flatMap(tablespaceSteps),
       ...ofKind(objects, "parameter-grant").map((grant) => parameterStep(grant, target)),
       ...plans.flatMap(({ role }) => labelSteps(role)),
     ],
@@ -117,6 +121,7 @@ export function planGlobals(objects: readonly GlobalObject[], target: GlobalsTar
         object: "all roles",
         message: `ALTER ROLE ALL SET ${name} has another value on the target, which is kept`,
       })),
+      ...tablespaces.flatMap((tablespace) => keptTablespace(tablespace, target)),
     ],
   };
 }
@@ -304,9 +309,36 @@ function settingStep(role: string, object: string, { name, values }: Setting): G
   };
 }
 
+/** An existing tablespace is left as it is: it may be in use by other databases. */
+function keptTablespace(
+  tablespace: TablespaceObject,
+  target: GlobalsTarget,
+): readonly Adaptation[] {
+  const existing = target.tablespaces.get(tablespace.name);
+  if (existing === undefined) return [];
+  const properties = [
+    ["owner", (each: TablespaceObject) => each.owner],
+    ["options", (each: TablespaceObject) => each.options.toSorted()],
+    [
+      "privileges",
+      (each: TablespaceObject) => each.grants.map((grant) => JSON.stringify(grant)).toSorted(),
+    ],
+    ["comment", (each: TablespaceObject) => each.comment ?? null],
+  ] as const;
+  const kept = properties.filter(([, read]) =>
+    JSON.stringify(read(tablespace)) !== JSON.stringify(read(existing))
+  );
+  return kept.length === 0 ? [] : [{
+    side: "target",
+    object: `tablespace ${tablespace.name}`,
+    message: `it already exists on the target: it keeps its ${
+      kept.map(([name]) => name).join(", ")
+    }, unlike on the source`,
+  }];
+}
+
 function tablespaceSteps(
   { name, owner, location, options, grants, comment }: TablespaceObject,
-  target: GlobalsTarget,
 ): readonly GlobalStep[] {
   const object = `tablespace ${name}`;
   const quoted = quoteIdentifier(name);
@@ -324,9 +356,7 @@ function tablespaceSteps(
     "its tables go to the default tablespace; to avoid that, create the directory and the tablespace on the target and run the command again",
   );
   return [
-    ...(target.tablespaces.has(name)
-      ? [step("owner", `ALTER TABLESPACE ${quoted} OWNER TO ${quoteIdentifier(owner)}`)]
-      : [create]),
+    create,
     ...(options.length === 0 ? [] : [
       step(
         "options",

@@ -274,6 +274,23 @@ for (const [from, to] of [[12, 18], [18, 12], [15, 15], [18, 18]] as const) {
       equal(await query(cluster.url(), spaces), await query(source.url(), spaces));
       const parameters = "SELECT parname, paracl::text FROM pg_parameter_acl ORDER BY 1";
       equal(await query(cluster.url(), parameters), await query(source.url(), parameters));
+      // an existing tablespace is left as it is, and the plan says so
+      await exec(
+        cluster.url(),
+        `ALTER TABLESPACE "fast; one" OWNER TO postgres;
+         ALTER TABLESPACE "fast; one" SET (random_page_cost = 3)`,
+      );
+      const kept = await query(cluster.url(), spaces);
+      const notes = (await previewGlobals(original, session)).filter(({ object }) =>
+        object === "tablespace fast; one"
+      );
+      match(
+        notes.map(({ message }) => message).join(),
+        /^it already exists on the target: it keeps its owner, options, .*unlike on the source$/,
+      );
+      const third = await applyGlobals(session, globals);
+      equal(third.adapted.filter(({ object }) => object === "tablespace fast; one"), notes);
+      equal(await query(cluster.url(), spaces), kept);
     }
   });
 }
