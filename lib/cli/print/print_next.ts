@@ -1,5 +1,6 @@
 import type { CommandContext } from "../context.ts";
 import { nextCommandLine } from "./next_command.ts";
+import { commandLine } from "./resume_command.ts";
 import { remedyCommands } from "./remedy_commands.ts";
 
 /**
@@ -13,6 +14,13 @@ export function printNext(
 ): void {
   if (output.json || output.logFormat !== "text") return;
   terminal.stderr.write(`Next: ${nextCommandLine(command, args, { withRules })}\n`);
+}
+
+/** Ends `--dry-run` with the same command without it. */
+export function printRealRun({ args, terminal, output }: CommandContext): void {
+  if (output.json || output.logFormat !== "text") return;
+  const line = commandLine(args.filter((arg) => arg !== "--dry-run"));
+  terminal.stderr.write(`Next: ${line}\n`);
 }
 
 /** The commands that remedies mention, as they can be run; `otherwise` if they mention none. */

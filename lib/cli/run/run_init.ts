@@ -11,7 +11,7 @@ import { asksNothing, type TableRules } from "../../rules/internal.ts";
 import { askName, askYesNo } from "../terminal/confirm.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { decisionLines, exceptionLines } from "../print/decisions.ts";
-import { printNext } from "../print/print_next.ts";
+import { printNext, printRealRun } from "../print/print_next.ts";
 import { commandToResume } from "../print/resume_command.ts";
 import { chooseInteractively, nothingChosen, selectionFlags } from "./interactive.ts";
 import { resolveInitOptions } from "../options/init_options.ts";
@@ -74,9 +74,10 @@ export const runInit: CommandRunner = async (reader, context) => {
   }
   progress.pause();
   const code = printInitResult(result, { rules: options.rules, context });
-  if (code === ExitCode.success) {
+  if (result.kind === "planned") printRealRun(context);
+  else if (code === ExitCode.success) {
     const args = [...context.args, ...(options.interactive ? selectionFlags(options) : [])];
-    const next = nextAfterInit(result, { isReplicated: options.sync !== undefined, applier });
+    const next = nextAfterInit({ isReplicated: options.sync !== undefined, applier });
     printNext(next, { ...context, args }, { withRules: true });
   }
   return code;
@@ -87,14 +88,12 @@ export const runInit: CommandRunner = async (reader, context) => {
  * first, and `status` where only a worker knows whether it has to.
  */
 export function nextAfterInit(
-  { kind }: Pick<InitResult, "kind">,
   { isReplicated, applier }: {
     readonly isReplicated: boolean;
     /** Undefined without a plan. */
     readonly applier: ApplierKind | undefined;
   },
 ): string {
-  if (kind !== "copied") return "init";
   if (!isReplicated || applier === "subscription") return "verify";
   return applier === "client" ? "sync" : "status";
 }

@@ -7,15 +7,10 @@ import { nextCommandLine } from "../../../lib/cli/print/next_command.ts";
 import { noTableRules } from "../../../lib/rules/internal.ts";
 
 Deno.test("after init comes verify, or the command that applies changes", () => {
-  const copied = { kind: "copied" } as const;
-  strictEqual(
-    nextAfterInit({ kind: "planned" }, { isReplicated: false, applier: undefined }),
-    "init",
-  );
-  strictEqual(nextAfterInit(copied, { isReplicated: false, applier: undefined }), "verify");
-  strictEqual(nextAfterInit(copied, { isReplicated: true, applier: "subscription" }), "verify");
-  strictEqual(nextAfterInit(copied, { isReplicated: true, applier: "client" }), "sync");
-  strictEqual(nextAfterInit(copied, { isReplicated: true, applier: undefined }), "status");
+  strictEqual(nextAfterInit({ isReplicated: false, applier: undefined }), "verify");
+  strictEqual(nextAfterInit({ isReplicated: true, applier: "subscription" }), "verify");
+  strictEqual(nextAfterInit({ isReplicated: true, applier: "client" }), "sync");
+  strictEqual(nextAfterInit({ isReplicated: true, applier: undefined }), "status");
 });
 
 Deno.test("a selection in the terminal becomes options of the next command", () => {

@@ -108,7 +108,9 @@ Deno.test("sizes in the plan include TOAST, partitions and dead rows, and the pl
       [],
     );
 
-    const text = (await runCli(args)).stdout;
+    const shown = await runCli(args);
+    match(shown.stderr, /^Next: .* init --jobs 2 --split-tables-larger-than 4MB --source /m);
+    const text = shown.stdout;
     match(text, /documents +[\d.]+ MB .*3 parts, binary; 9\d % TOAST/);
     match(text, /sales_2024_1 .*; partition of sales/);
     match(text, /own_type .*text, frozen: column moods public\.mood\[\]/);
