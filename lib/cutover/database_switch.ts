@@ -12,7 +12,7 @@ import {
   silenceEventTriggers,
   textArray,
 } from "../postgres/internal.ts";
-import { openApplier } from "../replication/internal.ts";
+import { measureRestoring, openApplier } from "../replication/internal.ts";
 import { advanceSlot } from "./back_stream.ts";
 import {
   attemptBarrier,
@@ -268,6 +268,15 @@ export class DatabaseSwitch implements AsyncDisposable {
     } finally {
       await this.release();
     }
+  }
+
+  /**
+   * How long it takes to restore what the stopped streams hold on the other side: it is rolled
+   * back.
+   */
+  async measureRestoring(): Promise<number> {
+    if (!this.#restores) return 0;
+    return await measureRestoring(this.#opening, { timeoutMs: this.#timeoutMs });
   }
 
   /** Carries the sequences over; can be repeated. Returns how many, and those without a margin. */

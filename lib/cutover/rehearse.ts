@@ -40,8 +40,11 @@ export interface Rehearsal {
   readonly largeObjectsMs: number;
   /**
    * Turning replication around, as far as it can be measured: see {@linkcode reverseEstimateMs}.
+   * Includes `restoreMs`.
    */
   readonly reverseMs: number;
+  /** Restoring triggers and foreign keys that the streams hold, rolled back. */
+  readonly restoreMs: number;
   /** Opening the fence of the other side, rolled back. */
   readonly openMs: number;
   /** How long the barrier was held; undefined without a brownout, or if it was not granted. */
@@ -78,13 +81,15 @@ export async function rehearse(
   await database.largeObjects.carry();
   const largeObjectsMs = await time(() => database.largeObjects.carry());
   const openMs = await database.measureOpening();
-  const reverseMs = await reverseEstimateMs(route, signal);
+  const restoreMs = await database.measureRestoring();
+  const reverseMs = restoreMs + await reverseEstimateMs(route, signal);
   const held = brownoutMs === undefined ? undefined : await brownout(database, options);
   return {
     drainMs,
     sequencesMs,
     largeObjectsMs,
     reverseMs,
+    restoreMs,
     openMs,
     brownoutMs: held?.ms,
     blockers: held?.blockers ?? [],
@@ -150,13 +155,14 @@ const commitsMs = 20;
 
 /** The expected pause of one database. Pure. */
 export function predictPauseMs(
-  { drainMs, sequencesMs, largeObjectsMs, reverseMs, openMs }: Omit<
+  { drainMs, sequencesMs, largeObjectsMs, reverseMs, restoreMs, openMs }: Omit<
     Rehearsal,
     "brownoutMs" | "blockers"
   >,
 ): number {
   const drainedMs = percentile(drainMs, 0.5);
-  // a token there, then one back while the other side is being opened, and the two commits
+  // a token there, then one back while the other side is being opened, and the two commits; what
+  // is restored needs the locks of the opening, which follows
   return Math.max(drainedMs, sequencesMs, largeObjectsMs) +
-    Math.max(reverseMs + drainedMs, openMs) + commitsMs;
+    Math.max(reverseMs + drainedMs, restoreMs + openMs) + commitsMs;
 }

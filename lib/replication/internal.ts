@@ -13,7 +13,12 @@ export { useApplyOrigin } from "./client/apply_origin.ts";
 export * from "./client/apply_record.ts";
 export * from "./client/apply_schema.ts";
 export { ViolatedKeysError } from "./client/client_stream.ts";
-export { hasActingObjects, heldTable, holdObjects } from "./client/held_objects.ts";
+export {
+  hasActingObjects,
+  heldTable,
+  holdObjects,
+  measureRestoring,
+} from "./client/held_objects.ts";
 export * from "./read_appliers.ts";
 export * from "./subscription/subscription_conninfo.ts";
 export * from "./publication/publication_comment.ts";

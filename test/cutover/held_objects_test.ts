@@ -1,5 +1,6 @@
-import { deepStrictEqual, match, rejects } from "node:assert/strict";
+import { deepStrictEqual, match, ok, rejects } from "node:assert/strict";
 import { executeFinish } from "../../lib/commands/cutover/finish.ts";
+import { executeRehearse } from "../../lib/commands/cutover/rehearse.ts";
 import type { ReplicatorError } from "../../lib/core/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
@@ -97,6 +98,42 @@ Deno.test("triggers and keys that a plain role holds while it applies changes ar
     await compareRows(url, targetUrl);
     await switchCutover("run", pair);
     await expectInForce(targetUrl, 5);
+  });
+});
+
+/** The state of what is held, with plain SQL. */
+const heldState = `SELECT 'trigger ' || tgname AS name, tgenabled::text AS state FROM pg_trigger
+                    WHERE NOT tgisinternal
+                   UNION ALL SELECT conrelid::regclass || ' ' || conname, convalidated::text
+                     FROM pg_constraint WHERE contype = 'f'
+                   UNION ALL SELECT object, is_restored::text FROM seren_apply.held ORDER BY 1`;
+
+Deno.test("a rehearsal measures what will be restored, and restores nothing", async () => {
+  await withPlainPair(async (pair) => {
+    const { url, targetUrl, servers } = pair;
+    await prepareCutover(pair);
+    await exec(url, "UPDATE customer SET v = 1 WHERE id = 10");
+    await until(targetUrl, "SELECT to_regclass('seren_apply.held') IS NOT NULL AS ok");
+    await exec(
+      targetUrl,
+      "INSERT INTO seren_apply.held (object, restore) VALUES ('slow', 'SELECT pg_sleep(1)')",
+    );
+    const before = await query(targetUrl, heldState);
+    ok(before.length > 3);
+    const { databases, predictedPauseMs } = await executeRehearse({
+      ...servers,
+      tokens: 3,
+      brownoutMs: undefined,
+      sequenceMargin: 1_000,
+      maxPauseMs: 30_000,
+      now: () => new Date(),
+    }, quietRun);
+    ok(databases[0]!.reverseMs >= 1_000, String(databases[0]!.reverseMs));
+    ok(predictedPauseMs >= databases[0]!.reverseMs);
+    deepStrictEqual(await query(targetUrl, heldState), before);
+    await exec(targetUrl, "DELETE FROM seren_apply.held WHERE object = 'slow'");
+    await switchCutover("run", pair);
+    await expectInForce(targetUrl, 1);
   });
 });
 

@@ -319,6 +319,40 @@ export async function restoreHeldObjects(session: Session): Promise<void> {
   });
 }
 
+/** How often restoring is tried when it meets a lock of the session that applies changes. */
+const maxMeasurements = 5;
+
+/**
+ * How long restoring takes, while streams are applied: it is rolled back.
+ *
+ * @param session one that silences event triggers
+ * @param options `timeoutMs`: how long each lock may be waited for, because appliers wait meanwhile
+ * @returns milliseconds; 0 if nothing is held
+ */
+export async function measureRestoring(
+  session: Session,
+  { timeoutMs }: { readonly timeoutMs: number },
+): Promise<number> {
+  if (!await hasHeld(session)) return 0;
+  for (let count = 1;; count++) {
+    const start = performance.now();
+    try {
+      await session.execute(`BEGIN; ${settingStatement}; SET LOCAL lock_timeout = ${timeoutMs}`);
+      const rows = await session.query<{ readonly restore: string }>(
+        `SELECT h.restore FROM ${heldTable} AS h WHERE NOT h.is_restored AND h.restore IS NOT NULL
+          ORDER BY h.object COLLATE pg_catalog."C"`,
+      );
+      for (const { restore } of rows) await executeUnlessGone(session, restore);
+      return performance.now() - start;
+    } catch (error) {
+      const isBusy = error instanceof ServerError && error.sqlState === SqlState.lockNotAvailable;
+      if (!isBusy || count === maxMeasurements) throw error;
+    } finally {
+      if (session.isOpen) await session.execute("ROLLBACK");
+    }
+  }
+}
+
 /** A foreign key that was restored, but whose existing rows violate it. */
 export interface ViolatedKey {
   readonly object: string;
