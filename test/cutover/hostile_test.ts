@@ -138,17 +138,18 @@ Deno.test("a schema of the tool's name that another role has filled is refused, 
 
 Deno.test("a switch is refused while another subscription writes into the side that it closes", async () => {
   const table = `CREATE TABLE balance (id int PRIMARY KEY, amount int);
-    CREATE TABLE part (id int PRIMARY KEY);`;
+    CREATE TABLE late (id int PRIMARY KEY);`;
   await using feeder = await createDatabase(
     target,
-    `${table} CREATE PUBLICATION feed FOR TABLE part`,
+    `${table} CREATE PUBLICATION feed FOR TABLE late`,
   );
-  // the feeder knows only the partition, the cutover only the partitioned table
   const schema = `CREATE TABLE balance (id int PRIMARY KEY, amount int);
     CREATE TABLE aside (id int PRIMARY KEY) PARTITION BY RANGE (id);
     CREATE TABLE part PARTITION OF aside DEFAULT;`;
   await withCutoverPair({ source, target, schema }, async (pair) => {
     await prepareCutover(pair);
+    // of which the cutover knows only the parent
+    await exec(pair.url, "CREATE TABLE late PARTITION OF aside FOR VALUES FROM (1) TO (2)");
     const subscription = `feed_${pair.name}`;
     await exec(
       pair.url,
@@ -159,6 +160,7 @@ Deno.test("a switch is refused while another subscription writes into the side t
     strictEqual(refused.exitCode, 3);
     strictEqual(await accepts(pair.url, "INSERT INTO balance VALUES (-1, 0)"), true);
     await exec(pair.url, `ALTER SUBSCRIPTION ${subscription} DISABLE`);
+    await exec(pair.url, "DROP TABLE late");
     await switchCutover("run", pair);
     await switchCutover("rollback", pair);
     await exec(pair.url, `ALTER SUBSCRIPTION ${subscription} SET (slot_name = NONE)`);
