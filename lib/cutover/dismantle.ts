@@ -85,9 +85,14 @@ async function removeDeparture(name: string, leaves: Endpoint): Promise<readonly
  * Removes the fence and the tool's schema from one side, and the read-only default if the cutover
  * has set it. The side then accepts writes.
  *
+ * @param options.keepsReadOnly whether the source of a finished cutover keeps the read-only
+ * default: clients that list both servers would otherwise return to it
  * @returns the number of tables that had a fence
  */
-export async function dismantleSide(session: Session): Promise<number> {
+export async function dismantleSide(
+  session: Session,
+  { keepsReadOnly }: { readonly keepsReadOnly: boolean },
+): Promise<number> {
   const fenced = await readFence(session);
   for (const table of fenced) await changeFence(session, table, dropFence);
   const record = await readSide(session);
@@ -95,7 +100,8 @@ export async function dismantleSide(session: Session): Promise<number> {
     await session.execute("SET LOCAL client_min_messages = error; SET LOCAL lock_timeout = '10s'");
     const isReadOnly = record !== undefined &&
       (!record.isOpen || record.details.isClosing === true);
-    if (isReadOnly) await tryResetReadOnly(session);
+    const stays = keepsReadOnly && record?.details.isFinished === true && !record.isOpen;
+    if (isReadOnly && !stays) await tryResetReadOnly(session);
     await session.execute(`DROP SCHEMA IF EXISTS ${cutoverSchema} CASCADE`);
   });
   return fenced.length;

@@ -191,7 +191,7 @@ Deno.test("cleanup removes a switched cutover, with the read-only default of the
   });
 });
 
-Deno.test("finish removes the way back and leaves the source closed; cleanup then opens it", async () => {
+Deno.test("finish removes the way back and leaves the source closed; cleanup keeps it read-only by default", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
     await prepareCutover(pair);
     await switchCutover("run", pair);
@@ -211,6 +211,14 @@ Deno.test("finish removes the way back and leaves the source closed; cleanup the
     deepStrictEqual(next, []);
     const plan = await clean(pair);
     deepStrictEqual(plan.items.map(({ kind }) => kind), ["cutover"]);
+    match(plan.items[0]!.detail, /stay read-only until you run SET /);
+    // a client that lists both servers would return to it
+    await rejects(exec(pair.url, "INSERT INTO balance VALUES (97, 0)"), /read-only transaction/);
+    await exec(
+      pair.url,
+      `SET default_transaction_read_only = off; COMMIT;
+       ALTER DATABASE "${pair.name}" RESET default_transaction_read_only`,
+    );
     deepStrictEqual(await remains(pair.url), []);
   });
 });

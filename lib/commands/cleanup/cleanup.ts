@@ -297,7 +297,12 @@ async function remove(item: CleanupItem, context: RemovalContext): Promise<reado
       return report(left.leaves, "target", onTarget);
     }
     case "cutover":
-      await within(item.side === "source" ? from : to, database, signal, dismantleSide);
+      await within(
+        item.side === "source" ? from : to,
+        database,
+        signal,
+        (session) => dismantleSide(session, { keepsReadOnly: item.side === "source" }),
+      );
       return [];
     case "replica-identity":
       return []; // restored with the object that records it

@@ -11,6 +11,7 @@ import {
   ExitCode,
   ledgerSchema,
   plural,
+  quoteIdentifier,
   ReplicatorError,
   type Side,
 } from "../../core/internal.ts";
@@ -114,17 +115,21 @@ function wayBackItems(cutovers: readonly SidedCutover[]): readonly CleanupItem[]
 
 /**
  * The fence and the schema of one side. A side that the cutover has closed accepts writes again,
- * which the list says.
+ * which the list says; the source of a finished one only in sessions that ask for them.
  */
 function cutoverItem({ side, database, tables, record }: SidedCutover): CleanupItem {
+  const isRetired = side === "source" && record.details.isFinished;
+  const after = isRetired
+    ? ": the cutover is finished; new sessions of the source stay read-only until you run " +
+      "SET default_transaction_read_only = off; " +
+      `ALTER DATABASE ${quoteIdentifier(database)} RESET default_transaction_read_only`
+    : `: the ${side} is closed, and will ACCEPT WRITES again`;
   return {
     kind: "cutover",
     side,
     database,
     name: cutoverSchema,
-    detail: `the fence of ${plural(tables, "table")}${
-      record.isOpen ? "" : `: the ${side} is closed, and will ACCEPT WRITES again`
-    }`,
+    detail: `the fence of ${plural(tables, "table")}${record.isOpen ? "" : after}`,
   };
 }
 

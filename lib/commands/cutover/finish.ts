@@ -156,10 +156,10 @@ async function finishOne(
     warnLeft(left.arrives, "target");
   }
   await using onTarget = await retry(() => openSession(target, { settings: durableSettings }));
-  const tables = await dismantleSide(onTarget);
+  const tables = await dismantleSide(onTarget, { keepsReadOnly: false });
   report(`the fence of ${plural(tables, "table")} on the target`);
   if (openOldSide) {
-    const fenced = await dismantleSide(onSource);
+    const fenced = await dismantleSide(onSource, { keepsReadOnly: false });
     report(`the fence of ${plural(fenced, "table")} on the source, which accepts writes again`);
   }
   return { source: source.database, target: target.database, removed };
