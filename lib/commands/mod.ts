@@ -122,4 +122,5 @@ export {
   type VerifyReport,
   type WalStatusReport,
   type Warning,
+  type WayBackStatus,
 } from "./internal.ts";

@@ -272,7 +272,7 @@ function checkStream(
       "problem",
       undefined,
       `the stream ${name} is ${state}, not streaming${error === undefined ? "" : `: ${error}`}`,
-      streamRemedy(state, kind),
+      from.side === "target" ? wayBackRemedy({ name, state, kind }) : streamRemedy(state, kind),
     );
   } else if (lagBytes !== undefined && lagBytes > maxLagBytes) {
     add(
@@ -317,6 +317,31 @@ function streamRemedy(state: StreamState, kind: ApplierKind | undefined): string
       return "changes are missing on the other side: copy the tables again with sync --resnapshot";
     case "unknown":
       return "see status for the reason";
+  }
+}
+
+/** How the stream from the target to the source is brought back; `sync` does not touch it. */
+export function wayBackRemedy(
+  { name, state, kind }: Pick<StreamReading, "name" | "state" | "kind">,
+): string | undefined {
+  const write = "SET default_transaction_read_only = off";
+  switch (state) {
+    case "disabled":
+    case "stopped":
+    case "failing":
+      if (kind === "client") {
+        return `remove the cause on the source, where a session may write after ${write}; then run sync, and keep it running`;
+      }
+      return state === "disabled"
+        ? `on the source: ${write}; then ALTER SUBSCRIPTION ${quoteIdentifier(name)} ENABLE`
+        : `the source's log shows the error; remove the cause on the source, where a session may alter tables after ${write}: a column that only the target has must be added there too`;
+    case "no-subscription":
+    case "detached":
+    case "no-slot":
+    case "lost":
+      return "the way back cannot be repaired: cutover finish gives it up";
+    default:
+      return streamRemedy(state, kind);
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import {
   formatBytes,
+  type Lsn,
   lsnDistance,
   pause,
   poll,
@@ -18,6 +19,7 @@ import {
 } from "../postgres/internal.ts";
 import { listSequences, listTables, summarizeLargeObjects } from "../catalog/internal.ts";
 import {
+  type ApplierReading,
   compareShapes,
   isSlotLost,
   readApplierProgress,
@@ -140,32 +142,56 @@ async function readStreamsOf(
   names: readonly string[],
   { from, to }: { readonly from: Session; readonly to: Session },
 ): Promise<readonly StreamReading[]> {
-  const slots = await readSlots(from, names);
+  const departure = await readDeparture(from, names);
   const appliers = await readAppliers(to);
-  const { inserted } = await readWalPosition(from);
-  return names.map((name): StreamReading => {
-    const slot = slots.find((each) => each.name === name);
-    const applier = appliers.find((each) => each.name === name);
-    return {
-      name,
-      state: streamState({
-        slot,
-        applier,
-        sourceReachable: true,
-        targetReachable: true,
-        activity: undefined,
-      }),
-      kind: applier?.kind,
-      error: applier?.error?.message,
-      lagBytes: slot?.confirmedFlushLsn === undefined
-        ? undefined
-        : Math.max(0, lsnDistance(slot.confirmedFlushLsn, inserted)),
-      unready: applier?.tables.filter(({ state }) =>
-        state !== "ready" && state !== "synchronized"
-      ) ?? [],
-      risk: slot === undefined ? undefined : slotRisk(slot),
-    };
-  });
+  return names.map((name) => streamReading(name, { departure, appliers }));
+}
+
+/** What the side that streams leave shows of them. */
+export interface StreamDeparture {
+  readonly slots: readonly SlotState[];
+  /** The position up to which the server has written WAL. */
+  readonly inserted: Lsn;
+}
+
+/** Reads the slots of streams. */
+export async function readDeparture(
+  session: Session,
+  names: readonly string[],
+): Promise<StreamDeparture> {
+  const slots = await readSlots(session, names);
+  const { inserted } = await readWalPosition(session);
+  return { slots, inserted };
+}
+
+/** A stream as both its sides show it. */
+export function streamReading(
+  name: string,
+  { departure: { slots, inserted }, appliers }: {
+    readonly departure: StreamDeparture;
+    readonly appliers: readonly ApplierReading[];
+  },
+): StreamReading {
+  const slot = slots.find((each) => each.name === name);
+  const applier = appliers.find((each) => each.name === name);
+  return {
+    name,
+    state: streamState({
+      slot,
+      applier,
+      sourceReachable: true,
+      targetReachable: true,
+      activity: undefined,
+    }),
+    kind: applier?.kind,
+    error: applier?.error?.message,
+    lagBytes: slot?.confirmedFlushLsn === undefined
+      ? undefined
+      : Math.max(0, lsnDistance(slot.confirmedFlushLsn, inserted)),
+    unready: applier?.tables.filter(({ state }) => state !== "ready" && state !== "synchronized") ??
+      [],
+    risk: slot === undefined ? undefined : slotRisk(slot),
+  };
 }
 
 const attendancePollMs = 200;

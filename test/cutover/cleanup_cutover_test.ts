@@ -299,5 +299,23 @@ Deno.test("status shows the phase, and a switched cutover is healthy", async () 
     const switched = await read();
     deepStrictEqual([switched.databases[0]?.cutover?.phase, switched.findings], ["switched", []]);
     strictEqual(switched.healthy, true);
+    const { name } = switched.databases[0]!.cutover!.wayBack!;
+    await exec(pair.targetUrl, "ALTER TABLE balance ADD COLUMN later int");
+    const free = "SET default_transaction_read_only = off; COMMIT;";
+    await exec(pair.url, `${free} ALTER SUBSCRIPTION "${name}" DISABLE`);
+    const broken = await read();
+    strictEqual(broken.healthy, false);
+    const wayBack = broken.findings.find(({ id }) => id === "cutover-way-back");
+    match(wayBack!.message, /the way back is disabled, not streaming/);
+    match(wayBack!.remedy!, /on the source: SET .*; then ALTER SUBSCRIPTION "seren_\w+" ENABLE/);
+    // the target is in use: nothing advises to undo what was done there
+    const drift = broken.findings.find(({ message }) => /later/.test(message));
+    match(drift!.remedy!, /alter the source in the same way/);
+    await exec(pair.url, `${free} ALTER TABLE balance ADD COLUMN later int`);
+    await exec(pair.url, `${free} ALTER SUBSCRIPTION "${name}" ENABLE`);
+    for (let attempt = 0; !(await read()).healthy; attempt++) {
+      if (attempt > 50) throw new Error("the way back does not run again");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
   });
 });

@@ -11,8 +11,18 @@ import {
   quoteIdentifier,
   type Side,
 } from "../../core/internal.ts";
-import { countingSide, describeRefusals, refusalsRemedy } from "../../cutover/internal.ts";
-import { applyRemedy, type Drift, type StreamState } from "../../replication/internal.ts";
+import {
+  countingSide,
+  describeRefusals,
+  refusalsRemedy,
+  wayBackRemedy,
+} from "../../cutover/internal.ts";
+import {
+  applyRemedy,
+  brokenStreamStates,
+  type Drift,
+  type StreamState,
+} from "../../replication/internal.ts";
 import type { HiddenSchema } from "./facts.ts";
 import type {
   ClientStatus,
@@ -24,6 +34,7 @@ import type {
   StatusLimits,
   StatusReport,
   StreamStatus,
+  WayBackStatus,
 } from "./report.ts";
 
 /** A slot with less time than this is reported. */
@@ -257,15 +268,19 @@ function riskFindings(
 export function driftFindings(
   drift: readonly Drift[],
   database: string | null,
+  { isTargetInUse }: { readonly isTargetInUse: boolean },
 ): readonly StatusFinding[] {
   return drift.map(({ kind, severity, message, remedy }) => ({
     id: kind,
     severity,
-    side: "target",
+    side: isTargetInUse ? "source" : "target",
     database,
     stream: null,
     message,
-    remedy,
+    // the target is as its users want it
+    remedy: isTargetInUse
+      ? "a cutover has put the target in use: to keep the way back, alter the source in the same way, after SET default_transaction_read_only = off"
+      : remedy,
   }));
 }
 
@@ -365,20 +380,46 @@ function incompleteFindings(
         "run cutover rollback again; or return to the target with cutover run",
       );
     case "switched":
-      return (cutover.foreignChanges ?? 0) === 0 ? [] : [{
-        id: "cutover-tripwire",
-        severity: "problem",
-        side: "source",
-        database: source ?? target,
-        stream: null,
-        message: `${
-          plural(cutover.foreignChanges ?? 0, "change")
-        } on the closed source that replication did not bring`,
-        remedy: "see cutover status for the tables; the source is no longer a complete way back",
-      }];
+      return [
+        ...wayBackFindings(cutover.wayBack ?? null, source ?? target),
+        ...(cutover.foreignChanges ?? 0) === 0 ? [] : [
+          {
+            id: "cutover-tripwire",
+            severity: "problem",
+            side: "source",
+            database: source ?? target,
+            stream: null,
+            message: `${
+              plural(cutover.foreignChanges ?? 0, "change")
+            } on the closed source that replication did not bring`,
+            remedy:
+              "see cutover status for the tables; the source is no longer a complete way back",
+          } as const,
+        ],
+      ];
     default:
       return [];
   }
+}
+
+/** Reports a way back that brings nothing to the source. */
+function wayBackFindings(
+  wayBack: WayBackStatus | null,
+  database: string | null,
+): readonly StatusFinding[] {
+  if (wayBack === null || !brokenStreamStates.has(wayBack.state)) return [];
+  const { name, state, kind, lagBytes } = wayBack;
+  const behind = lagBytes === null ? "" : `, ${formatBytes(lagBytes)} behind`;
+  return [{
+    id: "cutover-way-back",
+    severity: "problem",
+    side: "source",
+    database,
+    stream: name,
+    message:
+      `the way back is ${state}, not streaming${behind}: cutover rollback is refused, and its slot retains WAL on the target`,
+    remedy: wayBackRemedy({ name, state, kind: kind ?? undefined }) ?? "see cutover status",
+  }];
 }
 
 /** Reports schemas of the tool that the role cannot read. */

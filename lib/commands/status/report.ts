@@ -7,7 +7,7 @@
  */
 import type { Severity, Side } from "../../core/internal.ts";
 import type { CutoverPhase } from "../../cutover/internal.ts";
-import type { StreamState, TableState } from "../../replication/internal.ts";
+import type { ApplierKind, StreamState, TableState } from "../../replication/internal.ts";
 
 export { type CutoverPhase, cutoverPhases } from "../../cutover/internal.ts";
 export { type StreamState, streamStates } from "../../replication/internal.ts";
@@ -86,7 +86,24 @@ export interface DatabaseStatus {
      * be reached. Missing in reports of earlier versions.
      */
     readonly refusedWrites?: number | null;
+    /**
+     * The stream from the target to the source. Null if the target is not in use, there is none, or
+     * a side cannot be read. Missing in reports of earlier versions.
+     */
+    readonly wayBack?: WayBackStatus | null;
   } | null;
+}
+
+/** The stream that brings the changes of the target in use to the closed source. */
+export interface WayBackStatus {
+  /** The name of slot, publication and subscription. */
+  readonly name: string;
+  /** See {@linkcode streamStates}. */
+  readonly state: StreamState;
+  /** What applies its changes; null without an applier. */
+  readonly kind: ApplierKind | null;
+  /** WAL that the source has not confirmed, in bytes; null without a slot. */
+  readonly lagBytes: number | null;
 }
 
 /** A slot, its publication and its subscription. */

@@ -117,6 +117,12 @@ const database = z.strictObject({
     since: z.string(),
     foreignChanges: z.int().nullable().optional(),
     refusedWrites: z.int().nullable().optional(),
+    wayBack: z.strictObject({
+      name: z.string(),
+      state: z.enum(streamStates),
+      kind: z.enum(["subscription", "client"]).nullable(),
+      lagBytes: z.number().nullable(),
+    }).nullable().optional(),
   }).nullable()
     // missing in reports of earlier versions
     .optional(),

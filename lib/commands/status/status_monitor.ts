@@ -14,9 +14,11 @@ import {
 import {
   countingSide,
   type CutoverPhase,
+  readDeparture,
   readOrigins,
   readRefusals,
   readTripwire,
+  streamReading,
   visiblePhase,
   type VisibleRecord,
 } from "../../cutover/internal.ts";
@@ -31,6 +33,7 @@ import {
   compareShapes,
   type Drift,
   listClientAppliers,
+  readAppliers,
   readApplierWorkers,
   type SourceReading,
   walRate,
@@ -62,7 +65,13 @@ import {
 } from "./evaluate.ts";
 import { type Reachable, ReconnectingSession } from "../shared/reconnecting_session.ts";
 import { readScope } from "../shared/table_scope.ts";
-import type { DatabaseStatus, ServerStatus, StatusFinding, StatusReport } from "./report.ts";
+import type {
+  DatabaseStatus,
+  ServerStatus,
+  StatusFinding,
+  StatusReport,
+  WayBackStatus,
+} from "./report.ts";
 
 import {
   findScopeComment,
@@ -166,7 +175,7 @@ export class StatusMonitor implements AsyncDisposable {
             isPhaseHidden: status.cutover == null && hidesCutover(pair),
           })
         ),
-        ...driftFindings(drift, database),
+        ...driftFindings(drift, database, { isTargetInUse: isKeptForReturn(status) }),
         ...setAsideFindings(status.setAside ?? [], database),
         ...cutoverFindings(status),
         ...hiddenFindings(
@@ -401,7 +410,33 @@ export class StatusMonitor implements AsyncDisposable {
     const status = readableCutover(sourceFacts, targetFacts);
     if (status === null) return null;
     const refusedWrites = await this.#refusedWrites(pair, status.phase);
-    return { ...status, refusedWrites, foreignChanges: await this.#foreignChanges(pair, status) };
+    return {
+      ...status,
+      refusedWrites,
+      foreignChanges: await this.#foreignChanges(pair, status),
+      wayBack: await this.#wayBack(pair, status),
+    };
+  }
+
+  /** Null if the target is not in use, there is none, or a side cannot be read. */
+  async #wayBack(
+    { source, target, sourceFacts }: StatusPair,
+    { phase }: { readonly phase: CutoverPhase },
+  ): Promise<WayBackStatus | null> {
+    const name = sourceFacts?.cutover?.details.back ?? undefined;
+    const isHidden = (sourceFacts?.hidden.length ?? 0) > 0;
+    if (
+      phase !== "switched" || name === undefined || isHidden || source === undefined ||
+      target === undefined
+    ) return null;
+    const departure = await this.#target.query(target, (session) => readDeparture(session, [name]));
+    const appliers = await this.#source.query(source, readAppliers);
+    if (!departure.reached || !appliers.reached) return null;
+    const { state, kind = null, lagBytes = null } = streamReading(name, {
+      departure: departure.value,
+      appliers: appliers.value,
+    });
+    return { name, state, kind, lagBytes };
   }
 
   /** Null if they were not counted, or the closed side cannot be reached. */
