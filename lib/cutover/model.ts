@@ -38,7 +38,10 @@ export type CutoverPhase = typeof cutoverPhases[number];
 
 /** What closing a side proved. Stored with the record of the side, in the same transaction. */
 export interface CloseEvidence {
-  /** ISO timestamp of the client. */
+  /**
+   * When the tokens had arrived and the sequences were set, shortly before the close was committed:
+   * an ISO timestamp of the client.
+   */
   readonly closedAt: string;
   /**
    * When writers began to wait for the barrier: an ISO timestamp of the side's server. Null in

@@ -129,7 +129,7 @@ export function evidenceSection({ databases, direction }: SwitchView): Markup {
       columns: [
         { title: "Database" },
         { title: "Writers held since" },
-        { title: "Closed at" },
+        { title: "Drained at" },
         { title: "Tables compared", align: "right" },
         { title: "Rows counted", align: "right" },
         { title: "Sequences set", align: "right" },
