@@ -370,7 +370,10 @@ Deno.test("a run that repeats a failed copy and completes it does not call it in
   await withShops(async (place) => {
     const warnings: string[] = [];
     let ended: Promise<unknown> | undefined;
-    const { report } = await again(place, {
+    // the copy must still run when the sessions end
+    await using proxy = await startProxy(target, { bytesPerSecond: 400_000 });
+    const urls = { ...place.urls, target: proxy.url(place.urls.target) };
+    const { report } = await again({ ...place, urls }, {
       sessionRetryDelaysMs: [],
       onEvent: (event) => {
         if (event.kind === "warning") warnings.push(event.message);
