@@ -1,7 +1,7 @@
 import { errorMessage, toolVersion } from "../../core/internal.ts";
 import type { HtmlReportOptions } from "../../ui/mod.ts";
 import type { CommandContext } from "../context.ts";
-import { printResult } from "./print.ts";
+import { jsonDocument, printResult } from "./print.ts";
 import { writeReportFile } from "../options/report_file.ts";
 
 /** Where a report goes, and how it looks as a page. */
@@ -44,7 +44,7 @@ export async function writeEvidence<Report extends object>(
 
 function jsonText(report: object): string {
   const tool = `postgres-seren-replicator ${toolVersion}`;
-  return `${JSON.stringify({ tool, ...report }, undefined, 2)}\n`;
+  return jsonDocument({ tool, ...report });
 }
 
 /** Hexadecimal, as `sha256sum` prints it. */

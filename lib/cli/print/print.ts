@@ -1,9 +1,16 @@
 import { fitLines, type TableOptions } from "../../ui/mod.ts";
 import type { Output, Terminal } from "../terminal/terminal.ts";
 
-/** Prints the JSON document of `--json`; durations, sizes and rates have at most three decimals. */
+/** Prints the JSON document of `--json`. */
 export function printJson({ stdout }: Pick<Terminal, "stdout">, document: unknown): void {
-  stdout.write(`${JSON.stringify(document, rounded, 2)}\n`);
+  stdout.write(jsonDocument(document));
+}
+
+/**
+ * A document as `--json` and `--report` write it: durations, sizes and rates with three decimals.
+ */
+export function jsonDocument(document: unknown): string {
+  return `${JSON.stringify(document, rounded, 2)}\n`;
 }
 
 function rounded(key: string, value: unknown): unknown {
