@@ -145,8 +145,8 @@ export class SessionFence implements AsyncDisposable {
     await setClosing(session, { record: this.#record, isClosing: true });
     this.#session ??= await retry(() => openSession(this.#endpoint, { signal }), { signal });
     const deadline = start + Math.min(maxAttemptMs, maxMs);
-    // those that are starting first: when one of them is no longer listed there, it is listed as
-    // a session
+    // starting backends are read first: one that finishes starting in between is then found as a
+    // session
     const starting = await this.#session.query<{ readonly pid: number }>(startingStatement);
     // also those named like the tool: a client may share its URL; what this process opens from now
     // on is not among them

@@ -174,7 +174,7 @@ const busySlotDelaysMs: readonly number[] = Array.from({ length: 100 }, () => 50
  * what has arrived on the other side, and that replication did not bring.
  *
  * @param session on that side
- * @returns undefined if they cannot be told from changes of the way back
+ * @returns undefined if they cannot be distinguished from changes of the way back
  */
 export async function readLateChanges(
   session: Session,

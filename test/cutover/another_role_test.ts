@@ -88,7 +88,7 @@ Deno.test("a stream that a hidden cutover may have stopped gets no advice that w
   });
 });
 
-Deno.test("the read-only default of the side that a cutover has closed is no difference", async () => {
+Deno.test("verify ignores the read-only default of a side that a cutover has closed", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
     await prepareCutover(pair);
     await switchCutover("run", pair);
@@ -101,7 +101,7 @@ Deno.test("the read-only default of the side that a cutover has closed is no dif
   });
 });
 
-Deno.test("a role that cannot read the records is told whose they are, and not to remove anything", async () => {
+Deno.test("a role that cannot read the records is told which role owns them, and not to remove anything", async () => {
   await withCutoverPair({ source, target, applyFrom: "here" }, async (pair) => {
     const role = `stranger_${pair.name}`;
     await exec(

@@ -51,7 +51,7 @@ async function tryWrites(url: string, times: number): Promise<void> {
 Deno.test("writes that the fence refuses are counted for plain roles, and shown everywhere", async () => {
   const schema = `${acknowledgedSchema}
     GRANT INSERT ON balance TO plain_writer; GRANT USAGE ON SCHEMA public TO plain_writer;`;
-  for (const { url } of [source, target].map((each) => ({ url: each.url({}) }))) {
+  for (const url of [source.url(), target.url()]) {
     await exec(
       url,
       `DO $$ BEGIN CREATE ROLE plain_writer; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`,

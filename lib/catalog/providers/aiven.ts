@@ -1,7 +1,8 @@
-import type { ProviderProfile } from "./profile.ts";
+import { type ProviderProfile, usualAnswers } from "./profile.ts";
 
 /** Aiven: see `docs/providers`. */
 export const aivenProfile: ProviderProfile = {
+  ...usualAnswers,
   id: "aiven",
   name: "Aiven",
   signs: { roles: ["avnadmin"], host: /\.aivencloud\.com$/ },
@@ -11,10 +12,6 @@ export const aivenProfile: ProviderProfile = {
   grantingRoles: [],
   diskGrows: false,
   logicalDecoding: "ask the provider's support to set wal_level to logical",
-  replicationGrant: (role) => `ALTER ROLE ${role} REPLICATION; as a superuser`,
-  changeSetting: ({ name, value }) => `set ${name} = ${value} in the provider's server settings`,
-  directRoute: "connect directly to the server, without the pooler",
   asSource: "avnadmin has REPLICATION, but is not a superuser, so passwords are not copied",
   asTarget: "avnadmin is not a superuser: before version 16 it cannot create subscriptions itself",
-  cutover: "nothing particular is known",
 };

@@ -1,7 +1,8 @@
-import type { ProviderProfile } from "./profile.ts";
+import { type ProviderProfile, usualAnswers } from "./profile.ts";
 
 /** Heroku Postgres: see `docs/providers`. */
 export const herokuProfile: ProviderProfile = {
+  ...usualAnswers,
   id: "heroku",
   name: "Heroku Postgres",
   signs: { setting: /^heroku\./, roles: ["heroku_admin"] },
@@ -12,9 +13,6 @@ export const herokuProfile: ProviderProfile = {
   diskGrows: false,
   logicalDecoding:
     "Heroku does not offer logical replication; copy without sync, while writes are stopped",
-  replicationGrant: (role) => `ALTER ROLE ${role} REPLICATION; as a superuser`,
-  changeSetting: ({ name, value }) => `set ${name} = ${value} in the provider's server settings`,
-  directRoute: "connect directly to the server, without the pooler",
   asSource:
     "no logical replication: stop writes (maintenance mode), then copy with init; credentials change when Heroku rotates them",
   asTarget:

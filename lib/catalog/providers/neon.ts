@@ -1,7 +1,8 @@
-import type { ProviderProfile } from "./profile.ts";
+import { type ProviderProfile, usualAnswers } from "./profile.ts";
 
 /** Neon: see `docs/providers`. */
 export const neonProfile: ProviderProfile = {
+  ...usualAnswers,
   id: "neon",
   name: "Neon",
   signs: { setting: /^neon\./, roles: ["neon_superuser"], host: /\.neon\.(?:tech|build)$/ },
@@ -18,7 +19,6 @@ export const neonProfile: ProviderProfile = {
   diskGrows: true,
   logicalDecoding: "enable Logical Replication in the settings of the Neon project",
   replicationGrant: () => "use a role created in the Neon console, which has REPLICATION",
-  changeSetting: ({ name, value }) => `set ${name} = ${value} in the provider's server settings`,
   directRoute: 'connect directly: the host name without "-pooler"',
   asSource:
     "Neon removes replication slots that are inactive for about 40 hours; an active stream keeps the compute from scaling to zero",

@@ -77,3 +77,14 @@ export interface ProviderProfile {
   /** What the provider means for the cutover, when it is the source. */
   readonly cutover: string;
 }
+
+/** What holds where a provider has nothing of its own. */
+export const usualAnswers: Pick<
+  ProviderProfile,
+  "replicationGrant" | "changeSetting" | "directRoute" | "cutover"
+> = {
+  replicationGrant: (role) => `ALTER ROLE ${role} REPLICATION; as a superuser`,
+  changeSetting: ({ name, value }) => `set ${name} = ${value} in the provider's server settings`,
+  directRoute: "connect directly to the server, without the pooler",
+  cutover: "nothing particular is known",
+};

@@ -1,7 +1,8 @@
-import type { ProviderProfile } from "./profile.ts";
+import { type ProviderProfile, usualAnswers } from "./profile.ts";
 
 /** A server without a known provider: the administrator decides. */
 export const selfHostedProfile: ProviderProfile = {
+  ...usualAnswers,
   id: undefined,
   name: "self-hosted, or an unknown provider",
   signs: {},
@@ -11,11 +12,8 @@ export const selfHostedProfile: ProviderProfile = {
   grantingRoles: [],
   diskGrows: false,
   logicalDecoding: "ALTER SYSTEM SET wal_level = 'logical'; then restart the server",
-  replicationGrant: (role) => `ALTER ROLE ${role} REPLICATION; as a superuser`,
   changeSetting: ({ name, value }) =>
     `ALTER SYSTEM SET ${name} = ${value}; then restart the server`,
-  directRoute: "connect directly to the server, without the pooler",
   asSource: "nothing particular is known",
   asTarget: "nothing particular is known",
-  cutover: "nothing particular is known",
 };

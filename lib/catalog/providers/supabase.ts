@@ -1,7 +1,8 @@
-import type { ProviderProfile } from "./profile.ts";
+import { type ProviderProfile, usualAnswers } from "./profile.ts";
 
 /** Supabase: see `docs/providers`. */
 export const supabaseProfile: ProviderProfile = {
+  ...usualAnswers,
   id: "supabase",
   name: "Supabase",
   signs: { roles: ["supabase_admin"], host: /\.supabase\.(?:com|co|in|net)$/ },
@@ -32,7 +33,6 @@ export const supabaseProfile: ProviderProfile = {
   diskGrows: false,
   logicalDecoding: "Supabase sets wal_level to logical; if it is not, ask its support",
   replicationGrant: (role) => `ALTER ROLE ${role} REPLICATION; as role postgres`,
-  changeSetting: ({ name, value }) => `set ${name} = ${value} in the provider's server settings`,
   directRoute: "connect directly: host db.PROJECT.supabase.co, port 5432",
   asSource:
     "role postgres is not a superuser; schemas such as auth and storage belong to Supabase's services; the direct host may need IPv6",

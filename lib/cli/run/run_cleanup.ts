@@ -92,7 +92,7 @@ async function readLosses(
   }
 }
 
-/** A running stream is always a little behind a source in use: up to this, in bytes, is no loss. */
+/** A running stream lags a source in use slightly: up to this many bytes do not count as a loss. */
 const usualLagBytes = megabyte;
 
 /** What the target lacks, and will not receive once replication is removed. */

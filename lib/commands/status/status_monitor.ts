@@ -538,14 +538,17 @@ async function countRefusals(session: Session): Promise<number | null> {
 
 /** Whether the target may have records of streams that the role cannot read. */
 function hidesRecords({ targetFacts }: StatusPair): boolean {
-  return targetFacts?.hidden.some(({ schema }) => schema === applySchema) ?? false;
+  return hides(targetFacts, applySchema);
 }
 
 /** Whether the role cannot read the records of a cutover. */
 function hidesCutover({ sourceFacts, targetFacts }: StatusPair): boolean {
-  return [sourceFacts, targetFacts].some((facts) =>
-    facts?.hidden.some(({ schema }) => schema === cutoverSchema)
-  );
+  return [sourceFacts, targetFacts].some((facts) => hides(facts, cutoverSchema));
+}
+
+/** Whether the role cannot read a schema of the tool. */
+function hides(facts: Pick<SourceStatusFacts, "hidden"> | undefined, schema: string): boolean {
+  return facts?.hidden.some((each) => each.schema === schema) ?? false;
 }
 
 /** Null without a cutover, or if the records that can be read do not show its phase. */
@@ -562,8 +565,8 @@ function readableCutover(
 }
 
 /** Undefined if the role cannot read it. */
-function visibleRecord({ cutover, hidden }: SourceStatusFacts | TargetStatusFacts): VisibleRecord {
-  return hidden.some(({ schema }) => schema === cutoverSchema) ? undefined : { record: cutover };
+function visibleRecord(facts: SourceStatusFacts | TargetStatusFacts): VisibleRecord {
+  return hides(facts, cutoverSchema) ? undefined : { record: facts.cutover };
 }
 
 function serverStatus(

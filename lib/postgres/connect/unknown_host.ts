@@ -6,7 +6,7 @@
 import { lookup } from "node:dns/promises";
 import { errorMessage } from "../../core/internal.ts";
 
-/** The resolver has answered that there is no such host. */
+/** The resolver knows no host of that name. */
 export class UnknownHostError extends Error {
   override readonly name = "UnknownHostError";
 }

@@ -2,7 +2,7 @@ import { deepStrictEqual } from "node:assert/strict";
 import { lossLines } from "../../../lib/cli/run/run_cleanup.ts";
 import type { StreamState } from "../../../lib/replication/internal.ts";
 
-Deno.test("what a running stream is usually behind is no loss, what a stopped one is behind is", () => {
+Deno.test("the usual lag of a running stream is not a loss, any lag of a stopped one is", () => {
   const isLoss = (state: StreamState, lagBytes: number | null) =>
     lossLines({
       databases: [{
