@@ -10,6 +10,7 @@ import { sharedCluster } from "../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../support/databases.ts";
 import { runInit } from "../support/init.ts";
 import { exec, query, withSession } from "../support/sql.ts";
+import { waitUntil } from "../support/wait.ts";
 
 type Node = DefaultTreeAdapterTypes.Node;
 
@@ -180,7 +181,11 @@ Deno.test("if the report's folder is removed during the run, only the report fai
         const waiting = `SELECT FROM pg_locks WHERE NOT granted AND database =
           (SELECT oid FROM pg_database WHERE datname = current_database())`;
         // the options have been checked by then
-        while ((await session.unsafe(waiting)).length === 0);
+        await waitUntil(
+          "the copy waits for the lock",
+          async () => (await session.unsafe(waiting)).length > 0,
+          { during: run },
+        );
         await Deno.remove(folder, { recursive: true });
         await session.unsafe("COMMIT");
         const { code, stderr, stdout } = await run;

@@ -32,6 +32,7 @@ import { startProxy } from "../support/proxy.ts";
 import { until } from "../support/replication.ts";
 import { exec, query, withSession } from "../support/sql.ts";
 import { planOptions, quietWorker } from "../support/copy.ts";
+import { waitUntil } from "../support/wait.ts";
 
 const authority = await CertificateAuthority.create();
 const cluster = await sharedCluster(16, {
@@ -214,27 +215,26 @@ Deno.test("threads report a lost snapshot as such", async () => {
 
 Deno.test("aborting ends threads during a copy; they read nothing from the source while the target reads nothing", async () => {
   await withPair(async (pair) => {
-    await using proxy = await startProxy(cluster);
+    await using proxy = await startProxy(cluster, { stallAfterBytes: 10_000_000 });
     await exec(
       pair.source,
       "INSERT INTO big SELECT i, repeat('z', 2000) FROM generate_series(1, 90000) i",
     );
     const abort = new AbortController();
     let taken = 0;
-    const stalled = Promise.withResolvers<void>();
     const copying = copyInThreads({ ...pair, target: proxy.url(pair.target) }, {
       signal: abort.signal,
       events: (event) => {
-        if (event.kind !== "table-progress") return;
-        proxy.stall();
-        stalled.resolve();
-        if (event.table === "big") taken = event.bytes;
+        if (event.kind === "table-progress" && event.table === "big") taken = event.bytes;
       },
     });
     copying.catch(() => {});
-    await stalled.promise;
     const waiting = `${sessionsOfTool} AND wait_event = 'ClientWrite'`;
-    while ((await query(pair.source, waiting)).length === 0);
+    await waitUntil(
+      "the source waits",
+      async () => (await query(pair.source, waiting)).length > 0,
+      { during: copying },
+    );
     ok(taken < 100_000_000, `${taken} bytes were taken of 180 MB`);
     abort.abort(new InterruptedError());
     await proxy.cut();

@@ -11,6 +11,7 @@ import { sharedCluster } from "../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../support/databases.ts";
 import { endpointOf, runInit } from "../support/init.ts";
 import { exec, query } from "../support/sql.ts";
+import { waitUntil } from "../support/wait.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
@@ -133,7 +134,10 @@ Deno.test("CopyThrottle reports sessions that wait for the copy's locks, those b
     const waits = async (count: number) => {
       const statement =
         "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-      while ((await query(url, statement)).length < count);
+      await waitUntil(
+        `${count} sessions wait`,
+        async () => (await query(url, statement)).length >= count,
+      );
     };
     await waits(1);
     const behind = query(url, `SELECT * FROM "Or ders"`);

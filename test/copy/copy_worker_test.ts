@@ -18,6 +18,7 @@ import { endpointOf } from "../support/init.ts";
 import { startProxy } from "../support/proxy.ts";
 import { exec, query } from "../support/sql.ts";
 import { planOptions, quietWorker } from "../support/copy.ts";
+import { waitUntil } from "../support/wait.ts";
 
 const source = await sharedCluster(16);
 const target = await sharedCluster(17);
@@ -183,7 +184,7 @@ Deno.test("a session whose connection broke while idle is recognized as such, an
       const endpoint = await endpointOf(proxy.url(to.url), "target");
       await using idle = await openSession(endpoint);
       await proxy.cut();
-      while (idle.isOpen) await new Promise((resolve) => setTimeout(resolve));
+      await waitUntil("the session knows", () => !idle.isOpen);
       await rejects(idle.exchange(new Uint8Array()), { name: "ConnectionError", transient: true });
 
       await exec(from.url, `${make}; ${fill}`);

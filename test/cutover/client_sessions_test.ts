@@ -4,6 +4,7 @@ import { sharedCluster } from "../support/clusters.ts";
 import { withCutoverPair } from "../support/cutover_pair.ts";
 import { endpointOf } from "../support/init.ts";
 import { exec, query, withSession } from "../support/sql.ts";
+import { waitUntil } from "../support/wait.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
@@ -40,7 +41,7 @@ Deno.test("a role that sees no details of other roles' sessions ends clients, an
           const isGone = async () =>
             (await query(side, `SELECT FROM pg_stat_activity WHERE pid = ${own!.pid}`)).length ===
               0;
-          while (!await isGone()) await new Promise((resolve) => setTimeout(resolve, 20));
+          await waitUntil("the session has ended", isGone);
         });
         deepStrictEqual(await query(side, workers), before);
       } finally {

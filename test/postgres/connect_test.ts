@@ -18,6 +18,7 @@ import { CertificateAuthority, selfSignedCertificate } from "../support/certific
 import { sharedCluster } from "../support/clusters.ts";
 import { startProxy } from "../support/proxy.ts";
 import { exec, query } from "../support/sql.ts";
+import { waitUntil } from "../support/wait.ts";
 
 const authority = await CertificateAuthority.create("right");
 const stranger = await CertificateAuthority.create("wrong");
@@ -247,10 +248,11 @@ Deno.test("an aborted session cancels its statement on the server", async () => 
   await using session = await openSession(await endpoint(plain.url()), { signal: abort.signal });
   const sleeping = session.query("SELECT pg_sleep(600)");
   const watch = "SELECT FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(600)%'";
-  while ((await query(plain.url(), watch)).length === 0);
+  const runs = async () => (await query(plain.url(), watch)).length > 0;
+  await waitUntil("the statement runs", runs, { during: sleeping });
   abort.abort(new InterruptedError());
   await rejects(sleeping, InterruptedError);
-  while ((await query(plain.url(), watch)).length > 0);
+  await waitUntil("the statement was cancelled", async () => !await runs());
 });
 
 Deno.test("a session whose backend is terminated reports it and does not hang", async () => {
@@ -381,7 +383,11 @@ Deno.test("relayCopies() over TLS slows a fast source down when the target stops
   // the source waits for the client to read: it has filled the network's buffers
   const waiting =
     `SELECT FROM pg_stat_activity WHERE pid = ${from.processId} AND wait_event = 'ClientWrite'`;
-  while ((await query(lonely.url(), waiting)).length === 0 || relayed <= 20_000_000);
+  await waitUntil(
+    "the source waits",
+    async () => relayed > 20_000_000 && (await query(lonely.url(), waiting)).length > 0,
+    { during: copying },
+  );
   const grown = Deno.memoryUsage().rss - before;
   abort.abort(new InterruptedError());
   proxy.cut();
@@ -417,5 +423,5 @@ Deno.test("SnapshotHolder reports that its session has ended", async () => {
 async function noSessionsLeft(url: string): Promise<void> {
   const sessions =
     `SELECT FROM pg_stat_activity WHERE application_name = 'postgres-seren-replicator'`;
-  while ((await query(url, sessions)).length > 0);
+  await waitUntil("no session is left", async () => (await query(url, sessions)).length === 0);
 }

@@ -10,6 +10,7 @@ import { startLoad } from "../support/load.ts";
 import { withRepeats } from "../support/long.ts";
 import { exec, query, withSession } from "../support/sql.ts";
 import { startTestCluster } from "../support/test_cluster.ts";
+import { waitUntil } from "../support/wait.ts";
 
 /** CREATE DATABASE … TEMPLATE copies neither. */
 const NOT_OF_TEMPLATE = ["database", "database setting"];
@@ -389,7 +390,7 @@ Deno.test("the shop is the same on two servers until its customers write to one"
     const { inserted, updated, deleted, rolledBack } = load.counts;
     return inserted > 50 && updated > 20 && deleted > 5 && rolledBack > 3;
   };
-  while (!enough()) await new Promise((resolve) => setTimeout(resolve, 10));
+  await waitUntil("the load has done some of everything", enough);
   await load.stop();
   const sessions =
     "SELECT count(*)::int AS n FROM pg_stat_activity WHERE application_name = 'shop load'";

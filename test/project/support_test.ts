@@ -12,6 +12,7 @@ import { createTemplate, withDatabase } from "../support/databases.ts";
 import { startProxy } from "../support/proxy.ts";
 import { exec, query, withSession } from "../support/sql.ts";
 import { startTestCluster } from "../support/test_cluster.ts";
+import { waitUntil } from "../support/wait.ts";
 
 const cluster = await sharedCluster(17);
 const template = await createTemplate(
@@ -35,7 +36,8 @@ Deno.test("withDatabase() copies the template and drops the copy with its sessio
     );
     session = rejects(query(database.url, "SELECT pg_sleep(60)"));
     const asleep = "SELECT FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'";
-    while (!(await query(cluster.url(), asleep)).length);
+    const sleeps = async () => (await query(cluster.url(), asleep)).length > 0;
+    await waitUntil("the session sleeps", sleeps, { during: session });
   });
   await session;
   equal(await query(cluster.url(), "SELECT FROM pg_database WHERE datname = $1", [name]), []);

@@ -14,6 +14,7 @@ import {
 } from "../support/service.ts";
 import { exec, query } from "../support/sql.ts";
 import type { WorkerInput } from "./worker_program.ts";
+import { waitUntil } from "../support/wait.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
@@ -112,7 +113,10 @@ Deno.test("a sync job that applies changes continues on another worker when its 
             await write(50);
             {
               await using _worker = new WorkerProcess({ databaseUrl, keyFile });
-              while (await applied() < before + 20) await write(5);
+              await waitUntil("the worker applies", async () => {
+                await write(5);
+                return await applied() >= before + 20;
+              });
               const job = await jobOf(alice, id);
               deepStrictEqual([job.state, job.error], ["running", null]);
               workers.add(job.worker);

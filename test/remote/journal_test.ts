@@ -26,6 +26,7 @@ import {
   type TestService,
 } from "../support/service.ts";
 import { query } from "../support/sql.ts";
+import { waitUntil } from "../support/wait.ts";
 
 const cluster = await sharedCluster(17);
 const template = await serviceTemplate(cluster);
@@ -243,7 +244,10 @@ Deno.test("JobJournal prunes automatically: a log of thirty thousand lines keeps
       (await (await alice.request(`/v1/jobs/${id}/logs?before=100000&limit=1`)).json()).lines[0];
     for (let round = 1; round <= 3; round++) {
       for (let line = 1; line <= 10_000; line++) journal.log("info", `round ${round} line ${line}`);
-      while ((await lines()).message !== `round ${round} line 10000`);
+      await waitUntil(
+        `the lines of round ${round} are stored`,
+        async () => (await lines()).message === `round ${round} line 10000`,
+      );
     }
     await journal.close();
     const [row] = await query(
@@ -286,14 +290,14 @@ Deno.test("JobJournal writes only the latest sample of each table, less often th
       )).map(({ text }) => text);
     const table = (name: string) => ({ database: "app", table: name });
     journal.take({ kind: "table-progress", ...table("a"), bytes: 1 });
-    while ((await stored()).length < 1);
+    await waitUntil("the first sample is stored", async () => (await stored()).length >= 1);
     // an hour until the next samples, which does not delay other events
     for (let bytes = 2; bytes <= 1_000; bytes++) {
       journal.take({ kind: "table-progress", ...table("a"), bytes });
       journal.take({ kind: "table-progress", ...table("b"), bytes });
     }
     journal.take({ kind: "table-finished", ...table("a"), bytes: 1_000, rows: 1, ms: 1 });
-    while ((await stored()).length < 2);
+    await waitUntil("the end is stored", async () => (await stored()).length >= 2);
     deepStrictEqual(await stored(), ["table-progress a 1", "table-finished a 1000"]);
     await journal.close();
     deepStrictEqual((await stored()).slice(2), ["table-progress b 1000"]);

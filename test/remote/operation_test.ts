@@ -18,6 +18,7 @@ import {
   type TestService,
 } from "../support/service.ts";
 import { query } from "../support/sql.ts";
+import { waitUntil } from "../support/wait.ts";
 
 const cluster = await sharedCluster(17);
 const template = await serviceTemplate(cluster);
@@ -148,7 +149,7 @@ Deno.test("a worker with a longer heartbeat than the instance keeps its job", as
     const init: JobRunner<"init"> = async (_, { attempt }) => {
       const first = await heard();
       // with its own setting it would be silent for 40 s, and considered lost after 10
-      while (attempt === 1 && await heard() === first);
+      await waitUntil("a heartbeat", async () => attempt > 1 || await heard() !== first);
       return { exitCode: 0, result: attempt };
     };
     await using _worker = await startTestWorker(service, { init }, {
@@ -199,7 +200,10 @@ Deno.test("ended jobs are deleted after their retention, their log lines and eve
       [ids["whole"]!]: [2, 2],
       [ids["waiting"]!]: [1, 1],
     };
-    while (Object.keys(await left()).length > 3 || (await left())[ids["bare"]!]![0]! > 0);
+    await waitUntil("what is over is deleted", async () => {
+      const rest = await left();
+      return Object.keys(rest).length <= 3 && rest[ids["bare"]!]![0] === 0;
+    });
     deepStrictEqual(await left(), wanted);
     strictEqual(
       (await alice.request(`/v1/jobs/${ids["gone"]}`).then(async (r) => (await r.text(), r)))

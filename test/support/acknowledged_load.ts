@@ -1,4 +1,5 @@
 import postgres from "postgres";
+import { waitUntil } from "./wait.ts";
 
 /** The tables of {@linkcode startAcknowledgedLoad}. */
 export const acknowledgedSchema = `
@@ -73,7 +74,7 @@ export class AcknowledgedLoad implements AsyncDisposable {
   /** Resolves once that many more transactions have been acknowledged. */
   async more(transactions: number): Promise<void> {
     const at = this.count + transactions;
-    while (this.count < at) await new Promise((resolve) => setTimeout(resolve, 5));
+    await waitUntil(`${transactions} transactions more`, () => this.count >= at);
   }
 
   async stop(): Promise<AcknowledgedOutcome> {

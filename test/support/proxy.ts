@@ -10,6 +10,8 @@ export interface ProxyOptions {
   latencyMs?: number;
   /** Limit of each connection's direction, in bytes per second. Default: none. */
   bytesPerSecond?: number;
+  /** Bytes forwarded to the server after which it stalls by itself. Default: none. */
+  stallAfterBytes?: number;
 }
 
 /** One side of a proxied connection. */
@@ -37,6 +39,7 @@ export class Proxy implements AsyncDisposable {
   connections = 0;
   latencyMs: number;
   bytesPerSecond: number;
+  readonly #stallAfterBytes: number;
   readonly #server: net.Server;
   readonly #target: Address;
   readonly #sockets = new Set<net.Socket>();
@@ -51,6 +54,7 @@ export class Proxy implements AsyncDisposable {
     this.#target = target;
     this.latencyMs = options.latencyMs ?? 0;
     this.bytesPerSecond = options.bytesPerSecond ?? Infinity;
+    this.#stallAfterBytes = options.stallAfterBytes ?? Infinity;
     this.#server = net.createServer({ allowHalfOpen: true }, (client) => this.#accept(client));
   }
 
@@ -123,7 +127,7 @@ export class Proxy implements AsyncDisposable {
     const passage: Passage = { swallows: false };
     this.#passages.add(passage);
     const pipe = Promise.all([
-      this.#forward(client, server, { passage, count: (bytes) => this.bytesUp += bytes }),
+      this.#forward(client, server, { passage, count: (bytes) => this.#countUp(bytes) }),
       this.#forward(server, client, { passage, count: (bytes) => this.bytesDown += bytes }),
     ]).then(async () => {
       this.#passages.delete(passage);
@@ -134,6 +138,13 @@ export class Proxy implements AsyncDisposable {
     });
     this.#pipes.add(pipe);
     pipe.finally(() => this.#pipes.delete(pipe));
+  }
+
+  #countUp(bytes: number): void {
+    const before = this.bytesUp;
+    this.bytesUp += bytes;
+    // exactly once: it can be resumed
+    if (before < this.#stallAfterBytes && this.bytesUp >= this.#stallAfterBytes) this.stall();
   }
 
   /** Forwards one direction until its end; an error on either side resets both. */

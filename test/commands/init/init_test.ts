@@ -9,6 +9,7 @@ import { dropDatabase } from "../../support/databases.ts";
 import { runInit } from "../../support/init.ts";
 import { exec, query } from "../../support/sql.ts";
 import { startTestCluster } from "../../support/test_cluster.ts";
+import { waitUntil } from "../../support/wait.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
@@ -34,7 +35,12 @@ async function withSource(
 async function noSessionsLeft(...clusters: readonly Cluster[]): Promise<void> {
   const sessions =
     "SELECT FROM pg_stat_activity WHERE application_name = 'postgres-seren-replicator'";
-  for (const cluster of clusters) while ((await query(cluster.url(), sessions)).length > 0);
+  for (const cluster of clusters) {
+    await waitUntil(
+      "no session is left",
+      async () => (await query(cluster.url(), sessions)).length === 0,
+    );
+  }
 }
 
 const shop = `

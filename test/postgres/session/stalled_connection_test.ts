@@ -18,6 +18,7 @@ import { endpointOf, runInit } from "../../support/init.ts";
 import { withRepeats } from "../../support/long.ts";
 import { startProxy } from "../../support/proxy.ts";
 import { exec, query, withSession } from "../../support/sql.ts";
+import { waitUntil } from "../../support/wait.ts";
 
 const source = await sharedCluster(12, { settings: { autovacuum: "off" } });
 const target = await sharedCluster(18);
@@ -39,7 +40,7 @@ for (const cluster of [source, target]) {
     });
     const isLeft = () =>
       query(cluster.url(), "SELECT FROM pg_stat_activity WHERE pid = $1", [session.processId]);
-    while ((await isLeft()).length > 0);
+    await waitUntil("its backend has ended", async () => (await isLeft()).length === 0);
   });
 }
 

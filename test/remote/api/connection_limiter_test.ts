@@ -6,6 +6,7 @@ import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/st
 import { fileURLToPath } from "node:url";
 import { HttpServer, type HttpServerOptions } from "../../../lib/remote/api/http_server.ts";
 import { CertificateAuthority } from "../../support/certificates.ts";
+import { waitUntil } from "../../support/wait.ts";
 
 /** A server with a given handler; by default it responds with the client's address. */
 function serve(options: Partial<HttpServerOptions> = {}): HttpServer {
@@ -323,7 +324,10 @@ Deno.test({
       }
       match((await errors.read()).value ?? "", /Too many open files/);
       // the slow clients still hold their connections
-      while (await fetchOnce(`http://127.0.0.1:${port}`).catch(() => "") !== "here");
+      await waitUntil(
+        "the server responds",
+        async () => await fetchOnce(`http://127.0.0.1:${port}`).catch(() => "") === "here",
+      );
       for (let each = 0; each < 20; each++) {
         strictEqual(await fetchOnce(`http://127.0.0.1:${port}`), "here");
       }

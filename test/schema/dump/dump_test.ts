@@ -19,6 +19,7 @@ import {
 } from "../../../lib/schema/internal.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { exec, query } from "../../support/sql.ts";
+import { waitUntil } from "../../support/wait.ts";
 
 const password = `p:a\\s's"w ör/d%@?#`;
 const old = await sharedCluster(12, { password });
@@ -140,10 +141,11 @@ Deno.test("the embedded pg_dump ends when its signal aborts, and leaves no sessi
   const dump = dumpSchema({ endpoint, tool: embedded, signal: interrupt.signal });
   const waiting = `SELECT pid FROM pg_stat_activity WHERE application_name = 'abandoned'
                    AND wait_event_type = 'Lock'`;
-  while ((await query(current.url(), waiting)).length === 0);
+  const waits = async () => (await query(current.url(), waiting)).length > 0;
+  await waitUntil("pg_dump waits for the lock", waits, { during: dump });
   interrupt.abort(new Error("enough"));
   await rejects(dump, /enough/);
-  while ((await query(current.url(), waiting)).length > 0);
+  await waitUntil("its session has ended", async () => !await waits());
   await locker.execute("ROLLBACK; DROP TABLE public.locked");
 });
 
@@ -302,7 +304,8 @@ Deno.test("a program is terminated by the signal", withNative, async () => {
       environment: search.environment,
       signal: interrupt.signal,
     });
-    while (!await Deno.stat(`${folder}/started`).then(() => true, () => false));
+    const hasStarted = () => Deno.stat(`${folder}/started`).then(() => true, () => false);
+    await waitUntil("the program has started", hasStarted, { during: run });
     interrupt.abort(new Error("enough"));
     await rejects(run, /enough/);
   } finally {

@@ -6,6 +6,7 @@ import { sharedCluster } from "../../../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../../../support/databases.ts";
 import { runInit } from "../../../support/init.ts";
 import { exec, query } from "../../../support/sql.ts";
+import { waitUntil } from "../../../support/wait.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
@@ -30,7 +31,10 @@ Deno.test("alongside: the run begins without waiting for a prediction, and its r
       ok(report.plan.predictedMs! > 0);
       const without = report.steps.filter(({ predictedMs }) => predictedMs === undefined);
       deepStrictEqual(without.map(({ step }) => step), ["estimate"]);
-      while ((await query(target.url(), sessions)).length > 0);
+      await waitUntil(
+        "no session is left",
+        async () => (await query(target.url(), sessions)).length === 0,
+      );
     } finally {
       await dropDatabase(target, name);
     }
