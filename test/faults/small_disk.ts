@@ -37,3 +37,11 @@ export async function smallDisk(size: string): Promise<SmallDisk> {
     },
   };
 }
+
+/** Whether this user can create one. */
+export async function canMakeSmallDisk(): Promise<boolean> {
+  return await smallDisk("16k").then(
+    async (disk) => (await disk[Symbol.asyncDispose](), true),
+    () => false,
+  );
+}

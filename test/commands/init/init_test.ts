@@ -10,6 +10,7 @@ import { runInit } from "../../support/init.ts";
 import { exec, query } from "../../support/sql.ts";
 import { startTestCluster } from "../../support/test_cluster.ts";
 import { waitUntil } from "../../support/wait.ts";
+import { canMakeSmallDisk, smallDisk } from "../../faults/small_disk.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
@@ -472,22 +473,14 @@ Deno.test("a role that is not a superuser on the target can fill a database that
   await exec(source.url(), "DROP ROLE app_owner");
 });
 
-Deno.test("a full disk on the target ends the run, and the error names the table and the cause", async () => {
-  const folder = await Deno.makeTempDir();
-  const mounted = await new Deno.Command("mount", {
-    args: ["-t", "tmpfs", "-o", "size=120m,mode=777", "tmpfs", folder],
-    stderr: "null",
-  })
-    .output().then(({ success }) => success, () => false);
-  if (!mounted) {
-    console.log("skipped: only root can make a small disk");
-    await Deno.remove(folder);
-    return;
-  }
-  try {
+Deno.test({
+  name: "a full disk on the target ends the run, and the error names the table and the cause",
+  ignore: !await canMakeSmallDisk(),
+  fn: async () => {
+    await using disk = await smallDisk("120m");
     await using small = await startTestCluster({
       major: 16,
-      dataRoot: folder,
+      dataRoot: disk.path,
       settings: { max_wal_size: "32MB", min_wal_size: "32MB" },
     });
     await withSource("too big", manyRows, async (urls) => {
@@ -497,10 +490,7 @@ Deno.test("a full disk on the target ends the run, and the error names the table
       );
       await noSessionsLeft(source);
     });
-  } finally {
-    await new Deno.Command("umount", { args: [folder] }).output();
-    await Deno.remove(folder);
-  }
+  },
 });
 
 Deno.test("a server killed during the copy ends the run, and no session is left on the other side", async () => {

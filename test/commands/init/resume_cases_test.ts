@@ -8,7 +8,7 @@ import type { Cluster } from "../../../lib/cluster/mod.ts";
 import { InterruptedError, type RunEvent } from "../../../lib/core/internal.ts";
 import { readRuleFlags } from "../../../lib/rules/internal.ts";
 import { TextLineStream } from "../../faults/lines.ts";
-import { smallDisk } from "../../faults/small_disk.ts";
+import { canMakeSmallDisk, smallDisk } from "../../faults/small_disk.ts";
 import { cliCommand, denoEnvironment } from "../../support/cli.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { compareDatabases } from "../../support/compare.ts";
@@ -294,14 +294,9 @@ for (const step of withRepeats(["sequences"], ["foreign-keys", "finish-schema"])
   });
 }
 
-const canMount = await smallDisk("16k").then(
-  async (disk) => (await disk[Symbol.asyncDispose](), true),
-  () => false,
-);
-
 Deno.test({
   name: "a full disk under the state file is reported, and the run continues",
-  ignore: !canMount, // requires root
+  ignore: !await canMakeSmallDisk(),
   fn: async () => {
     await withShops(async (place) => {
       await using disk = await smallDisk("16k");
