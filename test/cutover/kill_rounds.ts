@@ -13,6 +13,7 @@ import { compareRows, drain } from "../support/replicated.ts";
 import { exec, query } from "../support/sql.ts";
 import { syncSettings } from "../support/sync.ts";
 import { startOpenProbe } from "./open_probe.ts";
+import type { FenceKind } from "../../lib/config/internal.ts";
 import { kill9, type ProgramFault, runCutover } from "./run_program.ts";
 
 /** The kinds of faults. */
@@ -71,8 +72,15 @@ export const severalPoints = [
   "begin tripwire 2",
 ] as const;
 
+/**
+ * Those that only a switch has which ends client sessions: that of rounds with the weaker fence.
+ */
+export const sessionPoints = ["begin end-sessions 1", "end end-sessions 1"] as const;
+
 /** How long writers may wait, unless a server itself is down. */
 const maxPauseMs = 4_000;
+
+const rolePassword = "secret";
 
 const graceMs = 4_000;
 const maxAttempts = 8;
@@ -84,6 +92,11 @@ export interface KillOptions {
   readonly seed: number;
   /** How many databases are switched together. Default: 1. */
   readonly databases?: number;
+  /**
+   * How the source is closed. Default: by triggers. By sessions, the tool's role does not own the
+   * tables there; the source must be 16 or later, and the target must ask for a password.
+   */
+  readonly fence?: FenceKind;
   /** Receives the lines of commands in failed rounds. */
   readonly log?: (lines: readonly string[]) => void;
 }
@@ -100,6 +113,8 @@ interface LoadedDatabase {
   readonly targetName: string;
   readonly sourceUrl: string;
   readonly targetUrl: string;
+  /** URLs of both sides for the writers. */
+  readonly writerUrls: { readonly source: string; readonly target: string };
   readonly acknowledged: Acknowledged[];
   readonly unknown: Acknowledged[];
 }
@@ -109,12 +124,14 @@ export class KillRounds implements AsyncDisposable {
   readonly #options: KillOptions;
   readonly #databases: readonly LoadedDatabase[];
   readonly #random: () => number;
+  readonly #isWeak: boolean;
   #direction: "run" | "rollback" = "run";
   #round = 0;
 
   private constructor(options: KillOptions) {
-    const { source, target, seed, databases = 1 } = options;
+    const { source, target, seed, databases = 1, fence = "triggers" } = options;
     this.#options = options;
+    this.#isWeak = fence === "sessions";
     this.#databases = Array.from({ length: databases }, (_, at): LoadedDatabase => {
       const name = `cut_${Deno.pid}_${seed}_${at}`;
       const targetName = source === target ? `${name}_new` : name;
@@ -123,6 +140,10 @@ export class KillRounds implements AsyncDisposable {
         targetName,
         sourceUrl: source.url({ database: name }),
         targetUrl: target.url({ database: targetName }),
+        writerUrls: {
+          source: source.url({ database: name, ...this.#writer }),
+          target: target.url({ database: targetName, ...this.#writer }),
+        },
         acknowledged: [],
         unknown: [],
       };
@@ -140,21 +161,65 @@ export class KillRounds implements AsyncDisposable {
     }
     const { databases, map } = rounds.#input();
     await runInit(source.url(), target.url(), { include: databases, map, sync: syncSettings });
+    if (rounds.#isWeak) await rounds.#createRoles();
     const prepared = await runCutover({ command: "prepare", ...rounds.#input() });
     if (prepared.code !== 0) throw new Error(prepared.error);
     return rounds;
   }
 
+  /** What the URLs of clients name in rounds with the weaker fence. */
+  get #writer() {
+    return this.#isWeak ? { user: `app_${this.#options.seed}`, password: rolePassword } : {};
+  }
+
+  /** The role with which the tool connects to the source. */
+  get #mover() {
+    return this.#isWeak ? { user: `mover_${this.#options.seed}`, password: rolePassword } : {};
+  }
+
+  /** A role that owns the databases of the source but not their tables, and one that writes. */
+  async #createRoles(): Promise<void> {
+    const { source, target } = this.#options;
+    const [mover, writer] = [this.#mover.user!, this.#writer.user!];
+    await exec(
+      source.url(),
+      `CREATE ROLE ${mover} LOGIN REPLICATION PASSWORD '${rolePassword}';
+       GRANT pg_signal_backend, pg_create_subscription TO ${mover}`,
+    );
+    for (const cluster of new Set([source, target])) {
+      await exec(cluster.url(), `CREATE ROLE ${writer} LOGIN PASSWORD '${rolePassword}'`);
+    }
+    for (const { name, sourceUrl, targetUrl } of this.#databases) {
+      for (const [url, role] of [[sourceUrl, mover], [sourceUrl, writer], [targetUrl, writer]]) {
+        await exec(
+          url!,
+          `GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA public TO ${role};
+           GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA public TO ${role}`,
+        );
+      }
+      await exec(sourceUrl, `ALTER DATABASE ${name} OWNER TO ${mover}`);
+      const publications = await query<{ name: string }>(
+        sourceUrl,
+        "SELECT pubname AS name FROM pg_publication",
+      );
+      for (const publication of publications) {
+        await exec(sourceUrl, `ALTER PUBLICATION ${publication.name} OWNER TO ${mover}`);
+      }
+    }
+  }
+
   #input(proxies?: { readonly source: Proxy; readonly target: Proxy }) {
     const { source, target } = this.#options;
     return {
-      sourceUrl: proxies?.source.url(source.url()) ?? source.url(),
+      sourceUrl: proxies?.source.url(source.url(this.#mover)) ?? source.url(this.#mover),
       targetUrl: proxies?.target.url(target.url()) ?? target.url(),
       targetFromSource: target.url(),
       databases: this.#databases.map(({ name }) => name),
       map: Object.fromEntries(this.#databases.map(({ name, targetName }) => [name, targetName])),
       maxPauseMs,
-    };
+      fence: this.#isWeak ? "sessions" : "triggers",
+      endSessions: this.#isWeak,
+    } as const;
   }
 
   /** One switch with a fault, repeated until it succeeds; then every commit is counted. */
@@ -162,14 +227,17 @@ export class KillRounds implements AsyncDisposable {
     const direction = this.#direction;
     const first = ++this.#round * 1_000_000;
     const writers = this.#databases.length > 1 ? 2 : 4;
+    const inDirection = <Value>({ source, target }: { source: Value; target: Value }) =>
+      direction === "run" ? { from: source, to: target } : { from: target, to: source };
     const sides = this.#databases.map(({ sourceUrl, targetUrl }) =>
-      direction === "run" ? { from: sourceUrl, to: targetUrl } : { from: targetUrl, to: sourceUrl }
+      inDirection({ source: sourceUrl, target: targetUrl })
     );
+    const clients = this.#databases.map(({ writerUrls }) => inDirection(writerUrls));
     const attempts: string[] = [];
     const problems: string[] = [];
     const lines: string[] = [];
-    const probe = startOpenProbe(sides);
-    const loads = sides.map(({ from, to }) =>
+    const probe = startOpenProbe(clients, { isOrdinary: this.#isWeak });
+    const loads = clients.map(({ from, to }) =>
       startAcknowledgedLoad([from, to], { first, writers, pauseMs: 2 })
     );
     const more = (chosen = loads) => Promise.all(chosen.map((load) => load.more(20)));
@@ -204,7 +272,9 @@ export class KillRounds implements AsyncDisposable {
         );
         const longestMs = longest();
         const crashes = kind === "source" || kind === "target" || kind === "both";
-        if (!crashes && longestMs > maxPauseMs + graceMs) {
+        // the weaker fence refuses writers, and a killed command leaves it closed
+        const refuses = this.#isWeak && open.includes(false);
+        if (!crashes && !refuses && longestMs > maxPauseMs + graceMs) {
           problems.push(`a writer waited ${Math.round(longestMs)} ms`);
         }
         // backends of a killed tool may need a moment to end
@@ -331,7 +401,11 @@ export class KillRounds implements AsyncDisposable {
 }
 
 async function isOpen(url: string): Promise<boolean> {
-  const [row] = await query<{ is_open: boolean }>(url, "SELECT is_open FROM seren_cutover.side");
+  const [row] = await query<{ is_open: boolean }>(
+    url,
+    `SELECT is_open AND COALESCE(details ->> 'isClosing', '') <> 'true' AS is_open
+       FROM seren_cutover.side`,
+  );
   return row?.is_open === true;
 }
 

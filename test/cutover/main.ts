@@ -4,7 +4,10 @@
  *
  * deno task test:cutover [--rounds N] [--databases N] [--seed S] [--kind
  * tool|random|source|target|both|cut|stop|backend|none] [--point "begin fence 1"] [--pair 15:18]
- * [--logs FILE]
+ * [--fence sessions] [--logs FILE]
+ *
+ * With --fence sessions, the source (16 or later) is closed as a role without ownership of the
+ * tables closes it.
  *
  * With --matrix [name …]: switches between many versions, without faults; see matrix.ts.
  *
@@ -18,6 +21,7 @@ import {
   cutoverFaults,
   cutoverPoints,
   KillRounds,
+  sessionPoints,
   severalPoints,
 } from "./kill_rounds.ts";
 
@@ -31,6 +35,7 @@ const { values, positionals } = parseArgs({
     kind: { type: "string", multiple: true },
     point: { type: "string", multiple: true },
     pair: { type: "string", multiple: true },
+    fence: { type: "string", default: "triggers" },
     logs: { type: "string" },
     matrix: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
@@ -38,10 +43,10 @@ const { values, positionals } = parseArgs({
 });
 if (values.help) {
   console.log(
-    `deno task test:cutover [--rounds N] [--databases N] [--seed S] [--kind K] [--point P] [--pair 15:18] [--logs FILE]
+    `deno task test:cutover [--rounds N] [--databases N] [--seed S] [--kind K] [--point P] [--pair 15:18] [--fence sessions] [--logs FILE]
 deno task test:cutover --matrix [NAME …]
 kinds: ${cutoverFaults.join(", ")}
-points: ${[...cutoverPoints, ...severalPoints].join(", ")}
+points: ${[...cutoverPoints, ...severalPoints, ...sessionPoints].join(", ")}
 names: ${matrixRounds.join(", ")}`,
   );
   Deno.exit();
@@ -51,25 +56,36 @@ if (values.matrix) {
 }
 const kinds = (values.kind ?? cutoverFaults) as CutoverFault[];
 const databases = Number(values.databases);
-const points: readonly string[] = values.point ??
-  (databases > 1 ? [...cutoverPoints, ...severalPoints] : cutoverPoints);
+const fence = values.fence === "sessions" ? "sessions" : "triggers";
+const points: readonly string[] = values.point ?? [
+  ...cutoverPoints,
+  ...(databases > 1 ? severalPoints : []),
+  ...(fence === "sessions" ? sessionPoints : []),
+];
 const seed = Number(values.seed ?? Math.floor(Math.random() * 1e9));
 console.log(`seed ${seed}`);
 
+const pairs = values.pair ?? (fence === "sessions" ? ["16:18", "16:16"] : ["15:18", "15:15"]);
+// a subscription of a role without superuser must authenticate with a password
+const password = fence === "sessions" ? { password: "secret" } : {};
+
 let failures = 0;
 let done = 0;
-for (const [at, pair] of (values.pair ?? ["15:18", "15:15"]).entries()) {
+for (const [at, pair] of pairs.entries()) {
   const [from, to] = pair.split(":").map(Number) as PgMajor[];
   // a killed server must not lose what it has acknowledged
   const settings = { synchronous_commit: "on", wal_writer_delay: "2s" };
-  await using source = await startCluster({ major: from!, settings });
-  await using other = from === to ? undefined : await startCluster({ major: to!, settings });
+  await using source = await startCluster({ major: from!, settings, ...password });
+  await using other = from === to
+    ? undefined
+    : await startCluster({ major: to!, settings, ...password });
   const start = () =>
     KillRounds.start({
       source,
       target: other ?? source,
       seed: seed + at * 1_000 + failures,
       databases,
+      fence,
       ...(values.logs === undefined ? {} : {
         log: (lines) =>
           Deno.writeTextFileSync(values.logs!, `${lines.join("\n")}\n======\n`, { append: true }),

@@ -18,6 +18,9 @@ const writes: readonly string[] = [
   "DO $$ BEGIN UPDATE ack SET n = n WHERE id < 0; END $$",
 ];
 
+/** Those that a role without superuser can use where only its read-only default refuses them. */
+const ordinaryWrites: readonly string[] = writes.filter((each) => !each.startsWith("SET "));
+
 /** The side in use of a database, and the one that is to be opened. */
 export interface ProbedSides {
   readonly from: string;
@@ -28,15 +31,24 @@ export interface ProbedSides {
  * Writes in turn to the sides that are to be opened and to those in use, and rolls back. Once one
  * new side has accepted a write, no old one must ever accept one again.
  */
-export function startOpenProbe(databases: readonly ProbedSides[]): OpenProbe {
+export function startOpenProbe(
+  databases: readonly ProbedSides[],
+  { isOrdinary = false }: {
+    /**
+     * Whether it keeps the read-only default, without which the weaker fence does not refuse it.
+     */
+    readonly isOrdinary?: boolean;
+  } = {},
+): OpenProbe {
   const problems: string[] = [];
   let isStopped = false;
   const running = (async () => {
     let isNewOpen = false;
     for (let round = 0; !isStopped; round++) {
-      const write = writes[round % writes.length]!;
+      const chosen = isOrdinary ? ordinaryWrites : writes;
+      const write = chosen[round % chosen.length]!;
       const anyAccepts = async (urls: readonly string[]) =>
-        (await Promise.all(urls.map((url) => accepts(url, write)))).includes(true);
+        (await Promise.all(urls.map((url) => accepts(url, write, { isOrdinary })))).includes(true);
       isNewOpen ||= await anyAccepts(databases.map(({ to }) => to));
       if (isNewOpen && await anyAccepts(databases.map(({ from }) => from))) {
         problems.push(`both sides are open: ${write}`);
@@ -55,13 +67,20 @@ export function startOpenProbe(databases: readonly ProbedSides[]): OpenProbe {
 }
 
 /** Whether a write in a transaction of its own, which is rolled back, is accepted. */
-export async function accepts(url: string, write: string): Promise<boolean> {
+export async function accepts(
+  url: string,
+  write: string,
+  { isOrdinary = false }: { readonly isOrdinary?: boolean } = {},
+): Promise<boolean> {
   const sql = postgres(url, {
     max: 1,
     onnotice: () => {},
     fetch_types: false,
     connect_timeout: 2,
-    connection: { application_name: "probe", default_transaction_read_only: false },
+    connection: {
+      application_name: "probe",
+      ...(isOrdinary ? {} : { default_transaction_read_only: false }),
+    },
   });
   try {
     await sql.unsafe("SET lock_timeout = '200ms'").simple();

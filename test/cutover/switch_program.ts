@@ -24,6 +24,7 @@ export interface ProgramInput {
   readonly onBlocker?: "wait" | "cancel" | "terminate";
   readonly barrierAttempts?: number;
   readonly endSessions?: boolean;
+  readonly fence?: "triggers" | "sessions";
   readonly finalCheck?: "structure" | "counts";
   readonly haltAt?: string | undefined;
 }
@@ -64,7 +65,7 @@ async function main(input: ProgramInput): Promise<void> {
       ? await executeCutoverPrepare({
         ...servers,
         wayBack: "replicate",
-        fence: "triggers",
+        fence: input.fence ?? "triggers",
         targetFromSource: input.targetFromSource === undefined
           ? undefined
           : await endpointOf(input.targetFromSource, "target"),
