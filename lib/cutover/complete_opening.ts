@@ -12,6 +12,7 @@ import type { DatabaseRoute } from "./route.ts";
 import { readSide, settleStatement } from "./own_schema.ts";
 import { describeLateChanges, readLateChanges } from "./tripwire.ts";
 import { closedLast } from "./durable_pause.ts";
+import { readReadOnlyDefaults } from "./read_only_default.ts";
 import type { FenceKind } from "../config/internal.ts";
 import { fenceOf } from "./model.ts";
 import type { Timeline } from "./timeline.ts";
@@ -84,6 +85,10 @@ export async function completeOpening(
     await tolerate("open", async () => {
       await using session = await retry(() => openSession(to, { settings: durableSettings }));
       await session.execute(settleStatement);
+      if ((await readReadOnlyDefaults(session)).server !== true) return;
+      warnings.push(
+        `new sessions of the ${to.side} are read-only by default, although database ${to.database} is open: ALTER SYSTEM RESET default_transaction_read_only, and reload`,
+      );
     });
   }
   return warnings;

@@ -114,10 +114,31 @@ function fenceBody(elsewhere: string): string {
       AND c.relkind OPERATOR(pg_catalog.=) 'S';
   RAISE EXCEPTION USING
     ERRCODE = 'read_only_sql_transaction',
-    MESSAGE = pg_catalog.format(${message}, TG_TABLE_SCHEMA, TG_TABLE_NAME),
+    ${messageBegin}${message}${messageEnd},
     HINT = 'connect to the database that is in use';
 END`;
 }
+
+/**
+ * Whether the session's database has a function of the fence that this version would replace:
+ * another version has created it, or somebody has changed it. The place that it names does not
+ * count, because the same database may be reached in several ways.
+ */
+export async function isFenceOutdated(session: Session): Promise<boolean> {
+  const [found] = await session.query<{ readonly body: string }>(
+    `SELECT p.prosrc AS body FROM pg_catalog.pg_proc AS p
+      WHERE p.oid = pg_catalog.to_regproc('${fenceFunction}')::pg_catalog.oid`,
+  );
+  if (found === undefined) return false;
+  const own = fenceBody("");
+  const before = own.slice(0, own.indexOf(messageBegin) + messageBegin.length);
+  const after = own.slice(own.indexOf(messageEnd));
+  return !found.body.startsWith(before) || !found.body.endsWith(after);
+}
+
+/** What encloses the message in the function's body. */
+const messageBegin = "MESSAGE = pg_catalog.format(";
+const messageEnd = ", TG_TABLE_SCHEMA, TG_TABLE_NAME)";
 
 /** Where a database is, as the fence's message names it. */
 export function describePlace(endpoint: Endpoint): string {
@@ -136,9 +157,40 @@ export function createTokenTable(stream: string): string {
  * @throws ReplicatorError if a schema of that name exists that the tool did not create
  */
 export async function refuseForeignSchema(session: Session): Promise<boolean> {
-  const trust = await examineOwnSchema(session, cutoverSchema);
+  const trust = await examine(session);
   if (trust.problems.length > 0) throw await untrusted(session, trust);
   return trust.exists;
+}
+
+/** One row for each object of the schema that no cutover has created. */
+const strangeStatement = `
+  SELECT c.relname || ' is not part of a cutover' AS problem
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+   WHERE n.nspname = '${cutoverSchema}' AND c.relkind NOT IN ('i', 'I')
+     AND c.relname <> ALL (ARRAY['side', '${refusalSequence}']::pg_catalog.name[])
+     AND c.relname !~ '^token_'
+  UNION ALL
+  SELECT p.proname || '() is not part of a cutover'
+    FROM pg_catalog.pg_proc AS p
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+   WHERE n.nspname = '${cutoverSchema}'
+     AND p.oid <> coalesce(pg_catalog.to_regproc('${fenceFunction}')::pg_catalog.oid, 0)
+  UNION ALL
+  SELECT 'side lacks the column ' || w.name
+    FROM pg_catalog.unnest('{id,is_open,generation,changed_at,details}'::pg_catalog.text[]) AS w (name)
+   WHERE pg_catalog.to_regclass('${sideTable}') IS NOT NULL
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS a
+                      WHERE a.attrelid = pg_catalog.to_regclass('${sideTable}') AND a.attnum > 0
+                        AND NOT a.attisdropped AND a.attname = w.name)
+   ORDER BY 1`;
+
+/** Also finds what others keep there: `cleanup` drops the schema with everything in it. */
+async function examine(session: Session): Promise<LedgerTrust> {
+  const trust = await examineOwnSchema(session, cutoverSchema);
+  if (!trust.exists || trust.problems.length > 0) return trust;
+  const strange = await session.query<{ readonly problem: string }>(strangeStatement);
+  return { ...trust, problems: strange.map(({ problem }) => `${cutoverSchema}.${problem}`) };
 }
 
 async function untrusted(
@@ -174,14 +226,35 @@ async function describeDistrust(
         `connect as role ${
           quoteIdentifier(owner)
         }, if that is the role that prepared the cutover; ` +
-        "do not drop the schema: its fence may be what keeps this database closed",
+        (await keepsClosed(session)
+          ? `do not drop the schema before you know who closed this database: its fence may be what keeps it closed; if nobody did, as its owner or a superuser: ${dropStatement}`
+          : `if it is not, as its owner or a superuser: ${dropStatement} (it keeps nothing closed)`),
     };
   }
   return {
     message: `the schema ${cutoverSchema} was not created by this tool, or has been changed since`,
     remedy:
-      `inspect it; if no cutover has closed this database: DROP SCHEMA ${cutoverSchema} CASCADE;`,
+      `inspect it; if no cutover has closed this database, as its owner or a superuser: ${dropStatement}`,
   };
+}
+
+const dropStatement = `DROP SCHEMA ${cutoverSchema} CASCADE;`;
+
+/** Whether a trigger of the schema refuses writes, or the database is read-only by default. */
+async function keepsClosed(session: Session): Promise<boolean> {
+  const { closes } = await session.queryOne<{ readonly closes: boolean }>(
+    `SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
+                      JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
+                      JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+                     WHERE n.nspname = $1 AND t.tgenabled <> 'D')
+         OR EXISTS (SELECT FROM pg_catalog.pg_db_role_setting AS s
+                      JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
+                     CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS c (entry)
+                     WHERE s.setrole = 0 AND d.datname = pg_catalog.current_database()
+                       AND c.entry LIKE 'default_transaction_read_only=%') AS closes`,
+    [cutoverSchema],
+  );
+  return closes;
 }
 
 /** The owner of a schema that looks like the tool's, but belongs to another role. */
@@ -222,7 +295,8 @@ export interface ObservedSide {
   /** The owner of the schema, if the role may not read it or does not trust it. */
   readonly hiddenOwner: string | undefined;
   /**
-   * Why the record is not read, with remedy; undefined for a schema of a role that is not trusted.
+   * Why the record is not read, with remedy; undefined for a schema of a role that is not trusted
+   * if it does not look like that of a cutover.
    */
   readonly distrust: ReplicatorError | undefined;
 }
@@ -230,11 +304,17 @@ export interface ObservedSide {
 /** {@linkcode readSide} for a role that perhaps may not read the record. */
 export async function observeSide(session: Session): Promise<ObservedSide> {
   const hiddenOwner = await findHiddenOwner(session, cutoverSchema);
-  const trust = await examineOwnSchema(session, cutoverSchema);
   if (hiddenOwner !== undefined) {
-    const distrust = trust.problems.length === 0 ? unreadable(session, hiddenOwner) : undefined;
+    const trust = await examineOwnSchema(session, cutoverSchema);
+    const distrust = trust.problems.length === 0
+      ? unreadable(session, hiddenOwner)
+      // of another role, perhaps of one that has closed this side
+      : await findOtherOwner(session) === undefined
+      ? undefined
+      : await untrusted(session, trust);
     return { record: undefined, hiddenOwner, distrust };
   }
+  const trust = await examine(session);
   const distrust = trust.problems.length > 0 ? await untrusted(session, trust) : undefined;
   const isReadable = trust.exists && distrust === undefined;
   return { record: isReadable ? await readRecord(session) : undefined, hiddenOwner, distrust };
@@ -283,6 +363,15 @@ function readDetails(text: string, side: Side): SideDetails {
         largeObjects: evidence.largeObjects ?? 0,
       },
     };
+  }
+  if (typeof details?.version !== "number") {
+    throw new ReplicatorError("the record of the cutover cannot be read: it has no version", {
+      side,
+      object: sideTable,
+      remedy:
+        `inspect it; if no cutover has closed this database, as its owner or a superuser: ${dropStatement}`,
+      exitCode: ExitCode.prerequisite,
+    });
   }
   throw new ReplicatorError("the record of the cutover was written by a later version", {
     side,

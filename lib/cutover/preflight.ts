@@ -19,6 +19,7 @@ import type { FenceKind } from "../config/internal.ts";
 import type { FencedTable } from "./fence.ts";
 import { missingPrivileges, type PrivilegeFacts } from "./privileges.ts";
 import type { OutsideKey } from "./outside_keys.ts";
+import type { ReadOnlyDefaults } from "./read_only_default.ts";
 import { describeSessions, type OtherSession, sessionFenceLimits } from "./session_fence.ts";
 
 /** A stream that leaves the side in use. */
@@ -53,8 +54,6 @@ export interface SessionFacts {
   readonly writableRoles: readonly string[];
   /** Tables that the role may not read or change, which the way back needs. */
   readonly withoutGrants: readonly TableName[];
-  /** Sequences that the role may not read and set. */
-  readonly sequences: readonly TableName[];
 }
 
 /** Facts about one side of a database. */
@@ -69,6 +68,14 @@ export interface SideFacts {
   readonly fenceKind: FenceKind;
   /** Undefined for a side that is closed by triggers. */
   readonly sessions: SessionFacts | undefined;
+  /** Sequences of both sides that the role may not read and set here. */
+  readonly sequences: readonly TableName[];
+  /** Tables in scope some of whose rows are hidden from those who apply changes or count rows. */
+  readonly hiddenRows: readonly TableName[];
+  /** Whether the function of the fence is not the one that this version creates. */
+  readonly isFenceOutdated: boolean;
+  /** Read-only defaults for all roles. */
+  readonly readOnlyDefaults: ReadOnlyDefaults;
   /** Roles whose own default makes their sessions read-only, also where the side is open. */
   readonly readOnlyRoles: readonly string[];
   /** Tables with a complete fence; empty before `prepare`. */
@@ -119,7 +126,11 @@ export interface PreflightFacts {
   readonly notCarried: readonly TableName[];
   /** Those of them that are partitions of tables which are replicated. */
   readonly partitionsNotCarried: readonly TableName[];
-  /** Those of them that `prepare` has reported; empty before it. */
+  /** Those of these that the other side lacks. */
+  readonly partitionsAlone: readonly TableName[];
+  /** Partitions of replicated tables that only the side has which will be opened. */
+  readonly partitionsElsewhere: readonly TableName[];
+  /** Those of {@linkcode notCarried} that `prepare` has reported; empty before it. */
   readonly leftOut: readonly TableName[];
   /** Foreign keys between tables in scope and tables that are left out. */
   readonly outsideKeys: readonly OutsideKey[];
@@ -193,7 +204,10 @@ export function preflight(
   }
   const known = new Set(facts.leftOut.map((table) => tableKey(table)));
   const created = facts.notCarried.filter((table) => !known.has(tableKey(table)));
-  const partitions = facts.partitionsNotCarried.filter((table) => !known.has(tableKey(table)));
+  const alone = new Set(facts.partitionsAlone.map((table) => tableKey(table)));
+  const partitions = facts.partitionsNotCarried.filter((table) =>
+    !known.has(tableKey(table)) || alone.has(tableKey(table))
+  );
   if (stage === "switch" && facts.from.side === "source" && created.length > 0) {
     add(
       "problem",
@@ -207,7 +221,7 @@ export function preflight(
     add(
       "problem",
       facts.from.side,
-      `partitions of replicated tables were created on the target, and the way back does not carry their rows: ${
+      `replicated tables have partitions that the way back does not carry, with their rows: ${
         some(partitions)
       }`,
       "ALTER TABLE … DETACH PARTITION … on the target: their rows then stay there, to be copied to the source by hand; drop those that are empty",
@@ -224,6 +238,18 @@ export function preflight(
         : "their rows stay on the target: copy them to the source by hand if they are needed there",
     );
   }
+  if (facts.to.side === "target" && facts.wayBack && facts.partitionsElsewhere.length > 0) {
+    add(
+      "warning",
+      facts.to.side,
+      `replicated tables have partitions that only the target has: ${
+        some(facts.partitionsElsewhere)
+      }; once it is open, the way back does not carry rows that are written to them, and rollback is refused`,
+      stage === "prepare"
+        ? "drop those that are empty; or create them on the source too, and run sync --add-tables first"
+        : "drop those that are empty; or create them on the source too, and run sync --add-tables and cutover prepare again",
+    );
+  }
   for (const name of facts.from.subscriptions) {
     add(
       stage === "switch" ? "problem" : "warning",
@@ -234,6 +260,7 @@ export function preflight(
       } DISABLE, or stop the sync that applies it; after it, subscribe on the other side`,
     );
   }
+  checkReadOnlyDefaults(facts, stage, add);
   const readOnlyRoles = facts.to.readOnlyRoles.filter((role) =>
     !facts.from.readOnlyRoles.includes(role)
   );
@@ -345,6 +372,32 @@ export function wayBackRemedy(
   }
 }
 
+/** Defaults that would leave the side which is opened closed. */
+function checkReadOnlyDefaults(
+  { from, to, database }: PreflightFacts,
+  stage: PreflightStage,
+  add: Add,
+): void {
+  if (to.readOnlyDefaults.server === true && from.readOnlyDefaults.server !== true) {
+    add(
+      stage === "switch" ? "problem" : "warning",
+      to.side,
+      `new sessions of the server are read-only by default, also once this side is open, unlike on the ${from.side}`,
+      "ALTER SYSTEM RESET default_transaction_read_only; SELECT pg_catalog.pg_reload_conf(); or ALTER ROLE ALL RESET default_transaction_read_only; see pg_settings and pg_db_role_setting",
+    );
+  }
+  if (to.readOnlyDefaults.database && !to.ownsDatabase) {
+    add(
+      stage === "switch" ? "problem" : "warning",
+      to.side,
+      "the database is read-only by default, and the role may not change this default",
+      `as its owner: ALTER DATABASE ${
+        quoteIdentifier(database)
+      } RESET default_transaction_read_only;`,
+    );
+  }
+}
+
 /** A stream further behind would be refused by the pause in any case. */
 const maxLagBytes = 256 * 1024 * 1024;
 
@@ -369,6 +422,28 @@ function checkSide(side: SideFacts, facts: PreflightFacts, stage: PreflightStage
         name === "source" && stage === "prepare"
           ? "; or, weaker, --fence sessions, which ends sessions and does not stop one that turns read-only mode off"
           : ""
+      }`,
+    );
+  }
+  if (side.sequences.length > 0) {
+    add(
+      "problem",
+      name,
+      `the role may not read and set ${plural(side.sequences.length, "sequence")}: ${
+        some(side.sequences)
+      }`,
+      "GRANT SELECT, UPDATE on the sequences, and USAGE on their schemas, to the role",
+    );
+  }
+  if (side.hiddenRows.length > 0 && (!isFrom || facts.wayBack)) {
+    add(
+      "problem",
+      name,
+      `row-level security applies to the role that writes replicated changes here, which fails: ${
+        some(side.hiddenRows)
+      }`,
+      `ALTER TABLE … NO FORCE ROW LEVEL SECURITY, or ALTER ROLE … BYPASSRLS for the tables' owner${
+        isFrom && stage === "prepare" ? "; or --way-back none" : ""
       }`,
     );
   }
@@ -501,16 +576,6 @@ function checkSessions(
       `ALTER ROLE … RESET default_transaction_read_only; also … IN DATABASE …`,
     );
   }
-  if (sessions.sequences.length > 0) {
-    add(
-      "problem",
-      name,
-      `the role may not read and set ${plural(sessions.sequences.length, "sequence")}: ${
-        some(sessions.sequences)
-      }`,
-      "GRANT SELECT, UPDATE on the sequences, and USAGE on their schemas, to the role",
-    );
-  }
   if (sessions.withoutGrants.length > 0 && facts.wayBack) {
     add(
       "problem",
@@ -589,6 +654,7 @@ function checkFences({ from, to, tables, carried, database }: PreflightFacts, ad
     const without = tables.filter((table) => !existing.has(tableKey(table)));
     if (without.length > 0) add("problem", side, `no fence exists on ${some(without)}`, again);
   }
+  checkFunctions({ from, to, again }, add);
   const open = to.fence.filter(({ isClosed }) => !isClosed);
   if (open.length > 0) {
     add(
@@ -597,6 +663,28 @@ function checkFences({ from, to, tables, carried, database }: PreflightFacts, ad
       `the fence is disabled on ${some(open)}: clients may have written to this side`,
       `compare both sides with verify, then ${again}`,
     );
+  }
+}
+
+/** The way back has no `prepare` that could replace the function. */
+function checkFunctions(
+  { from, to, again }: Pick<PreflightFacts, "from" | "to"> & { readonly again: string },
+  add: Add,
+): void {
+  const message =
+    "the function of the fence was created by another version of this tool, or has been changed since";
+  if (from.side === "target") {
+    if (!from.isFenceOutdated) return;
+    add(
+      "warning",
+      from.side,
+      message,
+      "once the source is in use again, cutover prepare replaces it",
+    );
+    return;
+  }
+  for (const { side, isFenceOutdated } of [from, to]) {
+    if (isFenceOutdated) add("problem", side, message, `${again}: it replaces the function`);
   }
 }
 

@@ -45,7 +45,8 @@ import type {
   StreamReading,
 } from "./preflight.ts";
 import { readForwardStreams } from "./prepare.ts";
-import { readRoleDefaults, type RoleDefault } from "./read_only_default.ts";
+import { isFenceOutdated } from "./own_schema.ts";
+import { readReadOnlyDefaults, readRoleDefaults, type RoleDefault } from "./read_only_default.ts";
 import { readOtherSessions } from "./session_fence.ts";
 import { type PrivilegesInput, readPrivileges } from "./read_privileges.ts";
 
@@ -87,7 +88,7 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
     readUnsilencedEventTriggers(from),
     readUnsilencedEventTriggers(to),
   ]);
-  const [onFrom, onTo, streams, drift, sequences, outsideKeys] = await Promise.all([
+  const [bothFrom, bothTo, streams, drift, sequences, outsideKeys, partitions] = await Promise.all([
     readSideFacts(from, {
       tables,
       oldTransactionMs: input.oldTransactionMs,
@@ -107,9 +108,17 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
     readUnmappedSequences({ from, to, streams: names, carried: forward.tables }),
     // those of the other side belong to the same tables
     readOutsideKeys(from, tables),
+    readPartitions(to),
   ]);
+  const common = await readCommonSequences(from, to);
+  const [onFrom, onTo] = [bothFrom, bothTo].map((side): SideFacts => ({
+    ...side,
+    sequences: side.sequences.filter((sequence) => common.has(tableKey(sequence))),
+  })) as [SideFacts, SideFacts];
   const carried = new Set(forward.tables.map((table) => tableKey(table)));
-  const notCarried = (await listTables(from)).filter((table) => !carried.has(tableKey(table)));
+  const existing = await listTables(from);
+  const notCarried = existing.filter((table) => !carried.has(tableKey(table)));
+  const here = new Set(existing.map((table) => tableKey(table)));
   return {
     database: from.endpoint.database,
     from: onFrom,
@@ -122,6 +131,13 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
     notCarried,
     partitionsNotCarried: notCarried.filter(({ partitionRoot }) =>
       partitionRoot !== undefined && carried.has(tableKey(partitionRoot))
+    ),
+    partitionsElsewhere: partitions.filter(({ root, ...table }) =>
+      carried.has(tableKey(root)) && !here.has(tableKey(table))
+    ).map(({ schema, name }) => ({ schema, name })),
+    partitionsAlone: notCarried.filter(({ partitionRoot, ...table }) =>
+      partitionRoot !== undefined && carried.has(tableKey(partitionRoot)) &&
+      !partitions.some((other) => tableKey(other) === tableKey(table))
     ),
     leftOut: input.leftOut,
     outsideKeys,
@@ -136,6 +152,21 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
     }),
     largeObjects: await summarizeLargeObjects(from),
   };
+}
+
+/** The keys of sequences that both sides have: those whose values a switch carries. */
+async function readCommonSequences(from: Session, to: Session): Promise<ReadonlySet<string>> {
+  const [here, there] = await Promise.all([listSequences(from), listSequences(to)]);
+  const keys = new Set(here.map((sequence) => tableKey(sequence)));
+  return new Set(there.map((sequence) => tableKey(sequence)).filter((key) => keys.has(key)));
+}
+
+async function readPartitions(
+  session: Session,
+): Promise<readonly (TableName & { readonly root: TableName })[]> {
+  return (await listTables(session)).flatMap(({ schema, name, partitionRoot }) =>
+    partitionRoot === undefined ? [] : [{ schema, name, root: partitionRoot }]
+  );
 }
 
 async function readStreamsOf(
@@ -370,6 +401,19 @@ const grantsStatement = `
               AND pg_catalog.has_table_privilege(c.oid, 'TRUNCATE'))
    ORDER BY 1, 2`;
 
+// rows of the table are hidden from the session's role; or from its owner, as whom a subscription
+// writes from 16 on
+const hiddenRowsStatement = `
+  SELECT n.nspname AS schema, c.relname AS name
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_roles AS o ON o.oid = c.relowner
+   WHERE c.relkind IN ('r', 'p') AND c.relrowsecurity
+     AND (pg_catalog.row_security_active(c.oid)
+          OR pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 160000
+             AND c.relforcerowsecurity AND NOT o.rolsuper AND NOT o.rolbypassrls)
+   ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;
+
 const sequencesStatement = `
   SELECT n.nspname AS schema, c.relname AS name
     FROM pg_catalog.pg_class AS c
@@ -411,7 +455,6 @@ async function readSessionFacts(
     withoutGrants: (await session.query<Row>(grantsStatement)).filter((table) =>
       keys.has(tableKey(table))
     ),
-    sequences: await session.query<Row>(sequencesStatement),
   };
 }
 
@@ -436,6 +479,7 @@ async function readSideFacts(
   >(transactionStatement, [`${Math.round(oldTransactionMs)} milliseconds`]);
   const notOwned = tables.filter((table) => existing.get(tableKey(table))?.owned === false);
   const roles = await readRoleDefaults(session);
+  const inScope = new Set(tables.map((table) => tableKey(table)));
   const fenceKind = fence === "sessions" && notOwned.length > 0 ? "sessions" : "triggers";
   return {
     side: session.side,
@@ -443,6 +487,11 @@ async function readSideFacts(
     sessions: fenceKind === "triggers"
       ? undefined
       : await readSessionFacts(session, { tables, roles }),
+    sequences: await session.query<TableName & Record<string, unknown>>(sequencesStatement),
+    hiddenRows: (await session.query<TableName & Record<string, unknown>>(hiddenRowsStatement))
+      .filter((table) => inScope.has(tableKey(table))),
+    isFenceOutdated: await isFenceOutdated(session),
+    readOnlyDefaults: await readReadOnlyDefaults(session),
     readOnlyRoles: roles.filter(({ isReadOnly }) => isReadOnly).map(({ role }) => role),
     major: session.majorVersion,
     missing: tables.filter((table) => !existing.has(tableKey(table))),

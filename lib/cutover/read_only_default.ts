@@ -3,8 +3,15 @@
  *
  * @module
  */
-import { quoteIdentifier } from "../core/internal.ts";
-import { ServerError, type Session, SqlState } from "../postgres/internal.ts";
+import { isTransient, quoteIdentifier } from "../core/internal.ts";
+import {
+  ConnectionError,
+  openSession,
+  ServerError,
+  type Session,
+  SqlState,
+  withDatabase,
+} from "../postgres/internal.ts";
 
 /**
  * New sessions are read-only unless they ask otherwise: clients find out before their first write,
@@ -61,6 +68,66 @@ export async function tryResetReadOnly(session: Session): Promise<boolean> {
     await session.execute("ROLLBACK TO SAVEPOINT seren_read_only");
     return false;
   }
+}
+
+/** Read-only defaults that apply to all roles without one of their own. */
+export interface ReadOnlyDefaults {
+  /** Whether the database has one, which the opening of its side removes. */
+  readonly database: boolean;
+  /**
+   * Whether the server has one, which remains: `ALTER SYSTEM`, the configuration file, or `ALTER
+   * ROLE ALL`. Undefined if only another database would show it, and that cannot be read.
+   */
+  readonly server: boolean | undefined;
+}
+
+// the tool's sessions have a value of their own, set after they have begun: reset_val is the one
+// with which they began
+const defaultsStatement = `
+  SELECT s.reset_val = 'on' AS is_on,
+         EXISTS (SELECT FROM entry AS e WHERE e.setrole = 0) AS by_database,
+         EXISTS (SELECT FROM entry AS e WHERE e.setrole <> 0) AS by_role
+    FROM pg_catalog.pg_settings AS s
+   WHERE s.name = 'default_transaction_read_only'`;
+
+const entriesQuery = `
+  WITH entry AS (
+    SELECT r.setrole
+      FROM pg_catalog.pg_db_role_setting AS r
+     CROSS JOIN LATERAL pg_catalog.unnest(r.setconfig) AS c (setting)
+     WHERE c.setting LIKE 'default\\_transaction\\_read\\_only=%'
+       AND (r.setrole, r.setdatabase) IN (
+             SELECT x.role, x.database
+               FROM pg_catalog.pg_database AS d
+               JOIN pg_catalog.pg_roles AS me ON me.rolname = session_user
+              CROSS JOIN LATERAL (VALUES (0::pg_catalog.oid, d.oid), (me.oid, 0::pg_catalog.oid), (me.oid, d.oid))
+                AS x (role, database)
+              WHERE d.datname = pg_catalog.current_database())
+  )`;
+
+/** Reads the defaults with which sessions of the session's database begin. */
+export async function readReadOnlyDefaults(session: Session): Promise<ReadOnlyDefaults> {
+  const { database, server } = await readBeginning(session);
+  if (server !== undefined || !database) return { database, server };
+  try {
+    await using other = await openSession(withDatabase(session.endpoint, "postgres"));
+    return { database, server: (await readBeginning(other)).server };
+  } catch (error) {
+    if (error instanceof ServerError || error instanceof ConnectionError || isTransient(error)) {
+      return { database, server: undefined };
+    }
+    throw error;
+  }
+}
+
+async function readBeginning(session: Session): Promise<ReadOnlyDefaults> {
+  const row = await session.queryOne<
+    { readonly is_on: boolean; readonly by_database: boolean; readonly by_role: boolean }
+  >(entriesQuery + defaultsStatement);
+  return {
+    database: row.by_database,
+    server: row.by_database || row.by_role ? undefined : row.is_on,
+  };
 }
 
 /** A role whose own read-only default precedes that of the database. */

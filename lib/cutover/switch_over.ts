@@ -112,7 +112,11 @@ class SwitchRun {
   async perform(): Promise<SwitchOutcome> {
     const { signal } = this.#context;
     const forward = () => {
-      if (!this.#isPastReturn) this.#abort.abort(signal.reason);
+      if (!this.#isPastReturn) return this.#abort.abort(signal.reason);
+      this.#context.events({
+        kind: "info",
+        message: "the point of no return has been passed: the switch is completed first",
+      });
     };
     signal.addEventListener("abort", forward, { once: true });
     try {

@@ -89,6 +89,20 @@ Deno.test("a run that is interrupted says which side is in use, and leaves a rep
       strictEqual(reports[0]!.outcome, "abandoned");
       match(reports[0]!.reason.join(), /the source accepts writes/);
     }
+    // too late to abandon it
+    const stop = new AbortController();
+    const messages: string[] = [];
+    const report = await switchCutover("run", pair, {
+      hook: (hook) => {
+        if (hook === "switch") stop.abort(new InterruptedError());
+        return undefined;
+      },
+    }, {
+      signal: stop.signal,
+      events: (event) => void (event.kind === "info" && messages.push(event.message)),
+    });
+    deepStrictEqual(report!.warnings, []);
+    ok(messages.includes("the point of no return has been passed: the switch is completed first"));
   });
 });
 

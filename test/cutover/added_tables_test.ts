@@ -55,19 +55,35 @@ Deno.test("rollback is refused while replicated tables have partitions that only
     `CREATE TABLE sale (year int, id int, PRIMARY KEY (year, id)) PARTITION BY LIST (year);
     CREATE TABLE sale_2025 PARTITION OF sale FOR VALUES IN (2025);`;
   await withCutoverPair({ source, target, schema }, async (pair) => {
-    await prepareCutover(pair);
-    await switchCutover("run", pair);
+    // one that exists before prepare is known to it, and lacks a way back all the same
     await exec(
       pair.targetUrl,
-      `CREATE TABLE sale_2026 PARTITION OF sale FOR VALUES IN (2026);
-       INSERT INTO sale VALUES (2025, 1), (2026, 2)`,
+      "CREATE TABLE sale_2027 PARTITION OF sale FOR VALUES IN (2027)",
     );
+    await prepareCutover(pair);
+    const switched = await switchCutover("run", pair);
+    match(switched!.warnings.join("\n"), /partitions that only the target has: sale_2027;/);
+    await exec(pair.targetUrl, "INSERT INTO sale VALUES (2025, 1), (2027, 3)");
+    const early = await switchCutover("rollback", pair).then(() => undefined, (error) => error);
+    match(`${early?.details}`, /way back does not carry, with their rows: sale_2027,/);
+    await exec(pair.targetUrl, "ALTER TABLE sale DETACH PARTITION sale_2027");
+    const inTime = await switchCutover("rollback", pair, {
+      hook: (hook) =>
+        hook === "before"
+          ? exec(
+            pair.targetUrl,
+            `CREATE TABLE sale_2026 PARTITION OF sale FOR VALUES IN (2026);
+             INSERT INTO sale VALUES (2026, 2)`,
+          )
+          : undefined,
+    }).then(() => undefined, (error) => error);
+    match(`${inTime}`, /partitions of replicated tables were created in the meantime.*: sale_2026/);
     const refused = await switchCutover("rollback", pair).then(() => undefined, (error) => error);
-    match(`${refused?.details}`, /does not carry their rows: sale_2026/);
+    match(`${refused?.details}`, /way back does not carry, with their rows: sale_2026/);
     deepStrictEqual(refused.exitCode, 3);
     await exec(pair.targetUrl, "ALTER TABLE sale DETACH PARTITION sale_2026");
     const report = await switchCutover("rollback", pair);
-    match(report!.warnings.join("\n"), /are not replicated: sale_2026/);
+    match(report!.warnings.join("\n"), /are not replicated: sale_2026, sale_2027/);
     const rows = "SELECT year, id FROM sale";
     deepStrictEqual(await query(pair.url, rows), [{ year: 2025, id: 1 }]);
     deepStrictEqual(

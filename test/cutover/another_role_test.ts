@@ -136,8 +136,42 @@ Deno.test("a role that cannot read the records is told which role owns them, and
         pair.targetUrl,
         `ALTER SCHEMA seren_cutover OWNER TO ${role}; ALTER TABLE seren_cutover.side OWNER TO ${role}`,
       );
-      const error = await prepareCutover(pair).then(() => undefined, (problem) => problem);
-      match(error.remedy, /^connect as role "stranger_.*do not drop the schema/);
+      const cleanup = () =>
+        executeCleanup({
+          ...pair.servers,
+          checkpoints: undefined,
+          confirm: () => Promise.reject(new Error("cleanup has a plan")),
+        }, quietRun);
+      const refusals = async (expected: RegExp) => {
+        for (const command of [() => prepareCutover(pair), cleanup]) {
+          const error = await command().then(() => undefined, (problem) => problem);
+          strictEqual(error.exitCode, 3, String(error));
+          match(error.remedy, expected);
+        }
+      };
+      // it may be that of a cutover or not; only in the first case must it stay
+      await refusals(/^connect as role "stranger_.*DROP SCHEMA .*\(it keeps nothing closed\)$/);
+      await exec(
+        pair.targetUrl,
+        `CREATE FUNCTION seren_cutover.refuse_write() RETURNS trigger LANGUAGE plpgsql AS
+           $$BEGIN RETURN NULL; END$$;
+         CREATE TRIGGER fence BEFORE INSERT ON ack FOR EACH STATEMENT
+           EXECUTE FUNCTION seren_cutover.refuse_write()`,
+      );
+      await refusals(/^connect as role "stranger_.*do not drop the schema before you know who/);
+      await exec(pair.targetUrl, "DROP SCHEMA seren_cutover CASCADE");
+      for (
+        const [script, reason] of [
+          ["TABLE seren_cutover.note (a int)", "note is not part of a cutover"],
+          ["TABLE seren_cutover.side (a int)", "side lacks the column changed_at"],
+        ] as const
+      ) {
+        await exec(pair.targetUrl, `CREATE SCHEMA seren_cutover; CREATE ${script}`);
+        await refusals(/^inspect it; .*as its owner or a superuser: DROP SCHEMA/);
+        const error = await prepareCutover(pair).then(() => undefined, (problem) => problem);
+        ok(error.details.includes(`seren_cutover.${reason}`), String(error.details));
+        await exec(pair.targetUrl, "DROP SCHEMA seren_cutover CASCADE");
+      }
     } finally {
       await exec(pair.targetUrl, `DROP OWNED BY ${role}; DROP ROLE ${role}`);
     }

@@ -17,7 +17,7 @@ import { createDatabase, dropDatabase, withDatabase } from "../support/databases
 import { endpointOf, runInit } from "../support/init.ts";
 import { compareRows, drain } from "../support/replicated.ts";
 import { until } from "../support/replication.ts";
-import { exec, query } from "../support/sql.ts";
+import { exec, query, withSession } from "../support/sql.ts";
 import { runSync, syncSettings } from "../support/sync.ts";
 import { accepts } from "./open_probe.ts";
 import { startTestCluster } from "../support/test_cluster.ts";
@@ -311,6 +311,61 @@ Deno.test("statement triggers of the users fire for their writes only", async ()
   });
 });
 
+Deno.test("a switch is refused to a server that would stay read-only, and with a fence that is not this version's", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    const refusal = async (direction: "run" | "rollback") => {
+      const error = await switchCutover(direction, pair).then(
+        () => undefined,
+        (problem) => problem,
+      );
+      strictEqual(error?.exitCode, 3, String(error));
+      return error.details.join("\n");
+    };
+    const [body] = await query<{ body: string }>(
+      pair.url,
+      "SELECT prosrc AS body FROM pg_proc WHERE oid = to_regproc('seren_cutover.refuse_write')::oid",
+    );
+    const replace = (text: string) =>
+      `SET default_transaction_read_only = off; COMMIT;
+       CREATE OR REPLACE FUNCTION seren_cutover.refuse_write() RETURNS trigger LANGUAGE plpgsql
+         SET search_path = '' AS $body$${text}$body$`;
+    await exec(pair.url, replace("BEGIN RETURN NULL; END"));
+    const everywhere = async (statement: string, isOn: boolean) => {
+      await withSession(target.url(), async (session) => {
+        await session.unsafe("SET default_transaction_read_only = off");
+        await session.unsafe(statement);
+        await session.unsafe("RESET default_transaction_read_only; SELECT pg_reload_conf()")
+          .simple();
+      });
+      if (statement.startsWith("ALTER ROLE")) return; // concerns new sessions only
+      await until(
+        target.url(),
+        `SELECT ${isOn ? "" : "NOT "}current_setting('default_transaction_read_only')::bool AS ok`,
+      );
+    };
+    for (const who of ["SYSTEM", "ROLE ALL"]) {
+      await everywhere(`ALTER ${who} SET default_transaction_read_only = on`, true);
+      const refused = await refusal("run");
+      match(refused, /target: new sessions of the server are read-only by default, also once/);
+      match(refused, /source: the function of the fence was created by another version/);
+      await everywhere(`ALTER ${who} RESET default_transaction_read_only`, false);
+    }
+    await prepareCutover(pair);
+    // a default of the database itself does not stay
+    await exec(
+      pair.targetUrl,
+      `ALTER DATABASE ${pair.name} SET default_transaction_read_only = on`,
+    );
+    deepStrictEqual((await switchCutover("run", pair))!.warnings, []);
+    await exec(pair.targetUrl, "INSERT INTO balance VALUES (77, 0)");
+    await exec(pair.targetUrl, replace(body!.body.replace("BEGIN", "BEGIN  ")));
+    const report = await switchCutover("rollback", pair);
+    match(report!.warnings.join("\n"), /function of the fence was created by another version/);
+    await rejects(exec(pair.targetUrl, "INSERT INTO balance VALUES (78, 0)"), /read-only/);
+  });
+});
+
 Deno.test("a role that owns the database, without superuser, prepares, switches, goes back and finishes", async () => {
   await using from = await startTestCluster({ major: 16, password: "secret" });
   await using to = await startTestCluster({ major: 18, password: "secret" });
@@ -340,7 +395,35 @@ Deno.test("a role that owns the database, without superuser, prepares, switches,
     },
   };
   const sides = [from.url({ database: name }), to.url({ database: name })];
+  const refusal = async (work: Promise<unknown>) => {
+    const error = await work.then(() => undefined, (problem) => problem);
+    strictEqual(error?.exitCode, 3, String(error));
+    return error.details.join("\n");
+  };
+  // rows and values that the role cannot see, and a default that it may not change
+  await exec(
+    sides[0]!,
+    `ALTER TABLE ack ENABLE ROW LEVEL SECURITY; ALTER TABLE ack FORCE ROW LEVEL SECURITY;
+     CREATE POLICY own ON ack USING (writer > 0);
+     CREATE SEQUENCE other_value; SELECT setval('other_value', 4711)`,
+  );
+  await exec(
+    sides[1]!,
+    `CREATE SEQUENCE other_value; ALTER DATABASE ${name} SET default_transaction_read_only = on`,
+  );
+  const hidden = await refusal(prepareCutover(pair));
+  match(hidden, /source: row-level security applies .*: ack\n/);
+  match(hidden, /source: the role may not read and set 1 sequence: other_value\n/);
+  match(hidden, /target: the role may not read and set 1 sequence: other_value\n/);
+  await exec(sides[0]!, "ALTER TABLE ack DISABLE ROW LEVEL SECURITY; DROP SEQUENCE other_value");
+  await exec(sides[1]!, "BEGIN READ WRITE; DROP SEQUENCE other_value; COMMIT");
   await prepareCutover(pair);
+  await exec(to.url(), `ALTER DATABASE ${name} OWNER TO postgres`);
+  match(
+    await refusal(switchCutover("run", pair)),
+    /read-only by default, and the role may not change this default\n.*ALTER DATABASE "owned" RESET/,
+  );
+  await exec(to.url(), `ALTER DATABASE ${name} OWNER TO mover`);
   const write = "INSERT INTO balance VALUES (-1, 0)";
   for (const direction of ["run", "rollback", "run"] as const) {
     await switchCutover(direction, pair);

@@ -16,6 +16,7 @@ import { OptionReader } from "../options/option_reader.ts";
 import { type OutputOptions, readOutputOptions } from "../options/output_options.ts";
 import { operatorCommands } from "./operator_commands.ts";
 import { parseArguments, type Parsed } from "../grammar/parse.ts";
+import { nextCommandLine } from "../print/next_command.ts";
 import { printJson, printLines } from "../print/print.ts";
 import { openProgress } from "../terminal/progress.ts";
 import { listenForSignals } from "../terminal/signals.ts";
@@ -108,6 +109,13 @@ async function runCommand(
   using signals = listenForSignals({
     onFirst: () => progress.print("Stopping cleanly; press Ctrl-C again to stop immediately."),
     exit: (code) => {
+      if (args[0] === "cutover" satisfies CommandName) {
+        progress.print(
+          `Stopped immediately. Which side accepts writes: ${
+            nextCommandLine("cutover status", args)
+          }`,
+        );
+      }
       progress[Symbol.dispose]();
       exit(code);
     },

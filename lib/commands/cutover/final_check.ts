@@ -10,6 +10,7 @@ import {
   plural,
   quoteQualified,
   ReplicatorError,
+  tableKey,
   type TableName,
 } from "../../core/internal.ts";
 import { type DatabaseRoute, nameOnSource } from "../../cutover/internal.ts";
@@ -71,8 +72,7 @@ export function checkerFor(
         },
       );
     }
-    // on the target they are announced only: what stays there does not stop the way back
-    if (route.from.side === "source") await refuseCreated(from, route);
+    await refuseCreated(from, route);
     const rows = finalCheck === "counts" ? await compareCounts(route.tables, { from, to }) : null;
     compared.set(nameOnSource(route), { tables: here.size, rows });
   };
@@ -80,36 +80,58 @@ export function checkerFor(
 
 /**
  * A job may create the partition of the next day after the preflight: no stream carries its rows.
- * The barrier keeps others from being created.
+ * The barrier keeps others from being created. Of the target, only partitions matter: other tables
+ * that were created there are announced, and do not stop the way back.
  */
-async function refuseCreated(session: Session, { tables, fromRecord }: DatabaseRoute) {
-  const created = await session.query<TableName & Record<string, unknown>>(createdStatement, [
-    JSON.stringify(
-      [...tables, ...fromRecord.details.leftOut].map(({ schema, name }) => ({ schema, name })),
-    ),
+async function refuseCreated(
+  session: Session,
+  { tables, fromRecord: { details: { leftOut } } }: DatabaseRoute,
+) {
+  const found = await session.query<CreatedTable>(createdStatement, [
+    JSON.stringify([...tables, ...leftOut].map(({ schema, name }) => ({ schema, name }))),
     textArray(ownSchemas),
   ]);
+  const isSource = session.side === "source";
+  const carried = new Set(tables.map((table) => tableKey(table)));
+  const created = isSource
+    ? found
+    : found.filter(({ parent_schema, parent_name }) =>
+      parent_schema !== null && parent_name !== null &&
+      carried.has(tableKey({ schema: parent_schema, name: parent_name }))
+    );
   if (created.length === 0) return;
   throw new ReplicatorError(
-    `tables were created in the meantime, and no stream carries their rows: ${
+    `${
+      isSource ? "tables" : "partitions of replicated tables"
+    } were created in the meantime, and no stream carries their rows: ${
       created.slice(0, maxListed).map((table) => displayName(table)).join(", ")
     }${created.length > maxListed ? ", …" : ""}`,
     {
       side: session.side,
       object: `database ${session.endpoint.database}`,
-      remedy:
-        "run sync --add-tables, then cutover prepare again; to leave them out, run cutover prepare only",
+      remedy: isSource
+        ? "run sync --add-tables, then cutover prepare again; to leave them out, run cutover prepare only"
+        : "run the same command again: it says what to do about them",
       exitCode: ExitCode.mismatch,
     },
   );
 }
 
+type CreatedTable = TableName & {
+  /** Of the topmost partitioned table above a partition. */
+  readonly parent_schema: string | null;
+  readonly parent_name: string | null;
+};
+
 const maxListed = 10;
 
 const createdStatement = `
-  SELECT n.nspname AS schema, c.relname AS name
+  SELECT n.nspname AS schema, c.relname AS name, pn.nspname AS parent_schema, p.relname AS parent_name
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    LEFT JOIN pg_catalog.pg_class AS p
+           ON c.relispartition AND p.oid = pg_catalog.pg_partition_root(c.oid)::pg_catalog.oid
+    LEFT JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.relnamespace
    WHERE c.relkind = 'r' AND c.relpersistence <> 't'
      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
      AND n.nspname <> ALL ($2::pg_catalog.name[])
