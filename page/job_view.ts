@@ -249,7 +249,10 @@ class JobPage {
       fact("Owner", name(job.owner)),
       fact("Worker", job.worker === null ? "none yet" : name(job.worker)),
       job.attempt > 1 && fact("Attempt", String(job.attempt)),
-      fact("Time limit", formatDuration(job.timeout_seconds * 1000)),
+      fact(
+        "Time limit",
+        job.timeout_seconds === null ? "none" : formatDuration(job.timeout_seconds * 1000),
+      ),
       job.exit_code !== null && fact("Exit code", String(job.exit_code)),
       fact("Trace", make("code", { title: job.trace_id }, job.trace_id.slice(0, 8))),
     );

@@ -41,7 +41,7 @@ function notice(job: JobWithResult): HTMLElement | undefined {
   if (state === "cancelled") {
     return box("info", "Cancelled", sentence(error?.message ?? "the job was cancelled"));
   }
-  const title = state === "timed_out"
+  const title = state === "timed_out" && job.timeout_seconds !== null
     ? `Stopped at its time limit of ${formatDuration(job.timeout_seconds * 1000)}`
     : "Failed";
   const element = box("bad", title, sentence(error?.message ?? "the worker gave no reason"));

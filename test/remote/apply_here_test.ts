@@ -1,15 +1,19 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { jobRunners } from "../../lib/commands/job_runners/job_runners.ts";
 import { LocalKeyProvider } from "../../lib/remote/secrets/mod.ts";
 import { denoEnvironment, repository } from "../support/cli.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../support/databases.ts";
 import { compareRows, drain } from "../support/replicated.ts";
 import {
+  expireLeases,
   finished,
   jobSpec,
   openTestService,
+  quickQueue,
   serviceTemplate,
+  startTestWorker,
   type TestKey,
 } from "../support/service.ts";
 import { exec, query } from "../support/sql.ts";
@@ -59,13 +63,19 @@ async function jobOf(key: TestKey, id: string): Promise<Record<string, unknown>>
   return await (await key.request(`/v1/jobs/${id}`)).json();
 }
 
-Deno.test("a sync job that applies changes continues on another worker when its own is killed, with every change exactly once", async () => {
+/** More losses in a row than that end a job. */
+const retryLimit = 1;
+
+Deno.test("a sync job that applies changes outlasts any number of workers and any time, with every change exactly once", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const keyFile = `${folder}/keys`;
     const keys = await LocalKeyProvider.create(keyFile);
     await withDatabase(target, template, async ({ url: databaseUrl }) => {
-      await using service = await openTestService(databaseUrl, { keys });
+      await using service = await openTestService(databaseUrl, {
+        keys,
+        queueSettings: { ...quickQueue, retryLimit },
+      });
       await withDatabase(source, undefined, async ({ name, url }) => {
         const targetUrl = target.url({ database: name });
         // a change that is applied twice counts twice, and one without a key fails
@@ -108,7 +118,8 @@ Deno.test("a sync job that applies changes continues on another worker when its 
           const applied = async () =>
             Number((await query(targetUrl, "SELECT count(*)::int AS n FROM log"))[0]!["n"]);
           const workers = new Set<unknown>();
-          for (let round = 0; round < 2; round++) {
+          const lost = 3 * retryLimit;
+          for (let round = 0; round < lost; round++) {
             const before = await applied();
             await write(50);
             {
@@ -117,22 +128,71 @@ Deno.test("a sync job that applies changes continues on another worker when its 
                 await write(5);
                 return await applied() >= before + 20;
               });
+              await waitUntil("earlier losses no longer count", async () =>
+                (await query(
+                  databaseUrl,
+                  `SELECT FROM seren_remote_queue.job
+                    WHERE state = 'active' AND retry_limit = retry_count + $1`,
+                  [retryLimit],
+                )).length === 1);
               const job = await jobOf(alice, id);
-              deepStrictEqual([job.state, job.error], ["running", null]);
+              deepStrictEqual(
+                [job.state, job.error, job.timeout_seconds],
+                ["running", null, null],
+              );
               workers.add(job.worker);
               await write(20);
             } // killed
             await write(20);
+            await expireLeases(service);
+            // neither the job's time limit nor what the queue retains ends it
+            await query(
+              databaseUrl,
+              `UPDATE seren_remote.jobs SET started_at = started_at - interval '1 year' WHERE id = $1::text::uuid`,
+              [id],
+            );
+            await query(
+              databaseUrl,
+              `UPDATE seren_remote_queue.job SET started_on = started_on - interval '1 year',
+                      keep_until = keep_until - interval '1 year' WHERE state IN ('active', 'retry')`,
+            );
           }
-          strictEqual(workers.size, 2);
-          await using _worker = new WorkerProcess({ databaseUrl, keyFile });
+          strictEqual(workers.size, lost);
+          const startWorker = () =>
+            startTestWorker(
+              service,
+              jobRunners({
+                jobs: 2,
+                splitBytes: 1024 ** 3,
+                maxDiffs: 10,
+                slotTimeoutMs: 60_000,
+                now: () => new Date(),
+              }),
+              { drainMs: 600_000 },
+            );
+          {
+            await using worker = await startWorker();
+            await drain(url);
+            await waitUntil(
+              "the job lasts",
+              async () => (await jobOf(alice, id)).state === "running",
+            );
+            // at once, although its other jobs could continue for ten minutes
+            await worker.end();
+            strictEqual((await jobOf(alice, id)).state, "queued");
+          }
+          await using _worker = await startWorker();
           await drain(url);
           ok(await compareRows(url, targetUrl) > 200);
           strictEqual(await applied(), written);
           await (await alice.request(`/v1/jobs/${id}/cancel`, { method: "POST" })).body?.cancel();
           // the only way in which it ends
           const ended = await finished(alice, id);
-          deepStrictEqual([ended.state, ended.exit_code, ended.attempt], ["succeeded", 0, 3]);
+          deepStrictEqual([ended.state, ended.exit_code, ended.attempt], [
+            "succeeded",
+            0,
+            lost + 2,
+          ]);
           const { databases } = ended.result as {
             readonly databases: readonly {
               readonly streams: readonly { readonly applied: { readonly changes: number } }[];

@@ -8,6 +8,7 @@ import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase } from "../support/databases.ts";
 import { startProxy } from "../support/proxy.ts";
 import {
+  expireLeases,
   finished,
   jobSpec,
   openTestService,
@@ -326,6 +327,37 @@ Deno.test("a job whose workers were lost too many times fails, through the dead 
     deepStrictEqual([job.state, job.exit_code], ["failed", 1]);
     match((job.error as { message: string }).message, /lost too many times/);
     deepStrictEqual(await query(service.databaseUrl, "SELECT FROM seren_remote.job_secrets"), []);
+  });
+});
+
+Deno.test("a lasting job has no time limit but its own, returns to the queue at a shutdown, and fails after losses without progress", async () => {
+  await withService(async (service) => {
+    const alice = await service.key("alice");
+    const { runners, runs, reached } = held();
+    const first = await startTestWorker(service, runners, { drainMs: 600_000 });
+    const id = await submit(alice);
+    const limited = await submit(alice, { timeout_seconds: 3600 });
+    await reached(2);
+    for (const { context } of runs) await context.onLasting();
+    await first.end();
+    const job = async (id: string) => await (await alice.request(`/v1/jobs/${id}`)).json();
+    deepStrictEqual(
+      [await job(id), await job(limited)].map((each) => [each.state, each.timeout_seconds]),
+      [["queued", null], ["queued", 3600]],
+    );
+    const second = await startTestWorker(service, runners);
+    await reached(4);
+    await query(
+      service.databaseUrl,
+      "UPDATE seren_remote_queue.job SET retry_count = retry_limit WHERE state = 'active'",
+    );
+    await expireLeases(service);
+    for (const each of [id, limited]) {
+      const ended = await finished(alice, each);
+      deepStrictEqual([ended.state, ended.exit_code], ["failed", 1]);
+      match((ended.error as { message: string }).message, /lost too many times/);
+    }
+    await second.end();
   });
 });
 

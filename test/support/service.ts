@@ -19,6 +19,7 @@ import { type KeyProvider, LocalKeyProvider } from "../../lib/remote/secrets/mod
 import { type JobRunners, Worker, type WorkerOptions } from "../../lib/remote/worker/mod.ts";
 import { resolveEndpoint, SessionPool } from "../../lib/postgres/internal.ts";
 import type { RequestLine } from "../../lib/remote/api/service.ts";
+import { query } from "./sql.ts";
 
 /** Detects lost workers as early as pg-boss allows. */
 export const quickQueue: QueueSettings = {
@@ -37,6 +38,7 @@ export interface TestServiceOptions {
   readonly extend?: ServiceOptions["extend"];
   /** The port of the first instance; a free one by default. */
   readonly port?: number;
+  readonly queueSettings?: QueueSettings;
 }
 
 /** A service for one test, on its own database. */
@@ -64,7 +66,8 @@ export interface TestKey {
 /** Opens a service on an existing, empty database. */
 export async function openTestService(
   databaseUrl: string,
-  { allow = ["127.0.0.0/8"], keys, onLine = () => {}, extend, port = 0 }: TestServiceOptions = {},
+  { allow = ["127.0.0.0/8"], keys, onLine = () => {}, extend, port = 0, ...options }:
+    TestServiceOptions = {},
 ): Promise<TestService> {
   const folder = await Deno.makeTempDir();
   const provider = keys ?? await LocalKeyProvider.create(`${folder}/keys`);
@@ -78,7 +81,7 @@ export async function openTestService(
       keys: provider,
       guard: new AddressGuard(readAllowList(allow).allow),
       commands: jobCommands,
-      queueSettings: quickQueue,
+      queueSettings: options.queueSettings ?? quickQueue,
       defaultTimeoutSeconds: 600,
       openMetrics: false,
       version: "test",
@@ -136,6 +139,14 @@ export function jobSpec(change: Record<string, unknown> = {}): Record<string, un
     target_url: "postgresql://u:planted-target-secret@127.0.0.1:1/b",
     ...change,
   };
+}
+
+/** Lets the queue notice at once that the worker of a running job is lost. */
+export async function expireLeases({ databaseUrl }: Pick<TestService, "databaseUrl">) {
+  await query(
+    databaseUrl,
+    "UPDATE seren_remote_queue.job SET heartbeat_on = heartbeat_on - interval '1 hour' WHERE state = 'active'",
+  );
 }
 
 /** A worker in this process; disposal ends it and its jobs. */

@@ -143,8 +143,9 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
     };
   };
 
-  const runSync: JobRunner<"sync"> = async (job, { events, signal, workspace }) => {
+  const runSync: JobRunner<"sync"> = async (job, context) => {
     const { options } = job;
+    const { events, signal, workspace, onLasting } = context;
     const result = await executeSync(
       completeSyncOptions({
         ...scopeOf(job),
@@ -154,10 +155,11 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
         sync: syncSettings(job),
         action: actionOf(options.action),
         confirm: () => Promise.resolve(true), // submitting the job confirms it
+        onApplying: onLasting,
       }),
       { events, signal },
     );
-    return { result, exitCode: ExitCode.success };
+    return { result, exitCode: ExitCode.success, isInterrupted: signal.aborted };
   };
 
   const runStatus: JobRunner<"status"> = async (job, context) => {

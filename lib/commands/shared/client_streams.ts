@@ -43,6 +43,8 @@ interface RunningStream {
   progress: ApplyProgress | undefined;
   atMs: number | undefined;
   isStopped: boolean;
+  /** Whether the target has had everything that the source had at some time since the start. */
+  isCaughtUp: boolean;
 }
 
 /**
@@ -53,15 +55,27 @@ interface RunningStream {
  */
 export class ClientStreams implements AsyncDisposable {
   readonly #events: EventSink;
+  readonly #onApplying: () => Promise<void>;
   readonly #abort = new AbortController();
   readonly #signal: AbortSignal;
   readonly #running = new Map<string, RunningStream>();
   readonly #ends: Promise<void>[] = [];
   readonly #reports: Promise<void>[] = [];
   readonly #failed = Promise.withResolvers<never>();
+  #areAllStarted = false;
+  #isApplying = false;
 
-  constructor({ events, signal }: { readonly events: EventSink; readonly signal: AbortSignal }) {
+  /**
+   * @param options.onApplying called once, when all streams are started and each has applied a
+   * transaction, has caught up, or was stopped by another command
+   */
+  constructor({ events, signal, onApplying = async () => {} }: {
+    readonly events: EventSink;
+    readonly signal: AbortSignal;
+    readonly onApplying?: () => Promise<void>;
+  }) {
     this.#events = events;
+    this.#onApplying = onApplying;
     this.#signal = AbortSignal.any([signal, this.#abort.signal]);
     this.#failed.promise.catch(() => {}); // thrown by `during`
   }
@@ -80,12 +94,51 @@ export class ClientStreams implements AsyncDisposable {
     }));
   }
 
+  /** Whether the changes of a stream are applied by this process. */
+  has(name: string): boolean {
+    return this.#running.has(name);
+  }
+
+  /** No more streams will be started. */
+  completeStart(): void {
+    this.#areAllStarted = true;
+    this.#announce();
+  }
+
+  /** The target has everything that the source had at some time since these streams were started. */
+  markCaughtUp(names: readonly string[]): void {
+    for (const name of names) {
+      const stream = this.#running.get(name);
+      if (stream !== undefined) stream.isCaughtUp = true;
+    }
+    this.#announce();
+  }
+
+  #announce(): void {
+    if (this.#isApplying || !this.#areAllStarted || this.isEmpty) return;
+    const streams = [...this.#running.values()];
+    this.#isApplying = streams.every(({ progress, isCaughtUp, isStopped }) =>
+      progress !== undefined || isCaughtUp || isStopped
+    );
+    if (!this.#isApplying) return;
+    this.#reports.push(
+      this.#onApplying().catch((error) => {
+        if (!this.#signal.aborted) this.#failed.reject(error);
+      }),
+    );
+  }
+
   /** Begins to apply the changes of a database's streams, which are enabled. */
   start(database: ClientDatabase): void {
     const added = database.streams.filter((name) => !this.#running.has(name));
     if (added.length === 0) return;
     for (const name of added) {
-      const stream: RunningStream = { progress: undefined, atMs: undefined, isStopped: false };
+      const stream: RunningStream = {
+        progress: undefined,
+        atMs: undefined,
+        isStopped: false,
+        isCaughtUp: false,
+      };
       this.#running.set(name, stream);
       this.#ends.push(
         this.#apply(database, { name, stream }).catch((error) => {
@@ -135,6 +188,7 @@ export class ClientStreams implements AsyncDisposable {
           };
           stream.progress = { endLsn, ...earlier };
           stream.atMs = performance.now();
+          this.#announce();
         },
       }).catch((error: unknown) => {
         if (error instanceof StreamInUseError) return error;
@@ -150,6 +204,7 @@ export class ClientStreams implements AsyncDisposable {
         continue;
       }
       stream.isStopped = true;
+      this.#announce();
       this.#events({
         kind: "info",
         message:

@@ -228,11 +228,12 @@ export function completeSyncOptions(
     sync = {},
     action = { kind: "follow" },
     confirm,
+    onApplying = async () => {},
     ...choices
   }: SyncChoices,
 ): SyncOptions {
   return {
-    ...{ source, target, databases, rules, tools, action, confirm },
+    ...{ source, target, databases, rules, tools, action, confirm, onApplying },
     copy: completeCopySettings(choices),
     sync: completeSyncSettings(sync),
   };

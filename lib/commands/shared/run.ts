@@ -267,4 +267,9 @@ export interface SyncOptions {
   readonly action: SyncAction;
   /** Receives the plan before tables of the target are emptied or created; false ends the run. */
   readonly confirm: (plan: SyncPlan) => Promise<boolean>;
+  /**
+   * Called once if this process applies changes: when each of its streams has applied a
+   * transaction, has everything that the source had, or waits for another command.
+   */
+  readonly onApplying: () => Promise<void>;
 }

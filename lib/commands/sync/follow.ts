@@ -89,7 +89,8 @@ export async function follow(
   const subscriptions = verdicts.map(({ stream }) => stream.name);
   const idle = await findIdleClients(target, { names: subscriptions, signal });
   for (const name of subscriptions) {
-    const holder = idle.includes(name) ? undefined : await describeApplyProcess(to, name);
+    if (idle.includes(name) || clients.has(name)) continue;
+    const holder = await describeApplyProcess(to, name);
     if (holder === undefined) continue;
     recorder.events({
       kind: "info",
@@ -118,6 +119,7 @@ export async function follow(
     // stopping is how applying changes here ends, at any time
     if (!signal.aborted || clients.isEmpty) throw error;
   });
+  if (!signal.aborted) clients.markCaughtUp(subscriptions);
   return done;
 }
 

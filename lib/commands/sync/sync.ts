@@ -13,7 +13,7 @@ import {
   UsageError,
 } from "../../core/internal.ts";
 import { minLibpqMajor, withDatabase } from "../../postgres/internal.ts";
-import type { ApplierKind } from "../../replication/internal.ts";
+import type { ApplierKind, StreamVerdict } from "../../replication/internal.ts";
 import { findDumpTool } from "../../schema/internal.ts";
 import { openServerPair } from "../shared/server_pair.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
@@ -21,7 +21,7 @@ import { Recorder } from "../shared/recorder.ts";
 import type { SyncDatabaseReport, SyncPlan, SyncReport } from "../shared/sync_report.ts";
 import type { RunContext, SyncOptions } from "../shared/run.ts";
 import { copyAgain } from "./copy_again.ts";
-import { ClientStreams } from "../shared/client_streams.ts";
+import { ClientStreams, findIdleClients } from "../shared/client_streams.ts";
 import { chooseKind } from "./choose_kind.ts";
 import { findWaiting } from "./cutover_phase.ts";
 import { chooseTables } from "./choose_tables.ts";
@@ -76,7 +76,9 @@ export async function executeSync(
     followsOnly: action.kind === "follow",
     signal: run.signal,
   });
-  if (waiting.size > 0) return await waitForRollback(statuses, { waiting, recorder, run, start });
+  if (waiting.size > 0) {
+    return await waitForRollback(statuses, { waiting, options, recorder, run, start });
+  }
   const kinds = new Map<ReplicationStatus, ApplierKind>();
   for (const status of statuses) {
     kinds.set(
@@ -130,7 +132,15 @@ async function followAll(
   }
   const retrying = options.action.kind === "retry" || options.action.kind === "skip";
   await refuseWhatCannotFollow([...fresh.keys()], { retrying, signal: run.signal });
-  await using clients = new ClientStreams({ events: recorder.events, signal: run.signal });
+  const { onApplying } = options;
+  await using clients = new ClientStreams({
+    events: recorder.events,
+    signal: run.signal,
+    onApplying,
+  });
+  for (const status of fresh.keys()) await resume(status, { clients, signal: run.signal });
+  const verdicts = [...fresh.keys()].flatMap((status) => status.verdicts);
+  if (verdicts.every(isEnabled)) clients.completeStart();
   const databases: SyncDatabaseReport[] = [];
   for (const [status, kind] of fresh) {
     if (run.signal.aborted && !clients.isEmpty) break;
@@ -142,6 +152,7 @@ async function followAll(
       unfollowed: [...status.unfollowed, ...status.appeared].map(displayName),
     });
   }
+  clients.completeStart();
   if (!clients.isEmpty) await clients.untilEnd();
   return {
     databases: withCounts(databases, clients),
@@ -149,6 +160,20 @@ async function followAll(
     warnings: recorder.warnings,
     ms: performance.now() - start,
   };
+}
+
+/** No database waits until another one has caught up. */
+async function resume(
+  { source, target, verdicts }: ReplicationStatus,
+  { clients, signal }: { readonly clients: ClientStreams; readonly signal: AbortSignal },
+): Promise<void> {
+  const names = verdicts.filter(isEnabled).map(({ stream }) => stream.name);
+  if (names.length === 0) return;
+  clients.start({ source, target, streams: await findIdleClients(target, { names, signal }) });
+}
+
+function isEnabled({ action }: StreamVerdict): boolean {
+  return action === "wait";
 }
 
 function describeStreams(
@@ -183,14 +208,20 @@ function withCounts(
 /** Applies nothing until a rollback starts the streams again, and everything from then on. */
 async function waitForRollback(
   statuses: readonly ReplicationStatus[],
-  { waiting, recorder, run, start }: {
+  { waiting, options, recorder, run, start }: {
+    readonly options: SyncOptions;
     readonly waiting: ReadonlySet<ReplicationStatus>;
     readonly recorder: Recorder;
     readonly run: RunContext;
     readonly start: number;
   },
 ): Promise<SyncReport> {
-  await using clients = new ClientStreams({ events: recorder.events, signal: run.signal });
+  const { onApplying } = options;
+  await using clients = new ClientStreams({
+    events: recorder.events,
+    signal: run.signal,
+    onApplying,
+  });
   for (const { source, target, streams } of waiting) {
     recorder.events({
       kind: "warning",
@@ -205,6 +236,7 @@ async function waitForRollback(
       streams: streams.flatMap(({ applier }) => applier?.kind === "client" ? [applier.name] : []),
     });
   }
+  clients.completeStart();
   await clients.untilEnd();
   return {
     databases: withCounts(

@@ -22,7 +22,7 @@ export const jobSchema = z.object({
     options: z.unknown(),
     rules: z.record(z.string(), z.int()).meta({ description: "Number of rules of each kind" }),
   }),
-  timeout_seconds: z.int(),
+  timeout_seconds: z.int().nullable().meta({ description: "Null for no limit" }),
   trace_id: z.string(),
   created_at: time,
   started_at: time.nullable(),

@@ -27,8 +27,8 @@ export interface RemoteJob {
     readonly target: string;
     readonly options?: unknown;
   };
-  /** Seconds after which the job times out. */
-  readonly timeout_seconds: number;
+  /** Seconds after which the job times out; null for no limit. */
+  readonly timeout_seconds: number | null;
   /** 32 hexadecimal digits, logged by client, service and worker. */
   readonly trace_id: string;
   /** When it was submitted, ISO 8601. */

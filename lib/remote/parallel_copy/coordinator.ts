@@ -43,7 +43,7 @@ export interface ParallelCopyOptions extends JobAttempt {
   readonly secrets: OpenedSecrets;
   readonly worker: string;
   readonly apiKeyId: string;
-  readonly timeoutSeconds: number;
+  readonly timeoutSeconds: number | null;
   /** The queue that helpers are sent to. */
   readonly queueName: QueueName;
   /** Total number of workers, including this one. */

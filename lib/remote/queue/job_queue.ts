@@ -15,6 +15,9 @@ const deadLetters = "dead";
  */
 const maxExpirySeconds = 23 * 3600;
 
+/** The largest value of its column: 68 years. */
+const noExpirySeconds = 2 ** 31 - 1;
+
 /**
  * A claimed message. `retryCount` identifies the claim: only the latest is valid.
  */
@@ -38,7 +41,8 @@ export interface NewMessage {
   readonly jobId: string;
   /** Jobs of a key share its limits. */
   readonly apiKeyId: string;
-  readonly timeoutSeconds: number;
+  /** Null for no limit. */
+  readonly timeoutSeconds: number | null;
   /** Ahead of the key's other messages, for a helper of a running job. */
   readonly first?: boolean;
 }
@@ -112,7 +116,9 @@ export class JobQueue implements AsyncDisposable {
   async send(session: Session, message: NewMessage): Promise<void> {
     const { heartbeatSeconds, retryLimit, retryDelaySeconds } = this.settings;
     // a worker enforces the timeout itself; this covers a live worker that fails to
-    const expirySeconds = message.timeoutSeconds + 600;
+    const expirySeconds = message.timeoutSeconds === null
+      ? noExpirySeconds
+      : message.timeoutSeconds + 600;
     const data: MessageData = { jobId: message.jobId };
     await this.#boss.send(message.queue, data, {
       id: message.id,
@@ -161,6 +167,31 @@ export class JobQueue implements AsyncDisposable {
       readonly affected: number;
     };
     return affected > 0;
+  }
+
+  /**
+   * Lets a claimed message last: from now on as many workers may be lost as if none had been, each
+   * is replaced after the same pause, and the message is kept until its job ends. Within a
+   * transaction.
+   *
+   * @returns false if the claim was lost
+   */
+  async prolong(
+    session: Session,
+    { id, retryCount }: Message,
+    { retryDelaySeconds = this.settings.retryDelaySeconds }: {
+      readonly retryDelaySeconds?: number;
+    } = {},
+  ): Promise<boolean> {
+    // the count of retries identifies the claim, so it is the limit that moves
+    const rows = await session.query(
+      `UPDATE seren_remote_queue.job
+          SET retry_limit = retry_count + $3::int, retry_delay = $4::int, retry_backoff = false,
+              expire_seconds = $5::int, keep_until = pg_catalog.now() + interval '100 years'
+        WHERE id = $1::pg_catalog.text::pg_catalog.uuid AND retry_count = $2::int AND state = 'active' RETURNING id`,
+      [id, retryCount, this.settings.retryLimit, retryDelaySeconds, noExpirySeconds],
+    );
+    return rows.length > 0;
   }
 
   /** Completes a message, within a transaction. Returns false if the claim was lost. */

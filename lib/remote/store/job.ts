@@ -41,7 +41,10 @@ export interface JobRow {
   readonly queue: string;
   readonly messageId: string;
   readonly spec: PublicSpec;
-  readonly timeoutSeconds: number;
+  /** Null for no limit. */
+  readonly timeoutSeconds: number | null;
+  /** Whether its work has no end of its own, and an attempt has got on with it. */
+  readonly isLasting: boolean;
   readonly traceId: string;
   readonly createdAt: Date;
   readonly startedAt: Date | null;

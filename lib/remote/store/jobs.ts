@@ -7,7 +7,7 @@ import type { JobAttempt, JobOutcome, JobRow, PublicSpec } from "./job.ts";
 
 const columns = `
   id, owner, api_key_id AS "apiKeyId", command, state, queue, message_id AS "messageId", spec,
-  timeout_seconds AS "timeoutSeconds", trace_id AS "traceId", created_at AS "createdAt",
+  timeout_seconds AS "timeoutSeconds", is_lasting AS "isLasting", trace_id AS "traceId", created_at AS "createdAt",
   started_at AS "startedAt", finished_at AS "finishedAt", attempt, moves, worker,
   cancel_requested_at AS "cancelRequestedAt", progress, exit_code AS "exitCode", error,
   parent_id AS "parentId", copy_id AS "copyId"`;
@@ -168,6 +168,23 @@ export async function beginAttempt(
   if (row === undefined) return undefined;
   const { lostWorker, ...job } = row;
   return { job, ...(lostWorker === null ? {} : { lostWorker }) };
+}
+
+/**
+ * Records that a job's work has no end of its own, and that this attempt has got on with it.
+ *
+ * @param timeoutSeconds its limit from now on; null for none
+ */
+export async function markLasting(
+  session: Session,
+  { jobId, attempt, timeoutSeconds }: JobAttempt & { readonly timeoutSeconds: number | null },
+): Promise<boolean> {
+  const rows = await session.query(
+    `UPDATE seren_remote.jobs SET is_lasting = true, timeout_seconds = $3::int
+      WHERE id = $1::pg_catalog.text::pg_catalog.uuid AND attempt = $2::int AND state = 'running' RETURNING id`,
+    [jobId, attempt, timeoutSeconds],
+  );
+  return rows.length > 0;
 }
 
 /** Moves a job that has been measured to the queue for its size, as a new message. */

@@ -226,4 +226,12 @@ export const migrations: readonly Migration[] = [{
     ALTER TABLE seren_remote.api_keys ADD COLUMN digest text;
     COMMENT ON COLUMN seren_remote.api_keys.digest IS 'SHA-256 of the key; NULL until a key that was made before is used for the first time';
     DELETE FROM seren_remote.buckets WHERE kind = 'verify';`,
+}, {
+  version: 6,
+  statements: `
+    ALTER TABLE seren_remote.jobs
+      ADD COLUMN is_lasting boolean NOT NULL DEFAULT false,
+      ALTER COLUMN timeout_seconds DROP NOT NULL;
+    COMMENT ON COLUMN seren_remote.jobs.is_lasting IS 'its work has no end of its own, and an attempt has got on with it';
+    COMMENT ON COLUMN seren_remote.jobs.timeout_seconds IS 'NULL: no limit';`,
 }];

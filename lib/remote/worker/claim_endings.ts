@@ -129,16 +129,25 @@ async function endClaim(
   );
 }
 
-/** Returns the job to its queue, which retries it after a pause. */
+/** The pause before a lasting job is tried again. */
+const lastingRetrySeconds = 60;
+
+/**
+ * Returns the job to its queue, which retries it after a pause: as often as its settings allow, or
+ * without limit if the job is lasting.
+ */
 export async function tryLater(
   { job, message }: Claim,
   { pool, queue }: RunSettings,
-  error: JobError,
+  { error, isLasting }: { readonly error: JobError; readonly isLasting: boolean },
 ): Promise<ClaimOutcome> {
   await retry(() =>
     pool.transaction(async (session) => {
       const { id: jobId, attempt } = job;
       if (!await requeueAttempt(session, { jobId, attempt, messageId: message.id })) return;
+      if (isLasting) {
+        await queue.prolong(session, message, { retryDelaySeconds: lastingRetrySeconds });
+      }
       await queue.retryLater(session, message);
       await appendJournal(session, { jobId }, {
         events: [{

@@ -24,22 +24,25 @@ export interface Ending {
   readonly redactor: Redactor;
   /** The queue for the size of a job that was only measured. */
   readonly properQueue: QueueName | undefined;
+  /** Whether the job's work has no end of its own, and some attempt has got on with it. */
+  readonly isLasting: boolean;
 }
 
 /** Records the outcome of a run: the job ends, or returns to a queue. */
 export async function finishRun(
   claim: Claim,
   settings: RunSettings,
-  { outcome, failure, unfinished, abort, redactor, properQueue }: Ending,
+  { outcome, failure, unfinished, abort, redactor, properQueue, isLasting }: Ending,
 ): Promise<ClaimOutcome> {
-  if (outcome !== undefined) {
+  if (outcome !== undefined && !(outcome.isInterrupted === true && isUnwanted(abort))) {
     return await finishClaim(claim, settings, {
       state: outcome.exitCode === ExitCode.success ? "succeeded" : "failed",
       exitCode: outcome.exitCode,
       result: redactor.value(outcome.result),
     });
   }
-  const result = unfinished === undefined ? {} : { result: redactor.value(unfinished) };
+  const done = outcome?.result ?? unfinished;
+  const result = done === undefined ? {} : { result: redactor.value(done) };
   switch (abort?.kind) {
     case "lost":
       return "lost";
@@ -62,8 +65,8 @@ export async function finishRun(
         ...result,
       });
   }
-  if (isUnreachable(failure) && !claim.message.isLast) {
-    return await tryLater(claim, settings, errorOf(failure, redactor));
+  if (isUnreachable(failure) && (isLasting || !claim.message.isLast)) {
+    return await tryLater(claim, settings, { error: errorOf(failure, redactor), isLasting });
   }
   return await finishClaim(claim, settings, {
     state: "failed",
@@ -71,6 +74,11 @@ export async function finishRun(
     error: errorOf(failure, redactor),
     ...result,
   });
+}
+
+/** Whether work without an end was ended by something other than its owner. */
+function isUnwanted(abort: JobAbort | undefined): boolean {
+  return abort !== undefined && abort.kind !== "cancelled";
 }
 
 /**

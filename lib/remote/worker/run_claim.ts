@@ -1,7 +1,7 @@
 import { type Claim, isLarger, queueFor, type QueueName } from "../queue/mod.ts";
 import { OpenedSecrets } from "../secrets/mod.ts";
 import { isSwitchingJob } from "../spec/mod.ts";
-import { appendJournal, attemptNumber, readSecrets } from "../store/mod.ts";
+import { appendJournal, attemptNumber, markLasting, readSecrets } from "../store/mod.ts";
 import { JobAbort } from "./abort.ts";
 import type { ClaimOutcome } from "./claim_endings.ts";
 import { StuckRunError } from "./end_in_time.ts";
@@ -14,31 +14,44 @@ import type { RunnerOutcome } from "./runner.ts";
 import { redactorOf, specOfSecrets } from "./secrets.ts";
 import { finishRun } from "./finish_run.ts";
 
+/** How a worker shuts down. */
+export interface Shutdown {
+  /** Aborted when it claims no more jobs. */
+  readonly begun: AbortSignal;
+  /** Aborted when its jobs must return to the queue. */
+  readonly due: AbortSignal;
+}
+
 /**
  * Runs a claimed job and records its outcome.
  *
- * @param drain aborted when the worker must return its jobs to the queue
  * @throws StuckRunError if the run does not stop when aborted
  */
 export async function runClaim(
   claim: Claim,
   settings: RunSettings,
-  drain: AbortSignal,
+  shutdown: Shutdown,
 ): Promise<ClaimOutcome> {
   const { job } = claim;
-  const { pool, keys } = settings;
+  const { pool, keys, queue } = settings;
   await recordStart(claim, settings);
   const leaseEnd = new AbortController();
   const abort = new AbortController();
   const end = (kind: JobAbort["kind"], why: string) => abort.abort(new JobAbort(kind, why));
-  const remainingMs = job.timeoutSeconds * 1000 - (Date.now() - job.startedAt!.getTime());
-  const deadline = setTimeout(
+  const deadline = job.timeoutSeconds === null ? undefined : setTimeout(
     () => end("timed-out", `did not finish within ${job.timeoutSeconds} s`),
-    Math.max(0, remainingMs),
+    Math.max(0, job.timeoutSeconds * 1000 - (Date.now() - job.startedAt!.getTime())),
   );
+  let { isLasting } = job;
   const release = () => end("drained", "the worker is shutting down");
-  drain.addEventListener("abort", release, { once: true });
-  if (drain.aborted) release();
+  // it would not finish by itself, however long the worker waits
+  const releaseLasting = () => {
+    if (isLasting) release();
+  };
+  shutdown.due.addEventListener("abort", release, { once: true });
+  shutdown.begun.addEventListener("abort", releaseLasting, { once: true });
+  if (shutdown.due.aborted) release();
+  if (shutdown.begun.aborted) releaseLasting();
   if (job.cancelRequestedAt !== null) end("cancelled", "cancelled by its owner");
   const lease = keepLease({ ...settings, claim, end, signal: leaseEnd.signal });
   const { heartbeatSeconds } = claim.message;
@@ -65,6 +78,19 @@ export async function runClaim(
       end("moved", `the job is large enough for the queue ${queue}`);
       abort.signal.throwIfAborted();
     };
+    const onLasting = async () => {
+      const timeoutSeconds = spec.timeout_seconds ?? null;
+      const identity = { jobId: job.id, attempt: job.attempt, timeoutSeconds };
+      const isValid = await database.use((session) =>
+        session.transaction(async () =>
+          await queue.prolong(session, claim.message) && await markLasting(session, identity)
+        )
+      );
+      if (!isValid) return end("lost", "another worker has taken over the job");
+      if (timeoutSeconds === null) clearTimeout(deadline);
+      isLasting = true;
+      if (shutdown.begun.aborted) release();
+    };
     outcome = await runJob({
       claim,
       settings,
@@ -75,13 +101,15 @@ export async function runClaim(
       end,
       onMeasured,
       onUnfinished: (result) => unfinished = result,
+      onLasting,
     });
   } catch (error) {
     if (error instanceof StuckRunError) throw error;
     failure = error;
   } finally {
     clearTimeout(deadline);
-    drain.removeEventListener("abort", release);
+    shutdown.due.removeEventListener("abort", release);
+    shutdown.begun.removeEventListener("abort", releaseLasting);
   }
   try {
     const reason = abort.signal.reason;
@@ -92,6 +120,7 @@ export async function runClaim(
       abort: reason instanceof JobAbort ? reason : undefined,
       redactor,
       properQueue,
+      isLasting,
     });
   } finally {
     leaseEnd.abort();

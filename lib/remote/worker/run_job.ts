@@ -40,6 +40,7 @@ export interface OpenedJob {
   readonly end: (kind: JobAbort["kind"], why: string) => void;
   readonly onMeasured: RunnerContext["onMeasured"];
   readonly onUnfinished: RunnerContext["onUnfinished"];
+  readonly onLasting: RunnerContext["onLasting"];
 }
 
 /**
@@ -48,7 +49,7 @@ export interface OpenedJob {
  * @throws StuckRunError if it does not stop when aborted
  */
 export async function runJob(
-  { claim, settings, database, secrets, redactor, abort, end, onMeasured, onUnfinished }: OpenedJob,
+  { claim, settings, database, secrets, redactor, abort, end, ...callbacks }: OpenedJob,
 ): Promise<RunnerOutcome> {
   const { job } = claim;
   const { pool, workspaceRoot, graceMs } = settings;
@@ -65,8 +66,7 @@ export async function runJob(
         events: journal.take,
         signal: abort,
         attempt: attemptNumber(job),
-        onMeasured,
-        onUnfinished,
+        ...callbacks,
         checkpoints: jobCheckpoints({ ...identity, database, secrets }),
         workspace: workspace.path,
         copyWorkers: copyWorkersOf(claim, {

@@ -54,6 +54,11 @@ export interface RunnerContext {
    * Saves a report of the work done so far: the result of the job if it fails.
    */
   readonly onUnfinished: (result: unknown) => void;
+  /**
+   * Must be called by a job whose work has no end of its own, once the attempt has got on with it:
+   * the job then has no time limit but its own, and earlier losses of workers no longer count.
+   */
+  readonly onLasting: () => Promise<void>;
 }
 
 /** The outcome of a run; errors are thrown. */
@@ -61,6 +66,8 @@ export interface RunnerOutcome {
   readonly exitCode: ExitCode;
   /** The report, as printed by `--json`. */
   readonly result: unknown;
+  /** Whether it has ended only because the signal aborted, as work without an end does. */
+  readonly isInterrupted?: boolean;
 }
 
 /** Runs one command of the library. */

@@ -40,8 +40,9 @@ const reportEveryMs = 5_000;
 /**
  * Claims and runs jobs until it is shut down.
  *
- * States: working → draining (claims no more jobs; running jobs may finish) → releasing (running
- * jobs stop at their checkpoint and return to the queue) → ended, when {@linkcode run} resolves.
+ * States: working → draining (claims no more jobs; running jobs may finish, those without an end
+ * return to the queue) → releasing (running jobs stop at their checkpoint and return to the queue)
+ * → ended, when {@linkcode run} resolves.
  *
  * Requires `--allow-net` for the service's database and the servers of the jobs, and read and write
  * access to the workspace.
@@ -49,9 +50,9 @@ const reportEveryMs = 5_000;
 export class Worker {
   readonly #options: WorkerOptions;
   readonly #running = new Map<string, Promise<void>>();
+  readonly #drainBegun = new AbortController();
   readonly #release = new AbortController();
   #failure: { readonly error: unknown } | undefined;
-  #draining = false;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -126,7 +127,8 @@ export class Worker {
     const about = { job: job.id, traceId: job.traceId };
     const what = job.parentId === null ? job.command : `helping with ${job.parentId}`;
     notice({ ...about, level: "info", message: `${what}: attempt ${attemptNumber(job)}` });
-    const run = runClaim(claim, this.#options, this.#release.signal)
+    const shutdown = { begun: this.#drainBegun.signal, due: this.#release.signal };
+    const run = runClaim(claim, this.#options, shutdown)
       .then((outcome) => notice({ ...about, level: "info", message: `${what}: ${outcome}` }))
       .catch((error) => {
         // failures of the job are recorded in it; an error here comes from the service's database,
@@ -139,7 +141,7 @@ export class Worker {
   }
 
   async #drain(): Promise<void> {
-    this.#draining = true;
+    this.#drainBegun.abort();
     const { drainMs, notice } = this.#options;
     if (this.#running.size === 0) return;
     notice({ level: "info", message: `draining: ${this.#running.size} running` });
@@ -156,7 +158,7 @@ export class Worker {
         queues,
         concurrency,
         running: this.#running.size,
-        draining: this.#draining,
+        draining: this.#drainBegun.signal.aborted,
       })
     );
   }
