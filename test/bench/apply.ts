@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type postgres from "postgres";
 import { renderTable } from "../../lib/ui/table.ts";
 import { type Cluster, startCluster } from "../../lib/cluster/mod.ts";
 import { denoEnvironment } from "../support/cli.ts";
@@ -349,16 +350,23 @@ const pollMs = 10;
 
 /** Waits until a statement returns a row. */
 async function untilPresent(url: string, statement: string): Promise<void> {
-  const deadline = performance.now() + 600_000;
-  await withSession(url, async (session) => {
-    while ((await session.unsafe(statement).simple()).length === 0) {
-      if (performance.now() > deadline) throw new Error("the target has not caught up in time");
-      await new Promise((resolve) => setTimeout(resolve, pollMs));
-    }
-  });
+  await withSession(url, (session) => untilFound(session, { statement, pollMs }));
 }
 
-const lagRounds = 20;
+async function untilFound(
+  session: postgres.Sql,
+  { statement, pollMs }: { readonly statement: string; readonly pollMs: number },
+): Promise<void> {
+  const deadline = performance.now() + 600_000;
+  while ((await session.unsafe(statement).simple()).length === 0) {
+    if (performance.now() > deadline) throw new Error("the target has not caught up in time");
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
+}
+
+const lagRounds = 50;
+
+const lagPollMs = 2;
 
 /** How long single changes of an idle stream take, in milliseconds. */
 async function measureLag(
@@ -369,14 +377,21 @@ async function measureLag(
   const applier = new RunningApplier(stream);
   const lags: number[] = [];
   try {
-    for (let round = 0; round <= lagRounds; round++) {
-      await exec(sourceUrl, `INSERT INTO finished VALUES (${round})`);
-      const startMs = performance.now();
-      await untilPresent(targetUrl, `SELECT FROM finished WHERE id = ${round}`);
-      // the first one waits for the applier to start
-      if (round > 0) lags.push(performance.now() - startMs);
-      await new Promise((resolve) => setTimeout(resolve, 150));
-    }
+    // a login would take longer than a change
+    await withSession(sourceUrl, (writing) =>
+      withSession(targetUrl, async (reading) => {
+        // otherwise nothing is sent before the WAL writer has flushed it, 0.2 s later
+        await writing.unsafe("SET synchronous_commit = on").simple();
+        for (let round = 0; round <= lagRounds; round++) {
+          await writing.unsafe(`INSERT INTO finished VALUES (${round})`).simple();
+          const startMs = performance.now();
+          const statement = `SELECT FROM finished WHERE id = ${round}`;
+          await untilFound(reading, { statement, pollMs: lagPollMs });
+          // the first one waits for the applier to start
+          if (round > 0) lags.push(performance.now() - startMs);
+          await new Promise((resolve) => setTimeout(resolve, 150));
+        }
+      }));
   } finally {
     await applier[Symbol.asyncDispose]();
     await endClientStream(stream);

@@ -72,10 +72,8 @@ Deno.test("a sync job that applies changes outlasts any number of workers and an
     const keyFile = `${folder}/keys`;
     const keys = await LocalKeyProvider.create(keyFile);
     await withDatabase(target, template, async ({ url: databaseUrl }) => {
-      await using service = await openTestService(databaseUrl, {
-        keys,
-        queueSettings: { ...quickQueue, retryLimit },
-      });
+      const queueSettings = { ...quickQueue, retryLimit };
+      await using service = await openTestService(databaseUrl, { keys, queueSettings });
       await withDatabase(source, undefined, async ({ name, url }) => {
         const targetUrl = target.url({ database: name });
         // a change that is applied twice counts twice, and one without a key fails
@@ -123,7 +121,7 @@ Deno.test("a sync job that applies changes outlasts any number of workers and an
             const before = await applied();
             await write(50);
             {
-              await using _worker = new WorkerProcess({ databaseUrl, keyFile });
+              await using _worker = new WorkerProcess({ databaseUrl, keyFile, retryLimit });
               await waitUntil("the worker applies", async () => {
                 await write(5);
                 return await applied() >= before + 20;
@@ -168,7 +166,7 @@ Deno.test("a sync job that applies changes outlasts any number of workers and an
                 slotTimeoutMs: 60_000,
                 now: () => new Date(),
               }),
-              { drainMs: 600_000 },
+              { queueSettings, drainMs: 600_000 },
             );
           {
             await using worker = await startWorker();
@@ -182,6 +180,7 @@ Deno.test("a sync job that applies changes outlasts any number of workers and an
             strictEqual((await jobOf(alice, id)).state, "queued");
           }
           await using _worker = await startWorker();
+          await write(5);
           await drain(url);
           ok(await compareRows(url, targetUrl) > 200);
           strictEqual(await applied(), written);

@@ -3,16 +3,18 @@
  */
 import { jobRunners } from "../../lib/commands/job_runners/job_runners.ts";
 import { LocalKeyProvider } from "../../lib/remote/secrets/mod.ts";
-import { startTestWorker } from "../support/service.ts";
+import { quickQueue, startTestWorker } from "../support/service.ts";
 
 /** Where the worker finds its jobs. */
 export interface WorkerInput {
   readonly databaseUrl: string;
   readonly keyFile: string;
+  /** As in {@linkcode QueueSettings}. */
+  readonly retryLimit?: number;
 }
 
 if (import.meta.main) {
-  const { databaseUrl, keyFile }: WorkerInput = JSON.parse(Deno.args[0] ?? "{}");
+  const { databaseUrl, keyFile, ...queue }: WorkerInput = JSON.parse(Deno.args[0] ?? "{}");
   await startTestWorker(
     { databaseUrl, keys: await LocalKeyProvider.open(keyFile) },
     jobRunners({
@@ -22,5 +24,6 @@ if (import.meta.main) {
       slotTimeoutMs: 60_000,
       now: () => new Date(),
     }),
+    { queueSettings: { ...quickQueue, ...queue } },
   );
 }

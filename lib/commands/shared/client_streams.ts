@@ -105,7 +105,9 @@ export class ClientStreams implements AsyncDisposable {
     this.#announce();
   }
 
-  /** The target has everything that the source had at some time since these streams were started. */
+  /**
+   * The target has everything that the source had at some time since these streams were started.
+   */
   markCaughtUp(names: readonly string[]): void {
     for (const name of names) {
       const stream = this.#running.get(name);
