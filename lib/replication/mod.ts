@@ -63,6 +63,8 @@ export {
   type ScopeComment,
   type SlotState,
   type StreamAction,
+  type StreamJudgement,
+  type StreamReason,
   type StreamState,
   streamStates,
   type StreamVerdict,

@@ -1,5 +1,6 @@
 import { type LogLevel, logLevels, type RunEvent } from "../core/internal.ts";
 import type { ProgressDisplay } from "./live_progress.ts";
+import { printableJson } from "./text.ts";
 
 /** The level at which an event is logged. */
 function levelOf(event: RunEvent): LogLevel {
@@ -32,7 +33,7 @@ export function jsonLines({ writeLine, level, date }: {
   readonly date: () => Date;
 }): ProgressDisplay {
   const write = (each: LogLevel, event: string, fields: Readonly<Record<string, unknown>>) =>
-    writeLine(JSON.stringify({ time: date().toISOString(), level: each, event, ...fields }));
+    writeLine(printableJson({ time: date().toISOString(), level: each, event, ...fields }));
   return {
     take(event) {
       if (!isShown(event, level)) return;

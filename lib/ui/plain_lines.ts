@@ -15,6 +15,7 @@ import {
   copiedBytes,
   copiedFraction,
   initialProgress,
+  measureSteps,
   pace,
   type ProgressState,
   reduce,
@@ -49,8 +50,8 @@ export function plainLines(options: PlainLinesOptions): ProgressDisplay {
   return {
     take(event) {
       state = reduce(state, event, now());
-      const line = isShown(event, level) ? describe(event) : undefined;
-      if (line !== undefined) writeLine(printable(line));
+      const described = isShown(event, level) ? describe(event) : undefined;
+      if (described !== undefined) writeLine(printable(described));
       if (event.kind === "apply-progress" && isShown(infoEvent, level)) {
         const lastMs = lastApplyMs.get(event.stream) ?? -Infinity;
         if (now() - lastMs < applyEveryMs) return;
@@ -60,10 +61,12 @@ export function plainLines(options: PlainLinesOptions): ProgressDisplay {
           writeLine(printable(`${each.database}: ${applyFacts(each, now()).join(", ")}`));
         }
       }
-      if (event.kind !== "table-progress" && event.kind !== "table-finished") return;
-      if (!isShown(infoEvent, level) || now() - lastProgressMs < progressEveryMs) return;
+      // at the level debug, each is described on its own
+      const line = described === undefined ? progressLine(event, state, now()) : undefined;
+      if (line === undefined || !isShown(infoEvent, level)) return;
+      if (now() - lastProgressMs < progressEveryMs) return;
       lastProgressMs = now();
-      writeLine(progressLine(state, now()));
+      writeLine(printable(line));
     },
     print: writeLine,
     pause() {},
@@ -73,8 +76,46 @@ export function plainLines(options: PlainLinesOptions): ProgressDisplay {
 
 const infoEvent: RunEvent = { kind: "info", message: "" };
 
+/** The summary that an event may change; undefined for events that change none. */
+function progressLine(
+  event: RunEvent,
+  state: ProgressState,
+  nowMs: number,
+): string | undefined {
+  switch (event.kind) {
+    case "table-progress":
+    case "table-finished":
+      return copyLine(state, nowMs);
+    case "step-progress":
+      return stepProgressLine(event, state, nowMs);
+    default:
+      return undefined;
+  }
+}
+
+/** `Compare rows (shop): 3 of 12, 120 MB of 280 MB, 43 %, 12.0 s left` */
+function stepProgressLine(
+  event: Extract<RunEvent, { readonly kind: "step-progress" }>,
+  state: ProgressState,
+  nowMs: number,
+): string {
+  const measured = measureSteps(state, nowMs, { only: event });
+  return [
+    `${stepTitle(event.step)}${ofDatabase(event)}: ${formatCount(event.done)} of ${
+      formatCount(event.total)
+    }`,
+    ...(measured === undefined ? [] : [
+      `${formatBytes(measured.doneBytes)} of ${formatBytes(measured.totalBytes)}`,
+      `${Math.floor(measured.fraction * 100)} %`,
+    ]),
+    ...(measured?.remainingMs === undefined
+      ? []
+      : [`${formatDuration(measured.remainingMs)} left`]),
+  ].join(", ");
+}
+
 /** `copied 120 MB, 43 %, 3 of 12 tables, 35.1 MB/s, 12.0 s left` */
-function progressLine(state: ProgressState, nowMs: number): string {
+function copyLine(state: ProgressState, nowMs: number): string {
   const rate = pace(state, nowMs);
   return [
     `copied ${formatBytes(copiedBytes(state))}`,

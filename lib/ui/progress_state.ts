@@ -235,6 +235,43 @@ export function pace(
   };
 }
 
+/** How far the running steps that are measured in bytes are. */
+export interface MeasuredSteps {
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  /** From 0 to 1. */
+  readonly fraction: number;
+  /** Undefined while unknown. */
+  readonly remainingMs: number | undefined;
+}
+
+/** Sums up the running steps that are measured in bytes; undefined if there are none. */
+export function measureSteps(
+  state: ProgressState,
+  nowMs: number,
+  { only }: { readonly only?: StepKey } = {},
+): MeasuredSteps | undefined {
+  const steps = state.steps.filter((each) =>
+    each.ms === undefined && (each.totalBytes ?? 0) > 0 &&
+    (only === undefined || each.step === only.step && each.database === only.database)
+  );
+  const sum = (of: (step: StepState) => number | undefined) =>
+    steps.reduce((total, step) => total + (of(step) ?? 0), 0);
+  const totalBytes = sum((step) => step.totalBytes);
+  if (totalBytes === 0) return undefined;
+  const doneBytes = Math.min(totalBytes, sum(({ bytes }) => bytes));
+  const ms = nowMs - Math.min(...steps.map(({ startedAtMs }) => startedAtMs));
+  const isKnown = doneBytes > 0 && doneBytes < totalBytes && ms >= minMsForEstimate;
+  return {
+    doneBytes,
+    totalBytes,
+    fraction: doneBytes / totalBytes,
+    remainingMs: isKnown ? (totalBytes - doneBytes) / doneBytes * ms : undefined,
+  };
+}
+
+const minMsForEstimate = 2_000;
+
 const minBytesForRatio = 1 << 20;
 
 function copyRatio({ finishedBytes, finishedPlannedBytes }: ProgressState): number {

@@ -5,6 +5,7 @@ import { pausePanel } from "./pause_panel.ts";
 import {
   copiedBytes,
   copiedFraction,
+  measureSteps,
   pace,
   type ProgressState,
   type RunningTable,
@@ -142,26 +143,18 @@ function overallLines({ state, style, columns, nowMs }: View): string[] {
   return ["", ...source, ...wrap(line.trimStart(), columns)];
 }
 
-const minMsForEstimate = 2_000;
-
 /** The bar of running steps that are measured in bytes. */
 function stepBar({ state, style, columns, nowMs }: View): string[] {
-  const steps = state.steps.filter(({ ms, totalBytes = 0 }) => ms === undefined && totalBytes > 0);
-  const sum = (of: (step: StepState) => number | undefined) =>
-    steps.reduce((total, step) => total + (of(step) ?? 0), 0);
-  const total = sum(({ totalBytes }) => totalBytes);
-  if (total === 0) return [];
-  const done = Math.min(total, sum(({ bytes }) => bytes));
-  const ms = nowMs - Math.min(...steps.map(({ startedAtMs }) => startedAtMs));
+  const measured = measureSteps(state, nowMs);
+  if (measured === undefined) return [];
+  const { doneBytes, totalBytes, fraction, remainingMs } = measured;
   const facts = [
-    `${formatBytes(done)} of ${formatBytes(total)}`,
-    ...(done === 0 || done === total || ms < minMsForEstimate
-      ? []
-      : [`${formatDuration((total - done) / done * ms)} left`]),
+    `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`,
+    ...(remainingMs === undefined ? [] : [`${formatDuration(remainingMs)} left`]),
   ];
-  const line = `${style.bold(percent(done / total))}  ${facts.join(" · ")}`;
+  const line = `${style.bold(percent(fraction))}  ${facts.join(" · ")}`;
   const barColumns = barWidth(columns, displayWidth(line) + 1);
-  return ["", barColumns === 0 ? line : `${style.green(bar(done / total, barColumns))} ${line}`];
+  return ["", barColumns === 0 ? line : `${style.green(bar(fraction, barColumns))} ${line}`];
 }
 
 /** The columns left for a bar; 0 when it would be too narrow to read. */

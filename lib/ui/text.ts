@@ -10,13 +10,34 @@ export function displayWidth(text: string): number {
 }
 
 /**
- * Makes text from a server safe for a terminal: an identifier may contain line breaks and escape
- * sequences.
+ * Makes text from a server safe for a terminal: an identifier may contain line breaks, escape
+ * sequences, and characters that change the writing direction.
  */
 export function printable(text: string): string {
-  // deno-lint-ignore no-control-regex -- these are replaced
-  return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+  return text.replace(unprintable, "\ufffd");
 }
+
+// deno-lint-ignore no-control-regex -- these are replaced
+const unprintable = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/**
+ * The JSON of a value. What a terminal would obey, or show in another direction, is escaped also
+ * where JSON does not require it.
+ */
+export function printableJson(
+  value: unknown,
+  { replacer, indent }: {
+    readonly replacer?: (key: string, value: unknown) => unknown;
+    readonly indent?: number;
+  } = {},
+): string {
+  return JSON.stringify(value, replacer, indent).replace(
+    beyondJson,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+const beyondJson = /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** Truncates text to `columns`, ending in `…`; colors are kept and closed. */
 export function truncate(text: string, columns: number): string {

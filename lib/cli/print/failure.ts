@@ -9,7 +9,7 @@ import {
   toolVersion,
   UsageError,
 } from "../../core/internal.ts";
-import { makeStyle } from "../../ui/mod.ts";
+import { makeStyle, printable } from "../../ui/mod.ts";
 import { programName, reportPlace } from "../grammar/program.ts";
 import { remedyCommands } from "./remedy_commands.ts";
 import { commandLine } from "./resume_command.ts";
@@ -29,21 +29,22 @@ export function failureLines(
     : remedyCommands(error.remedy ?? "", args).map((each) => `    ${each}`);
   if (error instanceof InterruptedError) {
     return [
-      style.yellow(`Ended: ${error.message}.`),
-      ...error.details.map((line) => `  ${redact(line)}`),
-      ...(error.remedy === undefined ? [] : [`  → ${error.remedy}`]),
+      style.yellow(`Ended: ${printable(error.message)}.`),
+      ...error.details.map((line) => `  ${printable(redact(line))}`),
+      ...(error.remedy === undefined ? [] : [`  → ${printable(error.remedy)}`]),
       ...commands,
     ];
   }
   if (error instanceof UsageError) {
     return [
       ...error.problems.map(redactProblem)
-        .map(({ path, message }) => `${style.red("✗")} ${path}: ${message}`),
-      ...(error.remedy === undefined ? [] : [`  → ${error.remedy}`]),
+        .map(({ path, message }) => `${style.red("✗")} ${printable(`${path}: ${message}`)}`),
+      ...(error.remedy === undefined ? [] : [`  → ${printable(error.remedy)}`]),
       `Nothing was changed. "${commandLine(["help"])}" lists commands and options.`,
     ];
   }
-  const [first = "", ...rest] = describeError(error).flatMap((line) => redact(line).split("\n"));
+  const [first = "", ...rest] = describeError(error).flatMap((line) => redact(line).split("\n"))
+    .map(printable);
   if (error instanceof ReplicatorError) {
     return [`${style.red("✗")} ${first}`, ...rest, ...commands];
   }

@@ -5,12 +5,12 @@ import {
   formatDuration,
   plural,
   stepTitle,
-  type TableName,
 } from "../../core/internal.ts";
 import { describeApplierChoice } from "../../commands/shared/choose_applier.ts";
 import { describeReason, describeStatistics, describeToastChoice } from "../../copy/internal.ts";
 import type { InitPlan, TablePlan } from "../../commands/shared/init_plan.ts";
 import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
+import { identityLines, listNames, listTables } from "./source_change_lines.ts";
 import { serverLine } from "./server_line.ts";
 
 const maxTables = 20;
@@ -62,7 +62,7 @@ export function initPlanLines(plan: InitPlan, options: TableOptions): string[] {
   if (plan.applier !== undefined) {
     lines.push(`Replication: ${printable(describeApplierChoice(plan.applier))}`);
   }
-  lines.push(...sourceLines(plan, style));
+  lines.push(...existingLines(plan, style), ...sourceLines(plan, style));
   for (const warning of plan.warnings) lines.push(`${style.yellow("!")} ${printable(warning)}`);
   return lines;
 }
@@ -72,15 +72,30 @@ function hostOf(url: string): string {
   return printable(/\/\/(?:[^@/]*@)?(.+)\/[^/]*$/.exec(url)?.[1] ?? url);
 }
 
+/** What the target has already, which the copy leaves or adds to. */
+function existingLines({ existing }: InitPlan, style: Style): string[] {
+  const { databases = [], roles = [] } = existing ?? {};
+  if (databases.length + roles.length === 0) return [];
+  return [
+    "",
+    style.bold("Already on the target"),
+    ...(databases.length === 0
+      ? []
+      : [`  ${plural(databases.length, "other database")}, not touched: ${listNames(databases)}`]),
+    ...(roles.length === 0 ? [] : [
+      `  ${plural(roles.length, "role")} of the source: ${
+        listNames(roles)
+      }; attributes, memberships and settings are only added`,
+    ]),
+  ];
+}
+
 /** What replication changes on the source. */
 function sourceLines({ databases }: InitPlan, style: Style): string[] {
   const changed = databases.flatMap(({ source, sourceChanges }) =>
     sourceChanges === undefined ? [] : [{ source, ...sourceChanges }]
   );
   if (changed.length === 0) return [];
-  const listed = (tables: readonly TableName[]) =>
-    tables.slice(0, maxListed).map((table) => printable(displayName(table))).join(", ") +
-    (tables.length > maxListed ? ` and ${tables.length - maxListed} more` : "");
   return [
     "",
     style.bold("Changes to the source"),
@@ -88,14 +103,10 @@ function sourceLines({ databases }: InitPlan, style: Style): string[] {
       `  ${printable(source)}: publication and replication slot ${name} for ${
         plural(published, "table")
       }; the slot retains WAL until the target has confirmed it`,
-      ...(identities.length === 0 ? [] : [
-        style.yellow(
-          `  ${printable(source)}: ALTER TABLE … REPLICA IDENTITY FULL for ${listed(identities)}`,
-        ),
-      ]),
+      ...identityLines({ source, identities }, style),
       ...(notReplicated.length === 0 ? [] : [
         `  ${printable(source)}: unchanged, and copied once without later changes: ${
-          listed(notReplicated)
+          listTables(notReplicated)
         }`,
       ]),
     ]),
@@ -103,8 +114,6 @@ function sourceLines({ databases }: InitPlan, style: Style): string[] {
     "",
   ];
 }
-
-const maxListed = 10;
 
 /**
  * The composition of the predicted time, longest first: ` of which copy rows 8.0 s, build indexes
@@ -174,16 +183,16 @@ function storageLines(
 const maxAnalyzed = 5;
 
 function actionLines(
-  { action, target, willBeLost }: InitPlan["databases"][number],
+  { action, target, willBeLost, contents }: InitPlan["databases"][number],
   style: Style,
 ): string[] {
   switch (action) {
     case "create":
       return [`  will be created on the target`];
     case "fill-empty":
-      return [`  exists on the target and is empty: will be filled`];
+      return [`  exists on the target and is empty: will be filled${has(contents)}`];
     case "resume":
-      return [`  exists on the target as an unfinished copy: will be resumed`];
+      return [`  exists on the target as an unfinished copy: will be resumed${has(contents)}`];
     case "drop-and-create":
       return [
         style.red(`  ✗ "${printable(target)}" will be DROPPED on the target and created again`),
@@ -192,4 +201,8 @@ function actionLines(
           : [style.red(`    will be lost: ${printable(willBeLost)}`)]),
       ];
   }
+}
+
+function has(contents: string | undefined): string {
+  return contents === undefined || contents === "nothing" ? "" : ` (has ${printable(contents)})`;
 }

@@ -1,4 +1,4 @@
-import { fitLines, type TableOptions } from "../../ui/mod.ts";
+import { fitLines, printableJson, type TableOptions } from "../../ui/mod.ts";
 import type { Output, Terminal } from "../terminal/terminal.ts";
 
 /** Prints the JSON document of `--json`. */
@@ -10,7 +10,12 @@ export function printJson({ stdout }: Pick<Terminal, "stdout">, document: unknow
  * A document as `--json` and `--report` write it: durations, sizes and rates with three decimals.
  */
 export function jsonDocument(document: unknown): string {
-  return `${JSON.stringify(document, rounded, 2)}\n`;
+  return `${printableJson(document, { replacer: rounded, indent: 2 })}\n`;
+}
+
+/** A document on one line, rounded in the same way: one of several, such as those of `--watch`. */
+export function jsonLine(document: unknown): string {
+  return `${printableJson(document, { replacer: rounded })}\n`;
 }
 
 function rounded(key: string, value: unknown): unknown {

@@ -1,6 +1,6 @@
 import type { CommandContext } from "../context.ts";
 import { nextCommandLine } from "./next_command.ts";
-import { commandLine } from "./resume_command.ts";
+import { commandLine, commandToResume } from "./resume_command.ts";
 import { remedyCommands } from "./remedy_commands.ts";
 
 /**
@@ -8,12 +8,18 @@ import { remedyCommands } from "./remedy_commands.ts";
  * It is not wrapped: it is run as it is printed.
  */
 export function printNext(
-  command: string,
+  command: string | readonly string[],
   { args, terminal, output }: CommandContext,
   { withRules = false }: { readonly withRules?: boolean } = {},
 ): void {
   if (output.json || output.logFormat !== "text") return;
   terminal.stderr.write(`Next: ${nextCommandLine(command, args, { withRules })}\n`);
+}
+
+/** Ends a command with the same one, to be run again once what it has reported is mended. */
+export function printSameAgain({ args, terminal, output }: CommandContext): void {
+  if (output.json || output.logFormat !== "text") return;
+  terminal.stderr.write(`Next, once the causes are removed: ${commandToResume(args)}\n`);
 }
 
 /** Ends `--dry-run` with the same command without it. */

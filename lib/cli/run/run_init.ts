@@ -11,7 +11,7 @@ import { asksNothing, type TableRules } from "../../rules/internal.ts";
 import { askName, askYesNo } from "../terminal/confirm.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { decisionLines, exceptionLines } from "../print/decisions.ts";
-import { printNext, printRealRun } from "../print/print_next.ts";
+import { printNext, printRealRun, printSameAgain } from "../print/print_next.ts";
 import { commandToResume } from "../print/resume_command.ts";
 import { chooseInteractively, nothingChosen, selectionFlags } from "./interactive.ts";
 import { resolveInitOptions } from "../options/init_options.ts";
@@ -75,8 +75,9 @@ export const runInit: CommandRunner = async (reader, context) => {
   progress.pause();
   const code = printInitResult(result, { rules: options.rules, context });
   if (result.kind === "planned") printRealRun(context);
-  else if (code === ExitCode.success) {
+  else if (result.kind === "copied") {
     const args = [...context.args, ...(options.interactive ? selectionFlags(options) : [])];
+    if (code === ExitCode.completeExcept) printSameAgain({ ...context, args });
     const next = nextAfterInit({ isReplicated: options.sync !== undefined, applier });
     printNext(next, { ...context, args }, { withRules: true });
   }

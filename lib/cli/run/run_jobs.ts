@@ -13,7 +13,7 @@ import { makeStyle, printable, renderTable } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { jobActions } from "../grammar/commands.ts";
 import { notOneOf, type OptionReader } from "../options/option_reader.ts";
-import { printJson, printResult, tableOptions } from "../print/print.ts";
+import { jsonLine, printJson, printResult, tableOptions } from "../print/print.ts";
 import {
   followJob,
   hasFailed,
@@ -124,10 +124,12 @@ async function list(
   context: CommandContext,
 ): Promise<ExitCode> {
   const { terminal, output } = context;
-  const jobs = await client.jobs({ state: reader.choice("state") });
+  const state = reader.choice("state");
+  const jobs = await client.jobs({ state });
   if (output.json) printJson(terminal, jobs);
-  else if (jobs.length === 0) printResult(terminal, ["No jobs."]);
-  else {
+  else if (jobs.length === 0) {
+    printResult(terminal, [state === undefined ? "No jobs." : `No ${stateWords(state)} jobs.`]);
+  } else {
     const style = makeStyle(terminal.stdout.color);
     printResult(
       terminal,
@@ -155,8 +157,22 @@ async function list(
     );
   }
   const [newest] = jobs;
-  if (newest !== undefined) printNext(nextOfJob(newest), context);
+  printNext(newest === undefined ? nextWithoutJobs(state, context) : nextOfJob(newest), context);
   return ExitCode.success;
+}
+
+/** All jobs where none is in the wanted state; otherwise the command that submits the first one. */
+function nextWithoutJobs(
+  state: string | undefined,
+  { resolve: { environment } }: CommandContext,
+): string {
+  if (state !== undefined) return "jobs list";
+  const areServersKnown = [environment["SOURCE_URL"], environment["TARGET_URL"]].every(Boolean);
+  return areServersKnown ? "validate" : "validate --help";
+}
+
+function stateWords(state: string): string {
+  return state.replaceAll("_", " ");
 }
 
 async function show(
@@ -222,7 +238,7 @@ async function logs(
         }
         terminal.stdout.write(
           output.json
-            ? `${JSON.stringify(line)}\n`
+            ? jsonLine(line)
             : `${at.slice(0, 19).replace("T", " ")} ${level.padEnd(5)} ${printable(message)}\n`,
         );
       }

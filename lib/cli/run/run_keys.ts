@@ -150,14 +150,16 @@ function printMade({ row, key }: CreatedKey, context: CommandContext): ExitCode 
   return ExitCode.success;
 }
 
-function list(rows: readonly ApiKeyRow[], { terminal, output }: CommandContext): ExitCode {
+function list(rows: readonly ApiKeyRow[], context: CommandContext): ExitCode {
+  const { terminal, output } = context;
   const keys = rows.map(keyView);
   if (output.json) {
     printJson(terminal, keys);
     return ExitCode.success;
   }
   if (keys.length === 0) {
-    printResult(terminal, ["No keys yet: create one with keys create."]);
+    printResult(terminal, ["No keys."]);
+    printNext(nextOfKeys([], context), context);
     return ExitCode.success;
   }
   const day = (time: string | null) => time?.slice(0, 16).replace("T", " ") ?? "";
@@ -183,5 +185,29 @@ function list(rows: readonly ApiKeyRow[], { terminal, output }: CommandContext):
       tableOptions(terminal.stdout),
     ),
   );
+  printNext(nextOfKeys(keys, context), context);
   return ExitCode.success;
 }
+
+/** `keys rotate` of the key that expires first, if that is soon; otherwise another key. */
+function nextOfKeys(
+  keys: readonly ReturnType<typeof keyView>[],
+  { resolve: { environment, now } }: CommandContext,
+): readonly string[] {
+  const soon = now.getTime() + soonDays * 86_400_000;
+  const [expiring] = keys
+    .filter(({ revoked_at, replaced_by, expires_at }) =>
+      revoked_at === null && replaced_by === null && expires_at !== null
+    )
+    .map(({ prefix, expires_at }) => ({ prefix, at: Date.parse(expires_at ?? "") }))
+    .filter(({ at }) => at > now.getTime() && at < soon)
+    .sort((one, other) => one.at - other.at);
+  if (expiring !== undefined) return ["keys", "rotate", expiring.prefix];
+  const owner = environment["USER"];
+  return owner === undefined || owner === ""
+    ? ["keys", "create", "--help"]
+    : ["keys", "create", "--owner", owner];
+}
+
+/** A key that expires within this time is to be rotated next. */
+const soonDays = 30;

@@ -13,7 +13,7 @@ import { LiveRegion, renderWatch } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { resolveStatusOptions, type StatusCommandOptions } from "../options/replication_options.ts";
 import { printRemedies } from "../print/print_next.ts";
-import { printJson, printResult, tableOptions } from "../print/print.ts";
+import { jsonLine, printJson, printResult, tableOptions } from "../print/print.ts";
 import { readRemote } from "../remote/remote.ts";
 import { statusRemotely } from "../remote/remote_commands.ts";
 import { checkLines, statusLines, watchLine } from "../print/status_lines.ts";
@@ -123,7 +123,7 @@ async function watch(
       const report = await monitor.read();
       history.note(report);
       last = report;
-      if (output.json) terminal.stdout.write(`${JSON.stringify(report)}\n`);
+      if (output.json) terminal.stdout.write(jsonLine(report));
       else if (drawing) draw(report);
       else for (const line of watchLine(report)) terminal.stdout.write(`${line}\n`);
       await pause(intervalMs, signal);

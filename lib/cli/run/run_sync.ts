@@ -6,6 +6,7 @@ import { completeSyncOptions } from "../../commands/shared/complete_options.ts";
 import { askYesNo } from "../terminal/confirm.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
+import { identityLines } from "../print/source_change_lines.ts";
 import { nextCommandLine } from "../print/next_command.ts";
 import { printNext } from "../print/print_next.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
@@ -85,7 +86,7 @@ function planLines({ databases, areNew }: SyncPlan, options: TableOptions): stri
       }, which ${areNew ? "are in none so far" : "are removed from their current ones"}; ` +
       "the slot retains WAL until the target has confirmed it"
     ),
-    "  With --replica-identity full, tables without a usable key are set to REPLICA IDENTITY FULL.",
+    ...databases.flatMap((database) => identityLines(database, style)),
     "  cleanup undoes all of this.",
   ];
 }

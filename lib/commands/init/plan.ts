@@ -33,6 +33,7 @@ import {
   scopeHash,
 } from "../../replication/internal.ts";
 import {
+  type DatabaseContents,
   listTables,
   maintenanceDatabase,
   readStatisticsOutlook,
@@ -105,6 +106,8 @@ export async function buildPlan(input: PlanInput): Promise<MeasurablePlan> {
   const works = surveys.map(({ work }) => work);
   const predict = (signal: AbortSignal) =>
     predictRun(works, { options, target: sides.target.endpoint, signal });
+  const globals = await previewGlobals(sides.source, sides.target);
+  const written = new Set(planning.databases.map(({ target }) => target));
   const plan: InitPlan = {
     source: await summarize(sides.source),
     target: await summarize(sides.target),
@@ -114,6 +117,14 @@ export async function buildPlan(input: PlanInput): Promise<MeasurablePlan> {
     dumpTool: tool.description,
     bytes,
     ...(applier === undefined ? {} : { applier: { kind: applier.kind, reasons: applier.reasons } }),
+    existing: {
+      databases: planning.onTarget
+        .filter(({ name, isTemplate, providerInternal }) =>
+          !isTemplate && !providerInternal && !written.has(name)
+        )
+        .map(({ name }) => name).toSorted(),
+      roles: globals.sharedRoles,
+    },
     warnings: [
       ...(options.restoreSearchPath === "own" ? [ownPathWarning] : []),
       ...planning.databases.flatMap(({ action, target, unfinished }) => {
@@ -125,7 +136,7 @@ export async function buildPlan(input: PlanInput): Promise<MeasurablePlan> {
           }: only those are created`,
         ];
       }),
-      ...(await previewGlobals(sides.source, sides.target)).map(({ object, message, remedy }) =>
+      ...globals.adapted.map(({ object, message, remedy }) =>
         `${object}: ${message}${remedy === undefined ? "" : ` → ${remedy}`}`
       ),
       ...urlDatabaseWarnings(options, planning.databases.map((each) => each.source.name)),
@@ -136,6 +147,16 @@ export async function buildPlan(input: PlanInput): Promise<MeasurablePlan> {
     ],
   };
   return { plan, predict };
+}
+
+/** `3 tables (120 MB: orders, customers, items); extensions hstore, pg_trgm` */
+function describeExisting({ description, extensions }: DatabaseContents): string {
+  const [one] = extensions;
+  return one === undefined
+    ? description
+    : `${description}; ${extensions.length === 1 ? "extension" : "extensions"} ${
+      extensions.join(", ")
+    }`;
 }
 
 /** The database in the source's URL does not limit the copy. */
@@ -204,6 +225,7 @@ async function survey(
     target: planned.target,
     action: planned.action === "refuse" ? "create" : planned.action,
     ...(planned.willBeLost === undefined ? {} : { willBeLost: planned.willBeLost }),
+    ...(planned.contents === undefined ? {} : { contents: describeExisting(planned.contents) }),
     ...(options.sync === undefined ? {} : {
       sourceChanges: await readSourceChanges(session, { options, sides, planned, scope, tables }),
     }),

@@ -17,6 +17,8 @@ export interface InitPlan {
   readonly target: ServerSummary;
   /** The databases. */
   readonly databases: readonly DatabasePlan[];
+  /** What exists on the target already; missing in plans of earlier versions. */
+  readonly existing?: ExistingOnTarget;
   /** How many tables are copied at the same time. */
   readonly jobs: number;
   /** How many indexes are built at the same time. */
@@ -40,6 +42,14 @@ export interface InitPlan {
   readonly warnings: readonly string[];
 }
 
+/** What the target has before `init`. */
+export interface ExistingOnTarget {
+  /** Databases that `init` does not write to. */
+  readonly databases: readonly string[];
+  /** Roles of the source that exist on the target: they only gain. */
+  readonly roles: readonly string[];
+}
+
 /** One database of the plan. */
 export interface DatabasePlan {
   /** Its name on the source. */
@@ -50,6 +60,8 @@ export interface DatabasePlan {
   readonly action: "create" | "fill-empty" | "drop-and-create" | "resume";
   /** What `--drop-existing` will destroy, in words. */
   readonly willBeLost?: string;
+  /** What the database contains on the target, in words; undefined if it does not exist. */
+  readonly contents?: string;
   /** With replication: what is created and altered on the source. */
   readonly sourceChanges?: SourceChanges;
   /** Tables whose rows are copied. */

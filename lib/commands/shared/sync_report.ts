@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { TableName } from "../../core/internal.ts";
 import type { StepReport, Warning } from "./report.ts";
 
 /** What `sync` is about to copy. */
@@ -16,6 +17,13 @@ export interface SyncPlan {
       readonly name: string;
       readonly bytes: number;
     }[];
+    /** Tables of the source that are set to `REPLICA IDENTITY FULL`. */
+    readonly identities: readonly TableName[];
+    /**
+     * Tables without a primary key that have, or are set to, `REPLICA IDENTITY FULL`: the target
+     * finds their changed rows by all columns.
+     */
+    readonly byAllColumns: readonly TableName[];
   }[];
   /** Whether the tables are created on the target; otherwise they are emptied. */
   readonly areNew: boolean;

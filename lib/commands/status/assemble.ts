@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { formatLsn, type Lsn, lsnDistance, tableKey } from "../../core/internal.ts";
+import { formatLsn, type Lsn, lsnDistance, tableKey, type TableName } from "../../core/internal.ts";
 import {
   type AppliedWork,
   type ApplierReading,
@@ -11,13 +11,14 @@ import {
   type ApplyError,
   describeApplyError,
   hoursUntilLost,
+  judgeStream,
   lagOf,
   type NameParts,
   type OwnedPublication,
   type SlotReading,
   type SourceReading,
   type StreamActivity,
-  streamState,
+  type StreamJudgement,
   walRate,
 } from "../../replication/internal.ts";
 import type { StatusContents, TargetStatusFacts } from "./facts.ts";
@@ -37,6 +38,8 @@ export interface StreamInput {
   /** Both readings of the source; undefined if it is unreachable. */
   readonly source: { readonly before: SourceReading; readonly now: SourceReading } | undefined;
   readonly publications: readonly OwnedPublication[] | undefined;
+  /** The tables of its publication. */
+  readonly published: readonly TableName[];
   /** Undefined if the target's database is unreachable or does not exist. */
   readonly target: TargetStatusFacts | undefined;
   readonly targetReachable: boolean;
@@ -44,8 +47,14 @@ export interface StreamInput {
   readonly workerBefore: ApplierWorker | undefined;
 }
 
+/** A stream of the report, and what `sync` would find. */
+export interface AssembledStream {
+  readonly status: StreamStatus;
+  readonly judgement: StreamJudgement;
+}
+
 /** Assembles one stream of the report. */
-export function streamStatus(input: StreamInput): StreamStatus {
+export function assembleStream(input: StreamInput): AssembledStream {
   const { name, source, target } = input;
   const reading = source?.now.slots.find((each) => each.name === name);
   const slot = source === undefined || reading === undefined ? null : slotStatus(reading, source);
@@ -56,21 +65,28 @@ export function streamStatus(input: StreamInput): StreamStatus {
     silenceMs: applier?.workerPid === undefined ? undefined : applier.silenceMs,
   });
   const scopeComment = publication?.scopeComment ?? applier?.scopeComment;
-  return {
+  const judgement = judgeStream({
+    name,
+    epoch: input.parts.epoch,
+    slot: reading,
+    publication: publication === undefined ? undefined : { tables: input.published },
+    applier,
+    scopeComment,
+  }, {
+    sourceReachable: source !== undefined,
+    isPublicationKnown: input.publications !== undefined,
+    targetReachable: input.targetReachable,
+    activity: {
+      ...workerActivity(input, applier),
+      applied: source === undefined || hasMoved(name, source),
+      isBlocked: (applier?.blockers.length ?? 0) > 0,
+    },
+  });
+  const status: StreamStatus = {
     name,
     epoch: input.parts.epoch,
     createdAt: scopeComment?.createdAt ?? null,
-    state: streamState({
-      slot: reading,
-      applier,
-      sourceReachable: source !== undefined,
-      targetReachable: input.targetReachable,
-      activity: {
-        ...workerActivity(input, applier),
-        applied: source === undefined || hasMoved(name, source),
-        isBlocked: (applier?.blockers.length ?? 0) > 0,
-      },
-    }),
+    state: judgement.state,
     lagBytes: lag?.bytes ?? null,
     lagSeconds: lag?.seconds ?? null,
     appliedBytesPerSecond: lag?.appliedBytesPerSecond ?? null,
@@ -79,6 +95,7 @@ export function streamStatus(input: StreamInput): StreamStatus {
     publication: publication === undefined ? null : publicationStatus(publication),
     subscription: applier === undefined ? null : subscriptionStatus(applier),
   };
+  return { status, judgement };
 }
 
 function workerActivity(

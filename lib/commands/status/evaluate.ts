@@ -21,6 +21,7 @@ import {
   applyRemedy,
   brokenStreamStates,
   type Drift,
+  type StreamJudgement,
   type StreamState,
 } from "../../replication/internal.ts";
 import type { HiddenSchema } from "./facts.ts";
@@ -51,14 +52,15 @@ const idleRetainedBytes = 1024 ** 3;
 /** Everything about one stream that needs attention. */
 export function streamFindings(
   stream: StreamStatus,
-  { database, isPublicationKnown, isPhaseHidden = false }: {
+  { database, judgement, isPhaseHidden = false }: {
     readonly database: string | null;
-    readonly isPublicationKnown: boolean;
+    /** What `sync` would find; undefined if it could not read enough. */
+    readonly judgement: StreamJudgement | undefined;
     /** Whether a cutover may have stopped the stream on purpose, and its records are hidden. */
     readonly isPhaseHidden?: boolean;
   },
 ): readonly StatusFinding[] {
-  const { name, state, slot, subscription, publication } = stream;
+  const { name, state, slot, subscription } = stream;
   const finding = (
     id: string,
     side: StatusFinding["side"],
@@ -76,41 +78,8 @@ export function streamFindings(
   const errors = subscription?.applyErrors ?? 0;
   const client = subscription?.client;
   const findings: StatusFinding[] = [];
+  const decisive = judgement === undefined ? undefined : unresumable(judgement, stream);
   const states: Partial<Record<StreamState, StatusFinding>> = {
-    "lost": finding("slot-lost", "source", [
-      "problem",
-      `the server has invalidated the slot (${
-        slot?.invalidationReason ?? "wal_status is lost"
-      }): changes are missing on the target`,
-      "raise max_slot_wal_keep_size, then copy the tables again with sync --resnapshot",
-    ]),
-    "no-slot": finding("slot-missing", "source", [
-      "problem",
-      "the subscription's slot does not exist: changes since it was dropped are missing on the target",
-      "copy the tables again with sync --resnapshot",
-    ]),
-    "no-subscription": finding(
-      "subscription-missing",
-      "target",
-      slot?.active === true
-        ? [
-          "problem",
-          `the slot has no subscription, but is being read${
-            slot.activePid === null ? "" : ` by pid ${slot.activePid}`
-          } of the source: changes may be applied where this role does not see it`,
-          "leave the slot alone; see pg_stat_activity on the source for the process",
-        ]
-        : [
-          "problem",
-          "the slot has no subscription and retains WAL on the source: init is still running, or was interrupted",
-          "sync creates the subscription; cleanup removes the slot",
-        ],
-    ),
-    "detached": finding("subscription-detached", "target", [
-      "problem",
-      "the subscription was detached from its slot (slot_name = NONE)",
-      "remove it with cleanup",
-    ]),
     "disabled": finding("subscription-disabled", "target", [
       "problem",
       "the subscription is disabled, and the slot retains WAL on the source",
@@ -122,7 +91,11 @@ export function streamFindings(
       (subscription?.enabled === false
         ? "; the last one disabled the subscription"
         : "; the worker keeps restarting, and nothing is applied"),
-      "sync shows the transaction and the conflict, the target's log the error; remove the cause, or skip the transaction with sync --skip-lsn",
+      `sync shows the transaction and the conflict, the target's log the error; ${
+        judgement?.reason === "apply-error" && judgement.remedy !== undefined
+          ? judgement.remedy
+          : "remove the cause, or skip the transaction with sync --skip-lsn"
+      }`,
     ]),
     "stopped": finding("apply-stopped", "target", [
       "problem",
@@ -143,18 +116,13 @@ export function streamFindings(
       "end that transaction, or wait for it",
     ]),
   };
-  const own = client === undefined
+  const own = decisive !== undefined
+    ? finding(...decisive)
+    : client === undefined
     ? states[state]
     : clientStates(client, finding)[state] ?? states[state];
   if (own !== undefined) findings.push(own);
   if (slot !== null && state !== "lost") findings.push(...riskFindings(slot, { finding, stream }));
-  if (slot !== null && isPublicationKnown && publication === null) {
-    findings.push(finding("publication-missing", "source", [
-      "problem",
-      `publication ${quoted} does not exist: the walsender fails at the next change`,
-      "copy the tables again with sync --resnapshot",
-    ]));
-  }
   const unready = subscription?.tables.filter((table) => table.state !== "ready") ?? [];
   if (unready.length > 0) {
     findings.push(finding("tables-not-ready", "target", [
@@ -185,6 +153,79 @@ export function streamFindings(
     ]));
   }
   return findings;
+}
+
+/** What keeps a stream from resuming as it is, if `sync` finds that something does. */
+function unresumable(
+  { reason, state, message, remedy = "" }: StreamJudgement,
+  { name, slot, subscription }: StreamStatus,
+): Parameters<MakeFinding> | undefined {
+  switch (reason) {
+    case "unfinished-copy":
+    case "not-handed-over":
+      if (slot?.active === true) {
+        return ["subscription-missing", "target", [
+          "problem",
+          `the slot has no subscription, but is being read${
+            slot.activePid === null ? "" : ` by pid ${slot.activePid}`
+          } of the source: changes may be applied where this role does not see it`,
+          "leave the slot alone; see pg_stat_activity on the source for the process",
+        ]];
+      }
+      return ["subscription-missing", "target", [
+        "problem",
+        reason === "unfinished-copy"
+          ? "not all rows are on the target: a copy is running or was interrupted; " +
+            (slot === null ? "it has no slot" : "its slot retains WAL on the source")
+          : "all rows are copied, but nothing applies the changes, and the slot retains WAL on the source",
+        reason === "unfinished-copy"
+          ? remedy
+          : "run sync, which starts replication; or cleanup, to remove the slot",
+      ]];
+    case "slot-missing":
+      return ["slot-missing", "source", [
+        "problem",
+        subscription === null
+          ? message
+          : "the subscription's slot does not exist: changes since it was dropped are missing on the target",
+        remedy,
+      ]];
+    case "slot-lost":
+      return ["slot-lost", "source", [
+        "problem",
+        `the server has invalidated the slot (${
+          slot?.invalidationReason ?? "wal_status is lost"
+        }): changes are missing on the target`,
+        remedy,
+      ]];
+    case "publication-missing":
+      return ["publication-missing", "source", [
+        "problem",
+        `publication ${
+          quoteIdentifier(name)
+        } does not exist: the walsender fails at the next change`,
+        remedy,
+      ]];
+    case "detached":
+      return ["subscription-detached", "target", [
+        "problem",
+        "the subscription was detached from its slot (slot_name = NONE)",
+        remedy,
+      ]];
+    case "other-slot":
+    case "other-publication":
+      return ["subscription-altered", "target", ["problem", message, remedy]];
+    case "unknown":
+      return state !== "no-subscription" ? undefined : ["subscription-missing", "target", [
+        "problem",
+        "the slot has no subscription and retains WAL on the source; whether all rows are copied cannot be read",
+        "run status with a role that may connect to the database of the source",
+      ]];
+    case "apply-error":
+    case "disabled":
+    case "enabled":
+      return undefined;
+  }
 }
 
 /** What would be right for a stream of its own could break a switched database. */

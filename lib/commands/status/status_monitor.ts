@@ -36,11 +36,12 @@ import {
   readAppliers,
   readApplierWorkers,
   type SourceReading,
+  type StreamJudgement,
   walRate,
 } from "../../replication/internal.ts";
 import { formatVersion } from "../shared/server_pair.ts";
 import type { DatabaseSelection, RunContext } from "../shared/run.ts";
-import { sequenceDifferences, streamStatus } from "./assemble.ts";
+import { assembleStream, sequenceDifferences } from "./assemble.ts";
 import {
   hidesAppliers,
   readSourceServer,
@@ -162,16 +163,15 @@ export class StatusMonitor implements AsyncDisposable {
     const databases: DatabaseStatus[] = [];
     const findings: StatusFinding[] = [];
     for (const pair of await this.#pairs(readings)) {
-      const { status, drift } = await this.#database(pair, readings);
+      const { status, drift, judgements } = await this.#database(pair, readings);
       databases.push(status);
       const database = status.source ?? status.target;
-      const isPublicationKnown = pair.sourceFacts !== undefined;
       const isClosed = pair.sourceFacts?.cutover?.isOpen === false;
       findings.push(
         ...status.streams.flatMap((stream) =>
           isClosed || isKeptForReturn(status) ? [] : streamFindings(stream, {
             database,
-            isPublicationKnown,
+            judgement: judgements.get(stream.name),
             isPhaseHidden: status.cutover == null && hidesCutover(pair),
           })
         ),
@@ -341,26 +341,35 @@ export class StatusMonitor implements AsyncDisposable {
   async #database(
     pair: StatusPair,
     { source, target, before }: StatusReadings,
-  ): Promise<{ readonly status: DatabaseStatus; readonly drift: readonly Drift[] }> {
+  ): Promise<{
+    readonly status: DatabaseStatus;
+    readonly drift: readonly Drift[];
+    /** By the name of the stream. */
+    readonly judgements: ReadonlyMap<string, StreamJudgement>;
+  }> {
     const sourceReadings = source.reached && before !== undefined
       ? { before, now: source.value.reading }
       : undefined;
-    const streams = pair.streams.toSorted((a, b) => a.parts.epoch - b.parts.epoch)
-      .map(({ name, parts }) => {
-        const stream = streamStatus({
+    const assembled = pair.streams.toSorted((a, b) => a.parts.epoch - b.parts.epoch)
+      .map(({ name, parts }) =>
+        assembleStream({
           name,
           parts,
           source: sourceReadings,
           publications: pair.sourceFacts?.publications,
+          published: pair.sourceFacts?.published.filter(({ publication }) =>
+            publication === name
+          ) ?? [],
           target: pair.targetFacts,
           targetReachable: target.reached &&
             (pair.targetFacts !== undefined || !hasApplier(target.value, name)) &&
             // its record may exist
             (!hidesRecords(pair) || hasApplier(target.value, name)),
           workerBefore: this.#workersBefore?.get(name),
-        });
-        return stream;
-      });
+        })
+      );
+    const streams = assembled.map(({ status }) => status);
+    const judgements = new Map(assembled.map(({ status, judgement }) => [status.name, judgement]));
     const cutover = await this.#cutover(pair);
     const compared = source.reached && target.reached && cutover?.phase !== "finished" &&
         !hidesRecords(pair)
@@ -383,6 +392,7 @@ export class StatusMonitor implements AsyncDisposable {
     });
     return {
       drift,
+      judgements,
       status: {
         source: pair.source ?? null,
         target: pair.target ?? null,

@@ -18,7 +18,7 @@ import { findDumpTool } from "../../schema/internal.ts";
 import { openServerPair } from "../shared/server_pair.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import { Recorder } from "../shared/recorder.ts";
-import type { SyncDatabaseReport, SyncPlan, SyncReport } from "../shared/sync_report.ts";
+import type { SyncDatabaseReport, SyncReport } from "../shared/sync_report.ts";
 import type { RunContext, SyncOptions } from "../shared/run.ts";
 import { copyAgain } from "./copy_again.ts";
 import { ClientStreams, findIdleClients } from "../shared/client_streams.ts";
@@ -26,6 +26,7 @@ import { chooseKind } from "./choose_kind.ts";
 import { findWaiting } from "./cutover_phase.ts";
 import { chooseTables } from "./choose_tables.ts";
 import { describeVerdicts, failedStreams, refuseWhatCannotFollow } from "./explain_failures.ts";
+import { planCopies } from "./plan_copies.ts";
 import { readReplicationStatus, type ReplicationStatus } from "./replication_status.ts";
 import { follow, skip } from "./follow.ts";
 
@@ -88,14 +89,12 @@ export async function executeSync(
   }
   if (action.kind === "copy") {
     const chosen = chooseTables(statuses, action);
-    const plan: SyncPlan = {
-      databases: chosen.map(({ status, tables }) => ({
-        source: status.source.database,
-        target: status.target.database,
-        tables: tables.map(({ schema, name, bytes }) => ({ schema, name, bytes })),
-      })),
+    const plan = await planCopies(chosen, {
+      kinds,
+      options,
       areNew: action.areNew,
-    };
+      signal: run.signal,
+    });
     if (!await options.confirm(plan)) return undefined;
     const tool = action.areNew
       ? await findDumpTool({

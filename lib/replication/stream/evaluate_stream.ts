@@ -1,13 +1,14 @@
 /**
- * What `sync` does with a stream, by its state. Pure.
+ * Whether a stream can resume, and how: one judgement for `sync`, which acts on it, and `status`,
+ * which reports it. Pure.
  *
  * @module
  */
-import { plural, quoteIdentifier } from "../../core/internal.ts";
+import { plural, quoteIdentifier, type TableName } from "../../core/internal.ts";
 import { applyRemedy } from "../progress/describe_apply_error.ts";
 import type { ApplierReading } from "../read_appliers.ts";
 import type { ReplicationStream } from "./read_streams.ts";
-import { isSlotLost, type StreamState, streamState } from "./stream_state.ts";
+import { isSlotLost, type StreamActivity, type StreamState, streamState } from "./stream_state.ts";
 
 /**
  * What `sync` does with a stream:
@@ -20,12 +21,34 @@ import { isSlotLost, type StreamState, streamState } from "./stream_state.ts";
  */
 export type StreamAction = "wait" | "hand-over" | "enable" | "retry" | "refuse";
 
-/** A stream, its state, and what `sync` does with it. */
-export interface StreamVerdict {
-  /** The stream, with those of its objects that exist. */
-  readonly stream: ReplicationStream;
+/** What decides about a stream: the first that holds, in this order. */
+export type StreamReason =
+  /** A side cannot be read, so that nothing more can be said. */
+  | "unknown"
+  /** Not all rows are on the target. */
+  | "unfinished-copy"
+  | "slot-missing"
+  | "slot-lost"
+  | "publication-missing"
+  /** All rows are on the target, and nothing applies the changes yet. */
+  | "not-handed-over"
+  /** The subscription has no slot. */
+  | "detached"
+  /** The subscription reads another slot. */
+  | "other-slot"
+  /** The subscription follows another publication. */
+  | "other-publication"
+  /** An error has stopped the applier. */
+  | "apply-error"
+  | "disabled"
+  | "enabled";
+
+/** The state of a stream, what decides about it, and what `sync` does with it. */
+export interface StreamJudgement {
   /** `streaming`, `blocked`, `failing`, …; see {@linkcode streamStates}. */
   readonly state: StreamState;
+  /** What decides. */
+  readonly reason: StreamReason;
   /** What `sync` does with it: `wait`, `hand-over`, `enable`, `retry` or `refuse`. */
   readonly action: StreamAction;
   /** The state in a sentence. */
@@ -34,34 +57,82 @@ export interface StreamVerdict {
   readonly remedy: string | undefined;
 }
 
+/** A stream, and the judgement of it. */
+export interface StreamVerdict extends StreamJudgement {
+  /** The stream, with those of its objects that exist. */
+  readonly stream: ReplicationStream;
+}
+
+/** What is judged: those of a stream's objects that exist. */
+export type JudgedStream =
+  & Pick<ReplicationStream, "name" | "epoch" | "slot" | "applier" | "scopeComment">
+  & { readonly publication: { readonly tables: readonly TableName[] } | undefined };
+
+/** What of a stream can be read. */
+export interface StreamVisibility {
+  readonly sourceReachable: boolean;
+  /** Whether the publications of the source's database can be read. */
+  readonly isPublicationKnown: boolean;
+  readonly targetReachable: boolean;
+  /** What two readings show; undefined after one. */
+  readonly activity: StreamActivity | undefined;
+}
+
 const resnapshot =
   "copy its tables again with sync --resnapshot TABLES (or '*'); other tables are not affected";
 
-type Finding = readonly [action: StreamAction, message: string, remedy?: string];
+type Finding = readonly [
+  reason: StreamReason,
+  action: StreamAction,
+  message: string,
+  remedy?: string,
+];
 
-/** Decides what `sync` does with a stream. */
+/** Judges a stream of which everything can be read, after one reading. */
 export function evaluateStream(stream: ReplicationStream): StreamVerdict {
-  const [action, message, remedy] = findUnresumable(stream) ?? decideApplier(stream);
+  const judgement = judgeStream(stream, {
+    sourceReachable: true,
+    isPublicationKnown: true,
+    targetReachable: true,
+    activity: undefined,
+  });
+  return { stream, ...judgement };
+}
+
+/** Judges a stream by what can be read of it. */
+export function judgeStream(stream: JudgedStream, visible: StreamVisibility): StreamJudgement {
+  const [reason, action, message, remedy] = findUnresumable(stream, visible) ??
+    findUnknown(stream, visible) ?? decideApplier(stream);
   return {
-    stream,
-    state: streamState({
-      slot: stream.slot,
-      applier: stream.applier,
-      sourceReachable: true,
-      targetReachable: true,
-      activity: undefined,
-    }),
+    state: streamState({ slot: stream.slot, applier: stream.applier, ...visible }),
+    reason,
     action,
     message,
     remedy,
   };
 }
 
-/** Why rows are missing, or changes can no longer be read; undefined if neither is so. */
-function findUnresumable(stream: ReplicationStream): Finding | undefined {
+function findUnknown(
+  { name, applier }: JudgedStream,
+  { isPublicationKnown, targetReachable }: StreamVisibility,
+): Finding | undefined {
+  if (!targetReachable) return ["unknown", "refuse", `${name}: the target cannot be read`];
+  // the publication's comment would say whether all rows are copied
+  return applier === undefined && !isPublicationKnown
+    ? ["unknown", "refuse", `${name}: the publications of the source cannot be read`]
+    : undefined;
+}
+
+/** Why rows are missing, or changes can no longer be read; undefined if neither is known. */
+function findUnresumable(
+  stream: JudgedStream,
+  { sourceReachable, isPublicationKnown, targetReachable }: StreamVisibility,
+): Finding | undefined {
   const { name, slot, publication, applier, scopeComment } = stream;
-  if (applier === undefined && scopeComment?.copiedAt === undefined) {
+  const isUnfinished = applier === undefined && scopeComment?.copiedAt === undefined;
+  if (isUnfinished && targetReachable && isPublicationKnown) {
     return [
+      "unfinished-copy",
       "refuse",
       `${name}: not all rows of ${
         plural(publication?.tables.length ?? 0, "table")
@@ -69,23 +140,26 @@ function findUnresumable(stream: ReplicationStream): Finding | undefined {
       unfinishedRemedy(stream),
     ];
   }
-  if (slot === undefined) {
+  if (slot === undefined && sourceReachable) {
     return [
+      "slot-missing",
       "refuse",
       `the slot ${name} no longer exists on the source: changes made since it was dropped are lost`,
       resnapshot,
     ];
   }
-  if (isSlotLost(slot)) {
+  if (slot !== undefined && isSlotLost(slot)) {
     const reason = slot.invalidationReason === undefined ? "" : ` (${slot.invalidationReason})`;
     return [
+      "slot-lost",
       "refuse",
       `the slot ${name} is lost${reason}: the source has removed WAL that it needed`,
       `${resnapshot}; and raise max_slot_wal_keep_size on the source`,
     ];
   }
-  return publication === undefined
+  return publication === undefined && isPublicationKnown
     ? [
+      "publication-missing",
       "refuse",
       `the publication ${name} no longer exists on the source: the slot cannot deliver changes written since it was dropped`,
       resnapshot,
@@ -93,20 +167,21 @@ function findUnresumable(stream: ReplicationStream): Finding | undefined {
     : undefined;
 }
 
-function unfinishedRemedy(stream: ReplicationStream): string {
+function unfinishedRemedy(stream: JudgedStream): string {
   if (stream.epoch === 1) return "run init --enable-sync again, or cleanup to abandon the copy";
   const option = stream.scopeComment?.added === undefined ? "--resnapshot" : "--add-tables";
   return `run sync ${option} again for its tables${listOf(stream)}`;
 }
 
-function decideApplier({ name, applier }: ReplicationStream): Finding {
+function decideApplier({ name, applier }: JudgedStream): Finding {
   if (applier === undefined) {
-    return ["hand-over", `the slot ${name} is waiting for its subscription`];
+    return ["not-handed-over", "hand-over", `the slot ${name} is waiting for its subscription`];
   }
   if (applier.kind === "client") return decideClient(name, applier);
   const { slotName, publications, enabled, applyErrors = 0 } = applier;
   if (slotName !== name) {
     return [
+      slotName === undefined ? "detached" : "other-slot",
       "refuse",
       `the subscription ${name} ${
         slotName === undefined
@@ -120,6 +195,7 @@ function decideApplier({ name, applier }: ReplicationStream): Finding {
   }
   if (!publications.includes(name)) {
     return [
+      "other-publication",
       "refuse",
       `the subscription ${name} follows ${publications.join(", ")}, not ${name}`,
       `ALTER SUBSCRIPTION ${quoteIdentifier(name)} SET PUBLICATION ${
@@ -127,28 +203,32 @@ function decideApplier({ name, applier }: ReplicationStream): Finding {
       } WITH (refresh = false); then run verify, because changes of the other publication may have been applied`,
     ];
   }
-  if (enabled) return ["wait", `${name} is enabled`];
+  if (enabled) return ["enabled", "wait", `${name} is enabled`];
   return applyErrors > 0
     ? [
+      "apply-error",
       "retry",
       `the subscription ${name} was stopped after ${plural(applyErrors, "apply error")}`,
       applyRemedy(),
     ]
-    : ["enable", `the subscription ${name} is disabled`];
+    : ["disabled", "enable", `the subscription ${name} is disabled`];
 }
 
 function decideClient(name: string, { enabled, error }: ApplierReading): Finding {
   if (error !== undefined) {
     return [
+      "apply-error",
       "retry",
       `the stream ${name} was stopped by a change that cannot be applied`,
       applyRemedy(error.finishLsn),
     ];
   }
-  return enabled ? ["wait", `${name} is enabled`] : ["enable", `the stream ${name} is stopped`];
+  return enabled
+    ? ["enabled", "wait", `${name} is enabled`]
+    : ["disabled", "enable", `the stream ${name} is stopped`];
 }
 
-function listOf({ publication }: ReplicationStream): string {
+function listOf({ publication }: JudgedStream): string {
   const names = publication?.tables.slice(0, 5).map(({ schema, name }) => `${schema}.${name}`) ??
     [];
   return names.length === 0

@@ -95,6 +95,14 @@ export async function revokeTemporaryMemberships(
   return adapted;
 }
 
+/** What {@linkcode previewGlobals} returns. */
+export interface GlobalsPreview {
+  /** What existing objects gain, and what they keep although the source differs. */
+  readonly adapted: readonly Adaptation[];
+  /** Roles of the source that exist on the target. */
+  readonly sharedRoles: readonly string[];
+}
+
 /**
  * What roles and settings that already exist on the target will gain, and what they will keep
  * although the source differs: for the plan, before anything is changed.
@@ -102,12 +110,17 @@ export async function revokeTemporaryMemberships(
 export async function previewGlobals(
   source: Session,
   target: Session,
-): Promise<readonly Adaptation[]> {
+): Promise<GlobalsPreview> {
   const [objects, facts] = await joinAll([readGlobals(source), readTarget(target)]);
   const copied = objects.filter((object) =>
     object.kind !== "role" || providerRole(object.name) === undefined
   );
-  return planGlobals(copied, facts).existing;
+  return {
+    adapted: planGlobals(copied, facts).existing,
+    sharedRoles: copied.flatMap((object) =>
+      object.kind === "role" && facts.roles.has(object.name) ? [object.name] : []
+    ).toSorted(),
+  };
 }
 
 async function readTarget(session: Session): Promise<GlobalsTarget> {

@@ -220,7 +220,7 @@ for (const [from, to] of [[12, 18], [18, 12], [15, 15], [18, 18]] as const) {
     const password = `SELECT rolpassword FROM pg_authid WHERE rolname LIKE 'a_b%'`;
     const [verifier] = await query(cluster.url(), password);
     await using original = await sessionOn(source, "source");
-    const preview = await previewGlobals(original, session);
+    const preview = (await previewGlobals(original, session)).adapted;
     const first = await applyGlobals(session, globals);
     equal(
       first.adapted.filter((note) => /already exists/.test(note.message)),
@@ -281,7 +281,7 @@ for (const [from, to] of [[12, 18], [18, 12], [15, 15], [18, 18]] as const) {
          ALTER TABLESPACE "fast; one" SET (random_page_cost = 3)`,
       );
       const kept = await query(cluster.url(), spaces);
-      const notes = (await previewGlobals(original, session)).filter(({ object }) =>
+      const notes = (await previewGlobals(original, session)).adapted.filter(({ object }) =>
         object === "tablespace fast; one"
       );
       match(

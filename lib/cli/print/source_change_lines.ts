@@ -1,0 +1,44 @@
+import { displayName, type TableName } from "../../core/internal.ts";
+import { printable, type Style } from "../../ui/mod.ts";
+
+/** What `REPLICA IDENTITY FULL` means for tables of a database of the source. */
+export function identityLines(
+  { source, identities, byAllColumns = [] }: {
+    readonly source: string;
+    /** Tables that are set to it. */
+    readonly identities: readonly TableName[];
+    /** Tables that have it, or are set to it, and have no primary key. */
+    readonly byAllColumns?: readonly TableName[];
+  },
+  style: Style,
+): readonly string[] {
+  const database = printable(source);
+  return [
+    ...(identities.length === 0 ? [] : [
+      style.yellow(
+        `  ${database}: ALTER TABLE … REPLICA IDENTITY FULL for ${listTables(identities)}; ` +
+          "every UPDATE and DELETE of theirs then writes the whole old row to WAL",
+      ),
+    ]),
+    ...(byAllColumns.length === 0 ? [] : [
+      style.yellow(
+        `  ${database}: rows are found by all columns (REPLICA IDENTITY FULL) in ${
+          listTables(byAllColumns)
+        }; the target may read the whole table for every row that is updated or deleted`,
+      ),
+    ]),
+  ];
+}
+
+/** The first tables by name, and how many more there are. */
+export function listTables(tables: readonly TableName[]): string {
+  return listNames(tables.map(displayName));
+}
+
+/** The first names, and how many more there are. */
+export function listNames(names: readonly string[]): string {
+  return names.slice(0, maxListed).map(printable).join(", ") +
+    (names.length > maxListed ? ` and ${names.length - maxListed} more` : "");
+}
+
+const maxListed = 10;
