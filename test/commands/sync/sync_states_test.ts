@@ -5,10 +5,12 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import type { Cluster } from "../../../lib/cluster/mod.ts";
 import { ReplicatorError } from "../../../lib/core/internal.ts";
+import { executeStatus } from "../../../lib/commands/status/status.ts";
+import type { SyncPlan } from "../../../lib/commands/shared/sync_report.ts";
 import { parseLsn } from "../../../lib/core/internal.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { dropDatabase } from "../../support/databases.ts";
-import { runInit } from "../../support/init.ts";
+import { endpointOf, runInit } from "../../support/init.ts";
 import { compareRows, drain } from "../../support/replicated.ts";
 import { until } from "../../support/replication.ts";
 import { exec, query, withSession } from "../../support/sql.ts";
@@ -79,6 +81,25 @@ async function refusal(refused: Promise<unknown>, exitCode = 3): Promise<string>
   return text;
 }
 
+/** What `status` finds about the stream: `sync` prints the same remedy. */
+async function findings({ url, targetUrl }: Pair, refused: string): Promise<readonly string[]> {
+  const report = await executeStatus({
+    source: await endpointOf(url, "source"),
+    target: await endpointOf(targetUrl, "target"),
+    databases: {
+      include: [`"${decodeURIComponent(new URL(url).pathname.slice(1))}"`],
+      exclude: [],
+    },
+    sampleMs: 10,
+    now: () => new Date(),
+  }, { events: () => {}, signal: new AbortController().signal });
+  const found = report.findings.filter(({ stream, severity }) =>
+    stream !== null && severity === "problem"
+  );
+  for (const { remedy } of found) ok(refused.includes(remedy), `${remedy}\n\n${refused}`);
+  return found.map(({ id }) => id);
+}
+
 const everything = { action: { kind: "copy", tables: ["*"], areNew: false } } as const;
 
 async function isEqual({ url, targetUrl }: Pair): Promise<void> {
@@ -87,7 +108,8 @@ async function isEqual({ url, targetUrl }: Pair): Promise<void> {
 }
 
 Deno.test("sync reports a table removed from the publication, and copies it again without affecting the others", async () => {
-  await withStream([source14, target17], { sql: tables }, async (pair) => {
+  const sql = `${tables} CREATE TABLE keyless (v text)`;
+  await withStream([source14, target17], { sql }, async (pair) => {
     const { url, targetUrl, stream, follow } = pair;
     await exec(url, `ALTER PUBLICATION ${stream} DROP TABLE b`);
     await exec(
@@ -103,7 +125,15 @@ Deno.test("sync reports a table removed from the publication, and copies it agai
     deepStrictEqual(await query(targetUrl, "SELECT FROM b WHERE id = 51"), []);
     // a copy of `a` would change its file
     const [before] = await query(targetUrl, "SELECT pg_relation_filenode('a') AS file");
-    await follow({ action: { kind: "copy", tables: ["b"], areNew: false } });
+    const plans: SyncPlan[] = [];
+    await follow({
+      action: { kind: "copy", tables: ["b", "keyless"], areNew: false },
+      confirm: (plan) => {
+        plans.push(plan);
+        return Promise.resolve(true);
+      },
+    });
+    deepStrictEqual(plans[0]?.databases[0]?.byAllColumns, [{ schema: "public", name: "keyless" }]);
     deepStrictEqual(await query(targetUrl, "SELECT pg_relation_filenode('a') AS file"), [before]);
     await exec(url, "UPDATE b SET v = 'follows'; UPDATE a SET v = 'follows'");
     await isEqual(pair);
@@ -115,14 +145,19 @@ Deno.test("sync() distinguishes a dropped publication from a subscription detach
     const { url, targetUrl, stream, follow } = pair;
     await exec(targetUrl, `ALTER SUBSCRIPTION ${stream} DISABLE`);
     await exec(targetUrl, `ALTER SUBSCRIPTION ${stream} SET (slot_name = NONE)`);
-    match(await refusal(follow()), /was detached from its slot[^]*SET \(slot_name = 'seren_/);
+    const detached = await refusal(follow());
+    match(detached, /was detached from its slot[^]*SET \(slot_name = 'seren_/);
+    deepStrictEqual(await findings(pair, detached), ["subscription-detached"]);
+    await exec(targetUrl, `ALTER SUBSCRIPTION ${stream} SET (slot_name = 'other')`);
+    const other = await refusal(follow());
+    match(other, /reads the slot other, not seren_/);
+    deepStrictEqual(await findings(pair, other), ["subscription-altered"]);
     await exec(targetUrl, `ALTER SUBSCRIPTION ${stream} SET (slot_name = '${stream}')`);
     await exec(url, `DROP PUBLICATION ${stream}`);
     await exec(url, "INSERT INTO a VALUES (51, 'e51', 'unpublished')");
-    match(
-      await refusal(follow()),
-      /publication \S+ no longer exists on the source[^]*--resnapshot/,
-    );
+    const unpublished = await refusal(follow());
+    match(unpublished, /publication \S+ no longer exists on the source[^]*--resnapshot/);
+    deepStrictEqual(await findings(pair, unpublished), ["publication-missing"]);
     await follow(everything);
     await exec(url, "UPDATE a SET v = 'follows'");
     await isEqual(pair);
