@@ -124,6 +124,12 @@ export class Progress {
         this.plannedTables += event.tables;
         this.plannedBytes += event.bytes;
         break;
+      case "already-copied":
+        // of a later attempt: the tables are shown as finished already
+        if (this.attempt > 1) break;
+        this.plannedBytes = Math.max(0, this.plannedBytes - event.bytes);
+        this.finishedTables += event.tables;
+        break;
       case "table-started":
       case "table-progress":
       case "table-finished":

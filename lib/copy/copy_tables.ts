@@ -178,7 +178,18 @@ class TableProgress {
       bytes: 0,
       moved: 0,
     });
-    this.#options.events({ kind: "table-started", ...this.#place(table), bytes: table.bytes });
+    this.#options.events({
+      kind: "table-started",
+      ...this.#place(table),
+      bytes: this.#plannedOf(part),
+    });
+  }
+
+  /** What this run copies of a table, on disk. */
+  #plannedOf({ table, parts }: CopyPart): number {
+    const own = this.#options.parts.filter((part) => part.table === table);
+    if (own.length === parts) return table.bytes;
+    return Math.min(table.bytes, own.reduce((sum, { bytes }) => sum + bytes, 0));
   }
 
   moved(part: CopyPart, bytes: number): void {

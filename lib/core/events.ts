@@ -75,6 +75,15 @@ export type RunEvent =
     readonly bytes: number;
   }
   | {
+    /** What an earlier run has copied and this one does not copy again. */
+    readonly kind: "already-copied";
+    readonly database: string;
+    /** Tables that are complete. */
+    readonly tables: number;
+    /** Planned size on disk of these tables, and of the copied parts of others. */
+    readonly bytes: number;
+  }
+  | {
     readonly kind: "table-started";
     readonly database: string;
     readonly table: string;

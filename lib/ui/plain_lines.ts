@@ -98,8 +98,9 @@ function stepProgressLine(
   event: Extract<RunEvent, { readonly kind: "step-progress" }>,
   state: ProgressState,
   nowMs: number,
-): string {
+): string | undefined {
   const measured = measureSteps(state, nowMs, { only: event });
+  if (event.total <= 1 && measured === undefined) return undefined;
   return [
     `${stepTitle(event.step)}${ofDatabase(event)}: ${formatCount(event.done)} of ${
       formatCount(event.total)
@@ -158,6 +159,7 @@ function describe(event: RunEvent): string | undefined {
       return `${event.database}: ${event.message}`;
     case "info":
       return event.message;
+    case "already-copied": // the ledger reports it in words
     case "table-progress":
     case "apply-progress":
       return undefined;

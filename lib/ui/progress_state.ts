@@ -45,11 +45,12 @@ interface Sample {
 export interface ProgressState {
   readonly startedAtMs: number;
   readonly steps: readonly StepState[];
-  /** Size of all tables in scope. */
+  /** Size of all tables in scope, without what earlier runs have copied. */
   readonly plannedBytes: number;
   readonly plannedTables: number;
   readonly databases: number;
   readonly running: readonly RunningTable[];
+  /** Including those of earlier runs. */
   readonly finishedTables: number;
   readonly finishedRows: number;
   /** COPY bytes of finished tables. */
@@ -125,6 +126,12 @@ export function reduce(state: ProgressState, event: RunEvent, nowMs: number): Pr
         databases: state.databases + 1,
         plannedBytes: state.plannedBytes + event.bytes,
         plannedTables: state.plannedTables + event.tables,
+      };
+    case "already-copied":
+      return {
+        ...state,
+        plannedBytes: Math.max(0, state.plannedBytes - event.bytes),
+        finishedTables: state.finishedTables + event.tables,
       };
     case "table-started":
       return {

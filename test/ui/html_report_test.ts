@@ -331,7 +331,7 @@ Deno.test("a run that ended early says why, and is not shown as complete", () =>
   ok(!page.includes("✓ Done"));
 });
 
-Deno.test("tables copied by an earlier attempt have no duration", () => {
+Deno.test("tables copied by an earlier run have no duration", () => {
   const report = reportOf("shop");
   const tables = [{
     schema: "public",
@@ -344,7 +344,7 @@ Deno.test("tables copied by an earlier attempt have no duration", () => {
   const elements = elementsOf(
     render({ ...report, databases: [{ source: "shop", target: "shop", tables, ms: 100 }] }),
   );
-  deepStrictEqual(rowsOf(elements, "tables")[0]?.slice(5, 7), ["", "earlier attempt"]);
+  deepStrictEqual(rowsOf(elements, "tables")[0]?.slice(5, 7), ["", "earlier run"]);
   const uncounted = [{ ...tables[0]!, uncounted: true }] as const;
   const page = elementsOf(
     render({

@@ -26,7 +26,7 @@ export function failureLines(
   const style = makeStyle(color);
   const commands = args === undefined || !(error instanceof ReplicatorError)
     ? []
-    : remedyCommands(error.remedy ?? "", args).map((each) => `    ${each}`);
+    : remedyCommands(remediesOf(error).join("\n"), args).map((each) => `    ${each}`);
   if (error instanceof InterruptedError) {
     return [
       style.yellow(`Ended: ${printable(error.message)}.`),
@@ -53,6 +53,11 @@ export function failureLines(
     ...rest,
     `This is a bug in ${programName} ${toolVersion}. Please report it with the lines above to ${reportPlace}.`,
   ];
+}
+
+/** The remedy of an error, and those among its details. */
+function remediesOf({ remedy = "", details }: ReplicatorError): readonly string[] {
+  return [...details.filter((line) => /^(?:\S+:)?\s*→ /.test(line)), remedy];
 }
 
 /** An error as the one JSON document of `--json`. */

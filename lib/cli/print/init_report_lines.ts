@@ -7,7 +7,11 @@ import {
   plural,
   stepTitle,
 } from "../../core/internal.ts";
-import { type InitReport, setAsideObjects } from "../../commands/shared/init_report.ts";
+import {
+  type InitReport,
+  setAsideObjects,
+  type TableReport,
+} from "../../commands/shared/init_report.ts";
 import { type Warning } from "../../commands/shared/report.ts";
 import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
 
@@ -24,7 +28,7 @@ export function initReportLines(report: InitReport, options: TableOptions): stri
       table.uncounted ? "not counted" : formatCount(table.rows),
       formatBytes(table.bytes),
       table.earlier ? "earlier" : formatDuration(table.ms),
-      table.ms > 0 ? `${formatBytes(table.bytes / (table.ms / 1000))}/s` : "",
+      table.ms >= 1 ? `${formatBytes(copiedNow(table) / (table.ms / 1000))}/s` : "",
     ]);
     lines.push(
       style.bold(printable(database.target)),
@@ -47,8 +51,7 @@ export function initReportLines(report: InitReport, options: TableOptions): stri
   lines.push(...stepLines(report, options), ...retryLines(report, style));
   lines.push("", ...warningLines(report.warnings, style), ...setAsideLines(report, style));
   lines.push(
-    `${style.green("✓")} ${plural(report.rows, "row")}, ${formatBytes(report.bytes)} in ` +
-      formatDuration(report.ms) +
+    `${style.green("✓")} ${totalWords(report)}` +
       (report.warnings.length === 0 ? "" : `, ${plural(report.warnings.length, "warning")}`),
   );
   if (report.steps.some(({ step }) => step === "catch-up")) {
@@ -57,6 +60,20 @@ export function initReportLines(report: InitReport, options: TableOptions): stri
     );
   }
   return lines;
+}
+
+/** COPY bytes that this run has copied of a table. */
+function copiedNow({ bytes, before }: TableReport): number {
+  return bytes - (before?.bytes ?? 0);
+}
+
+/** What is on the target, and what of it this run has copied in which time. */
+function totalWords({ rows, bytes, before, ms }: InitReport): string {
+  const total = `${plural(rows, "row")}, ${formatBytes(bytes)}`;
+  if (before === undefined) return `${total} in ${formatDuration(ms)}`;
+  return `${total}, of which this run copied ${plural(rows - before.rows, "row")}, ${
+    formatBytes(bytes - before.bytes)
+  } in ${formatDuration(ms)}`;
 }
 
 function stepLines({ steps, databases }: InitReport, options: TableOptions): string[] {

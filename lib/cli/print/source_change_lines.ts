@@ -17,14 +17,14 @@ export function identityLines(
     ...(identities.length === 0 ? [] : [
       style.yellow(
         `  ${database}: ALTER TABLE … REPLICA IDENTITY FULL for ${listTables(identities)}; ` +
-          "every UPDATE and DELETE of theirs then writes the whole old row to WAL",
+          "each UPDATE and DELETE then writes the whole old row to WAL",
       ),
     ]),
     ...(byAllColumns.length === 0 ? [] : [
       style.yellow(
         `  ${database}: rows are found by all columns (REPLICA IDENTITY FULL) in ${
           listTables(byAllColumns)
-        }; the target may read the whole table for every row that is updated or deleted`,
+        }; for each UPDATE and DELETE, the target may read the whole table`,
       ),
     ]),
   ];

@@ -43,7 +43,7 @@ export function statusLines(report: StatusReport, options: TableOptions): string
         : ` and ${formatBytes(report.wal.bytesPerSecond)}/s`)),
     serverStatusLine("target", report.target, style),
     ...report.databases.flatMap((database) => databaseLines(database, { style, options })),
-    ...findingLines(report.findings, style),
+    ...findingLines(report, style),
     "",
     verdictLine(report, style),
   ];
@@ -235,13 +235,26 @@ function setvalLines(
   ];
 }
 
-function findingLines(findings: readonly StatusFinding[], style: Style): string[] {
+function findingLines(
+  { findings, databases }: Pick<StatusReport, "findings" | "databases">,
+  style: Style,
+): string[] {
+  const several = new Set(
+    databases.filter(({ streams }) => streams.length > 1).map(({ source, target }) =>
+      source ?? target
+    ),
+  );
   if (findings.length === 0) return [];
   const paint = { problem: style.red, warning: style.yellow };
   return [
     "",
-    ...findings.flatMap(({ severity, side, database, message, remedy }) => {
-      const where = [side, ...(database === null ? [] : [database])].map(printable).join(", ");
+    ...findings.flatMap(({ severity, side, database, stream, message, remedy }) => {
+      const isOneOfSeveral = stream !== null && several.has(database);
+      const where = [
+        side,
+        ...(database === null ? [] : [database]),
+        ...(isOneOfSeveral && !message.includes(stream) ? [stream] : []),
+      ].map(printable).join(", ");
       const sign = severity === "problem" ? "✗" : "!";
       return [
         `${paint[severity](sign)} ${where}: ${printable(message)}`,
@@ -255,7 +268,7 @@ function lagText({ lagBytes, lagSeconds }: StreamStatus): string {
   if (lagBytes === null && lagSeconds === null) return "unknown";
   if (lagBytes === 0) return "none";
   const bytes = lagBytes === null ? [] : [formatBytes(lagBytes)];
-  const seconds = lagSeconds === null ? ["? s"] : [formatDuration(lagSeconds * 1000)];
+  const seconds = lagSeconds === null ? [] : [formatDuration(lagSeconds * 1000)];
   return [...bytes, ...seconds].join(", ");
 }
 

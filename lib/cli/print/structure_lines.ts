@@ -21,10 +21,16 @@ export function structureLines(sections: readonly VerifiedSection[], style: Styl
     ...(equal.length === 0 ? [] : [
       "",
       `  ${style.green("✓ equal")} ${
-        equal.map(({ section, compared }) => `${section} (${formatCount(compared)})`).join(", ")
+        equal.map(({ section, compared }) => `${sectionName(section)} (${formatCount(compared)})`)
+          .join(", ")
       }`,
     ]),
   ];
+}
+
+/** Views are compared with the tables. */
+function sectionName(section: string): string {
+  return section === "tables" ? "tables and views" : section.replaceAll("-", " ");
 }
 
 function sectionLines(section: VerifiedSection, style: Style): string[] {
@@ -34,7 +40,7 @@ function sectionLines(section: VerifiedSection, style: Style): string[] {
     : style.yellow("? not fully checked");
   return [
     "",
-    `  ${words} ${style.bold(section.section)}: ${
+    `  ${words} ${style.bold(sectionName(section.section))}: ${
       verdict === "different" ? `${formatCount(differences.length)} of ` : ""
     }${formatCount(compared)} compared${reason === undefined ? "" : `; ${printable(reason)}`}`,
     ...differences.flatMap((difference) => objectDifferenceLines(difference, style)),

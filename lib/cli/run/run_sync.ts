@@ -83,7 +83,7 @@ function planLines({ databases, areNew }: SyncPlan, options: TableOptions): stri
     ...databases.map(({ source, tables }) =>
       `  ${printable(source)}: a new publication and replication slot for ${
         plural(tables.length, "table")
-      }, which ${areNew ? "are in none so far" : "are removed from their current ones"}; ` +
+      }${areNew ? "" : ", removed from the current publication"}; ` +
       "the slot retains WAL until the target has confirmed it"
     ),
     ...databases.flatMap((database) => identityLines(database, style)),

@@ -59,7 +59,7 @@ import { warnLostIdentities } from "./warn_lost_identity.ts";
 import { fillDatabase } from "./fill_database.ts";
 import { commentOnDatabase, copySettings } from "./database_properties.ts";
 import { finishDatabase } from "./finish_database.ts";
-import { allStatements, earlierTables, LedgerWork } from "./ledger_work.ts";
+import { allStatements, keptTables, LedgerWork } from "./ledger_work.ts";
 
 /**
  * Copies one database under one snapshot.
@@ -161,7 +161,10 @@ class DatabaseCopy {
     let ledger = planned.action === "resume" ? await this.#openLedger() : undefined;
     try {
       if (ledger?.state.complete) {
-        const tables = earlierTables(ledger.state.tables);
+        const tables = keptTables(ledger.state.tables, {
+          recorder: this.#options.recorder,
+          database: this.#database,
+        });
         return { tables, setAside: await this.#createSetAside(ledger), statistics: undefined };
       }
       const locked = await this.#openSnapshot(ledger);

@@ -15,6 +15,7 @@ import { tablesWithStatistics } from "../../schema/internal.ts";
 import {
   chooseToastMethod,
   copyLargeObjects,
+  type CopyPart,
   copyTables,
   CopyThrottle,
   IndexBuilder,
@@ -28,7 +29,14 @@ import type { TableScope } from "../../rules/internal.ts";
 import type { DatabaseReport } from "../shared/init_report.ts";
 import type { DumpApplier } from "./apply_dump.ts";
 import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";
-import { earlierTables, largeObjectsMark, type LedgerWork, type TableWork } from "./ledger_work.ts";
+import {
+  keptTables,
+  largeObjectsMark,
+  type LedgerWork,
+  type RunOfDatabase,
+  type TableWork,
+  withBefore,
+} from "./ledger_work.ts";
 import { explainSearchPath } from "./search_path_remedy.ts";
 import { partitionedTables } from "./partitioned_tables.ts";
 
@@ -127,6 +135,7 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
       copied.filter((table) => !isKept(table)),
       { progress, planning },
     );
+    reportCopied({ copied, parts, progress, recorder, database });
     const done = await recorder.step(() =>
       copyTables({
         source,
@@ -141,7 +150,11 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
         pace: throttle.pace,
         record: ledger.partRecord(progress.generation),
         progress: {
-          onPart: (part, outcome) => ledger.notePart(part, outcome),
+          onPart: (part, outcome) => {
+            ledger.notePart(part, outcome);
+            const { schema, name } = part.table;
+            recorder.copied({ database, schema, name }, outcome);
+          },
           onCopied: ({ table }) => indexes.ready(table, table.bytes),
           onIdle: () => indexes.grow(1),
         },
@@ -159,17 +172,17 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
       summarize: (built) => plural(built, "index or key", "indexes and keys"),
     });
     const tables = [
-      ...earlierTables([...progress.kept.values()]),
+      ...keptTables([...progress.kept.values()], { recorder, database }),
       ...done.map(({ table, rows, bytes, ms }) => {
         const earlier = progress.before(table);
-        return {
+        return withBefore({
           schema: table.schema,
           name: table.name,
           ...earlier,
           rows: rows + earlier.rows,
           bytes: bytes + earlier.bytes,
           ms,
-        };
+        }, { recorder, database });
       }),
     ];
     return { tables, analyzed: indexes.analyzed };
@@ -182,6 +195,30 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
       signal: options.signal,
     });
   }
+}
+
+/** Reports what earlier runs have copied, for the progress of the rest. */
+function reportCopied(
+  { copied, parts, progress, recorder, database }: RunOfDatabase & {
+    readonly copied: readonly Table[];
+    readonly parts: readonly CopyPart[];
+    readonly progress: TableWork;
+  },
+): void {
+  const kept = copied.filter((table) => progress.kept.has(tableKey(table)));
+  const continued = copied.filter((table) => progress.continued.has(tableKey(table)));
+  const left = sumBytes(
+    parts.filter(({ table }) => progress.continued.has(tableKey(table))),
+  );
+  recorder.alreadyCopied({
+    database,
+    tables: kept.length,
+    bytes: sumBytes(kept) + Math.max(0, sumBytes(continued) - left),
+  });
+}
+
+function sumBytes(sized: readonly { readonly bytes: number }[]): number {
+  return sized.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 /** What the copy depends on at the target. */

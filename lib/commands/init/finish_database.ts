@@ -78,8 +78,7 @@ async function finishStatistics(
       database,
       summarize: (count) =>
         carrier === undefined
-          ? plural(count, "table") +
-            (analyzed.size === 0 ? "" : `, ${formatCount(analyzed.size)} before`)
+          ? analyzedWords(count, analyzed.size)
           : describeStatistics(carrier.summary),
     },
   );
@@ -126,4 +125,11 @@ export async function finishForeignKeys(
   });
   if (!complete) schema.markIncomplete();
   return count;
+}
+
+/** `12 tables, 10 of them during the copy` */
+function analyzedWords(now: number, before: number): string {
+  const all = plural(now + before, "table");
+  if (before === 0) return all;
+  return `${all}, ${now === 0 ? "" : `${formatCount(before)} of them `}during the copy`;
 }

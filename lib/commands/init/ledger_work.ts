@@ -33,6 +33,7 @@ import {
   structureOf,
   type TableRecord,
 } from "../../checkpoint/internal.ts";
+import type { Recorder } from "../shared/recorder.ts";
 import type { TableReport } from "../shared/init_report.ts";
 
 /** Represents all large objects in the ledger. */
@@ -251,15 +252,43 @@ function rangeOf({ from = 0, to, key }: PlannedPart): PartRange {
   return { column: key.column, type: key.type, fromKey: key.from, toKey: key.to };
 }
 
-/** Tables of earlier attempts, for the report. */
-export function earlierTables(records: readonly TableRecord[]): readonly TableReport[] {
-  return records.map(({ schema, name, parts }) => ({
-    schema,
-    name,
-    ...sumOf(parts),
-    ms: 0,
-    earlier: true,
-  }));
+/** Tables that are not copied again, for the report. */
+export function keptTables(
+  records: readonly TableRecord[],
+  { recorder, database }: RunOfDatabase,
+): readonly TableReport[] {
+  const finished = new Map(
+    recorder.tables.filter((each) => each.database === database).map((
+      { table, ms },
+    ) => [table, ms]),
+  );
+  return records.map(({ schema, name, parts }): TableReport => {
+    const ms = finished.get(displayName({ schema, name }));
+    const counted = { schema, name, ...sumOf(parts) };
+    return ms === undefined
+      ? { ...counted, ms: 0, earlier: true }
+      : withBefore({ ...counted, ms }, { recorder, database });
+  });
+}
+
+/** A table that this run has completed, with what earlier runs had copied of it. */
+export function withBefore(
+  table: TableReport,
+  { recorder, database }: RunOfDatabase,
+): TableReport {
+  const { schema, name } = table;
+  const own = recorder.copiedOf({ database, schema, name }) ?? { rows: 0, bytes: 0 };
+  const before = {
+    rows: Math.max(0, table.rows - own.rows),
+    bytes: Math.max(0, table.bytes - own.bytes),
+  };
+  return before.rows + before.bytes === 0 ? table : { ...table, before };
+}
+
+/** The run, and the database as events name it. */
+export interface RunOfDatabase {
+  readonly recorder: Recorder;
+  readonly database: string;
 }
 
 /** All statements of a post-data section. */

@@ -4,7 +4,12 @@
  * @module
  */
 import { displayName } from "../../core/internal.ts";
-import type { DatabaseReport, InitReport } from "../shared/init_report.ts";
+import type {
+  CopiedBefore,
+  DatabaseReport,
+  InitReport,
+  TableReport,
+} from "../shared/init_report.ts";
 import type { InitPlan } from "../shared/init_plan.ts";
 import type { Recorder } from "../shared/recorder.ts";
 
@@ -20,7 +25,21 @@ export function reportOf(
     ...{ plan, databases, steps, warnings, timeline, governor: throttle, retries, ms },
     rows: tables.reduce((sum, { rows }) => sum + rows, 0),
     bytes: tables.reduce((sum, { bytes }) => sum + bytes, 0),
+    ...copiedBefore(tables),
     ...(failure === undefined ? {} : { failure }),
+  };
+}
+
+function copiedBefore(tables: readonly TableReport[]): Pick<InitReport, "before"> {
+  const parts = tables.flatMap((table): CopiedBefore[] =>
+    table.earlier ? [table] : table.before === undefined ? [] : [table.before]
+  );
+  if (parts.length === 0) return {};
+  return {
+    before: {
+      rows: parts.reduce((sum, { rows }) => sum + rows, 0),
+      bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
+    },
   };
 }
 

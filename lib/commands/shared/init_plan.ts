@@ -46,7 +46,7 @@ export interface InitPlan {
 export interface ExistingOnTarget {
   /** Databases that `init` does not write to. */
   readonly databases: readonly string[];
-  /** Roles of the source that exist on the target: they only gain. */
+  /** Roles of the source that exist on the target, which only gain; without the tool's own. */
   readonly roles: readonly string[];
 }
 

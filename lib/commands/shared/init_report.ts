@@ -25,11 +25,13 @@ export interface InitReport {
   readonly governor: readonly ThrottleReport[];
   /** Transient failures that were retried. */
   readonly retries: readonly RetryReport[];
-  /** Rows that were copied. */
+  /** Rows that are on the target: of this run, and of earlier ones that it has resumed. */
   readonly rows: number;
-  /** COPY bytes moved. */
+  /** COPY bytes of these rows. */
   readonly bytes: number;
-  /** Duration in milliseconds. */
+  /** What of `rows` and `bytes` earlier runs have copied; undefined if this run copied all. */
+  readonly before?: CopiedBefore;
+  /** Duration of this run in milliseconds. */
   readonly ms: number;
   /**
    * Why the run ended before everything was copied; undefined if it is complete. An unfinished run
@@ -60,6 +62,14 @@ export interface DatabaseReport {
   readonly ms: number;
 }
 
+/** What earlier runs have copied. */
+export interface CopiedBefore {
+  /** Rows. */
+  readonly rows: number;
+  /** COPY bytes. */
+  readonly bytes: number;
+}
+
 /** One table that was copied. */
 export interface TableReport {
   /** Its schema. */
@@ -72,8 +82,12 @@ export interface TableReport {
   readonly bytes: number;
   /** Duration in milliseconds. */
   readonly ms: number;
-  /** Whether an earlier attempt of the run copied it completely. */
+  /** Whether an earlier run copied it completely. */
   readonly earlier?: true;
+  /**
+   * What of `rows` and `bytes` earlier runs have copied, if this run copied the rest in `ms`.
+   */
+  readonly before?: CopiedBefore;
   /**
    * Whether an earlier attempt committed rows and ended before it could count them: they are not
    * included in `rows` and `bytes`.

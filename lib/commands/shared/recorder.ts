@@ -8,6 +8,7 @@ import {
   InterruptedError,
   type RunEvent,
   type StepName,
+  type TableName,
 } from "../../core/internal.ts";
 import type { RetryReport, ThrottleReport, TimelineEntry } from "./init_report.ts";
 import type { StepPrediction, StepReport, Warning } from "./report.ts";
@@ -23,6 +24,11 @@ export interface StepOptions<Result> {
 /** A copied table, as its event reported it. */
 export type FinishedTable = Omit<Extract<RunEvent, { readonly kind: "table-finished" }>, "kind">;
 
+/** A table of one of the databases that a run copies. */
+export interface TableOfRun extends TableName {
+  readonly database: string;
+}
+
 /** Forwards events and keeps what the report needs. */
 export class Recorder {
   readonly steps: StepReport[] = [];
@@ -31,6 +37,9 @@ export class Recorder {
   readonly throttle: ThrottleReport[] = [];
   readonly retries: RetryReport[] = [];
   readonly tables: FinishedTable[] = [];
+  /** Databases whose `already-copied` was reported. */
+  readonly #resumed = new Set<string>();
+  readonly #copied = new Map<string, { readonly rows: number; readonly bytes: number }>();
   #predicted: readonly StepPrediction[] = [];
   readonly #start = performance.now();
   readonly #sink: EventSink;
@@ -44,6 +53,31 @@ export class Recorder {
     this.#keep(event);
     this.#sink(event);
   };
+
+  /** Counts a part of a table that this run has copied. */
+  copied(
+    part: TableOfRun,
+    { rows, bytes }: { readonly rows: number; readonly bytes: number },
+  ): void {
+    const sum = this.copiedOf(part) ?? { rows: 0, bytes: 0 };
+    this.#copied.set(keyOf(part), { rows: sum.rows + rows, bytes: sum.bytes + bytes });
+  }
+
+  /** What this run has copied of a table, in all its attempts; undefined if nothing. */
+  copiedOf(
+    table: TableOfRun,
+  ): { readonly rows: number; readonly bytes: number } | undefined {
+    return this.#copied.get(keyOf(table));
+  }
+
+  /** Reports what earlier runs have copied of a database: once, not in each of its attempts. */
+  alreadyCopied(
+    copied: Omit<Extract<RunEvent, { readonly kind: "already-copied" }>, "kind">,
+  ): void {
+    if (this.#resumed.has(copied.database)) return;
+    this.#resumed.add(copied.database);
+    if (copied.tables + copied.bytes > 0) this.#sink({ kind: "already-copied", ...copied });
+  }
 
   /** Reports these durations next to those of the steps, also of those that have ended. */
   predict(steps: readonly StepPrediction[]): void {
@@ -127,6 +161,10 @@ export class Recorder {
   #now(): number {
     return performance.now() - this.#start;
   }
+}
+
+function keyOf({ database, schema, name }: TableOfRun): string {
+  return JSON.stringify([database, schema, name]);
 }
 
 function sameWarning(one: Warning, other: Warning): boolean {

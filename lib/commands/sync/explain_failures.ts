@@ -6,6 +6,8 @@
 import {
   displayName,
   ExitCode,
+  formatLsn,
+  type Lsn,
   plural,
   ReplicatorError,
   retry,
@@ -97,15 +99,19 @@ function explainNoStream({ wanted, others, target }: ReplicationStatus): string[
 }
 
 async function explain(
-  { message, remedy, action, stream }: StreamVerdict,
+  { message, remedy, action, reason, stream }: StreamVerdict,
   status: ReplicationStatus,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const cause = action === "retry" ? await explainFailure({ status, stream }, signal) : [];
+  if (action !== "retry") return [message, ...(remedy === undefined ? [] : [`  → ${remedy}`])];
+  const { lines, finishLsn } = await explainFailure({ status, stream }, signal);
+  const withLsn = reason === "apply-error" && finishLsn !== undefined
+    ? applyRemedy(formatLsn(finishLsn))
+    : remedy;
   return [
     message,
-    ...cause.map((line) => `  ${line}`),
-    ...(remedy === undefined ? [] : [`  → ${remedy}`]),
+    ...lines.map((line) => `  ${line}`),
+    ...(withLsn === undefined ? [] : [`  → ${withLsn}`]),
   ];
 }
 
@@ -113,14 +119,20 @@ async function explain(
 async function explainFailure(
   failed: FailedStream,
   signal: AbortSignal,
-): Promise<readonly string[]> {
-  const { lines } = await diagnoseStream(failed, signal);
+): Promise<{ readonly lines: readonly string[]; readonly finishLsn: Lsn | undefined }> {
+  const { lines, transaction } = await diagnoseStream(failed, signal);
   const { error } = failed.stream.applier ?? {};
-  if (error !== undefined) return [...explainApplyError(error), ...lines];
-  return [
-    ...lines,
-    "the error message is in the log of the target's server, which SQL cannot read",
-  ];
+  if (error !== undefined) {
+    // the record has the position of the transaction that failed
+    return { lines: [...explainApplyError(error), ...lines], finishLsn: undefined };
+  }
+  return {
+    lines: [
+      ...lines,
+      "the error message is in the log of the target's server, which SQL cannot read",
+    ],
+    finishLsn: transaction?.finishLsn,
+  };
 }
 
 /** Diagnoses the next transaction of a stream, unless its slot is being read. */
@@ -161,14 +173,18 @@ async function explainHidden(
   const isIdle = (action === "wait" || action === "enable") &&
     stream.applier?.workerPid === undefined;
   if (!isIdle) return [];
-  const { conflicts, lines } = await diagnoseStream({ status, stream }, signal);
+  const { transaction, conflicts, lines } = await diagnoseStream({ status, stream }, signal);
   if (conflicts.length === 0) return [];
   return [
     `the subscription ${stream.name} ${
       action === "enable" ? "is disabled, and" : "has no worker:"
     } the next transaction cannot be applied`,
     ...lines.map((line) => `  ${line}`),
-    `  → ${action === "enable" ? applyRemedy() : failingRemedy}`,
+    `  → ${
+      action === "enable"
+        ? applyRemedy(transaction === undefined ? undefined : formatLsn(transaction.finishLsn))
+        : failingRemedy(transaction?.finishLsn)
+    }`,
   ];
 }
 

@@ -30,10 +30,14 @@ export function checkSpecialObjects(
   if (special.foreignTables.length > 0 || special.userMappings > 0) {
     checks.push(
       warn(about("foreign-tables"), {
-        finding:
-          `${plural(special.foreignTables.length, "foreign table")} and ${
-            plural(special.userMappings, "user mapping")
-          }: definitions are copied, rows stay where they are` +
+        finding: `${
+          [
+            ...(special.foreignTables.length === 0
+              ? []
+              : [plural(special.foreignTables.length, "foreign table")]),
+            ...(special.userMappings === 0 ? [] : [plural(special.userMappings, "user mapping")]),
+          ].join(" and ")
+        }: definitions are copied, rows stay where they are` +
           (special.foreignTables.length === 0 ? "" : ` (${listNames(special.foreignTables)})`),
         fix:
           "make sure that the target reaches the foreign servers, and set the passwords of user mappings that the role cannot read",

@@ -176,6 +176,13 @@ export class JobJournal {
           planned_bytes: now.planned_bytes + event.bytes,
         };
         break;
+      case "already-copied":
+        this.#progress = {
+          ...now,
+          tables_finished: now.tables_finished + event.tables,
+          planned_bytes: Math.max(0, now.planned_bytes - event.bytes),
+        };
+        break;
       case "table-progress":
       case "table-finished": {
         if (series === undefined) break;

@@ -101,7 +101,7 @@ export function terminalFailure(
   if (!isClient && newErrors >= terminalErrors) {
     return target(
       `the apply worker keeps failing (${plural(newErrors, "error")}, nothing applied)`,
-      failingRemedy,
+      failingRemedy(),
     );
   }
   return undefined;
@@ -116,9 +116,10 @@ export async function withCause(
 ): Promise<ReplicatorError> {
   // a client records the error itself
   if (each.applier?.kind === "client" || each.newErrors < terminalErrors) return failure;
-  const { lines } = await diagnoseAwaited(each, { source, target });
+  const { transaction, lines } = await diagnoseAwaited(each, { source, target });
   return new ReplicatorError(failure.message, {
     ...describeFailure(failure),
+    remedy: failingRemedy(transaction?.finishLsn),
     details: lines,
   });
 }
@@ -150,21 +151,25 @@ export async function refuseConflicts(
   { source, target }: ServerSessions,
 ): Promise<void> {
   if (target.majorVersion >= 15 || each.applier?.kind === "client") return;
-  const { conflicts, lines } = await diagnoseAwaited(each, { source, target });
+  const { transaction, conflicts, lines } = await diagnoseAwaited(each, { source, target });
   if (conflicts.length === 0) return;
   throw new ReplicatorError("the apply worker keeps failing", {
     side: "target",
     object: `subscription ${quoteIdentifier(name)}`,
     details: lines,
-    remedy: failingRemedy,
+    remedy: failingRemedy(transaction?.finishLsn),
     exitCode: ExitCode.unhealthy,
   });
 }
 
-/** What to do about a worker that keeps failing. */
-export const failingRemedy: string =
-  "remove the conflict on the target, and the worker resumes on its own; or skip the transaction with sync --skip-lsn, and repair with verify; " +
-  'the target\'s log shows the error ("logical replication")';
+/** What to do about a worker that keeps failing at the transaction that ends at a position. */
+export function failingRemedy(finishLsn?: Lsn): string {
+  return "remove the conflict on the target, and the worker resumes on its own; or skip the transaction with " +
+    `sync --skip-lsn ${
+      finishLsn === undefined ? "LSN" : formatLsn(finishLsn)
+    }, and repair with verify; ` +
+    'the target\'s log shows the error ("logical replication")';
+}
 
 /** Why an applier is not applying at the moment; undefined if it is. */
 export function blockingReason({ applier, slot, newErrors }: AwaitedApplier):

@@ -99,7 +99,7 @@ export async function revokeTemporaryMemberships(
 export interface GlobalsPreview {
   /** What existing objects gain, and what they keep although the source differs. */
   readonly adapted: readonly Adaptation[];
-  /** Roles of the source that exist on the target. */
+  /** Roles of the source that exist on the target, but for the one that connects there. */
   readonly sharedRoles: readonly string[];
 }
 
@@ -118,7 +118,9 @@ export async function previewGlobals(
   return {
     adapted: planGlobals(copied, facts).existing,
     sharedRoles: copied.flatMap((object) =>
-      object.kind === "role" && facts.roles.has(object.name) ? [object.name] : []
+      object.kind === "role" && object.name !== facts.currentRole && facts.roles.has(object.name)
+        ? [object.name]
+        : []
     ).toSorted(),
   };
 }

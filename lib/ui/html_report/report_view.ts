@@ -16,6 +16,8 @@ export interface ReportView {
   readonly rows: number;
   /** COPY bytes. */
   readonly bytes: number;
+  /** What of `rows` and `bytes` earlier runs have copied. */
+  readonly before?: { readonly rows: number; readonly bytes: number };
   /** Including validation and waiting for confirmation. */
   readonly ms: number;
   /** Why the run ended early; may have several lines. */
@@ -113,6 +115,8 @@ export interface TableView extends TableName {
   readonly ms: number;
   /** Copied entirely by an earlier attempt. */
   readonly earlier?: true;
+  /** What of it earlier runs have copied. */
+  readonly before?: { readonly rows: number; readonly bytes: number };
   /** Contains rows that were not counted. */
   readonly uncounted?: true;
 }

@@ -6,7 +6,7 @@ import { formatRate, formatShare } from "./words.ts";
 
 /** Rows, bytes, time, rate and prediction. */
 export function summarySection(
-  { plan, databases, steps, rows, bytes, ms, failure }: ReportView,
+  { plan, databases, steps, rows, bytes, before, ms, failure }: ReportView,
 ): Markup {
   const tables = databases.flatMap((database) => database.tables);
   const uncounted = tables.filter((table) => table.uncounted).length;
@@ -27,7 +27,8 @@ ${
       tile({
         title: "Copied",
         value: formatBytes(bytes),
-        note: `of ${formatBytes(plan.bytes)} on the source`,
+        note: `of ${formatBytes(plan.bytes)} on the source` +
+          (before === undefined ? "" : `; ${formatBytes(before.bytes)} of it by earlier runs`),
       })
     }
 ${
@@ -41,7 +42,7 @@ ${
       copyMs > 0
         ? tile({
           title: "Rate",
-          value: formatRate(bytes, copyMs),
+          value: formatRate(bytes - (before?.bytes ?? 0), copyMs),
           note: `during the ${formatDuration(copyMs)} of copying rows`,
         })
         : undefined

@@ -95,8 +95,8 @@ export function tablesSection({ plan, databases }: ReportView): Markup {
         table.planned === undefined ? "" : formatBytes(table.planned.bytes),
         formatBytes(table.bytes),
         table.planned === undefined ? "" : formatWords(table.planned),
-        ...(table.earlier ? ["", markup`<small>earlier attempt</small>`, ""] : [
-          formatRate(table.bytes, table.ms),
+        ...(table.earlier ? ["", markup`<small>earlier run</small>`, ""] : [
+          formatRate(table.bytes - (table.before?.bytes ?? 0), table.ms),
           formatDuration(table.ms),
           cellBar(table.ms / longest),
         ]),

@@ -122,8 +122,16 @@ for (const name of names) {
   Deno.test(`a run interrupted at ${name} is resumed and copies everything`, async () => {
     await withShop(async (place) => {
       ok(await interrupt(place, points[name], name === "the rows" ? 4 : 1));
-      const { report, plan } = await runInit(place.urls.source, place.urls.target, place.options);
+      const { report, plan, events } = await runInit(
+        place.urls.source,
+        place.urls.target,
+        place.options,
+      );
       strictEqual(plan.databases[0]?.action, "resume");
+      const own = events.filter(({ kind }) => kind === "table-finished")
+        .reduce((sum, event) => sum + (event.kind === "table-finished" ? event.bytes : 0), 0);
+      strictEqual(report.bytes - (report.before?.bytes ?? 0), own);
+      ok(own > 0 || name !== "the rows");
       const late = !["the schema", "the rows", "a table", "the indexes"].includes(name);
       // a part committed while the run was ending has no row count
       if (late) strictEqual(report.rows, 59_000);
