@@ -10,7 +10,6 @@ import type {
   DatabaseStatus,
   ServerStatus,
   StatusCheck,
-  StatusFinding,
   StatusReport,
   StreamState,
   StreamStatus,
