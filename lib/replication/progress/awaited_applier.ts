@@ -6,6 +6,7 @@
 import {
   ExitCode,
   formatBytes,
+  formatLsn,
   type Lsn,
   lsnDistance,
   plural,
