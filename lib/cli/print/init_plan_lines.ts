@@ -10,7 +10,7 @@ import { describeApplierChoice } from "../../commands/shared/choose_applier.ts";
 import { describeReason, describeStatistics, describeToastChoice } from "../../copy/internal.ts";
 import type { InitPlan, TablePlan } from "../../commands/shared/init_plan.ts";
 import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
-import { identityLines, listNames, listTables } from "./source_change_lines.ts";
+import { firstNames, firstTables, identityLines } from "./source_change_lines.ts";
 import { serverLine } from "./server_line.ts";
 
 const maxTables = 20;
@@ -81,10 +81,10 @@ function existingLines({ existing }: InitPlan, style: Style): string[] {
     style.bold("Already on the target"),
     ...(databases.length === 0
       ? []
-      : [`  ${plural(databases.length, "other database")}, not touched: ${listNames(databases)}`]),
+      : [`  ${plural(databases.length, "other database")}, not touched: ${firstNames(databases)}`]),
     ...(roles.length === 0 ? [] : [
       `  ${plural(roles.length, "role")} of the source: ${
-        listNames(roles)
+        firstNames(roles)
       }; attributes, memberships and settings are only added`,
     ]),
   ];
@@ -106,7 +106,7 @@ function sourceLines({ databases }: InitPlan, style: Style): string[] {
       ...identityLines({ source, identities }, style),
       ...(notReplicated.length === 0 ? [] : [
         `  ${printable(source)}: unchanged, and copied once without later changes: ${
-          listTables(notReplicated)
+          firstTables(notReplicated)
         }`,
       ]),
     ]),

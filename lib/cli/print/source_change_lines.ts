@@ -16,14 +16,14 @@ export function identityLines(
   return [
     ...(identities.length === 0 ? [] : [
       style.yellow(
-        `  ${database}: ALTER TABLE … REPLICA IDENTITY FULL for ${listTables(identities)}; ` +
+        `  ${database}: ALTER TABLE … REPLICA IDENTITY FULL for ${firstTables(identities)}; ` +
           "each UPDATE and DELETE then writes the whole old row to WAL",
       ),
     ]),
     ...(byAllColumns.length === 0 ? [] : [
       style.yellow(
         `  ${database}: rows are found by all columns (REPLICA IDENTITY FULL) in ${
-          listTables(byAllColumns)
+          firstTables(byAllColumns)
         }; for each UPDATE and DELETE, the target may read the whole table`,
       ),
     ]),
@@ -31,12 +31,12 @@ export function identityLines(
 }
 
 /** The first tables by name, and how many more there are. */
-export function listTables(tables: readonly TableName[]): string {
-  return listNames(tables.map(displayName));
+export function firstTables(tables: readonly TableName[]): string {
+  return firstNames(tables.map(displayName));
 }
 
 /** The first names, and how many more there are. */
-export function listNames(names: readonly string[]): string {
+export function firstNames(names: readonly string[]): string {
   return names.slice(0, maxListed).map(printable).join(", ") +
     (names.length > maxListed ? ` and ${names.length - maxListed} more` : "");
 }

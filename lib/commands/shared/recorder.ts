@@ -60,14 +60,14 @@ export class Recorder {
     { rows, bytes }: { readonly rows: number; readonly bytes: number },
   ): void {
     const sum = this.copiedOf(part) ?? { rows: 0, bytes: 0 };
-    this.#copied.set(keyOf(part), { rows: sum.rows + rows, bytes: sum.bytes + bytes });
+    this.#copied.set(runKey(part), { rows: sum.rows + rows, bytes: sum.bytes + bytes });
   }
 
   /** What this run has copied of a table, in all its attempts; undefined if nothing. */
   copiedOf(
     table: TableOfRun,
   ): { readonly rows: number; readonly bytes: number } | undefined {
-    return this.#copied.get(keyOf(table));
+    return this.#copied.get(runKey(table));
   }
 
   /** Reports what earlier runs have copied of a database: once, not in each of its attempts. */
@@ -163,7 +163,7 @@ export class Recorder {
   }
 }
 
-function keyOf({ database, schema, name }: TableOfRun): string {
+function runKey({ database, schema, name }: TableOfRun): string {
   return JSON.stringify([database, schema, name]);
 }
 
