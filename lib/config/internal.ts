@@ -10,7 +10,8 @@ export * from "./options/key_limits.ts";
 export * from "./options/option.ts";
 export * from "./options/table.ts";
 export { logFormats } from "./options/output.ts";
-export * from "./read_config.ts";
+// the reader itself is loaded when there is a file to read
+export type * from "./read_config.ts";
 export * from "./schema_problems.ts";
 export * from "./variables.ts";
 export * from "./write_config.ts";

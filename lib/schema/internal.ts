@@ -4,6 +4,7 @@
  * @internal
  */
 export * from "./parse/dump_reader.ts";
+export * from "./parse/dump_sections.ts";
 export * from "./dump/embedded_dump.ts";
 export * from "./dump/embedded_dump_module.ts";
 export * from "./dump/native_tools.ts";

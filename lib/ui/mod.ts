@@ -1,12 +1,11 @@
 /**
- * Presentation: live progress, tables, plain and JSON log lines, HTML reports. Pure apart from the
- * writer it is given. Independent of commands; requires no permissions.
+ * Presentation: live progress, tables, plain and JSON log lines. Pure apart from the writer it is
+ * given. Independent of commands; requires no permissions. Commands that write an HTML report load
+ * its file.
  *
  * @module
  */
 export * from "./bar.ts";
-export * from "./cutover_report.ts";
-export * from "./html_report.ts";
 export * from "./json_lines.ts";
 export * from "./live_progress.ts";
 export * from "./live_region.ts";
@@ -18,5 +17,4 @@ export * from "./sparkline.ts";
 export * from "./style.ts";
 export * from "./table.ts";
 export * from "./text.ts";
-export * from "./verify_report.ts";
 export * from "./watch_view.ts";

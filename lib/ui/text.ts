@@ -2,11 +2,20 @@ import stringWidth from "string-width";
 
 // deno-lint-ignore no-control-regex -- an escape sequence begins with ESC
 const escapeSequence = /\x1b\[[0-9;]*m/y;
-const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+let segmenter: Intl.Segmenter | undefined;
+
+/** Made on first use: it takes as long as loading a dozen modules. */
+function graphemesOf(text: string): Intl.Segments {
+  segmenter ??= new Intl.Segmenter(undefined, { granularity: "grapheme" });
+  return segmenter.segment(text);
+}
+
+/** ASCII, and the narrow symbols of the tool's own lines. */
+const narrow = /^[\x20-\x7e·…–—→✓✗×≤±]*$/;
 
 /** The width of a text in terminal columns: colors take none, `日` takes two. */
 export function displayWidth(text: string): number {
-  return stringWidth(text);
+  return narrow.test(text) ? text.length : stringWidth(text);
 }
 
 /**
@@ -117,7 +126,7 @@ const minTextColumns = 20;
 function takeColumns(text: string, columns: number): string {
   let head = "";
   let width = 0;
-  for (const { segment } of graphemes.segment(text)) {
+  for (const { segment } of graphemesOf(text)) {
     width += displayWidth(segment);
     if (width > columns && head !== "") break;
     head += segment;
@@ -128,7 +137,7 @@ function takeColumns(text: string, columns: number): string {
 /** Color sequences and grapheme clusters, in order. */
 function* pieces(text: string): Generator<string> {
   let at = 0;
-  for (const { segment, index } of graphemes.segment(text)) {
+  for (const { segment, index } of graphemesOf(text)) {
     if (index < at) continue;
     escapeSequence.lastIndex = index;
     const match = segment.startsWith("\x1b") ? escapeSequence.exec(text) : null;

@@ -3,7 +3,7 @@
  */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { pathToFileURL } from "node:url";
-import { renderInitReport, type ReportView } from "../../lib/ui/mod.ts";
+import { renderInitReport, type ReportView } from "../../lib/ui/html_report.ts";
 import {
   accessibilityProblems,
   complaints,

@@ -8,7 +8,7 @@ import {
   renderUnfinishedSwitch,
   type SwitchView,
   type UnfinishedSwitchView,
-} from "../../lib/ui/mod.ts";
+} from "../../lib/ui/cutover_report.ts";
 
 type Node = DefaultTreeAdapterTypes.Node;
 type Element = DefaultTreeAdapterTypes.Element;

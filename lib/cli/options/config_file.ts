@@ -1,4 +1,3 @@
-import { readConfig } from "../../config/internal.ts";
 import { errorMessage } from "../../core/internal.ts";
 import type { OptionReader } from "./option_reader.ts";
 
@@ -18,6 +17,7 @@ export async function readConfigFile(
   if (name === undefined) return;
   const text = await readText(name, { reader, readFile });
   if (text === undefined) return;
+  const { readConfig } = await import("../../config/read_config.ts");
   const { config, problems } = readConfig(text, { name, lookUp });
   reader.problems.push(...problems);
   if (config !== undefined) reader.useFile(config);

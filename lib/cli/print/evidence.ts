@@ -1,5 +1,5 @@
 import { errorMessage, toolVersion } from "../../core/internal.ts";
-import type { HtmlReportOptions } from "../../ui/mod.ts";
+import type { HtmlReportOptions } from "../../ui/html_report.ts";
 import type { CommandContext } from "../context.ts";
 import { jsonDocument, printResult } from "./print.ts";
 import { writeReportFile } from "../options/report_file.ts";

@@ -18,7 +18,8 @@ import type { StatusOptions, StatusReport } from "../../commands/status/status.t
 import type { CommandContext } from "../context.ts";
 import type { OptionReader } from "../options/option_reader.ts";
 import { readJobOptions } from "./job_options.ts";
-import { jobScope, type RemotePlace, type RemoteScope, runRemotely } from "./remote.ts";
+import { jobScope, type RemoteScope, runRemotely } from "./remote.ts";
+import type { RemotePlace } from "./remote_place.ts";
 
 /** Which service, and what the user gave. */
 export interface RemoteCommand {

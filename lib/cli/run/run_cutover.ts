@@ -20,13 +20,11 @@ import { type CutoverAction, flagOf, optionNamed } from "../../config/internal.t
 import { ExitCode, type Side } from "../../core/internal.ts";
 import { noRemoteHooks } from "../../remote/spec/mod.ts";
 import {
-  fitLines,
-  makeStyle,
   renderRehearsalReport,
   renderSwitchReport,
   renderUnfinishedSwitch,
-  type TableOptions,
-} from "../../ui/mod.ts";
+} from "../../ui/cutover_report.ts";
+import { fitLines, makeStyle, type TableOptions } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { type CutoverCommandOptions, resolveCutoverOptions } from "../options/cutover_options.ts";
 import {
@@ -43,7 +41,7 @@ import {
 import { writeEvidence } from "../print/evidence.ts";
 import { nextCommandLine } from "../print/next_command.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
-import { readRemote } from "../remote/remote.ts";
+import { readRemote } from "../remote/remote_place.ts";
 import {
   changeCutoverRemotely,
   cutoverRemotely,

@@ -5,7 +5,6 @@ import { type DatabaseDecisions } from "../../commands/shared/validation_report.
 import { type InitPlan } from "../../commands/shared/init_plan.ts";
 import { type InitReport, setAsideObjects } from "../../commands/shared/init_report.ts";
 import { completeInitOptions } from "../../commands/shared/complete_options.ts";
-import { renderInitReport } from "../../ui/mod.ts";
 import type { ApplierKind } from "../../replication/internal.ts";
 import { asksNothing, type TableRules } from "../../rules/internal.ts";
 import { askName, askYesNo } from "../terminal/confirm.ts";
@@ -17,8 +16,7 @@ import { chooseInteractively, nothingChosen, selectionFlags } from "./interactiv
 import { resolveInitOptions } from "../options/init_options.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
 import { writeReportFile } from "../options/report_file.ts";
-import { readRemote } from "../remote/remote.ts";
-import { initRemotely } from "../remote/remote_commands.ts";
+import { loadRemoteCommands, readRemote } from "../remote/remote_place.ts";
 import { reportFinished } from "../print/report_finished.ts";
 import { initPlanLines } from "../print/init_plan_lines.ts";
 import { initReportLines } from "../print/init_report_lines.ts";
@@ -36,6 +34,10 @@ export const runInit: CommandRunner = async (reader, context) => {
   const { yes, reportFile, ...wanted } = await resolveInitOptions(reader, context.resolve);
   const options = await chooseInteractively(wanted, context);
   if (options === undefined) throw nothingChosen();
+  // loaded before the copy: no module may be missing hours later
+  const page = reportFile === undefined
+    ? undefined
+    : { reportFile, ...(await import("../../ui/html_report.ts")) };
   let begun = false;
   let applier: ApplierKind | undefined;
   let unfinished: InitReport | undefined;
@@ -53,13 +55,13 @@ export const runInit: CommandRunner = async (reader, context) => {
     },
     onUnfinished: async (soFar) => {
       unfinished = soFar;
-      if (reportFile !== undefined) await writeReport(soFar, { reportFile, context });
+      if (page !== undefined) await writeReport(soFar, { ...page, context });
     },
   });
   const result =
     await (place === undefined
       ? executeInit(confirmed, run)
-      : initRemotely(confirmed, { place, reader, yes, context })).catch((error) => {
+      : (await loadRemoteCommands()).initRemotely(confirmed, { place, reader, yes, context })).catch((error) => {
         progress.pause();
         if (unfinished !== undefined) reportFinished(unfinished, context);
         if (begun && place === undefined && error instanceof InterruptedError) {
@@ -69,8 +71,8 @@ export const runInit: CommandRunner = async (reader, context) => {
         }
         throw error;
       });
-  if (result.kind === "copied" && reportFile !== undefined) {
-    await writeReport(result.report, { reportFile, context });
+  if (result.kind === "copied" && page !== undefined) {
+    await writeReport(result.report, { ...page, context });
   }
   progress.pause();
   const code = printInitResult(result, { rules: options.rules, context });
@@ -133,10 +135,12 @@ function printInitResult(
 /** Writes the page. The copy is complete by now, so a failure to write is only a warning. */
 async function writeReport(
   report: InitReport,
-  { reportFile, context: { run } }: {
-    readonly reportFile: string;
-    readonly context: CommandContext;
-  },
+  { reportFile, renderInitReport, context: { run } }:
+    & Pick<typeof import("../../ui/html_report.ts"), "renderInitReport">
+    & {
+      readonly reportFile: string;
+      readonly context: CommandContext;
+    },
 ): Promise<void> {
   try {
     const page = renderInitReport(report, { generatedAt: new Date(), toolVersion });

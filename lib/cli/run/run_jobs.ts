@@ -18,10 +18,9 @@ import {
   followJob,
   hasFailed,
   openRemote,
-  readRemote,
-  type RemotePlace,
   resultOf,
 } from "../remote/remote.ts";
+import { readRemote, type RemotePlace } from "../remote/remote_place.ts";
 import { reportFinished } from "../print/report_finished.ts";
 import { printNext } from "../print/print_next.ts";
 import { printJobResult } from "../print/remote_results.ts";

@@ -8,8 +8,7 @@ import { resolveValidateOptions } from "../options/validate_options.ts";
 import { decisionLines } from "../print/decisions.ts";
 import { printNext } from "../print/print_next.ts";
 import { printJson, printResult, tableOptions } from "../print/print.ts";
-import { readRemote } from "../remote/remote.ts";
-import { validateRemotely } from "../remote/remote_commands.ts";
+import { loadRemoteCommands, readRemote } from "../remote/remote_place.ts";
 import { validationLines } from "../print/validation_lines.ts";
 
 /** `validate`: the report on stdout; a failure of any check is exit code 3. */
@@ -27,7 +26,7 @@ export const runValidate: CommandRunner = async (reader, context) => {
   const validate = options.forCutover ? executeValidateCutover : executeValidate;
   const report = place === undefined
     ? await validate(options, run)
-    : await validateRemotely(options, { place, reader, context });
+    : await (await loadRemoteCommands()).validateRemotely(options, { place, reader, context });
   progress.pause();
   if (output.json) printJson(terminal, report);
   else {

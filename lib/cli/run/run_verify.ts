@@ -11,9 +11,7 @@ import { resolveVerifyOptions } from "../options/verify_options.ts";
 import { printNext } from "../print/print_next.ts";
 import { printJson, printResult, tableOptions } from "../print/print.ts";
 import { writeEvidence } from "../print/evidence.ts";
-import { renderVerifyReport } from "../../ui/mod.ts";
-import { readRemote } from "../remote/remote.ts";
-import { verifyRemotely } from "../remote/remote_commands.ts";
+import { loadRemoteCommands, readRemote } from "../remote/remote_place.ts";
 import { openJournal } from "../print/verify_journal.ts";
 import { verifyLines } from "../print/verify_lines.ts";
 
@@ -36,6 +34,9 @@ export const runVerify: CommandRunner = async (reader, context) => {
     if (output.json) printJson(terminal, { declined: true });
     return ExitCode.interrupted;
   }
+  const page = reportFile === undefined
+    ? undefined
+    : { reportFile, render: (await import("../../ui/verify_report.ts")).renderVerifyReport };
   const wanted = completeVerifyOptions({
     ...options,
     repair: repair ? dryRun ? "print" : "follow" : "no",
@@ -43,13 +44,11 @@ export const runVerify: CommandRunner = async (reader, context) => {
   });
   const report = place === undefined
     ? await verifyHere(wanted, { resume, run })
-    : await verifyRemotely(wanted, { place, reader, context });
+    : await (await loadRemoteCommands()).verifyRemotely(wanted, { place, reader, context });
   progress.pause();
   if (output.json) printJson(terminal, report);
   else printResult(terminal, verifyLines(report, tableOptions(terminal.stdout)));
-  if (reportFile !== undefined) {
-    await writeEvidence(report, { reportFile, render: renderVerifyReport, context });
-  }
+  if (page !== undefined) await writeEvidence(report, { ...page, context });
   const isLive = report.databases.some(({ live }) => live);
   if (report.verdict === "different") {
     printNext("verify --repair --dry-run", context, { withRules: true });

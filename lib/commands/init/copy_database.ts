@@ -27,7 +27,7 @@ import {
 import {
   classifyPostData,
   createDatabase,
-  dumpSchema,
+  dumpSections,
   matchNewDatabase,
   readDatabaseProperties,
   type SetAsideObject,
@@ -55,7 +55,6 @@ import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";
 import { createSetAside, onlyObjects, reportSetAside, settingsOf } from "./create_set_aside.ts";
 import { dropRedefinedViews } from "./redefined_views.ts";
 import { openSnapshot, type ScopedSnapshot } from "./open_snapshot.ts";
-import { warnLostIdentities } from "./warn_lost_identity.ts";
 import { fillDatabase } from "./fill_database.ts";
 import { commentOnDatabase, copySettings } from "./database_properties.ts";
 import { finishDatabase } from "./finish_database.ts";
@@ -127,6 +126,7 @@ class DatabaseCopy {
   async warnLostIdentities(tables: DatabaseReport["tables"]): Promise<void> {
     const { signal } = this.#options;
     const [source, target] = [this.#source, this.#target];
+    const { warnLostIdentities } = await import("./warn_lost_identity.ts");
     await warnLostIdentities({ source, target, tables, events: this.#events, signal });
   }
 
@@ -331,25 +331,19 @@ class DatabaseCopy {
   /** Reads the schema under the snapshot, before anything is changed on the target. */
   async #dumpSchema({ snapshot, scope }: ScopedSnapshot): Promise<SchemaParts> {
     const { tool, recorder, signal } = this.#options;
-    const dump = (section: "pre-data" | "post-data") =>
-      dumpSchema({
+    this.#reportExclusions(scope);
+    return await recorder.step(async () => {
+      const { preData, postData } = await dumpSections({
         endpoint: this.#source,
         encoding: this.#options.planned.source.encoding,
         tool,
-        section,
         snapshot: snapshot.identifier,
         signal,
         without: scope?.consequences.relations,
         onRetry: (again) =>
           this.#events(retryEvent({ what: `reading the schema of ${this.#database}`, ...again })),
       });
-    this.#reportExclusions(scope);
-    return await recorder.step(async () => {
-      // in parallel; if one fails, the other one still ends before the step does
-      const [preData, postData] = await Promise.allSettled([dump("pre-data"), dump("post-data")]);
-      if (preData.status === "rejected") throw preData.reason;
-      if (postData.status === "rejected") throw postData.reason;
-      return { preData: preData.value, postData: classifyPostData(postData.value) };
+      return { preData, postData: classifyPostData(postData) };
     }, { step: "dump", database: this.#database, summarize: () => tool.description });
   }
 

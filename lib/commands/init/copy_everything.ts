@@ -33,7 +33,7 @@ import {
 import { AttemptLedgers } from "./attempt_ledgers.ts";
 import { copyDatabase } from "./copy_database.ts";
 import type { ApplierKind } from "../../replication/internal.ts";
-import { ReplicationSetup } from "../shared/replication_setup.ts";
+import type { ReplicationSetup } from "../shared/replication_setup.ts";
 import { combineFailures, type DatabaseFailure, endsRun } from "../shared/failures.ts";
 import type { Recorder } from "../shared/recorder.ts";
 import { type DatabaseReport, setAsideObjects } from "../shared/init_report.ts";
@@ -149,17 +149,9 @@ async function copyOne(
     givenUp = [];
     await using maintenance = await openMaintenance(work);
     const done = current.unfinished?.complete ?? false;
-    const stream = options.sync === undefined || done ? undefined : new ReplicationSetup({
-      source: withDatabase(options.source, current.source.name),
-      target: withDatabase(options.target, current.target),
-      targetServer: maintenance,
-      rules: options.rules,
-      sync: options.sync,
-      applier: work.applier,
-      replaces: current.action === "drop-and-create",
-      recorder,
-      signal,
-    });
+    const stream = options.sync === undefined || done
+      ? undefined
+      : await setUpReplication(options.sync, { work, current, maintenance });
     const report = await copyDatabase({
       ...options,
       stream,
@@ -186,6 +178,29 @@ async function copyOne(
     for (const warning of givenUp) recorder.events(warning);
     throw error;
   }
+}
+
+/** A copy alone does not load what replication needs. */
+async function setUpReplication(
+  sync: NonNullable<InitOptions["sync"]>,
+  { work: { options, applier, recorder, signal }, current, maintenance }: {
+    readonly work: InitWork;
+    readonly current: PlannedDatabase;
+    readonly maintenance: Session;
+  },
+): Promise<ReplicationSetup> {
+  const { ReplicationSetup } = await import("../shared/replication_setup.ts");
+  return new ReplicationSetup({
+    source: withDatabase(options.source, current.source.name),
+    target: withDatabase(options.target, current.target),
+    targetServer: maintenance,
+    rules: options.rules,
+    sync,
+    applier,
+    replaces: current.action === "drop-and-create",
+    recorder,
+    signal,
+  });
 }
 
 /** Attempts a database again, from the state in which the previous attempt left it. */

@@ -14,7 +14,6 @@ import { Prediction } from "./predict/prediction.ts";
 import { probeSourceFromTarget, requirePrerequisites } from "./prerequisites.ts";
 import { Recorder } from "../shared/recorder.ts";
 import { reportOf, unfinishedDatabases } from "./run_report.ts";
-import { refuseUndroppable } from "./refuse_undroppable.ts";
 import type { DatabaseReport, InitReport } from "../shared/init_report.ts";
 import type { InitPlan } from "../shared/init_plan.ts";
 import type { PlannedDatabase } from "../shared/database_plan.ts";
@@ -82,11 +81,14 @@ export async function executeInit(given: InitOptions, run: RunContext): Promise<
     unfinished,
     events: recorder.events,
   });
-  await refuseUndroppable(planning.databases, {
-    session: sides.target,
-    withSync: options.sync !== undefined,
-    signal: run.signal,
-  });
+  if (planning.databases.some(({ action }) => action === "drop-and-create")) {
+    const { refuseUndroppable } = await import("./refuse_undroppable.ts");
+    await refuseUndroppable(planning.databases, {
+      session: sides.target,
+      withSync: options.sync !== undefined,
+      signal: run.signal,
+    });
+  }
   await probeSourceFromTarget(options, { sides, examination, events: recorder.events });
   const tool = await chooseTool(options, {
     sides,

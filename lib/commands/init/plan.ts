@@ -27,12 +27,6 @@ import { printPart } from "../../rules/internal.ts";
 import { readLedger } from "../../checkpoint/internal.ts";
 import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/internal.ts";
 import {
-  assessPublication,
-  readDatabaseRef,
-  replicationNames,
-  scopeHash,
-} from "../../replication/internal.ts";
-import {
   type DatabaseContents,
   listTables,
   maintenanceDatabase,
@@ -51,6 +45,7 @@ import type { DatabasePlan, InitPlan, SourceChanges, TablePlan } from "../shared
 import type { ValidationReport } from "../shared/validation_report.ts";
 import type { StepPrediction } from "../shared/report.ts";
 import type { DatabaseSelection, InitOptions } from "../shared/run.ts";
+import { loadReplication } from "../shared/load_replication.ts";
 import { type DatabaseScope, scopeNotes, tableDecisions } from "../shared/table_scope.ts";
 import { optionDefaults } from "../../config/internal.ts";
 import { predictRun } from "./predict/predict_run.ts";
@@ -300,6 +295,8 @@ async function readSourceChanges(
       readonly tables: readonly Table[];
     },
 ): Promise<SourceChanges> {
+  const { assessPublication, readDatabaseRef, replicationNames, scopeHash } =
+    await loadReplication();
   const hash = await scopeHash({
     source: await readDatabaseRef(session),
     target: { ...await readDatabaseRef(sides.target), database: planned.target },

@@ -7,9 +7,9 @@ import { type EventSink, ExitCode, plural, ReplicatorError } from "../../core/in
 import { withDatabase } from "../../postgres/internal.ts";
 import { claimDatabases, lockGraceMs } from "../../checkpoint/internal.ts";
 import { optionDefaults } from "../../config/internal.ts";
-import { probeSubscription } from "../../replication/internal.ts";
 import type { ServerPair } from "../shared/server_pair.ts";
 import { defaultApplySettings } from "../shared/complete_options.ts";
+import { loadReplication } from "../shared/load_replication.ts";
 import { accessTo } from "../shared/replicated_rows.ts";
 import type { InitOptions, RunContext } from "../shared/run.ts";
 import { type Examination, examineServers } from "../validate/validate.ts";
@@ -63,6 +63,7 @@ export async function probeSourceFromTarget(
   const [first] = planning.databases;
   if (sync === undefined || first === undefined) return;
   if (applier?.kind === "client" || applier?.isTested === true) return;
+  const { probeSubscription } = await loadReplication();
   const tested = await probeSubscription({
     session: sides.target,
     ...accessTo(withDatabase(source, first.source.name), sync),

@@ -6,12 +6,12 @@
 import { maySubscribe, originLimit, readRolePrivileges } from "../../catalog/internal.ts";
 import { ExitCode, ReplicatorError } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
-import {
-  type ApplierKind,
-  type ApplierReading,
-  probeSubscription,
-  type SubscriptionAccess,
+import type {
+  ApplierKind,
+  ApplierReading,
+  SubscriptionAccess,
 } from "../../replication/internal.ts";
+import { loadReplication } from "./load_replication.ts";
 import type { ApplySettings } from "./run.ts";
 
 /** What applies the changes, and why. */
@@ -86,6 +86,7 @@ async function testSubscription(
     ...await findLowLimits(target, databases),
   ];
   if (problems.length > 0) return { problems, isTested: true };
+  const { probeSubscription } = await loadReplication();
   try {
     return { problems, isTested: await probeSubscription({ session: target, ...access }) };
   } catch (error) {

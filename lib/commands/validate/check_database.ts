@@ -19,13 +19,8 @@ import {
   withDatabase,
 } from "../../postgres/internal.ts";
 import { type IdentityFacts } from "../../rules/internal.ts";
-import {
-  type ApplierKind,
-  assessPublication,
-  findHazards,
-  type Hazard,
-  type UnpublishedTable,
-} from "../../replication/internal.ts";
+import type { ApplierKind, Hazard, UnpublishedTable } from "../../replication/internal.ts";
+import { loadReplication } from "../shared/load_replication.ts";
 import { type ServerPair } from "../shared/server_pair.ts";
 import { type PlannedDatabase } from "../shared/database_plan.ts";
 import type { Check } from "../shared/validation_report.ts";
@@ -235,6 +230,7 @@ async function assessFollowing(
 ): Promise<
   { readonly unpublished: readonly UnpublishedTable[]; readonly hazards: readonly Hazard[] }
 > {
+  const { assessPublication, findHazards } = await loadReplication();
   const { plan, problems } = await assessPublication({ session, tables, policy });
   const onTarget = new Set(facts.tables.map(tableKey));
   return {

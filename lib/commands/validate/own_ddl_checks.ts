@@ -6,7 +6,7 @@
  */
 import { quoteIdentifier, type Side } from "../../core/internal.ts";
 import { type Session, silenceEventTriggers } from "../../postgres/internal.ts";
-import { workerSettings } from "../../replication/internal.ts";
+import { loadReplication } from "../shared/load_replication.ts";
 import type { Check } from "../shared/validation_report.ts";
 import { listNames, pass, warn } from "./check.ts";
 
@@ -54,6 +54,7 @@ const configuredStatement = `
 /** Settings of the source's database that apply workers must not use. */
 export async function checkWorkerSettings(session: Session, database: string): Promise<Check> {
   const subject = { id: "worker-settings", side: "source", database } as const;
+  const { workerSettings } = await loadReplication();
   const needed: Readonly<Record<string, string>> = { ...workerSettings, role: "none" };
   const rows = await session.query<{ readonly setting: string }>(configuredStatement);
   const harmful = rows.flatMap(({ setting }) => {

@@ -81,6 +81,9 @@ const tablesOnly: Readonly<Record<string, string>> = {
 export const pinnedSettings: Readonly<Record<string, string>> = {
   ...commonSettings,
   ...expressionSettings,
+  // queries of the catalog are estimated as expensive, and compiling them takes far longer than
+  // running them
+  jit: "off",
 };
 
 /**

@@ -7,6 +7,7 @@ import { ownSchemas, quoteIdentifier, type TableName } from "../../core/internal
 import { ConnectionError, type Endpoint } from "../../postgres/internal.ts";
 import { hasInheritance, withColumnOrder } from "../parse/column_order.ts";
 import { type DumpStatement, readDump } from "../parse/dump_reader.ts";
+import { type DumpSections, splitSections } from "../parse/dump_sections.ts";
 import type { DumpTool } from "./dump_tool.ts";
 import { runEmbeddedDump } from "./embedded_dump.ts";
 import { readInheritedColumns } from "./inherited_columns.ts";
@@ -61,8 +62,26 @@ export interface DumpSchemaOptions {
  * Requires the permissions of {@linkcode runTool} or {@linkcode runEmbeddedDump}.
  */
 export async function dumpSchema(options: DumpSchemaOptions): Promise<readonly DumpStatement[]> {
-  const statements = withoutReservedOptions(readDump(await dumpSchemaText(options)))
+  return await inSourceOrder(await readStatements(options), options);
+}
+
+/** Dumps both sections with one run of pg_dump; otherwise like {@linkcode dumpSchema}. */
+export async function dumpSections(
+  options: Omit<DumpSchemaOptions, "section">,
+): Promise<DumpSections> {
+  const { preData, postData } = splitSections(await readStatements(options));
+  return { preData: await inSourceOrder(preData, options), postData };
+}
+
+async function readStatements(options: DumpSchemaOptions): Promise<readonly DumpStatement[]> {
+  return withoutReservedOptions(readDump(await dumpSchemaText(options)))
     .filter(({ sql }) => sql !== commentOfNewDatabases);
+}
+
+async function inSourceOrder(
+  statements: readonly DumpStatement[],
+  options: DumpSchemaOptions,
+): Promise<readonly DumpStatement[]> {
   if (!hasInheritance(statements)) return statements;
   return withColumnOrder(statements, await readInheritedColumns(options));
 }
