@@ -11,6 +11,7 @@ import {
   dumpGlobals,
   dumpSchema,
   dumpSchemaText,
+  dumpSections,
   type DumpTool,
   findInstalledTools,
   readDatabaseProperties,
@@ -43,7 +44,10 @@ async function copySchema(source: Cluster, target: Cluster, tool: DumpTool): Pro
   }
   await using session = await openSession(to, { computesValues: true });
   const pre = await dumpSchema({ endpoint: from, tool, section: "pre-data" });
-  const post = classifyPostData(await dumpSchema({ endpoint: from, tool, section: "post-data" }));
+  const postData = await dumpSchema({ endpoint: from, tool, section: "post-data" });
+  // one pg_dump for both sections divides where pg_dump itself does
+  equal(await dumpSections({ endpoint: from, tool }), { preData: pre, postData });
+  const post = classifyPostData(postData);
   for (
     const statements of [
       databaseSettingStatements(properties, { name: "corpus", late: false }),

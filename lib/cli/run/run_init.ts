@@ -61,7 +61,8 @@ export const runInit: CommandRunner = async (reader, context) => {
   const result =
     await (place === undefined
       ? executeInit(confirmed, run)
-      : (await loadRemoteCommands()).initRemotely(confirmed, { place, reader, yes, context })).catch((error) => {
+      : (await loadRemoteCommands()).initRemotely(confirmed, { place, reader, yes, context }))
+      .catch((error) => {
         progress.pause();
         if (unfinished !== undefined) reportFinished(unfinished, context);
         if (begun && place === undefined && error instanceof InterruptedError) {

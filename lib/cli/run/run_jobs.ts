@@ -14,12 +14,7 @@ import type { CommandContext, CommandRunner } from "../context.ts";
 import { jobActions } from "../grammar/commands.ts";
 import { notOneOf, type OptionReader } from "../options/option_reader.ts";
 import { jsonLine, printJson, printResult, tableOptions } from "../print/print.ts";
-import {
-  followJob,
-  hasFailed,
-  openRemote,
-  resultOf,
-} from "../remote/remote.ts";
+import { followJob, hasFailed, openRemote, resultOf } from "../remote/remote.ts";
 import { readRemote, type RemotePlace } from "../remote/remote_place.ts";
 import { reportFinished } from "../print/report_finished.ts";
 import { printNext } from "../print/print_next.ts";
