@@ -345,8 +345,9 @@ Deno.test("between servers of one version, rules, views and expressions are comp
 Deno.test("objects excluded by rules are not reported as missing", async () => {
   await withDatabase(older, "shop", async (one) => {
     const source = await endpointOf(one.url, "source");
+    await using scopeSession = await openSession(source);
     const [scope] = await resolveScopes({
-      source,
+      source: scopeSession,
       databases: [one.name],
       rules: {
         ...readRuleFlags({

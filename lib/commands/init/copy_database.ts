@@ -21,6 +21,7 @@ import {
   openSessionWithRetry,
   ServerError,
   type Session,
+  type SnapshotHolder,
   SqlState,
   withDatabase,
 } from "../../postgres/internal.ts";
@@ -55,7 +56,7 @@ import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";
 import { createSetAside, onlyObjects, reportSetAside, settingsOf } from "./create_set_aside.ts";
 import { dropRedefinedViews } from "./redefined_views.ts";
 import { openSnapshot, type ScopedSnapshot } from "./open_snapshot.ts";
-import { fillDatabase } from "./fill_database.ts";
+import { fillDatabase, readTargetFacts, type TargetFacts } from "./fill_database.ts";
 import { commentOnDatabase, copySettings } from "./database_properties.ts";
 import { finishDatabase } from "./finish_database.ts";
 import { allStatements, keptTables, LedgerWork } from "./ledger_work.ts";
@@ -171,8 +172,9 @@ class DatabaseCopy {
       await using snapshot = locked.snapshot;
       const { scope } = locked;
       const dumped = await this.#dumpSchema(locked);
+      await this.#options.globalsCopied();
       if (ledger === undefined) {
-        await this.#makeDatabase();
+        await this.#makeDatabase(snapshot.session);
         ledger = await this.#openLedger();
         this.#targetTouched = true;
         await commentOnDatabase(this.#options.maintenance, {
@@ -202,24 +204,12 @@ class DatabaseCopy {
       const schema = this.#applier(ledger, scope);
       const common = { ...this.#options, ...parts, schema, source: this.#source, target };
       this.#hasRows = true;
-      await this.#options.recorder.step(async () => {
-        await joinAll([
-          this.#matchNewDatabase(snapshot.session, target),
-          copySettings(common),
-        ]);
-        await schema.apply(parts.preData);
-        await schema.retry(settingsOf(parts.preData));
-        schema.setAside.refuseMissingTables();
-      }, {
-        step: "schema",
-        database: this.#database,
-        summarize: () => plural(parts.preData.length, "statement"),
-      });
-      await this.#checkRowTypes(snapshot.session, target);
+      const facts = await this.#createTables(snapshot, common);
       await using carrier = this.#carrier(locked, target);
       const { tables, analyzed } = await fillDatabase({
         ...common,
         locked,
+        facts,
         work,
         progress,
         scope: scope?.scope,
@@ -241,6 +231,36 @@ class DatabaseCopy {
     } finally {
       await ledger?.[Symbol.asyncDispose]();
     }
+  }
+
+  /** Executes what comes before the rows, in a database that matches the source's. */
+  async #createTables(
+    snapshot: SnapshotHolder,
+    parts: SchemaParts & CopyDatabaseOptions & {
+      readonly target: Endpoint;
+      readonly schema: DumpApplier;
+    },
+  ): Promise<TargetFacts> {
+    const { target, schema, preData, recorder } = parts;
+    await using inside = await this.#open(target);
+    await recorder.step(async () => {
+      await joinAll([
+        // before anything else is created there; a repetition changes nothing or is refused
+        matchNewDatabase(snapshot.session, inside)
+          .then((adaptations) => reportAdaptations(adaptations, this.#events)),
+        readDatabaseProperties(snapshot.session)
+          .then((properties) => copySettings(parts, properties)),
+      ]);
+      await schema.apply(preData);
+      await schema.retry(settingsOf(preData));
+      schema.setAside.refuseMissingTables();
+    }, {
+      step: "schema",
+      database: this.#database,
+      summarize: () => plural(preData.length, "statement"),
+    });
+    await checkRowTypes(snapshot.session, inside);
+    return await readTargetFacts(inside, { ...parts, snapshot });
   }
 
   /** Restores the source's statistics as of the snapshot; undefined if every table is analyzed. */
@@ -364,7 +384,7 @@ class DatabaseCopy {
     ) this.#events({ kind: "warning", object: `database ${this.#database}`, message });
   }
 
-  async #makeDatabase(): Promise<void> {
+  async #makeDatabase(source: Session): Promise<void> {
     const { planned, maintenance, recorder } = this.#options;
     await recorder.step(async () => {
       this.#targetTouched = planned.action !== "create";
@@ -373,8 +393,7 @@ class DatabaseCopy {
         await maintenance.execute(`DROP DATABASE ${quoteIdentifier(planned.target)}`);
       }
       if (planned.action !== "fill-empty") {
-        await using session = await this.#open(this.#source);
-        const properties = await readDatabaseProperties(session);
+        const properties = await readDatabaseProperties(source);
         const adaptations = await createDatabase(maintenance, properties, { name: planned.target })
           .catch((error) => {
             throw isDuplicateDatabase(error)
@@ -384,19 +403,6 @@ class DatabaseCopy {
         reportAdaptations(adaptations, this.#events);
       }
     }, { step: "database", database: this.#database, summarize: () => describeAction(planned) });
-  }
-
-  /**
-   * Runs before anything else is created there; a repetition changes nothing or is refused.
-   */
-  async #matchNewDatabase(source: Session, target: Endpoint): Promise<void> {
-    await using session = await this.#open(target);
-    reportAdaptations(await matchNewDatabase(source, session), this.#events);
-  }
-
-  async #checkRowTypes(source: Session, target: Endpoint): Promise<void> {
-    await using session = await this.#open(target);
-    await checkRowTypes(source, session);
   }
 
   #open(endpoint: Endpoint): Promise<Session> {

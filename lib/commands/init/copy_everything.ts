@@ -14,6 +14,7 @@ import {
 import {
   durableSettings,
   openSession,
+  resetRoleStatement,
   type Session,
   SnapshotLostError,
   withDatabase,
@@ -38,6 +39,7 @@ import { combineFailures, type DatabaseFailure, endsRun } from "../shared/failur
 import type { Recorder } from "../shared/recorder.ts";
 import { type DatabaseReport, setAsideObjects } from "../shared/init_report.ts";
 import { type InitPlan } from "../shared/init_plan.ts";
+import { inside } from "../shared/inside.ts";
 import type { RunCheckpoint } from "./run_checkpoint.ts";
 import type { InitOptions } from "../shared/run.ts";
 
@@ -67,34 +69,30 @@ export async function copyEverything(
     readonly reports: DatabaseReport[];
   },
 ): Promise<void> {
-  const { planning, sides, recorder, checkpoint, reports, signal } = work;
+  const { planning, sides, checkpoint, reports, signal } = work;
   const dropped = planning.databases.filter(({ action }) => action === "drop-and-create");
   // a database cannot be dropped while a session uses it, not even the tool's own
   if (dropped.some(({ target }) => target === sides.target.endpoint.database)) {
     await sides.target.close();
   }
-  const globals = await recorder.step(
-    () => again(work, "roles and settings", () => copyGlobals(work)),
-    {
-      step: "globals",
-      summarize: ({ applied }) => plural(applied, "statement"),
-    },
-  );
-  await checkpoint.addMemberships(globals.temporaryMemberships);
+  const globals = new CopiedGlobals(work);
   const streams: ReplicationSetup[] = [];
   const failures: DatabaseFailure[] = [];
   try {
+    if (!readsFirst(work)) await globals.done;
     for (const planned of planning.databases) {
       const database = planned.source.name;
       try {
-        reports.push(await copyOne(work, { planned, streams }));
+        reports.push(await copyOne(work, { planned, streams, globals }));
         await checkpoint.completed(database);
       } catch (error) {
-        if (signal.aborted || endsRun(error)) throw error;
+        await globals.settled;
+        if (signal.aborted || endsRun(error) || globals.isFailure(error)) throw error;
         failures.push({ database, error });
         reportFailures(work, failures);
       }
     }
+    await globals.done;
     for (const stream of streams) await stream.catchUp();
     if (failures.length > 0) throw combineFailures(failures, planning.databases.length);
   } catch (error) {
@@ -106,6 +104,46 @@ export async function copyEverything(
   // the run that creates missing objects finds them in the ledgers
   if (setAsideObjects({ databases: reports }).length > 0) await checkpoint.keep();
   else await checkpoint.finish(signal);
+}
+
+/**
+ * Whether the first database's snapshot and schema are read while roles and settings are copied:
+ * nothing of either depends on the other. A slot holds back WAL, and is created last.
+ */
+function readsFirst({ options: { sync }, planning: { databases } }: InitWork): boolean {
+  return sync === undefined && databases[0]?.action !== "resume";
+}
+
+/**
+ * Roles and settings, which are copied from the constructor on. Databases that are created or
+ * filled must wait for `done`.
+ */
+class CopiedGlobals {
+  /** Rejects if they cannot be copied, which ends the run. */
+  readonly done: Promise<void>;
+  /** Resolves when `done` has settled. */
+  readonly settled: Promise<void>;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(work: InitWork) {
+    this.done = this.#copy(work);
+    this.settled = this.done.catch((error) => {
+      this.#failure = { error };
+    });
+  }
+
+  /** Whether this is the error that they failed with. */
+  isFailure(error: unknown): boolean {
+    return this.#failure !== undefined && this.#failure.error === error;
+  }
+
+  async #copy(work: InitWork): Promise<void> {
+    const { temporaryMemberships } = await work.recorder.step(
+      () => again(work, "roles and settings", () => copyGlobals(work)),
+      { step: "globals", summarize: ({ applied }) => plural(applied, "statement") },
+    );
+    await work.checkpoint.addMemberships(temporaryMemberships);
+  }
 }
 
 /** Reports a failed database immediately if other databases are still to be copied. */
@@ -126,9 +164,10 @@ function reportFailures(
 /** Copies a database; resumes after transient failures. */
 async function copyOne(
   work: InitWork,
-  { planned, streams }: {
+  { planned, streams, globals }: {
     readonly planned: PlannedDatabase;
     readonly streams: ReplicationSetup[];
+    readonly globals: CopiedGlobals;
   },
 ): Promise<DatabaseReport> {
   const { options, sides, tool, plan, recorder, checkpoint, signal } = work;
@@ -147,7 +186,8 @@ async function copyOne(
   let givenUp: readonly WarningEvent[] = [];
   const attempt = async (current: PlannedDatabase) => {
     givenUp = [];
-    await using maintenance = await openMaintenance(work);
+    await using opened = await openMaintenance(work);
+    const maintenance = opened.session;
     const done = current.unfinished?.complete ?? false;
     const stream = options.sync === undefined || done
       ? undefined
@@ -164,6 +204,7 @@ async function copyOne(
       signal,
       ledgers,
       onGivenUp: (warnings) => givenUp = warnings,
+      globalsCopied: () => globals.done,
     });
     if (stream !== undefined) streams.push(stream);
     return report;
@@ -173,6 +214,7 @@ async function copyOne(
       work,
       `the copy of ${planned.source.name}`,
       (times) => times === 0 ? attempt(planned) : resume(work, planned, attempt),
+      (error) => !globals.isFailure(error), // it has been repeated already
     );
   } catch (error) {
     for (const warning of givenUp) recorder.events(warning);
@@ -234,12 +276,14 @@ function again<Result>(
   { options: { databaseRetryDelaysMs }, recorder, signal }: InitWork,
   what: string,
   work: (retries: number) => Promise<Result>,
+  mayRepeat: (error: unknown) => boolean = () => true,
 ): Promise<Result> {
   return retry(({ retries }) => work(retries), {
     delaysMs: databaseRetryDelaysMs,
     resetAfterMs,
     signal,
-    isRetryable: (error) => isTransient(error) || error instanceof SnapshotLostError,
+    isRetryable: (error) =>
+      mayRepeat(error) && (isTransient(error) || error instanceof SnapshotLostError),
     onRetry: (error, attempt, delayMs) =>
       recorder.events(retryEvent({ what, error, attempt, delayMs })),
   });
@@ -249,29 +293,39 @@ async function revokeMemberships(work: InitWork): Promise<void> {
   const { checkpoint, recorder } = work;
   if (checkpoint.memberships.length === 0) return;
   await using maintenance = await openMaintenance(work);
-  const notes = await revokeTemporaryMemberships(maintenance, checkpoint.memberships);
+  const notes = await revokeTemporaryMemberships(maintenance.session, checkpoint.memberships);
   for (const note of notes) recorder.events({ kind: "warning", ...note });
 }
 
 async function copyGlobals(work: InitWork) {
-  const { options, planning, tool, recorder, signal } = work;
+  const { options: { source: { database } }, sides, planning, tool, recorder, signal } = work;
   await using maintenance = await openMaintenance(work);
-  await using session = await openSession(options.source, { signal });
-  const globals = await dumpGlobals({
-    session,
-    tool,
-    databases: planning.databases.map(({ source }) => source.name),
-    signal,
-    onRetry: (again) =>
-      recorder.events(retryEvent({ what: "reading roles and settings", ...again })),
-  });
-  const outcome = await applyGlobals(maintenance, globals);
+  const globals = await inside(sides.source, { database, signal }, (session) =>
+    dumpGlobals({
+      session,
+      tool,
+      databases: planning.databases.map(({ source }) => source.name),
+      signal,
+      onRetry: (again) =>
+        recorder.events(retryEvent({ what: "reading roles and settings", ...again })),
+    }));
+  const outcome = await applyGlobals(maintenance.session, globals);
   for (const adaptation of outcome.adapted) recorder.events({ kind: "warning", ...adaptation });
   return outcome;
 }
 
-/** A session on a database of the target that the run neither drops nor creates. */
-async function openMaintenance({ planning, options, sides, signal }: InitWork): Promise<Session> {
+/** A session that its owner may keep open. */
+interface MaintenanceSession extends AsyncDisposable {
+  readonly session: Session;
+}
+
+/**
+ * A session on a database of the target that the run neither drops nor creates: the one that the
+ * run has there already, if possible.
+ */
+async function openMaintenance(
+  { planning, options, sides, signal }: InitWork,
+): Promise<MaintenanceSession> {
   const busy = new Set(planning.databases.map(({ target }) => target));
   const candidates = [sides.target.endpoint.database, "postgres", "template1"];
   const name = candidates.find((candidate) => !busy.has(candidate)) ??
@@ -280,8 +334,21 @@ async function openMaintenance({ planning, options, sides, signal }: InitWork): 
     )?.name;
   // no ledger records roles and properties of databases, so a crash must not undo them, whatever
   // the server's synchronous_commit
-  return await openSession(withDatabase(options.target, name ?? "template1"), {
+  if (name === sides.target.endpoint.database && sides.target.isOpen) {
+    await sides.target.execute(freshMaintenance(sides.target.endpoint));
+    return { session: sides.target, [Symbol.asyncDispose]: () => Promise.resolve() };
+  }
+  const session = await openSession(withDatabase(options.target, name ?? "template1"), {
     signal,
     settings: durableSettings,
   });
+  return { session, [Symbol.asyncDispose]: () => session.close() };
+}
+
+/** Sets what a new maintenance session has: an earlier statement may have changed the role. */
+function freshMaintenance(endpoint: Session["endpoint"]): string {
+  const settings = Object.entries(durableSettings).map(([name, value]) =>
+    `SET ${name} = ${value};`
+  );
+  return ["RESET SESSION AUTHORIZATION;", resetRoleStatement(endpoint), ...settings].join("\n");
 }

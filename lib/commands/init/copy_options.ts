@@ -38,6 +38,8 @@ export interface CopyDatabaseOptions extends
   /** Replication that starts with the copy; undefined for a copy alone. */
   readonly stream: ReplicationSetup | undefined;
   readonly ledgers: AttemptLedgers;
+  /** Awaited before the target's database is created or filled, which needs its roles. */
+  readonly globalsCopied: () => Promise<void>;
   /** Receives, after a failure, the warnings that hold unless the run itself tries again. */
   readonly onGivenUp: (warnings: readonly WarningEvent[]) => void;
 }

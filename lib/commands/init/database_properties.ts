@@ -22,23 +22,18 @@ export interface DatabasePropertiesOptions
   readonly target: Endpoint;
 }
 
-async function readProperties(
-  { source, recorder, signal }: Pick<DatabasePropertiesOptions, "source" | "recorder" | "signal">,
-): Promise<DatabaseProperties> {
-  await using session = await openSessionWithRetry(source, { signal, events: recorder.events });
-  return await readDatabaseProperties(session);
-}
-
 /**
  * `ALTER DATABASE … SET`, also of roles in the database, before anything is created there: as with
  * pg_dump and psql, the database has its own TimeZone before its rows. Can be repeated.
  */
-export async function copySettings(options: DatabasePropertiesOptions): Promise<void> {
-  const { maintenance, target, recorder } = options;
-  const statements = databaseSettingStatements(await readProperties(options), {
-    name: target.database,
-    late: false,
-  });
+export async function copySettings(
+  { maintenance, target, recorder }: Pick<
+    DatabasePropertiesOptions,
+    "maintenance" | "target" | "recorder"
+  >,
+  properties: DatabaseProperties,
+): Promise<void> {
+  const statements = databaseSettingStatements(properties, { name: target.database, late: false });
   reportAdaptations(await applyStatements(maintenance, statements), recorder.events);
 }
 
@@ -46,8 +41,9 @@ export async function copySettings(options: DatabasePropertiesOptions): Promise<
 export async function copyProperties(
   options: DatabasePropertiesOptions & { readonly schema: DumpApplier },
 ): Promise<void> {
-  const { target, maintenance, planned, schema, recorder } = options;
-  const properties = await readProperties(options);
+  const { source, target, maintenance, planned, schema, recorder, signal } = options;
+  await using session = await openSessionWithRetry(source, { signal, events: recorder.events });
+  const properties = await readDatabaseProperties(session);
   await commentOnDatabase(maintenance, { name: planned.target, text: undefined });
   // executed in another database; can be repeated
   reportAdaptations(

@@ -5,11 +5,7 @@
  * @module
  */
 import { joinAll, plural, tableKey } from "../../core/internal.ts";
-import {
-  type Endpoint,
-  openSessionWithRetry,
-  type SnapshotHolder,
-} from "../../postgres/internal.ts";
+import type { Endpoint, Session, SnapshotHolder } from "../../postgres/internal.ts";
 import { readToastCompression, summarizeLargeObjects, type Table } from "../../catalog/internal.ts";
 import { tablesWithStatistics } from "../../schema/internal.ts";
 import {
@@ -59,6 +55,7 @@ export interface FillDatabaseOptions extends
   readonly locked: LockedSnapshot;
   readonly postData: SchemaParts["postData"];
   readonly schema: DumpApplier;
+  readonly facts: TargetFacts;
   readonly work: LedgerWork;
   readonly progress: TableWork;
   /** As the snapshot sees it; undefined if everything is copied. */
@@ -92,10 +89,8 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
   const copied = locked.tables.filter((table) => scope?.hasRows(table) ?? true);
   // analyzed later, after CREATE STATISTICS
   const later = new Set(tablesWithStatistics(postData.rest).map(tableKey));
-  const [{ groups, targetSettings }, keyBounds] = await joinAll([
-    readTarget(options),
-    readPlanBounds(snapshot.session, copied, settings),
-  ]);
+  const { groups, targetSettings } = options.facts;
+  const keyBounds = await readPlanBounds(snapshot.session, copied, settings);
   const indexes = new IndexBuilder({
     target,
     targetMajor: options.targetMajor,
@@ -222,18 +217,21 @@ function sumBytes(sized: readonly { readonly bytes: number }[]): number {
 }
 
 /** What the copy depends on at the target. */
-interface TargetFacts {
+export interface TargetFacts {
   readonly groups: readonly IndexGroup[];
   /** Settings of the sessions that copy rows. */
   readonly targetSettings: Readonly<Record<string, string>>;
 }
 
-async function readTarget(
-  { target, locked, postData, toastCompression, recorder: { events }, signal }: FillDatabaseOptions,
+/** Reads them, once the tables exist. */
+export async function readTargetFacts(
+  session: Session,
+  { snapshot, postData, toastCompression }:
+    & Pick<FillDatabaseOptions, "postData" | "toastCompression">
+    & { readonly snapshot: SnapshotHolder },
 ): Promise<TargetFacts> {
-  await using session = await openSessionWithRetry(target, { signal, events });
   const [ofSource, ofTarget, partitioned] = await joinAll([
-    readToastCompression(locked.snapshot.session),
+    readToastCompression(snapshot.session),
     readToastCompression(session),
     partitionedTables(session),
   ]);

@@ -41,6 +41,7 @@ import { type DumpTool, previewGlobals } from "../../schema/internal.ts";
 import { type ServerPair, summarize } from "../shared/server_pair.ts";
 import type { DatabasePlanning, PlannedDatabase } from "../shared/database_plan.ts";
 import type { ApplierChoice } from "../shared/choose_applier.ts";
+import { inside } from "../shared/inside.ts";
 import type { DatabasePlan, InitPlan, SourceChanges, TablePlan } from "../shared/init_plan.ts";
 import type { ValidationReport } from "../shared/validation_report.ts";
 import type { StepPrediction } from "../shared/report.ts";
@@ -179,13 +180,23 @@ interface Survey {
 }
 
 async function survey(
-  { options, sides, tool, signal }: PlanInput,
+  input: PlanInput,
   planned: PlannedDatabase,
   scope: DatabaseScope,
 ): Promise<Survey> {
-  await using session = await openSession(withDatabase(options.source, planned.source.name), {
-    signal,
-  });
+  const { sides, signal } = input;
+  return await inside(
+    sides.source,
+    { database: planned.source.name, signal },
+    (session) => surveyInside(session, input, { planned, scope }),
+  );
+}
+
+async function surveyInside(
+  session: Session,
+  { options, sides, tool, signal }: PlanInput,
+  { planned, scope }: { readonly planned: PlannedDatabase; readonly scope: DatabaseScope },
+): Promise<Survey> {
   const tables = (await listTables(session)).filter((table) => scope.scope.hasRows(table));
   const copyOptions: CopyPlanOptions = {
     sourceMajor: session.majorVersion,

@@ -132,14 +132,15 @@ export function urlDatabase({ database, databaseGiven }: Endpoint): string | und
 export async function planDatabases(input: PlanningInput): Promise<DatabasePlanning> {
   const { source, target, selection, runGraceMs, signal } = input;
   const onSource = await listDatabases(source);
-  const [relation, maintenanceIsEmpty] = await Promise.all([
+  const select = (maintenanceIsEmpty: boolean) =>
+    selectDatabases(onSource, {
+      selectors: { ...selection, targetUrlDatabase: input.targetUrlDatabase },
+      maintenanceIsEmpty,
+    });
+  const [relation, choice] = await Promise.all([
     sameDatabase(source, target),
-    isMaintenanceEmpty(source, onSource, signal),
+    selectIfFilled(select, () => isMaintenanceEmpty(source, onSource, signal)),
   ]);
-  const choice = selectDatabases(onSource, {
-    selectors: { ...selection, targetUrlDatabase: input.targetUrlDatabase },
-    maintenanceIsEmpty,
-  });
   await input.claim(choice.selected.map((selected) => selected.target));
   // only after the claim: another run may have created or dropped some until then
   const onTarget = await listDatabases(target);
@@ -329,6 +330,16 @@ function whyClosed({ isInvalid, allowConnections, canConnect }: Database): strin
   if (isInvalid) return "a DROP DATABASE was interrupted";
   if (!allowConnections) return "it does not allow connections";
   return canConnect ? "the server refuses the connection" : "the role has no CONNECT privilege";
+}
+
+/** The maintenance database is read only if its contents decide whether it is copied. */
+async function selectIfFilled(
+  select: (maintenanceIsEmpty: boolean) => DatabaseChoice,
+  isEmpty: () => Promise<boolean>,
+): Promise<DatabaseChoice> {
+  const choice = select(true);
+  const isSkipped = choice.skipped.some(({ name }) => name === maintenanceDatabase);
+  return isSkipped && !await isEmpty() ? select(false) : choice;
 }
 
 async function isMaintenanceEmpty(

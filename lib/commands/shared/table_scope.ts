@@ -21,9 +21,9 @@ import {
 } from "../../core/internal.ts";
 import { describeNames, unreadableDatabases } from "./unreadable_names.ts";
 import {
-  type Endpoint,
   isUnconvertible,
   openSession,
+  type Session,
   withDatabase,
 } from "../../postgres/internal.ts";
 import {
@@ -39,7 +39,7 @@ import {
   type TableRules,
   type TableScope,
 } from "../../rules/internal.ts";
-import type { Session } from "../../postgres/internal.ts";
+import { inside } from "./inside.ts";
 import type { TableDecision } from "./validation_report.ts";
 
 /** One database under the rules. */
@@ -57,7 +57,8 @@ export type ReadScope = Omit<DatabaseScope, "predicates">;
 
 /** What rules are resolved against. */
 export interface ScopeOptions {
-  readonly source: Endpoint;
+  /** A session on the source's server. */
+  readonly source: Session;
   /** Databases that the run copies. */
   readonly databases: readonly string[];
   readonly rules: TableRules;
@@ -81,8 +82,7 @@ export async function resolveScopes(
     readonly predicates: DatabaseScope["predicates"];
   }[] = [];
   const unreadable: string[] = [];
-  for (const database of databases) {
-    await using session = await openSession(withDatabase(source, database), { signal });
+  const readDatabase = async (session: Session, database: string) => {
     if (others.size === 0) {
       for (const { name } of await listDatabases(session)) {
         if (!databases.includes(name)) others.add(name);
@@ -91,11 +91,20 @@ export async function resolveScopes(
     const tables = await readTables(session, database);
     if (typeof tables === "string") {
       unreadable.push(tables);
-      continue;
+      return;
     }
     const evaluated = await checkPredicates(session, decideTables(rules, tables));
     problems.push(...evaluated.problems);
     read.push({ source: tables, predicates: evaluated.predicates });
+  };
+  for (const database of databases) {
+    if (asksNothing(rules)) {
+      await inside(source, { database, signal }, (session) => readDatabase(session, database));
+    } else {
+      // predicates are checked in transactions, which the caller's session may not be in
+      await using own = await openSession(withDatabase(source.endpoint, database), { signal });
+      await readDatabase(own, database);
+    }
   }
   if (unreadable.length > 0) {
     throw unreadableDatabases(unreadable);

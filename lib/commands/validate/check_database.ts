@@ -23,6 +23,7 @@ import type { ApplierKind, Hazard, UnpublishedTable } from "../../replication/in
 import { loadReplication } from "../shared/load_replication.ts";
 import { type ServerPair } from "../shared/server_pair.ts";
 import { type PlannedDatabase } from "../shared/database_plan.ts";
+import { inside } from "../shared/inside.ts";
 import type { Check } from "../shared/validation_report.ts";
 import { type DatabaseScope } from "../shared/table_scope.ts";
 import { checkOr } from "./check.ts";
@@ -141,12 +142,20 @@ async function checkSource(
   planned: PlannedDatabase,
   context: DatabaseContext,
 ): Promise<readonly Check[]> {
-  const { sides, source, target, offer, forSync, identity, restoreSearchPath, signal, scope } =
-    context;
+  const { sides, signal } = context;
+  return await inside(
+    sides.source,
+    { database: planned.source.name, signal },
+    (session) => checkInside(session, planned, context),
+  );
+}
+
+async function checkInside(
+  session: Session,
+  planned: PlannedDatabase,
+  { source, target, offer, forSync, identity, applier, restoreSearchPath, scope }: DatabaseContext,
+): Promise<readonly Check[]> {
   const database = planned.source.name;
-  await using session = await openSession(withDatabase(sides.source.endpoint, database), {
-    signal,
-  });
   const facts = factsWithinScope(await readSourceDatabase(session), scope);
   const { role, majorVersion } = source;
   // other policies are decided, and reported, when the tables are published
@@ -173,7 +182,7 @@ async function checkSource(
       forSync: strict,
       sourceMajor: majorVersion,
       identities,
-      isFilteredHere: context.applier === "client",
+      isFilteredHere: applier === "client",
     })),
     ...checkProviderSchemas(database, {
       schemas: await listProviderSchemas(session),

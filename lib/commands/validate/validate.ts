@@ -200,7 +200,7 @@ async function checkEverything(
   };
   const [scopes, { intermediaries, applying }] = await joinAll([
     resolveScopes({
-      source: sides.source.endpoint,
+      source: sides.source,
       databases: planning.databases.map(({ source }) => source.name),
       rules,
       signal,

@@ -80,7 +80,7 @@ export async function executeVerify(given: VerifyOptions, run: RunContext): Prom
   throwIfAny(planning.problems);
   refuseSameDatabases(planning);
   const scopes = await resolveScopes({
-    source: options.source,
+    source: sides.source,
     databases: planning.databases.map(({ source }) => source.name),
     rules: options.rules,
     signal: run.signal,
