@@ -1,4 +1,5 @@
-import { displayWidth, truncate } from "./text.ts";
+import { displayWidth } from "./display_width.ts";
+import { truncate } from "./text.ts";
 
 /** The terminal that a region is drawn on. */
 export interface LiveTerminal {

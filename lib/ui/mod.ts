@@ -6,6 +6,7 @@
  * @module
  */
 export * from "./bar.ts";
+export { displayWidth } from "./display_width.ts";
 export * from "./json_lines.ts";
 export * from "./live_progress.ts";
 export * from "./live_region.ts";

@@ -1,7 +1,8 @@
 import { formatBytes, formatDuration, plural, type RunEvent } from "../core/internal.ts";
 import { bar } from "./bar.ts";
 import type { Style } from "./style.ts";
-import { displayWidth, wrap } from "./text.ts";
+import { displayWidth } from "./display_width.ts";
+import { wrap } from "./text.ts";
 
 /** What users of the databases experience during a cutover, and when it was measured. */
 export interface PauseState extends Omit<Extract<RunEvent, { kind: "cutover-pause" }>, "kind"> {

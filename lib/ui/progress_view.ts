@@ -13,7 +13,8 @@ import {
   tableFraction,
 } from "./progress_state.ts";
 import { makeStyle, type Style } from "./style.ts";
-import { displayWidth, padEnd, padStart, printable, truncate, wrap } from "./text.ts";
+import { displayWidth } from "./display_width.ts";
+import { padEnd, padStart, printable, truncate, wrap } from "./text.ts";
 
 /** The terminal that a view is drawn for. */
 export interface ViewSize {

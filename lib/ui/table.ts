@@ -1,4 +1,5 @@
-import { displayWidth, padEnd, padStart, truncate, wrap } from "./text.ts";
+import { displayWidth } from "./display_width.ts";
+import { padEnd, padStart, truncate, wrap } from "./text.ts";
 import { makeStyle } from "./style.ts";
 
 /** A column of {@linkcode renderTable}. */

@@ -1,23 +1,7 @@
-import stringWidth from "string-width";
+import { displayWidth, graphemesOf } from "./display_width.ts";
 
 // deno-lint-ignore no-control-regex -- an escape sequence begins with ESC
 const escapeSequence = /\x1b\[[0-9;]*m/y;
-let segmenter: Intl.Segmenter | undefined;
-
-/** Made on first use: it takes as long as loading a dozen modules. */
-function graphemesOf(text: string): Intl.Segments {
-  segmenter ??= new Intl.Segmenter(undefined, { granularity: "grapheme" });
-  return segmenter.segment(text);
-}
-
-/** ASCII, and the narrow symbols of the tool's own lines. */
-const narrow = /^[\x20-\x7e·…–—→✓✗×≤±]*$/;
-
-/** The width of a text in terminal columns: colors take none, `日` takes two. */
-export function displayWidth(text: string): number {
-  return narrow.test(text) ? text.length : stringWidth(text);
-}
-
 /**
  * Makes text from a server safe for a terminal: an identifier may contain line breaks, escape
  * sequences, and characters that change the writing direction.

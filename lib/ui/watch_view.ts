@@ -2,7 +2,8 @@ import { formatBytes, formatDuration, plural } from "../core/internal.ts";
 import type { ViewSize } from "./progress_view.ts";
 import { sparkline } from "./sparkline.ts";
 import { makeStyle, type Style } from "./style.ts";
-import { displayWidth, padEnd, padStart, printable, truncate, wrap } from "./text.ts";
+import { displayWidth } from "./display_width.ts";
+import { padEnd, padStart, printable, truncate, wrap } from "./text.ts";
 
 /** How serious something is. */
 export type Tone = "good" | "warn" | "bad";

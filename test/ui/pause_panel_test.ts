@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok } from "node:assert/strict";
 import { initialProgress, reduce } from "../../lib/ui/progress_state.ts";
 import { render } from "../../lib/ui/progress_view.ts";
-import { displayWidth } from "../../lib/ui/text.ts";
+import { displayWidth } from "../../lib/ui/display_width.ts";
 
 const pause = {
   kind: "cutover-pause",

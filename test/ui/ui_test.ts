@@ -13,7 +13,8 @@ import {
 } from "../../lib/ui/progress_state.ts";
 import { render } from "../../lib/ui/progress_view.ts";
 import { renderTable } from "../../lib/ui/table.ts";
-import { displayWidth, fitLines, printable, truncate, wrap } from "../../lib/ui/text.ts";
+import { displayWidth } from "../../lib/ui/display_width.ts";
+import { fitLines, printable, truncate, wrap } from "../../lib/ui/text.ts";
 
 const mega = 1 << 20;
 

@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { sparkline } from "../../lib/ui/sparkline.ts";
-import { displayWidth } from "../../lib/ui/text.ts";
+import { displayWidth } from "../../lib/ui/display_width.ts";
 import { renderWatch, type WatchedStream, type WatchView } from "../../lib/ui/watch_view.ts";
 
 Deno.test("sparkline() shows the newest values, with 0 lowest and gaps for null", () => {

@@ -1,5 +1,6 @@
 import { formatBytes, formatDuration, plural } from "../../core/internal.ts";
-import { displayWidth, truncate } from "../text.ts";
+import { displayWidth } from "../display_width.ts";
+import { truncate } from "../text.ts";
 import { type Markup, markup } from "./markup.ts";
 import type { Block, Lane, LaneGroup, Tick, TimelineChart } from "./timeline_layout.ts";
 import { formatRate, formatShare, workWords } from "./words.ts";
