@@ -43,13 +43,16 @@ export interface CopyPart {
   /** Format of COPY: `text` or `binary`. */
   readonly format: CopyFormat;
   /**
-   * Whether the rows may be frozen. The table is truncated in the same transaction, so this
-   * requires a single part.
+   * Whether the rows are frozen. The table is truncated in the same transaction, so this requires a
+   * single part; for a few pages, that would cost more than freezing them ever will.
    */
   readonly freeze: boolean;
   /** Estimated size on the source, in bytes. */
   readonly bytes: number;
 }
+
+/** Smaller tables are not frozen: truncating one costs the target three times as much as its rows. */
+const minFrozenBytes = 64 * 1024;
 
 /** Limit on the parts of one table. */
 const maxParts = 1_024;
@@ -119,7 +122,7 @@ function partsOf(table: Table, options: CopyPlanOptions): readonly CopyPart[] {
       part: 0,
       parts: 1,
       format,
-      freeze: table.extensionCondition === undefined,
+      freeze: table.extensionCondition === undefined && table.bytes >= minFrozenBytes,
       bytes: table.bytes,
     }];
   }

@@ -182,10 +182,11 @@ Deno.test("planCopy() makes no more parts than blocks of a table with few blocks
   ]);
 });
 
-Deno.test("planCopy() freezes only tables of one part", () => {
-  deepStrictEqual(plan([sized(10), sized(1_000)]).map(({ freeze }) => freeze), [
+Deno.test("planCopy() freezes tables of one part, unless they have a few pages only", () => {
+  deepStrictEqual(plan([sized(7), sized(8), sized(1_000)]).map(({ freeze }) => freeze), [
     ...Array(10).fill(false),
     true,
+    false,
   ]);
 });
 
