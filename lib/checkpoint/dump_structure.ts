@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { describeStatement, type DumpStatement } from "../schema/internal.ts";
+import { describeStatement } from "../schema/apply/schema_error.ts";
+import type { DumpStatement } from "../schema/internal.ts";
 import { isRecorded, statementDigest } from "./digest.ts";
 
 /** A statement of the dump, as recorded in the ledger. */

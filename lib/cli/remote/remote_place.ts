@@ -64,8 +64,3 @@ function serviceUrl(
   }
   return { url: `${url.origin}${url.pathname.replace(/\/+$/, "")}` };
 }
-
-/** The commands that run on a service. */
-export function loadRemoteCommands(): Promise<typeof import("./remote_commands.ts")> {
-  return import("./remote_commands.ts");
-}

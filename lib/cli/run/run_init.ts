@@ -16,7 +16,7 @@ import { chooseInteractively, nothingChosen, selectionFlags } from "./interactiv
 import { resolveInitOptions } from "../options/init_options.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
 import { writeReportFile } from "../options/report_file.ts";
-import { loadRemoteCommands, readRemote } from "../remote/remote_place.ts";
+import { readRemote } from "../remote/remote_place.ts";
 import { reportFinished } from "../print/report_finished.ts";
 import { initPlanLines } from "../print/init_plan_lines.ts";
 import { initReportLines } from "../print/init_report_lines.ts";
@@ -61,7 +61,12 @@ export const runInit: CommandRunner = async (reader, context) => {
   const result =
     await (place === undefined
       ? executeInit(confirmed, run)
-      : (await loadRemoteCommands()).initRemotely(confirmed, { place, reader, yes, context }))
+      : (await import("../remote/remote_commands.ts")).initRemotely(confirmed, {
+        place,
+        reader,
+        yes,
+        context,
+      }))
       .catch((error) => {
         progress.pause();
         if (unfinished !== undefined) reportFinished(unfinished, context);

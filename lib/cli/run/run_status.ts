@@ -14,7 +14,7 @@ import type { CommandContext, CommandRunner } from "../context.ts";
 import { resolveStatusOptions, type StatusCommandOptions } from "../options/replication_options.ts";
 import { printRemedies } from "../print/print_next.ts";
 import { jsonLine, printJson, printResult, tableOptions } from "../print/print.ts";
-import { loadRemoteCommands, readRemote } from "../remote/remote_place.ts";
+import { readRemote } from "../remote/remote_place.ts";
 import { checkLines, statusLines, watchLine } from "../print/status_lines.ts";
 import { WatchHistory } from "../print/watch_history.ts";
 
@@ -37,7 +37,11 @@ export const runStatus: CommandRunner = async (reader, context) => {
   }
   const report = place === undefined
     ? await executeStatus(statusOptions, context.run)
-    : await (await loadRemoteCommands()).statusRemotely(statusOptions, { place, reader, context });
+    : await (await import("../remote/remote_commands.ts")).statusRemotely(statusOptions, {
+      place,
+      reader,
+      context,
+    });
   context.progress.pause();
   const check = options.check ? checkStatus(report, options.limits) : undefined;
   print(report, { check, options, context });

@@ -11,7 +11,7 @@ import { nextCommandLine } from "../print/next_command.ts";
 import { printNext } from "../print/print_next.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
 import { syncLines } from "../print/sync_lines.ts";
-import { loadRemoteCommands, readRemote } from "../remote/remote_place.ts";
+import { readRemote } from "../remote/remote_place.ts";
 import { resolveSyncOptions } from "../options/sync_options.ts";
 
 /** `sync`: starts or resumes replication; prints the report once everything streams. */
@@ -30,7 +30,12 @@ export const runSync: CommandRunner = async (reader, context) => {
   });
   const report = place === undefined
     ? await executeSync(confirmed, run)
-    : await (await loadRemoteCommands()).syncRemotely(confirmed, { place, reader, yes, context });
+    : await (await import("../remote/remote_commands.ts")).syncRemotely(confirmed, {
+      place,
+      reader,
+      yes,
+      context,
+    });
   progress.pause();
   if (report === undefined) {
     terminal.stderr.write("Nothing was changed.\n");

@@ -1,6 +1,5 @@
 import { ExitCode, UsageError } from "../../core/internal.ts";
 import { completeValidateOptions } from "../../commands/shared/complete_options.ts";
-import { executeValidateCutover } from "../../commands/cutover/validate.ts";
 import { executeValidate } from "../../commands/validate/validate.ts";
 import type { CommandRunner } from "../context.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
@@ -8,7 +7,7 @@ import { resolveValidateOptions } from "../options/validate_options.ts";
 import { decisionLines } from "../print/decisions.ts";
 import { printNext } from "../print/print_next.ts";
 import { printJson, printResult, tableOptions } from "../print/print.ts";
-import { loadRemoteCommands, readRemote } from "../remote/remote_place.ts";
+import { readRemote } from "../remote/remote_place.ts";
 import { validationLines } from "../print/validation_lines.ts";
 
 /** `validate`: the report on stdout; a failure of any check is exit code 3. */
@@ -23,10 +22,16 @@ export const runValidate: CommandRunner = async (reader, context) => {
   const chosen = await chooseInteractively(wanted, context);
   if (chosen === undefined) throw nothingChosen();
   const options = completeValidateOptions(chosen);
-  const validate = options.forCutover ? executeValidateCutover : executeValidate;
+  const validate = options.forCutover
+    ? (await import("../../commands/cutover/validate.ts")).executeValidateCutover
+    : executeValidate;
   const report = place === undefined
     ? await validate(options, run)
-    : await (await loadRemoteCommands()).validateRemotely(options, { place, reader, context });
+    : await (await import("../remote/remote_commands.ts")).validateRemotely(options, {
+      place,
+      reader,
+      context,
+    });
   progress.pause();
   if (output.json) printJson(terminal, report);
   else {

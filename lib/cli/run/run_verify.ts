@@ -11,7 +11,7 @@ import { resolveVerifyOptions } from "../options/verify_options.ts";
 import { printNext } from "../print/print_next.ts";
 import { printJson, printResult, tableOptions } from "../print/print.ts";
 import { writeEvidence } from "../print/evidence.ts";
-import { loadRemoteCommands, readRemote } from "../remote/remote_place.ts";
+import { readRemote } from "../remote/remote_place.ts";
 import { openJournal } from "../print/verify_journal.ts";
 import { verifyLines } from "../print/verify_lines.ts";
 
@@ -44,7 +44,11 @@ export const runVerify: CommandRunner = async (reader, context) => {
   });
   const report = place === undefined
     ? await verifyHere(wanted, { resume, run })
-    : await (await loadRemoteCommands()).verifyRemotely(wanted, { place, reader, context });
+    : await (await import("../remote/remote_commands.ts")).verifyRemotely(wanted, {
+      place,
+      reader,
+      context,
+    });
   progress.pause();
   if (output.json) printJson(terminal, report);
   else printResult(terminal, verifyLines(report, tableOptions(terminal.stdout)));

@@ -39,7 +39,7 @@ import { combineFailures, type DatabaseFailure, endsRun } from "../shared/failur
 import type { Recorder } from "../shared/recorder.ts";
 import { type DatabaseReport, setAsideObjects } from "../shared/init_report.ts";
 import { type InitPlan } from "../shared/init_plan.ts";
-import { inside } from "../shared/inside.ts";
+import { withSessionIn } from "../shared/session_in.ts";
 import type { RunCheckpoint } from "./run_checkpoint.ts";
 import type { InitOptions } from "../shared/run.ts";
 
@@ -300,7 +300,7 @@ async function revokeMemberships(work: InitWork): Promise<void> {
 async function copyGlobals(work: InitWork) {
   const { options: { source: { database } }, sides, planning, tool, recorder, signal } = work;
   await using maintenance = await openMaintenance(work);
-  const globals = await inside(sides.source, { database, signal }, (session) =>
+  const globals = await withSessionIn(sides.source, { database, signal }, (session) =>
     dumpGlobals({
       session,
       tool,

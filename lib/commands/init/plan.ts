@@ -41,7 +41,7 @@ import { type DumpTool, previewGlobals } from "../../schema/internal.ts";
 import { type ServerPair, summarize } from "../shared/server_pair.ts";
 import type { DatabasePlanning, PlannedDatabase } from "../shared/database_plan.ts";
 import type { ApplierChoice } from "../shared/choose_applier.ts";
-import { inside } from "../shared/inside.ts";
+import { withSessionIn } from "../shared/session_in.ts";
 import type { DatabasePlan, InitPlan, SourceChanges, TablePlan } from "../shared/init_plan.ts";
 import type { ValidationReport } from "../shared/validation_report.ts";
 import type { StepPrediction } from "../shared/report.ts";
@@ -185,7 +185,7 @@ async function survey(
   scope: DatabaseScope,
 ): Promise<Survey> {
   const { sides, signal } = input;
-  return await inside(
+  return await withSessionIn(
     sides.source,
     { database: planned.source.name, signal },
     (session) => surveyInside(session, input, { planned, scope }),

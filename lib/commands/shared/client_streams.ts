@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { applyChanges, type ApplyProgress, StreamInUseError } from "../../apply/internal.ts";
+import type { ApplyProgress } from "../../apply/internal.ts";
 import { type EventSink, type Lsn, lsnDistance, pause, retry } from "../../core/internal.ts";
-import { observeSide } from "../../cutover/internal.ts";
+import { observeSide } from "../../cutover/own_schema.ts";
 import { type Endpoint, openSession, type Session } from "../../postgres/internal.ts";
 import {
   announceWaiting,
@@ -174,6 +174,7 @@ export class ClientStreams implements AsyncDisposable {
     { name, stream }: { readonly name: string; readonly stream: RunningStream },
   ): Promise<void> {
     const signal = this.#signal;
+    const { applyChanges, StreamInUseError } = await import("../../apply/internal.ts");
     let earlier = { transactions: 0, changes: 0 };
     while (!signal.aborted) {
       const before = earlier;

@@ -3,12 +3,8 @@
  *
  * @module
  */
-import {
-  type CopySettings,
-  type CopyWorkerRunner,
-  copyWorkersHere,
-  defaultCopySettings,
-} from "../../copy/internal.ts";
+import { type CopySettings, defaultCopySettings } from "../../copy/copy_settings.ts";
+import { type CopyWorkerRunner, copyWorkersHere } from "../../copy/worker_runner.ts";
 import { systemClock } from "../../core/internal.ts";
 import { type CopyFormatChoice, optionDefaults } from "../../config/internal.ts";
 import { noTableRules } from "../../rules/internal.ts";

@@ -39,7 +39,7 @@ import {
   type TableRules,
   type TableScope,
 } from "../../rules/internal.ts";
-import { inside } from "./inside.ts";
+import { withSessionIn } from "./session_in.ts";
 import type { TableDecision } from "./validation_report.ts";
 
 /** One database under the rules. */
@@ -99,7 +99,11 @@ export async function resolveScopes(
   };
   for (const database of databases) {
     if (asksNothing(rules)) {
-      await inside(source, { database, signal }, (session) => readDatabase(session, database));
+      await withSessionIn(
+        source,
+        { database, signal },
+        (session) => readDatabase(session, database),
+      );
     } else {
       // predicates are checked in transactions, which the caller's session may not be in
       await using own = await openSession(withDatabase(source.endpoint, database), { signal });

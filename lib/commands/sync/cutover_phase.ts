@@ -7,13 +7,8 @@
  */
 import { ExitCode, ReplicatorError, retry } from "../../core/internal.ts";
 import { openSession, type Session } from "../../postgres/internal.ts";
-import {
-  type CutoverPhase,
-  observeSide,
-  readSide,
-  type SideRecord,
-  visiblePhase,
-} from "../../cutover/internal.ts";
+import { type CutoverPhase, type SideRecord, visiblePhase } from "../../cutover/model.ts";
+import { observeSide, readSide } from "../../cutover/own_schema.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 
 const switchedPhases: ReadonlySet<CutoverPhase> = new Set([

@@ -23,7 +23,7 @@ import type { ApplierKind, Hazard, UnpublishedTable } from "../../replication/in
 import { loadReplication } from "../shared/load_replication.ts";
 import { type ServerPair } from "../shared/server_pair.ts";
 import { type PlannedDatabase } from "../shared/database_plan.ts";
-import { inside } from "../shared/inside.ts";
+import { withSessionIn } from "../shared/session_in.ts";
 import type { Check } from "../shared/validation_report.ts";
 import { type DatabaseScope } from "../shared/table_scope.ts";
 import { checkOr } from "./check.ts";
@@ -143,7 +143,7 @@ async function checkSource(
   context: DatabaseContext,
 ): Promise<readonly Check[]> {
   const { sides, signal } = context;
-  return await inside(
+  return await withSessionIn(
     sides.source,
     { database: planned.source.name, signal },
     (session) => checkInside(session, planned, context),

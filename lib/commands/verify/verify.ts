@@ -40,7 +40,7 @@ import {
   readSlots,
 } from "../../replication/internal.ts";
 import { consequencesOf, decideTables, noTableRules } from "../../rules/internal.ts";
-import { observeSide } from "../../cutover/internal.ts";
+import { observeSide } from "../../cutover/own_schema.ts";
 import { readOutstanding } from "../../checkpoint/internal.ts";
 import type { SetAsideObject } from "../../schema/internal.ts";
 import { openServerPair, summarize } from "../shared/server_pair.ts";

@@ -25,7 +25,7 @@ import {
   SqlState,
 } from "../../postgres/internal.ts";
 import { listTables, type Table } from "../../catalog/internal.ts";
-import { type LockedSnapshot, type LockOptions, lockTables } from "../../copy/internal.ts";
+import { type LockedSnapshot, type LockOptions, lockTables } from "../../copy/lock_tables.ts";
 import { type CreatedSlot, createSlot, dropSlotApart, markCreation } from "./slot.ts";
 
 /** The snapshot of a copy that a slot continues. */

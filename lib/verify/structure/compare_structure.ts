@@ -5,7 +5,7 @@
  */
 import { displayName, plural, showOpaque, type Side, tableKey } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
-import { providerRole } from "../../schema/internal.ts";
+import { providerRole } from "../../schema/globals/provider_roles.ts";
 import { diffStructure, type DoubtfulDefinition } from "./diff_structure.ts";
 import { diffSequenceValues } from "./diff_sequences.ts";
 import type { StructureComparison, StructureDifference, StructureSection } from "./difference.ts";

@@ -6,7 +6,7 @@
  */
 import { displayName, type Side, tableKey } from "../../core/internal.ts";
 import type { Consequences } from "../../rules/internal.ts";
-import { providerRole } from "../../schema/internal.ts";
+import { providerRole } from "../../schema/globals/provider_roles.ts";
 import { introducedIn } from "./versions.ts";
 import { granteeOf } from "./diff_grants.ts";
 import type { FoundDifference } from "./found.ts";

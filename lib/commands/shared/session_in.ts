@@ -10,7 +10,7 @@ import { openSession, type Session, withDatabase } from "../../postgres/internal
  * that database. Opening another one would cost the server more than most queries do: its first
  * queries find no catalog entry in its cache.
  */
-export async function inside<Result>(
+export async function withSessionIn<Result>(
   server: Session,
   { database, signal }: { readonly database: string; readonly signal: AbortSignal },
   work: (session: Session) => Promise<Result>,
