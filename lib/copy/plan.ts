@@ -51,7 +51,9 @@ export interface CopyPart {
   readonly bytes: number;
 }
 
-/** Smaller tables are not frozen: truncating one costs the target three times as much as its rows. */
+/**
+ * Smaller tables are not frozen: truncating one costs the target three times as much as its rows.
+ */
 const minFrozenBytes = 64 * 1024;
 
 /** Limit on the parts of one table. */
