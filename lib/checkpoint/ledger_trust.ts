@@ -163,6 +163,20 @@ export interface LedgerTrust {
   readonly revokes: readonly string[];
 }
 
+/**
+ * Why a schema of the tool is not trusted of which only privileges of other roles are wrong, and
+ * the statements that make it so: to drop it would lose what it records. Pure.
+ */
+export function describeGrants(
+  name: string,
+  revokes: readonly string[],
+): { readonly message: string; readonly remedy: string } {
+  return {
+    message: `other roles may write in the schema ${name}, so it is not trusted`,
+    remedy: `run as its owner or as a superuser: ${revokes.join(" ")}`,
+  };
+}
+
 /** Examines the ledger's schema in the session's database without reading its tables. */
 export async function examineLedger(session: Session): Promise<LedgerTrust> {
   return await examineOwnSchema(session, ledgerSchema);
@@ -234,21 +248,23 @@ export async function revokeDefaultPrivileges(session: Session, name: string): P
  * @throws ReplicatorError (prerequisite) with the objects that do not belong to a ledger
  */
 export async function refuseForeignLedger(session: Session): Promise<boolean> {
-  const { exists, problems } = await examineLedger(session);
+  const { exists, problems, revokes } = await examineLedger(session);
   const { database } = session.endpoint;
   if (problems.length > 0) {
-    throw new ReplicatorError(
-      `the schema ${ledgerSchema} in database ${database} was not created by this role or a superuser, so it is not trusted`,
-      {
-        side: "target",
-        object: `schema ${ledgerSchema}`,
-        details: problems.slice(0, 10),
-        remedy:
-          "if an earlier run created it as another role, connect as that role; otherwise inspect and remove it " +
-          `(DROP SCHEMA ${ledgerSchema} CASCADE), or start over with --no-resume --drop-existing`,
-        exitCode: ExitCode.prerequisite,
-      },
-    );
+    const { message, remedy } = revokes.length > 0 ? describeGrants(ledgerSchema, revokes) : {
+      message:
+        `the schema ${ledgerSchema} in database ${database} was not created by this role or a superuser, so it is not trusted`,
+      remedy:
+        "if an earlier run created it as another role, connect as that role; otherwise inspect and remove it " +
+        `(DROP SCHEMA ${ledgerSchema} CASCADE), or start over with --no-resume --drop-existing`,
+    };
+    throw new ReplicatorError(message, {
+      side: "target",
+      object: `schema ${ledgerSchema}`,
+      details: problems.slice(0, 10),
+      remedy,
+      exitCode: ExitCode.prerequisite,
+    });
   }
   return exists;
 }

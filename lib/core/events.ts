@@ -205,7 +205,12 @@ export type RunEvent =
     /** Whether it has ended: the other side is open, or writers continue on their own. */
     readonly isOver: boolean;
   }
-  | { readonly kind: "info"; readonly message: string };
+  | {
+    readonly kind: "info";
+    readonly message: string;
+    /** What can be done about it. */
+    readonly remedy?: string;
+  };
 
 /** Something that was done differently or needs attention. */
 export type WarningEvent = Extract<RunEvent, { readonly kind: "warning" }>;

@@ -71,6 +71,7 @@ export async function acquireBarrier(
       ),
     );
     events({
+      ...adviceAbout(found),
       kind: "info",
       message: `the barrier was not granted within ${
         formatDuration(ms)
@@ -90,6 +91,24 @@ export async function acquireBarrier(
 interface Blocked {
   readonly each: DatabaseSwitch;
   readonly blockers: readonly Blocker[];
+}
+
+/** What to do about the blockers; nothing if there are none. */
+function adviceAbout(found: readonly Blocked[]): { readonly remedy?: string } {
+  const all = found.flatMap(({ each, blockers }) =>
+    blockers.map((blocker) => ({
+      pid: blocker.pid,
+      remedy: blockerRemedy(blocker, each.route.from.side),
+    }))
+  );
+  if (all.length === 0) return {};
+  return {
+    remedy: all.length === 1
+      ? all[0]!.remedy
+      : all.map(({ pid, remedy }) => pid === undefined ? remedy : `pid ${pid}: ${remedy}`).join(
+        " ",
+      ),
+  };
 }
 
 /** Ends what holds up the barrier, as the policy says; returns whether there was any. */

@@ -106,6 +106,50 @@ export async function attemptBarrier(options: BarrierOptions): Promise<BarrierAt
   }
 }
 
+/** How long before its time a brownout ends: a busy server wakes up late. */
+const earlyMs = 10;
+
+/**
+ * Holds a barrier that was granted until `maxMs` after its transaction began, and rolls it back.
+ * The server does both by itself: a client that is busy, or far away, holds up no writer.
+ *
+ * @param observer another session on the same database, which ends it at once if `signal` is
+ * aborted
+ * @returns how long the transaction lasted, in milliseconds, by the server's clock
+ */
+export async function holdBarrier(
+  session: Session,
+  { observer, maxMs, signal }: {
+    readonly observer: Session;
+    readonly maxMs: number;
+    readonly signal: AbortSignal;
+  },
+): Promise<number> {
+  const stop = () => {
+    observer.query("SELECT pg_catalog.pg_cancel_backend($1)", [session.processId])
+      .catch(() => session.close());
+  };
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    const untilMs = maxMs - Math.min(earlyMs, maxMs / 10);
+    const results = await session.queryAll(
+      `SELECT pg_catalog.pg_sleep_until(pg_catalog.now() + pg_catalog.make_interval(secs => ${
+        untilMs / 1_000
+      }));
+       SELECT (extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.now()) * 1000)::pg_catalog.float8 AS ms;
+       ROLLBACK`,
+    );
+    signal.throwIfAborted();
+    return Number(results.flat().find((row) => "ms" in row)?.["ms"]);
+  } catch (error) {
+    await session.execute("ROLLBACK").catch(() => session.close());
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
 const cyclePollMs = 20;
 
 // pg_locks, unlike the wait events of other roles, is visible to every role

@@ -19,8 +19,10 @@ import {
   type BarrierAttempt,
   barrierTimeoutMs,
   type BarrierWaiters,
+  holdBarrier,
   readBarrierWaiters,
 } from "./barrier.ts";
+import type { Blocker } from "./blockers.ts";
 import { commitSide } from "./commit.ts";
 import { refuseStale } from "./complete_switch.ts";
 import { enableFence, fenceMessages } from "./fence.ts";
@@ -186,17 +188,41 @@ export class DatabaseSwitch implements AsyncDisposable {
     this.#releasedMs = undefined;
     const attempt = this.#sessions !== undefined
       ? await this.#sessions.close(this.#barrier, { maxMs: maxSilenceMs / 2, signal: this.#signal })
-      : await attemptBarrier({
-        session: this.#barrier,
-        observer: this.#monitor,
-        tables: this.route.tables,
-        timeoutMs: this.#timeoutMs,
-        maxSilenceMs,
-        signal: this.#signal,
-      });
+      : await this.#attemptBarrier({ maxSilenceMs, timeoutMs: this.#timeoutMs });
     this.#isHeld = attempt.isHeld;
     this.#heldSince = attempt.isHeld ? attempt.since : undefined;
     return attempt;
+  }
+
+  #attemptBarrier(
+    limits: { readonly maxSilenceMs: number; readonly timeoutMs: number },
+  ): Promise<BarrierAttempt> {
+    return attemptBarrier({
+      session: this.#barrier,
+      observer: this.#monitor,
+      tables: this.route.tables,
+      signal: this.#signal,
+      ...limits,
+    });
+  }
+
+  /**
+   * Takes the barrier once and holds it; writers wait for no longer than `maxMs`, the attempt
+   * included.
+   *
+   * @returns what an attempt that was not granted waited for; otherwise how long the barrier
+   * lasted, by the server's clock
+   */
+  async brownOut(
+    maxMs: number,
+  ): Promise<{ readonly ms: number } | { readonly blockers: readonly Blocker[] }> {
+    const attempt = await this.#attemptBarrier({
+      timeoutMs: Math.max(1, Math.min(this.#timeoutMs, Math.floor(maxMs / 2))),
+      maxSilenceMs: maxMs + brownoutSilenceMs,
+    });
+    if (!attempt.isHeld) return { blockers: attempt.blockers };
+    const options = { observer: this.#monitor, maxMs, signal: this.#signal };
+    return { ms: await holdBarrier(this.#barrier, options) };
   }
 
   /**
@@ -473,6 +499,9 @@ export class DatabaseSwitch implements AsyncDisposable {
     );
   }
 }
+
+/** How long after a brownout the server ends the session of a client that died as it began. */
+const brownoutSilenceMs = 1_000;
 
 function writtenAfterTokens(
   { side, database }: Endpoint,

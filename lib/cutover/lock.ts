@@ -10,7 +10,7 @@ const lockClass = 0x53455243; // "SERC"
 const lockObject = 1;
 
 /** The backend of a tool that has just been killed needs a moment to end. */
-const maxWaitMs = 3_000;
+export const lockWaitMs = 3_000;
 
 const pollMs = 100;
 
@@ -21,7 +21,7 @@ const pollMs = 100;
  * @throws ReplicatorError (prerequisite) that names the holder
  */
 export async function lockCutover(session: Session): Promise<void> {
-  const deadline = performance.now() + maxWaitMs;
+  const deadline = performance.now() + lockWaitMs;
   for (;;) {
     const { granted } = await session.queryOne<{ readonly granted: boolean }>(
       "SELECT pg_catalog.pg_try_advisory_lock($1, $2) AS granted",
@@ -32,15 +32,49 @@ export async function lockCutover(session: Session): Promise<void> {
     await pause(pollMs);
   }
   const holder = await readLockHolder(session);
-  throw new ReplicatorError("another cutover command is working on the database", {
+  throw new ReplicatorError(isLocked, {
     side: session.side,
     object: `database ${session.endpoint.database}`,
     details: holder === undefined ? [] : [describeHolder(holder)],
-    remedy: holder === undefined
-      ? "wait until it ends"
-      : `wait until it ends; if its client is gone: SELECT pg_catalog.pg_terminate_backend(${holder.pid});`,
+    remedy: holder === undefined ? "wait until it ends" : holderRemedy(holder),
     exitCode: ExitCode.prerequisite,
   });
+}
+
+const isLocked = "another cutover command is working on the database";
+
+/** Another command that holds the lock, in a sentence, and what to do about it. */
+export interface LockFinding {
+  readonly message: string;
+  readonly remedy: string;
+}
+
+/**
+ * Reads whether another command is working on the session's database, without taking the lock: the
+ * caller refuses before it does anything.
+ *
+ * @param options `waitMs`: how long the lock may still be held, by a backend that is ending
+ */
+export async function findOtherCommand(
+  session: Session,
+  { waitMs }: { readonly waitMs: number },
+): Promise<LockFinding | undefined> {
+  const deadline = performance.now() + waitMs;
+  for (;;) {
+    const holder = await readLockHolder(session);
+    if (holder === undefined) return undefined;
+    if (performance.now() >= deadline) {
+      return {
+        message: `${isLocked}; ${describeHolder(holder)}`,
+        remedy: holderRemedy(holder),
+      };
+    }
+    await pause(pollMs);
+  }
+}
+
+function holderRemedy({ pid }: LockHolder): string {
+  return `wait until it ends; if its client is gone: SELECT pg_catalog.pg_terminate_backend(${pid});`;
 }
 
 /** Whether a backend holds the lock of the session's database. */

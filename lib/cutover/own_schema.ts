@@ -15,7 +15,12 @@ import {
   type Side,
 } from "../core/internal.ts";
 import type { Endpoint, Session } from "../postgres/internal.ts";
-import { examineOwnSchema, findHiddenOwner, type LedgerTrust } from "../checkpoint/internal.ts";
+import {
+  describeGrants,
+  examineOwnSchema,
+  findHiddenOwner,
+  type LedgerTrust,
+} from "../checkpoint/internal.ts";
 import { applySetting, applyStreamTable } from "../replication/internal.ts";
 import type { SideDetails, SideRecord } from "./model.ts";
 
@@ -212,11 +217,7 @@ async function describeDistrust(
   revokes: readonly string[],
 ): Promise<{ readonly message: string; readonly remedy: string }> {
   if (revokes.length > 0) {
-    return {
-      message: `other roles may write in the schema ${cutoverSchema}, so it is not trusted`,
-      // not to drop it: a closed side must keep its record
-      remedy: `run as its owner or as a superuser: ${revokes.join(" ")}`,
-    };
+    return describeGrants(cutoverSchema, revokes);
   }
   const owner = await findOtherOwner(session);
   if (owner !== undefined) {

@@ -143,6 +143,8 @@ export interface PreflightFacts {
   readonly unattended: readonly string[];
   /** What the roles may do; undefined after `prepare`. */
   readonly privileges: PrivilegeFacts | undefined;
+  /** Whether a switch has begun to turn the streams around, and has not completed it. */
+  readonly isTurning: boolean;
   /** Large objects of the side in use, which no stream carries. */
   readonly largeObjects: { readonly count: number; readonly unreadable: number };
 }
@@ -291,10 +293,17 @@ type Add = (
 
 function checkStream(
   { name, state, kind, error, lagBytes, unready, risk }: StreamReading,
-  { from }: PreflightFacts,
+  { from, isTurning }: PreflightFacts,
   add: Add,
 ): void {
-  if (state !== "streaming" && state !== "starting") {
+  if (isTurning && (state === "disabled" || state === "stopped")) {
+    add(
+      "problem",
+      undefined,
+      `the stream ${name} is ${state}: ${turningReason}`,
+      turningRemedy(from.side),
+    );
+  } else if (state !== "streaming" && state !== "starting") {
     add(
       "problem",
       undefined,
@@ -318,6 +327,16 @@ function checkStream(
     );
   }
   if (risk !== undefined) add("problem", from.side, `the slot ${name} is at risk: ${risk}`);
+}
+
+/** Why a stream is stopped while its side is in use. */
+export const turningReason =
+  "a switch has stopped it to turn replication around, and has not completed";
+
+/** How a switch that died in the middle of that goes on. */
+export function turningRemedy(inUse: Side): string {
+  const direction = inUse === "source" ? "run" : "rollback";
+  return `if it was interrupted: cutover ${direction} starts the stream again, and begins anew`;
 }
 
 function streamRemedy(state: StreamState, kind: ApplierKind | undefined): string | undefined {

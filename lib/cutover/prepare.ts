@@ -5,6 +5,7 @@
  */
 import {
   cutoverSchema,
+  type EventSink,
   ExitCode,
   ReplicatorError,
   retry,
@@ -69,6 +70,8 @@ export interface PrepareOptions {
   readonly id: string;
   /** ISO timestamp. */
   readonly now: string;
+  /** Receives what it waits for. */
+  readonly events: EventSink;
   readonly signal: AbortSignal;
 }
 
@@ -131,7 +134,7 @@ async function withAncestors(
  * @throws ReplicatorError (prerequisite) if no stream of the tool connects the databases
  */
 export async function prepareDatabase(options: PrepareOptions): Promise<PreparedDatabase> {
-  const { signal, now, wayBack, fence } = options;
+  const { signal, now, wayBack, fence, events } = options;
   await using source = await open(options.source, signal);
   await using target = await open(options.target, signal);
   for (const session of [source, target]) {
@@ -199,7 +202,7 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
     // also if they were published already: an earlier run may have ended here
     await using applier = await openApplier(target, { name: stream, signal });
     await applier.addTables([{ schema: cutoverSchema, name: tokenTableName(stream) }]);
-    await proveTokens(stream, { source, target, signal });
+    await proveTokens(stream, { source, target, events, signal });
   }
   const back = wayBack === undefined ? null : await prepareWayBack({
     ...options,
@@ -262,9 +265,10 @@ const tokenWaitMs = 2_000;
  */
 async function proveTokens(
   stream: string,
-  { source, target, signal }: {
+  { source, target, events, signal }: {
     readonly source: Session;
     readonly target: Session;
+    readonly events: EventSink;
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
@@ -281,6 +285,11 @@ async function proveTokens(
       if (!(error instanceof ReplicatorError) || attempt >= tokenAttempts || signal.aborted) {
         throw error;
       }
+      events({
+        kind: "info",
+        message:
+          `${source.endpoint.database}: waiting until a change arrives through the stream ${stream} (attempt ${attempt} of ${tokenAttempts})`,
+      });
     }
   }
 }

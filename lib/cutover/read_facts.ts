@@ -19,8 +19,11 @@ import {
 } from "../postgres/internal.ts";
 import { listSequences, listTables, summarizeLargeObjects } from "../catalog/internal.ts";
 import {
+  type ApplierProgress,
   type ApplierReading,
+  backwardSides,
   compareShapes,
+  forwardSides,
   isSlotLost,
   readApplierProgress,
   readAppliers,
@@ -72,6 +75,8 @@ export interface FactsInput {
   readonly attendanceMs: number;
   /** How `prepare` would create the way back; undefined after it. */
   readonly preparing: Pick<PrivilegesInput, "wayBack" | "probes"> | undefined;
+  /** Whether a switch has begun to turn the streams around, and has not completed it. */
+  readonly isTurning: boolean;
   /** From which age on a transaction is worth a warning, in milliseconds. */
   readonly oldTransactionMs: number;
 }
@@ -143,6 +148,7 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
     outsideKeys,
     wayBack,
     unattended: await readUnattended(from, input),
+    isTurning: input.isTurning,
     privileges: preparing === undefined ? undefined : await readPrivileges({
       source: from,
       target: to,
@@ -200,7 +206,8 @@ export function streamReading(
   name: string,
   { departure: { slots, inserted }, appliers }: {
     readonly departure: StreamDeparture;
-    readonly appliers: readonly ApplierReading[];
+    /** With the tables they apply, where first copies matter. */
+    readonly appliers: readonly (ApplierProgress & Partial<Pick<ApplierReading, "tables">>)[];
   },
 ): StreamReading {
   const slot = slots.find((each) => each.name === name);
@@ -219,8 +226,9 @@ export function streamReading(
     lagBytes: slot?.confirmedFlushLsn === undefined
       ? undefined
       : Math.max(0, lsnDistance(slot.confirmedFlushLsn, inserted)),
-    unready: applier?.tables.filter(({ state }) => state !== "ready" && state !== "synchronized") ??
-      [],
+    unready:
+      applier?.tables?.filter(({ state }) => state !== "ready" && state !== "synchronized") ??
+        [],
     risk: slot === undefined ? undefined : slotRisk(slot),
   };
 }
@@ -279,6 +287,7 @@ async function readDrift(
     // tables that no stream lists are reported apart
     inScope: (table) => listed.has(tableKey(table)),
     isSkipped: () => false,
+    sides: from.side === "source" ? forwardSides : backwardSides,
   });
   return drift.filter(({ severity }) => severity === "problem").map(({ message }) => message);
 }

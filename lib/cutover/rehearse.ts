@@ -7,13 +7,13 @@
 import {
   type EventSink,
   ExitCode,
+  formatDuration,
   joinAll,
-  pause,
   ReplicatorError,
   retry,
 } from "../core/internal.ts";
 import { openSession } from "../postgres/internal.ts";
-import { type Blocker, describeBlocker } from "./blockers.ts";
+import { describeBlocker } from "./blockers.ts";
 import { DatabaseSwitch } from "./database_switch.ts";
 import { fenceOf } from "./model.ts";
 import type { DatabaseRoute } from "./route.ts";
@@ -22,7 +22,7 @@ import type { DatabaseRoute } from "./route.ts";
 export interface RehearseOptions {
   /** Tokens that are sent one after the other. */
   readonly tokens: number;
-  /** How long the barrier is held, waiting for it included; undefined for no barrier. */
+  /** How long writers may wait for the barrier, the attempt included; undefined for no barrier. */
   readonly brownoutMs: number | undefined;
   readonly sequenceMargin: number;
   readonly maxPauseMs: number;
@@ -47,7 +47,10 @@ export interface Rehearsal {
   readonly restoreMs: number;
   /** Opening the fence of the other side, rolled back. */
   readonly openMs: number;
-  /** How long the barrier was held; undefined without a brownout, or if it was not granted. */
+  /**
+   * How long the barrier was held, the attempt included, by the server's clock; undefined without a
+   * brownout, or if it was not granted.
+   */
   readonly brownoutMs: number | undefined;
   /** What held up the barrier of the brownout. */
   readonly blockers: readonly string[];
@@ -96,12 +99,9 @@ export async function rehearse(
   };
 }
 
-/** How long after a brownout the server ends the session of a client that is gone. */
-const silenceMs = 1_000;
-
 async function brownout(
   database: DatabaseSwitch,
-  { brownoutMs = 0, events, signal }: RehearseOptions,
+  { brownoutMs = 0, events }: RehearseOptions,
 ): Promise<{ readonly ms: number | undefined; readonly blockers: readonly string[] }> {
   if (fenceOf(database.route.fromRecord) === "sessions") {
     throw new ReplicatorError(
@@ -109,22 +109,15 @@ async function brownout(
       { exitCode: ExitCode.prerequisite },
     );
   }
-  const start = performance.now();
-  // a little more than it should take: the client releases it
-  const attempt = await database.tryBarrier(brownoutMs + silenceMs);
-  if (!attempt.isHeld) {
-    return {
-      ms: undefined,
-      blockers: attempt.blockers.map((each: Blocker) => describeBlocker(each)),
-    };
+  const held = await database.brownOut(brownoutMs);
+  if ("blockers" in held) {
+    return { ms: undefined, blockers: held.blockers.map((each) => describeBlocker(each)) };
   }
-  try {
-    events({ kind: "info", message: `the barrier of ${database.name} is held` });
-    await pause(Math.max(0, start + brownoutMs - performance.now()), signal);
-  } finally {
-    await database.release();
-  }
-  return { ms: performance.now() - start, blockers: [] };
+  events({
+    kind: "info",
+    message: `the barrier of ${database.name} was held for ${formatDuration(held.ms)}`,
+  });
+  return { ms: held.ms, blockers: [] };
 }
 
 /** New connections in both directions, and what cannot be measured. */

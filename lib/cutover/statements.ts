@@ -1,6 +1,7 @@
 /**
  * Every statement that a step of the cutover runs, for both sides: what `--dry-run` prints. Pure.
- * Lines that begin with `--` stand for statements whose values are known only at that time.
+ * Lines that begin with `--` stand for statements whose values are known only when they run, and
+ * say so.
  *
  * @module
  */
@@ -41,7 +42,7 @@ export function describePreparation(
   const own = (elsewhere: Endpoint, fenced: readonly TableName[]) => [
     ...schemaStatements(describePlace(elsewhere)),
     ...[...streams, ...(back === undefined ? [] : [back])].map(createTokenTable),
-    `-- INSERT INTO ${sideTable}: the record of this side`,
+    later(`INSERT INTO ${sideTable} …`, "the record of this side"),
     ...fenced.flatMap(createFence),
   ];
   return {
@@ -49,9 +50,12 @@ export function describePreparation(
       ...own(target, fence === "triggers" ? tables : []),
       ...streams.map(publishTokenTable),
       ...(back === undefined ? [] : [
-        `-- CREATE SUBSCRIPTION ${quoteIdentifier(back)} PUBLICATION ${
-          quoteIdentifier(back)
-        } WITH (create_slot = false, copy_data = false, enabled = false, …)`,
+        later(
+          `CREATE SUBSCRIPTION ${quoteIdentifier(back)} CONNECTION … PUBLICATION ${
+            quoteIdentifier(back)
+          } WITH (create_slot = false, copy_data = false, enabled = false, …)`,
+          "the address of the target, and options of the server's version",
+        ),
       ]),
     ],
     target: [
@@ -60,9 +64,10 @@ export function describePreparation(
         `ALTER SUBSCRIPTION ${quoteIdentifier(stream)} REFRESH PUBLICATION WITH (copy_data = false)`
       ),
       ...(back === undefined ? [] : [
-        `-- CREATE PUBLICATION ${
-          quoteIdentifier(back)
-        } FOR TABLE: the same tables; REPLICA IDENTITY FULL where there is none`,
+        later(
+          `CREATE PUBLICATION ${quoteIdentifier(back)} FOR TABLE …`,
+          "the same tables; REPLICA IDENTITY FULL where there is none",
+        ),
         publishTokenTable(back),
       ]),
       ...tables.map(enableFence),
@@ -74,6 +79,11 @@ function publishTokenTable(stream: string): string {
   return `ALTER PUBLICATION ${quoteIdentifier(stream)} ADD TABLE ONLY ${tokenTable(stream)}`;
 }
 
+/** A statement whose values, `…`, are known only when it runs. */
+function later(statement: string, values: string): string {
+  return `-- ${statement} -- known only when it runs: ${values}`;
+}
+
 /** What `cutover run` and `cutover rollback` run on the two sides of a route. */
 export function describeSwitch(
   { from, to, out, back, tables, fromRecord, toRecord }: DatabaseRoute,
@@ -82,29 +92,40 @@ export function describeSwitch(
     ...(fenceOf(fromRecord) === "sessions"
       ? [
         `ALTER DATABASE ${quoteIdentifier(from.database)} SET default_transaction_read_only = on`,
-        "-- SELECT pg_terminate_backend(pid): every other session, again and again",
+        later("SELECT pg_catalog.pg_terminate_backend(…)", "every other session, again and again"),
       ]
       : []),
     "BEGIN",
     ...(fenceOf(fromRecord) === "triggers" ? [barrierStatement(tables)] : []),
-    ...out.map((stream) => `-- INSERT INTO ${tokenTable(stream)}: a token, in another session`),
+    ...out.map((stream) =>
+      later(`INSERT INTO ${tokenTable(stream)} …`, "a random token, in another session")
+    ),
     ...(fenceOf(fromRecord) === "triggers" ? tables.map(enableFence) : []),
     ...back.map((stream) =>
       `ALTER SUBSCRIPTION ${quoteIdentifier(stream)} ENABLE -- in another session`
     ),
-    `-- INSERT INTO ${sideTable}: this side is closed, with the evidence`,
+    later(`INSERT INTO ${sideTable} …`, "this side is closed, with the evidence"),
     `ALTER DATABASE ${quoteIdentifier(from.database)} SET default_transaction_read_only = on`,
     "COMMIT -- the point of no return",
   ];
   const opening = [
-    "-- SELECT setval(…) for each sequence: the value of the other side, with the margin",
+    ...back.map((slot) =>
+      `SELECT pg_catalog.pg_create_logical_replication_slot('${slot}', 'pgoutput') -- unless it exists`
+    ),
+    later(
+      "SELECT pg_catalog.setval(…)",
+      "each sequence: the value of the other side, with the margin",
+    ),
     ...out.map((stream) => `ALTER SUBSCRIPTION ${quoteIdentifier(stream)} DISABLE`),
     ...back.map((slot) =>
-      `-- SELECT pg_replication_slot_advance('${slot}', …): past everything that arrived`
+      later(
+        `SELECT pg_catalog.pg_replication_slot_advance('${slot}', …)`,
+        "past everything that arrived",
+      )
     ),
     "BEGIN",
     ...(fenceOf(toRecord) === "triggers" ? tables.map(disableFence) : []),
-    `-- INSERT INTO ${sideTable}: this side is open`,
+    later(`INSERT INTO ${sideTable} …`, "this side is open"),
     `ALTER DATABASE ${quoteIdentifier(to.database)} RESET default_transaction_read_only`,
     "COMMIT",
   ];
@@ -137,7 +158,7 @@ export function describeFinish(
   ];
   return {
     source: [
-      `-- INSERT INTO ${sideTable}: the cutover is finished`,
+      later(`INSERT INTO ${sideTable} …`, "the cutover is finished"),
       ...backward.map(arriving),
       ...forward.flatMap(leaving),
       ...(openOldSide ? dismantled(source) : []),
@@ -145,7 +166,7 @@ export function describeFinish(
     target: [
       ...backward.flatMap(leaving),
       ...forward.map(arriving),
-      "-- ALTER TABLE … REPLICA IDENTITY: restored where it was changed to FULL",
+      later("ALTER TABLE … REPLICA IDENTITY …", "restored where it was changed to FULL"),
       ...dismantled(target),
     ],
   };

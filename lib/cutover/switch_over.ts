@@ -151,15 +151,16 @@ class SwitchRun {
     const { closed, opened } = this.#input;
     const routes: DatabaseRoute[] = [];
     for (const route of this.#input.routes) routes.push(await restoreIfTurning(route));
-    await this.#timeline.step("way-back", () => this.#ensureSlots(routes), {
-      summarise: (text) => text,
-    });
     await using stack = new AsyncDisposableStack();
     const switches: DatabaseSwitch[] = [];
+    // first: takes the locks
     for (const route of routes) {
       switches.push(stack.use(await DatabaseSwitch.open(route, this.#abort.signal)));
     }
     this.#switches = switches;
+    await this.#timeline.step("way-back", () => this.#ensureSlots(routes), {
+      summarise: (text) => text,
+    });
     await this.#timeline.step("drain", () => this.#warmUp(switches), {
       summarise: (ms) => `a token takes ${formatDuration(ms)} to arrive`,
     });

@@ -3,7 +3,7 @@ import { LiveRegion, type LiveTerminal } from "./live_region.ts";
 import { initialProgress, type ProgressState, reduce } from "./progress_state.ts";
 import { render } from "./progress_view.ts";
 import { makeStyle } from "./style.ts";
-import { printable } from "./text.ts";
+import { fitLines, printable } from "./text.ts";
 
 /** Displays the events of a run until disposed. */
 export interface ProgressDisplay extends Disposable {
@@ -46,18 +46,22 @@ export class LiveProgress implements ProgressDisplay {
     const { color, now } = this.#options;
     this.#state = reduce(this.#state, event, now());
     const style = makeStyle(color);
+    const remedy = (text: string | undefined) =>
+      text === undefined ? [] : [style.dim(`  → ${printable(text)}`)];
     if (event.kind === "warning") {
       const where = [event.side, event.object].filter((part) => part !== undefined).join(", ");
-      this.print(
+      this.#printFitted([
         style.yellow("! ") + printable(where === "" ? event.message : `${where}: ${event.message}`),
-      );
-      if (event.remedy !== undefined) this.print(style.dim(`  → ${printable(event.remedy)}`));
+        ...remedy(event.remedy),
+      ]);
     } else if (event.kind === "retry") {
       const seconds = formatCount(event.delayMs / 1000);
-      this.print(
+      this.#printFitted([
         style.yellow("↻ ") + printable(`${describeRetry(event)}; retrying in ${seconds} s`),
-      );
-    } else if (event.kind === "info") this.print(printable(event.message));
+      ]);
+    } else if (event.kind === "info") {
+      this.#printFitted([printable(event.message), ...remedy(event.remedy)]);
+    }
     if (this.#timer !== undefined) return;
     this.#timer = setInterval(() => this.#draw(), redrawEveryMs);
     this.#draw();
@@ -67,6 +71,12 @@ export class LiveProgress implements ProgressDisplay {
     this.#region.print(`${line}\n`);
     if (this.#timer !== undefined) this.#draw();
   };
+
+  /** Lines that are broken at spaces, not by the terminal. */
+  #printFitted(lines: readonly string[]): void {
+    const { columns } = this.#options.terminal.size();
+    for (const line of fitLines(lines, { columns })) this.print(line);
+  }
 
   readonly pause = (): void => {
     clearInterval(this.#timer);

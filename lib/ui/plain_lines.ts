@@ -158,7 +158,7 @@ function describe(event: RunEvent): string | undefined {
     case "governor":
       return `${event.database}: ${event.message}`;
     case "info":
-      return event.message;
+      return event.message + (event.remedy === undefined ? "" : ` → ${event.remedy}`);
     case "already-copied": // the ledger reports it in words
     case "table-progress":
     case "apply-progress":

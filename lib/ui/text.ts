@@ -63,8 +63,16 @@ export function padStart(text: string, columns: number): string {
   return " ".repeat(Math.max(0, columns - displayWidth(text))) + text;
 }
 
-/** Breaks text into lines of at most `columns`, at spaces where possible. */
-export function wrap(text: string, columns: number): string[] {
+/**
+ * Breaks text into lines of at most `columns`, at spaces where possible.
+ *
+ * @param options `keepsWords`: whether a longer word stays whole, on a line of its own
+ */
+export function wrap(
+  text: string,
+  columns: number,
+  { keepsWords = false }: { readonly keepsWords?: boolean } = {},
+): string[] {
   if (columns < 1) return [text];
   const lines: string[] = [];
   let line = "";
@@ -76,7 +84,7 @@ export function wrap(text: string, columns: number): string[] {
     }
     if (line !== "") lines.push(line);
     line = word;
-    while (displayWidth(line) > columns) {
+    while (!keepsWords && displayWidth(line) > columns) {
       const head = takeColumns(line, columns);
       lines.push(head);
       line = line.slice(head.length);
@@ -88,7 +96,7 @@ export function wrap(text: string, columns: number): string[] {
 
 /**
  * Breaks lines wider than the terminal at spaces and indents the continuation. Lines that fit, such
- * as table rows, are unchanged.
+ * as table rows, are unchanged, and so are words: a URL can be copied whole.
  */
 export function fitLines(
   lines: readonly string[],
@@ -99,7 +107,9 @@ export function fitLines(
     const indent = /^ */.exec(line)?.[0] ?? "";
     const hanging = `${indent}  `;
     if (columns - hanging.length < minTextColumns) return [line];
-    const [first = "", ...rest] = wrap(line.slice(indent.length), columns - hanging.length);
+    const [first = "", ...rest] = wrap(line.slice(indent.length), columns - hanging.length, {
+      keepsWords: true,
+    });
     return [first, ...rest].map((each, at) => `${at === 0 ? indent : hanging}${each}`.trimEnd());
   });
 }

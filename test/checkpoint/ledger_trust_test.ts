@@ -14,6 +14,10 @@ import { createLedgerStatements } from "../../lib/checkpoint/ledger_sql.ts";
 import { executeCleanup } from "../../lib/commands/cleanup/cleanup.ts";
 import { ignoreEvents, ReplicatorError } from "../../lib/core/internal.ts";
 import { ConnectionError, openSession } from "../../lib/postgres/internal.ts";
+import {
+  applySchemaStatements,
+  refuseForeignApplySchema,
+} from "../../lib/replication/client/apply_schema.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../support/databases.ts";
 import { endpointOf, runInit } from "../support/init.ts";
@@ -130,7 +134,14 @@ function refused(reason: RegExp) {
     strictEqual(error.exitCode, 3);
     strictEqual(error.side, "target");
     match(error.details.join("\n") + error.message, reason);
-    match(error.remedy ?? "", /DROP SCHEMA seren_ledger|--no-resume/);
+    // only privileges are wrong: to drop it would lose what it records
+    const isGrant = reason.source.includes("REVOKE");
+    match(
+      error.remedy ?? "",
+      isGrant
+        ? /^run as its owner or .*: REVOKE .* CASCADE;$/
+        : /DROP SCHEMA seren_ledger|--no-resume/,
+    );
     return true;
   };
 }
@@ -321,5 +332,22 @@ Deno.test("a ledger that the role may not read is reported", async () => {
     );
     await rejects(readLedgerRun(session), /is not readable by this role/);
     strictEqual(await readKnownLedgerRun(session), undefined);
+  });
+});
+
+Deno.test("records of applied streams that other roles may write are refused with the REVOKE, not with DROP SCHEMA", async () => {
+  await exec(target.url(), roles);
+  await withDatabase(target, undefined, async ({ url }) => {
+    await exec(
+      url,
+      `BEGIN; ${applySchemaStatements.join(";")};
+       GRANT INSERT ON seren_apply.stream TO mallory; COMMIT`,
+    );
+    await using session = await openSession(await endpointOf(url, "target"));
+    await rejects(() => refuseForeignApplySchema(session), {
+      message: /other roles may write in the schema seren_apply/,
+      remedy:
+        "run as its owner or as a superuser: REVOKE INSERT ON TABLE seren_apply.stream FROM mallory CASCADE;",
+    });
   });
 });

@@ -20,8 +20,10 @@ const target = await sharedCluster(18);
 async function abandoned(pair: CutoverPair, barrierAttempts: number) {
   const reports: CutoverUnfinishedReport[] = [];
   const said: string[] = [];
+  const remedies: string[] = [];
   const events = (event: RunEvent) => {
     if (event.kind === "info") said.push(event.message);
+    if (event.kind === "info" && event.remedy !== undefined) remedies.push(event.remedy);
   };
   const onUnfinished = (report: CutoverUnfinishedReport) => {
     reports.push(report);
@@ -31,7 +33,11 @@ async function abandoned(pair: CutoverPair, barrierAttempts: number) {
     switchCutover("run", pair, { barrierAttempts, onUnfinished }, { ...quietRun, events }),
   );
   strictEqual(reports.length, 1);
-  return { report: reports[0]!, felt: said.find((each) => each.startsWith("writers waited")) };
+  return {
+    report: reports[0]!,
+    remedies,
+    felt: said.find((each) => each.startsWith("writers waited")),
+  };
 }
 
 Deno.test("a run whose barrier was never granted leaves its attempts, what they waited for, and why it was given up", async () => {
@@ -40,7 +46,7 @@ Deno.test("a run whose barrier was never granted leaves its attempts, what they 
     await withSession(pair.url, async (holder) => {
       await run(holder, "BEGIN; INSERT INTO ack (writer, n) VALUES (99, 99)");
       const pid = await pidOf(holder);
-      const { report, felt } = await abandoned(pair, 2);
+      const { report, remedies, felt } = await abandoned(pair, 2);
       deepStrictEqual(
         [report.outcome, report.pauseMs, report.failedAttempts, report.attempts.length],
         ["abandoned", 0, 2, 2],
@@ -49,6 +55,13 @@ Deno.test("a run whose barrier was never granted leaves its attempts, what they 
         ok(ms >= 100, String(ms));
         match(blockers.join(), new RegExp(`^${pair.name}: pid ${pid} .*idle in transaction`));
       }
+      deepStrictEqual(
+        remedies,
+        Array(2).fill(
+          "commit or roll back in that session, or on the source: " +
+            `SELECT pg_catalog.pg_terminate_backend(${pid});`,
+        ),
+      );
       strictEqual(report.failedAttemptsMs, report.attempts[0]!.ms + report.attempts[1]!.ms);
       match(report.reason.join("\n"), /hold locks on tables in scope; writers continue/);
       match(report.reason.join("\n"), /→ end them and run again/);
@@ -80,7 +93,7 @@ Deno.test("a run that is interrupted says which side is in use, and leaves a rep
         }, { ...quietRun, signal: stop.signal }),
         {
           message:
-            "interrupted: nothing was changed; the source accepts writes, the target refuses them",
+            "interrupted; nothing was changed; the source accepts writes, the target refuses them",
           remedy: /cutover run again/,
           exitCode: 130,
         },

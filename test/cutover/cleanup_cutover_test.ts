@@ -6,6 +6,7 @@ import { executeCutoverStatus } from "../../lib/commands/cutover/status.ts";
 import { prometheusMetrics } from "../../lib/commands/status/prometheus.ts";
 import { executeStatus } from "../../lib/commands/status/status.ts";
 import { statusFormProblems } from "../../lib/commands/status/schema.ts";
+import { InterruptedError, type RunEvent } from "../../lib/core/internal.ts";
 import { acknowledgedSchema, startAcknowledgedLoad } from "../support/acknowledged_load.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
@@ -208,7 +209,7 @@ Deno.test("finish removes the way back and leaves the source closed; cleanup kee
     );
     const { databases, next } = await executeCutoverStatus(pair.servers, quietRun);
     strictEqual(databases[0]?.phase, "finished");
-    deepStrictEqual(next, []);
+    deepStrictEqual(next, ["cleanup"]);
     const plan = await clean(pair);
     deepStrictEqual(plan.items.map(({ kind }) => kind), ["cutover"]);
     match(plan.items[0]!.detail, /stay read-only until you run SET /);
@@ -238,10 +239,30 @@ Deno.test("rehearse predicts the pause without stopping anyone, and leaves the p
       sequenceMargin: 1_000,
     }, quietRun);
     ok(rehearsal.predictedPauseMs > 0 && !rehearsal.isRefused);
-    // writers really wait for that long
-    ok(rehearsal.databases[0]!.brownoutMs! >= 500);
+    // writers really wait for that long, and no longer
+    const { brownoutMs } = rehearsal.databases[0]!;
+    ok(brownoutMs! > 450 && brownoutMs! <= 500, String(brownoutMs));
+    strictEqual(rehearsal.direction, "run");
     await load.more(20);
-    ok(load.takeLongestMs() >= 450);
+    ok(load.takeLongestMs() >= 400);
+    // a blocker counts too, and Ctrl-C ends it at once
+    const stop = new AbortController();
+    const events = ({ kind }: RunEvent) => {
+      if (kind === "step-started") setTimeout(() => stop.abort(new InterruptedError()), 500);
+    };
+    const start = performance.now();
+    await rejects(
+      executeRehearse({
+        now: () => new Date(),
+        ...pair.servers,
+        maxPauseMs: 30_000,
+        tokens: 1,
+        brownoutMs: 20_000,
+        sequenceMargin: 1_000,
+      }, { events, signal: stop.signal }),
+      InterruptedError,
+    );
+    ok(performance.now() - start < 15_000);
     await exec(pair.url, "INSERT INTO balance VALUES (97, 0)");
     const { databases, next } = await executeCutoverStatus(pair.servers, quietRun);
     strictEqual(databases[0]?.phase, "prepared");
@@ -311,6 +332,11 @@ Deno.test("status shows the phase, and a switched cutover is healthy", async () 
     // the target is in use: nothing advises to undo what was done there
     const drift = broken.findings.find(({ message }) => /later/.test(message));
     match(drift!.remedy!, /alter the source in the same way/);
+    const { databases } = await executeCutoverStatus(pair.servers, quietRun);
+    match(
+      JSON.stringify(databases[0]!.findings),
+      /balance: column later integer is published but missing on the source/,
+    );
     await exec(pair.url, `${free} ALTER TABLE balance ADD COLUMN later int`);
     await exec(pair.url, `${free} ALTER SUBSCRIPTION "${name}" ENABLE`);
     for (let attempt = 0; !(await read()).healthy; attempt++) {

@@ -1,7 +1,13 @@
-import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { interruption } from "../../lib/commands/cutover/interrupted.ts";
 import { cutoverNextSteps } from "../../lib/commands/cutover/next.ts";
-import { statementLines, switchPlanLines } from "../../lib/cli/print/cutover_lines.ts";
+import { fitCommand } from "../../lib/cli/print/fit_command.ts";
+import { nextCommandLine } from "../../lib/cli/print/next_command.ts";
+import {
+  statementLines,
+  switchPlanLines,
+  timelineLines,
+} from "../../lib/cli/print/cutover_lines.ts";
 import { failureLines } from "../../lib/cli/print/failure.ts";
 import type { CutoverPhase } from "../../lib/cutover/internal.ts";
 
@@ -23,8 +29,8 @@ Deno.test("two closed sides lead out in both directions, the one that was interr
   deepStrictEqual(next("returning", "switched"), ["cutover rollback", "cutover run"]);
 });
 
-Deno.test("nothing leads on from a finished cutover, or where neither a cutover nor a stream is known", () => {
-  deepStrictEqual(next("finished"), []);
+Deno.test("a finished cutover leads to cleanup; nothing leads on where neither a cutover nor a stream is known", () => {
+  deepStrictEqual(next("finished"), ["cleanup"]);
   deepStrictEqual(cutoverNextSteps([{ phase: "none", wayBack: false, isReplicated: false }]), []);
   deepStrictEqual(next("none", "finished"), ["cutover prepare"]);
 });
@@ -34,7 +40,7 @@ Deno.test("an interrupted command says which side accepts writes, what was chang
     failureLines(interruption(...given), { color: false }).join("\n");
   strictEqual(
     lines("run", [{ name: "app", phase: "prepared" }, { name: "other", phase: "none" }]),
-    "Ended: interrupted: nothing was changed; the source accepts writes, the target refuses them.\n" +
+    "Ended: interrupted; nothing was changed; the source accepts writes, the target refuses them.\n" +
       "  → run cutover run again; cutover status shows what else is possible",
   );
   match(
@@ -85,4 +91,44 @@ Deno.test("the plan of a switch lists what it does not prevent at every width, a
     statements: { source: ["SELECT 1"], target: ["SELECT 2"] },
   }], { columns: 80, color: false, sides: ["target", "source"] });
   deepStrictEqual(shown.filter((line) => line.startsWith("SELECT")), ["SELECT 2;", "SELECT 1;"]);
+});
+
+Deno.test("a command is broken between its words, so that it can be run as it is printed", () => {
+  const command = "deno task start cutover run --source 'postgresql://app@old.example.com/a b' " +
+    "--target postgresql://app@new.example.com/app --include-databases app";
+  deepStrictEqual(fitCommand(command, { columns: 60, label: "then: " }), [
+    "then: deno task start cutover run \\",
+    "      --source 'postgresql://app@old.example.com/a b' \\",
+    "      --target postgresql://app@new.example.com/app \\",
+    "      --include-databases app",
+  ]);
+  deepStrictEqual(fitCommand(command, { columns: Infinity }), [command]);
+  const interrupted = failureLines(interruption("run", [{ name: "app", phase: "prepared" }]), {
+    color: false,
+    columns: 60,
+    args: ["cutover", "run", "--source", `postgresql://${"long".repeat(20)}/app`],
+  });
+  strictEqual(interrupted[0], "Ended: interrupted; nothing was changed; the source");
+  // a longer word stays whole
+  match(interrupted.join("\n"), /\n {6}--source postgresql:\/\/(long){20}\/app/);
+});
+
+Deno.test("the switch after a rehearsal is given what the rehearsal measured with, and cleanup no --map", () => {
+  const args = ["cutover", "rehearse", "--map", "a=b", "--max-pause", "5s", "--brownout", "1s"];
+  match(
+    nextCommandLine("cutover run", args, { keeps: ["--max-pause"] }),
+    / cutover run --map a=b --max-pause 5s$/,
+  );
+  match(nextCommandLine("cleanup", ["--map", "a=b", "--source", "s"]), / cleanup --source s$/);
+});
+
+Deno.test("the timeline shows the result of every step at 80 columns, whole", () => {
+  const summary = "a token takes 1.2 s to arrive, and comes back";
+  const lines = timelineLines([
+    { step: "way-back", atMs: 0, ms: 61_000, isPause: false, summary: "1 slot created" },
+    { step: "drain", atMs: 61_000, ms: 400, isPause: true, summary },
+  ], { columns: 80, color: false });
+  for (const line of lines) ok(line.length <= 80, line);
+  const shown = lines.map((line) => line.slice(62)).join(" ");
+  ok(shown.endsWith(summary), lines.join("\n"));
 });

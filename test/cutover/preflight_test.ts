@@ -58,6 +58,7 @@ const good: PreflightFacts = {
   streams: [stream],
   tables: [orders, items],
   carried: [orders, items],
+  isTurning: false,
   drift: [],
   unmappedSequences: [],
   notCarried: [],
@@ -87,6 +88,23 @@ type Case = readonly [
 
 const problems: readonly Case[] = [
   ["a stream that is stopped", streams({ state: "disabled" }), /is disabled, not/, /sync starts/],
+  [
+    "a stream of a run that died",
+    { ...streams({ state: "disabled" }), isTurning: true },
+    /is disabled: a switch has stopped it to turn replication around/,
+    /^if it was interrupted: cutover run starts the stream again/,
+  ],
+  [
+    "a way back of a rollback that died",
+    {
+      ...streams({ state: "disabled" }),
+      isTurning: true,
+      from: { ...good.from, side: "target" },
+      to: { ...good.to, side: "source" },
+    },
+    /is disabled: a switch has stopped it/,
+    /cutover rollback starts/,
+  ],
   [
     "apply errors",
     streams({ state: "failing", error: "key" }),

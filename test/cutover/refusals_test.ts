@@ -1,9 +1,11 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { executeCutoverStatus } from "../../lib/commands/cutover/status.ts";
 import { ReplicatorError } from "../../lib/core/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
   type CutoverPair,
   prepareCutover,
+  quietRun,
   switchCutover,
   withCutoverPair,
 } from "../support/cutover_pair.ts";
@@ -18,7 +20,12 @@ const write = "INSERT INTO balance VALUES (-1, 0)";
 
 Deno.test("a command in the wrong phase is refused with its reason, and changes nothing", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
-    await refused(pair, () => switchCutover("run", pair), /run cutover prepare first/);
+    const early = await refused(
+      pair,
+      () => switchCutover("run", pair),
+      /^cutover run was refused for 1 reason/,
+    );
+    deepStrictEqual(early.details, [`${pair.name}: it is not prepared: run cutover prepare first`]);
     await refused(pair, () => switchCutover("rollback", pair), /run cutover prepare first/);
     await prepareCutover(pair);
     await refused(pair, () => switchCutover("rollback", pair), /nothing to roll back/);
@@ -72,16 +79,24 @@ Deno.test("a lock that a frozen process holds is reported with its session and t
         () => switchCutover("run", pair),
         /another cutover command/,
       );
-      const [holder] = error.details;
+      const [holder, remedy] = error.details;
       match(
         holder!,
         new RegExp(
-          `pid ${
+          `^${pair.name}, source: another .*: pid ${
             own!.pid
           } of role \\w+ \\(frozen worker\\), from .*, connected since [-\\d]{10} [:\\d]{8} UTC, last active \\d.* ago`,
         ),
       );
-      match(error.remedy!, new RegExp(`pg_terminate_backend\\(${own!.pid}\\);`));
+      match(remedy!, new RegExp(`pg_terminate_backend\\(${own!.pid}\\);`));
+      await refused(pair, () => prepareCutover(pair), /another cutover command/);
+      // it is seen before anything is done
+      deepStrictEqual(
+        await query(pair.targetUrl, "SELECT FROM pg_replication_slots WHERE slot_type = 'logical'"),
+        [],
+      );
+      const { databases } = await executeCutoverStatus(pair.servers, quietRun);
+      match(databases[0]!.findings[0]!.message, /another cutover command/);
     });
     await switchCutover("run", pair);
   });

@@ -179,7 +179,7 @@ Deno.test("after finish, status reports the finished cutover instead of advising
     match(printed, /Cutover: finished; the target is in use/);
     doesNotMatch(printed, /init --enable-sync/);
     const finished = await executeCutoverStatus(pair.servers, quietRun);
-    deepStrictEqual(finished.next, []);
+    deepStrictEqual(finished.next, ["cleanup"]);
     match(cutoverStatusLines(finished, size).join("\n"), / target .*✓ the cutover is finished/s);
 
     await executeFinish({

@@ -273,4 +273,9 @@ Deno.test("fitLines() breaks only lines wider than the terminal, at spaces", () 
     "    five six seven",
   ]);
   deepStrictEqual(fitLines(lines, { columns: Infinity }), lines);
+  // not within a word: a URL is copied whole
+  deepStrictEqual(fitLines(["  → see postgresql://one.example.com/two"], { columns: 26 }), [
+    "  → see",
+    "    postgresql://one.example.com/two",
+  ]);
 });

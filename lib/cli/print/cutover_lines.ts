@@ -48,7 +48,7 @@ export function cutoverStatusLines(
         printable(source),
         printable(target),
         paintPhase(phase, style),
-        phase === "none" && next.length === 0 ? "not known" : inUse[phase],
+        phase === "none" && !next.includes("cutover prepare") ? "not known" : inUse[phase],
         phase === "none" ? "" : String(tables),
         phase === "none" ? "" : phase === "finished" || !wayBack ? "no" : "yes",
         since?.slice(0, 19).replace("T", " ") ?? "",
@@ -74,8 +74,11 @@ export function cutoverStatusLines(
       ];
     }),
     ...databases.flatMap(({ findings }) => findingLines(findings, style)),
-    ...(next.length === 0 && databases.some(({ phase }) => phase === "finished")
-      ? [`${style.green("✓")} the cutover is finished; the target is in use, nothing is left to do`]
+    ...(next.includes("cleanup")
+      ? [
+        `${style.green("✓")} the cutover is finished: the target is in use. ` +
+        "The fence and the records on the source remain until cleanup removes them",
+      ]
       : []),
   ];
 }
@@ -250,7 +253,10 @@ export function cutoverSwitchedLines(
   ];
 }
 
-const timelineColumns = 24;
+const maxTimelineColumns = 24;
+const minTimelineColumns = 12;
+/** What the other columns of the timeline take, the result being short. */
+const otherColumns = 76;
 
 /** The steps with their durations, and a bar where they lie in time; █ is the pause. */
 export function timelineLines(
@@ -258,6 +264,10 @@ export function timelineLines(
   options: TableOptions,
 ): string[] {
   const style = makeStyle(options.color);
+  const timelineColumns = Math.max(
+    minTimelineColumns,
+    Math.min(maxTimelineColumns, options.columns - otherColumns),
+  );
   const end = Math.max(1, ...steps.map(({ atMs, ms }) => atMs + ms));
   const at = (ms: number) => Math.min(timelineColumns - 1, Math.floor(ms / end * timelineColumns));
   const bar = ({ atMs, ms, isPause }: SwitchStep) => {
@@ -273,7 +283,7 @@ export function timelineLines(
       { title: "At", align: "right" },
       { title: "Took", align: "right" },
       { title: "" },
-      { title: "", narrow: "cut" },
+      { title: "", narrow: "wrap" },
     ],
     steps.map((step) => [
       stepTitle(step.step),

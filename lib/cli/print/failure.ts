@@ -9,16 +9,22 @@ import {
   toolVersion,
   UsageError,
 } from "../../core/internal.ts";
-import { makeStyle, printable } from "../../ui/mod.ts";
+import { fitLines, makeStyle, printable } from "../../ui/mod.ts";
 import { programName, reportPlace } from "../grammar/program.ts";
+import { fitCommand } from "./fit_command.ts";
 import { remedyCommands } from "./remedy_commands.ts";
 import { commandLine } from "./resume_command.ts";
 
-/** An error as lines for stderr; commands that its remedy mentions follow as they can be run. */
+/**
+ * An error as lines for stderr, broken at spaces; commands that its remedy mentions follow as they
+ * can be run.
+ */
 export function failureLines(
   error: unknown,
-  { color, args }: {
+  { color, args, columns = Infinity }: {
     readonly color: boolean;
+    /** The width of the terminal. */
+    readonly columns?: number;
     /** The arguments of the command that failed; without them, no commands follow. */
     readonly args?: readonly string[];
   },
@@ -26,33 +32,37 @@ export function failureLines(
   const style = makeStyle(color);
   const commands = args === undefined || !(error instanceof ReplicatorError)
     ? []
-    : remedyCommands(remediesOf(error).join("\n"), args).map((each) => `    ${each}`);
+    : remedyCommands(remediesOf(error).join("\n"), args)
+      .flatMap((each) => fitCommand(each, { columns, label: "    " }));
+  const fit = (lines: readonly string[]) => [...fitLines(lines, { columns })];
   if (error instanceof InterruptedError) {
     return [
-      style.yellow(`Ended: ${printable(error.message)}.`),
-      ...error.details.map((line) => `  ${printable(redact(line))}`),
-      ...(error.remedy === undefined ? [] : [`  → ${printable(error.remedy)}`]),
+      ...fit([
+        style.yellow(`Ended: ${printable(error.message)}.`),
+        ...error.details.map((line) => `  ${printable(redact(line))}`),
+        ...(error.remedy === undefined ? [] : [`  → ${printable(error.remedy)}`]),
+      ]),
       ...commands,
     ];
   }
   if (error instanceof UsageError) {
-    return [
+    return fit([
       ...error.problems.map(redactProblem)
         .map(({ path, message }) => `${style.red("✗")} ${printable(`${path}: ${message}`)}`),
       ...(error.remedy === undefined ? [] : [`  → ${printable(error.remedy)}`]),
       `Nothing was changed. "${commandLine(["help"])}" lists commands and options.`,
-    ];
+    ]);
   }
   const [first = "", ...rest] = describeError(error).flatMap((line) => redact(line).split("\n"))
     .map(printable);
   if (error instanceof ReplicatorError) {
-    return [`${style.red("✗")} ${first}`, ...rest, ...commands];
+    return [...fit([`${style.red("✗")} ${first}`, ...rest]), ...commands];
   }
-  return [
+  return fit([
     `${style.red("✗")} Internal error: ${first}`,
     ...rest,
     `This is a bug in ${programName} ${toolVersion}. Please report it with the lines above to ${reportPlace}.`,
-  ];
+  ]);
 }
 
 /** The remedy of an error, and those among its details. */

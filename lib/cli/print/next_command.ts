@@ -26,18 +26,26 @@ const rules = new Set([
  *
  * @param next `cutover run`, or its words
  * @param args the arguments of the current command
- * @param withRules whether the command takes the rules too
+ * @param options `withRules`: whether the command takes the rules too; `keeps`: further flags that
+ * it takes
  */
 export function nextCommandLine(
   next: string | readonly string[],
   args: readonly string[],
-  { withRules = false }: { readonly withRules?: boolean } = {},
+  { withRules = false, keeps = [] }: {
+    readonly withRules?: boolean;
+    readonly keeps?: readonly string[] | undefined;
+  } = {},
 ): string {
+  const words = typeof next === "string" ? next.split(" ") : next;
+  const isKept = (flag: string) =>
+    kept.has(flag) && !(flag === "--map" && words[0] === "cleanup") ||
+    withRules && rules.has(flag) || keeps.includes(flag);
   const same: string[] = [];
   for (let at = 0; at < args.length; at++) {
     const arg = args[at] ?? "";
     const [flag = ""] = arg.split("=", 1);
-    if (!kept.has(flag) && !(withRules && rules.has(flag))) continue;
+    if (!isKept(flag)) continue;
     same.push(arg);
     const value = args[at + 1];
     if (!arg.includes("=") && value !== undefined) {
@@ -45,5 +53,5 @@ export function nextCommandLine(
       at++;
     }
   }
-  return commandLine([...(typeof next === "string" ? next.split(" ") : next), ...same]);
+  return commandLine([...words, ...same]);
 }

@@ -1,11 +1,13 @@
 import type { CommandContext } from "../context.ts";
+import { fitCommand } from "./fit_command.ts";
 import { nextCommandLine } from "./next_command.ts";
+import { tableOptions } from "./print.ts";
 import { commandLine, commandToResume } from "./resume_command.ts";
 import { remedyCommands } from "./remedy_commands.ts";
 
 /**
  * Ends a command with the next one, complete, on stderr; nothing where a program reads the result.
- * It is not wrapped: it is run as it is printed.
+ * It can be run as it is printed.
  */
 export function printNext(
   command: string | readonly string[],
@@ -13,7 +15,12 @@ export function printNext(
   { withRules = false }: { readonly withRules?: boolean } = {},
 ): void {
   if (output.json || output.logFormat !== "text") return;
-  terminal.stderr.write(`Next: ${nextCommandLine(command, args, { withRules })}\n`);
+  write(nextCommandLine(command, args, { withRules }), terminal);
+}
+
+function write(command: string, { stderr }: Pick<CommandContext["terminal"], "stderr">): void {
+  const lines = fitCommand(command, { ...tableOptions(stderr), label: "Next: " });
+  stderr.write(`${lines.join("\n")}\n`);
 }
 
 /** Ends a command with the same one, to be run again once what it has reported is mended. */
@@ -25,8 +32,7 @@ export function printSameAgain({ args, terminal, output }: CommandContext): void
 /** Ends `--dry-run` with the same command without it. */
 export function printRealRun({ args, terminal, output }: CommandContext): void {
   if (output.json || output.logFormat !== "text") return;
-  const line = commandLine(args.filter((arg) => arg !== "--dry-run"));
-  terminal.stderr.write(`Next: ${line}\n`);
+  write(commandLine(args.filter((arg) => arg !== "--dry-run")), terminal);
 }
 
 /** The commands that remedies mention, as they can be run; `otherwise` if they mention none. */
@@ -41,8 +47,10 @@ export function printRemedies(
   if (commands.size === 0) {
     return otherwise === undefined ? undefined : printNext(otherwise, context);
   }
-  const lines = [...commands].slice(0, maxCommands).map((command) => `  ${command}\n`);
-  terminal.stderr.write(`Commands mentioned above:\n${lines.join("")}`);
+  const lines = [...commands].slice(0, maxCommands).flatMap((command) =>
+    fitCommand(command, { ...tableOptions(terminal.stderr), label: "  " })
+  );
+  terminal.stderr.write(`Commands mentioned above:\n${lines.join("\n")}\n`);
 }
 
 const maxCommands = 5;

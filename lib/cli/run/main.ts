@@ -17,7 +17,7 @@ import { type OutputOptions, readOutputOptions } from "../options/output_options
 import { operatorCommands } from "./operator_commands.ts";
 import { parseArguments, type Parsed } from "../grammar/parse.ts";
 import { nextCommandLine } from "../print/next_command.ts";
-import { printJson, printLines } from "../print/print.ts";
+import { printJson, tableOptions } from "../print/print.ts";
 import { openProgress } from "../terminal/progress.ts";
 import { listenForSignals } from "../terminal/signals.ts";
 import { openTerminal, type Terminal } from "../terminal/terminal.ts";
@@ -87,7 +87,8 @@ export async function main(
       args,
       areUrlsResolved: reader?.isResolved ?? false,
     });
-    printLines(terminal.stderr, failureLines(error, { color: terminal.stderr.color, args }));
+    const lines = failureLines(error, { ...tableOptions(terminal.stderr), args });
+    terminal.stderr.write(`${lines.join("\n")}\n`);
     if (json) printJson(terminal, { ...failureDocument(error), ...results });
     return exitCodeOf(error);
   }

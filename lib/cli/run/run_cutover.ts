@@ -39,6 +39,7 @@ import {
   switchPlanLines,
 } from "../print/cutover_lines.ts";
 import { writeEvidence } from "../print/evidence.ts";
+import { fitCommand } from "../print/fit_command.ts";
 import { nextCommandLine } from "../print/next_command.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
 import { readRemote } from "../remote/remote_place.ts";
@@ -81,6 +82,10 @@ interface ActionPlace {
   readonly context: CommandContext;
   readonly remote: RemoteCutover | undefined;
 }
+
+/** What a rehearsal has measured with; the switch is given the same. */
+const measuredFlags = (["maxPause", "sequenceMargin"] as const)
+  .map((name) => flagOf(name, optionNamed(name)));
 
 type Action = (options: CutoverCommandOptions, place: ActionPlace) => Promise<ExitCode>;
 
@@ -135,7 +140,13 @@ const actions: Readonly<Record<CutoverAction, Action>> = {
     const report = remote === undefined
       ? await executeRehearse({ ...servers, ...rehearse, now: () => new Date() }, context.run)
       : await cutoverRemotely<CutoverRehearsal>(remote);
-    print(report, { context, lines: (size) => rehearsalLines(report, size) });
+    print(report, {
+      context,
+      lines: (size) => rehearsalLines(report, size),
+      next: report.isRefused
+        ? []
+        : [{ label: "Next:", command: `cutover ${report.direction}`, keeps: measuredFlags }],
+    });
     if (reportFile !== undefined) {
       await writeEvidence(report, { reportFile, render: renderRehearsalReport, context });
     }
@@ -158,7 +169,14 @@ const actions: Readonly<Record<CutoverAction, Action>> = {
         confirm,
       });
     if (report === undefined) return asked.declined();
-    print(report, { context, lines: (size) => cutoverFinishedLines(report, size) });
+    print(report, {
+      context,
+      lines: (size) => cutoverFinishedLines(report, size),
+      // --open-old-side leaves nothing
+      next: options.finish.openOldSide
+        ? []
+        : cutoverNextSteps([{ phase: "finished", wayBack: false, isReplicated: false }]),
+    });
     return ExitCode.success;
   },
 };
@@ -285,10 +303,15 @@ function print<Report>(
   const size = tableOptions(terminal.stdout);
   printResult(terminal, lines(size));
   if (next.length === 0) return;
-  // not wrapped: each is run as it is printed
+  // each is run as it is printed
   const style = makeStyle(size.color);
-  const commands = next.map(({ label, command }) =>
-    `${label} ${style.bold(nextCommandLine(command, args))}`
-  );
+  const commands = next.flatMap(({ label, command, keeps }) => {
+    const [first = "", ...rest] = fitCommand(nextCommandLine(command, args, { keeps }), {
+      ...size,
+      label: `${label} `,
+    });
+    const shown = first.slice(label.length + 1);
+    return [`${label} ${style.bold(shown)}`, ...rest.map((line) => style.bold(line))];
+  });
   terminal.stdout.write(`\n${commands.join("\n")}\n`);
 }

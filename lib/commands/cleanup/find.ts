@@ -75,24 +75,20 @@ export async function findOnSource(
   signal: AbortSignal,
 ): Promise<SourceFindings> {
   const publications: FoundPublication[] = [];
-  const cutovers: FoundCutover[] = [];
-  const distrusted: DistrustedCutover[] = [];
+  const cutovers: (FoundCutover | DistrustedCutover)[] = [];
   await eachDatabase(endpoint, session, signal, async (database, inside) => {
     for (const publication of await listOwnedPublications(inside)) {
       publications.push({ ...publication, database });
     }
     const cutover = await findCutover(inside, { database, side: "source" });
-    if (cutover === undefined) return;
-    if ("distrust" in cutover) distrusted.push(cutover);
-    else cutovers.push(cutover);
+    if (cutover !== undefined) cutovers.push(cutover);
   });
   return {
     system: (await readClusterFacts(session)).systemIdentifier,
     slots: await listOwnedSlots(session),
     tableSyncSlots: await listTableSyncSlots(session),
     publications,
-    cutovers,
-    distrusted,
+    ...sortByTrust(cutovers),
   };
 }
 
@@ -105,8 +101,7 @@ export async function findOnTarget(
   const subscriptions = await listOwnedSubscriptions(session);
   const appliers: FoundApplier[] = [];
   const ledgers: FoundLedger[] = [];
-  const cutovers: FoundCutover[] = [];
-  const distrusted: DistrustedCutover[] = [];
+  const cutovers: (FoundCutover | DistrustedCutover)[] = [];
   const full = new Map<string, ReadonlySet<string>>();
   await eachDatabase(endpoint, session, signal, async (database, inside) => {
     const listed: readonly OwnedApplier[] = [
@@ -123,12 +118,19 @@ export async function findOnTarget(
     const ledger = await findLedger(inside, database);
     if (ledger !== undefined) ledgers.push(ledger);
     const cutover = await findCutover(inside, { database, side: "target" });
-    if (cutover === undefined) return;
-    if ("distrust" in cutover) distrusted.push(cutover);
-    else cutovers.push(cutover);
+    if (cutover !== undefined) cutovers.push(cutover);
   });
   const system = (await readClusterFacts(session)).systemIdentifier;
-  return { system, appliers, ledgers, cutovers, distrusted, full };
+  return { system, appliers, ledgers, ...sortByTrust(cutovers), full };
+}
+
+function sortByTrust(
+  found: readonly (FoundCutover | DistrustedCutover)[],
+): Pick<SourceFindings, "cutovers" | "distrusted"> {
+  return {
+    cutovers: found.flatMap((each) => "distrust" in each ? [] : [each]),
+    distrusted: found.flatMap((each) => "distrust" in each ? [each] : []),
+  };
 }
 
 async function eachDatabase(

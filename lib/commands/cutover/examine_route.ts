@@ -42,6 +42,7 @@ export async function examineRoute(
     starting: route.back,
     attendanceMs,
     preparing: undefined,
+    isTurning: route.toRecord.details.isTurning,
     oldTransactionMs,
   });
   return [...preflight(facts, "switch"), ...interrupted(route), ...await writtenTo(route, to)];

@@ -17,16 +17,20 @@ import { type LeftIdentity, ViolatedKeysError } from "../../replication/internal
 import {
   describeFinish,
   dismantleSide,
+  lockCutover,
+  lockWaitMs,
+  phaseOf,
   readSide,
   recordSideStatement,
   removeStream,
 } from "../../cutover/internal.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
+import { examineLocks } from "./examine_locks.ts";
 import { explainInterruption } from "./interrupted.ts";
 import type { RunContext } from "../shared/run.ts";
 import type { CutoverFinishOptions } from "./options.ts";
 import { type CutoverDatabase, readCutover } from "./read_cutover.ts";
-import { refusePhases } from "./refuse.ts";
+import { refusePhases, refuseProblems } from "./refuse.ts";
 import type { CutoverFinishPlan, CutoverFinishReport } from "./report.ts";
 
 /**
@@ -58,6 +62,7 @@ async function finishAll(
   const options = prepareEndpoints(given, run.events);
   const databases = (await readCutover(options, run)).filter(({ phase }) => phase !== "none");
   refusePhases(databases, ["switched", "finished"], "cutover finish");
+  refuseProblems(await examineLocks(databases, { waitMs: lockWaitMs, signal: run.signal }));
   const { openOldSide } = options;
   const plan: CutoverFinishPlan = {
     databases: databases.map(({ source, target, records }) => {
@@ -113,8 +118,18 @@ async function finishOne(
   };
   const details = (records.source ?? records.target)?.details;
   await using onSource = await retry(() => openSession(source, { settings: durableSettings }));
+  await using onTarget = await retry(() => openSession(target, { settings: durableSettings }));
+  await lockCutover(onSource);
+  await lockCutover(onTarget);
+  const current = { source: await readSide(onSource), target: await readSide(onTarget) };
+  // it may have been rolled back before the lock was granted
+  refusePhases(
+    [{ source, target, records: current, phase: phaseOf(current) }],
+    ["switched", "finished"],
+    "cutover finish",
+  );
   // recorded first: from here on there is no way back, whatever happens
-  const record = await readSide(onSource);
+  const record = current.source;
   if (record !== undefined && !record.details.isFinished) {
     await onSource.execute(
       recordSideStatement({ ...record, details: { ...record.details, isFinished: true } }),
@@ -155,7 +170,6 @@ async function finishOne(
     warnLeft(left.leaves, "source");
     warnLeft(left.arrives, "target");
   }
-  await using onTarget = await retry(() => openSession(target, { settings: durableSettings }));
   const tables = await dismantleSide(onTarget, { keepsReadOnly: false });
   report(`the fence of ${plural(tables, "table")} on the target`);
   if (openOldSide) {

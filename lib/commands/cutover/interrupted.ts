@@ -53,7 +53,7 @@ export async function explained(
       { hasBegun },
     );
   } catch (cause) {
-    return new InterruptedError("interrupted: which side accepts writes could not be read", {
+    return new InterruptedError("interrupted; which side accepts writes could not be read", {
       details: [errorMessage(cause)],
       remedy: "run cutover status once both servers answer",
     });
@@ -83,7 +83,7 @@ export function interruption(
   const states = new Set(known.map(({ phase }) => accepts[phase]));
   const [only] = states;
   return new InterruptedError(
-    `interrupted: ${changed}; ${
+    `interrupted; ${changed}; ${
       only === undefined
         ? "no cutover is prepared"
         : states.size === 1

@@ -19,9 +19,13 @@ export interface NextInput {
 export interface NextStep {
   readonly command: string;
   readonly label: string;
+  /** Flags of the current command that it is given too. */
+  readonly keeps?: readonly string[] | undefined;
 }
 
-/** The commands to run next, in their order; empty if nothing is left to do, or known. Pure. */
+/**
+ * The commands to run next, in their order; empty if neither a cutover nor a stream is known. Pure.
+ */
 export function cutoverNextSteps(databases: readonly NextInput[]): readonly NextStep[] {
   const has = (phase: CutoverPhase) => databases.some((each) => each.phase === phase);
   if (has("closing")) {
@@ -53,7 +57,10 @@ export function cutoverNextSteps(databases: readonly NextInput[]): readonly Next
       },
     ];
   }
-  return databases.some(({ phase, isReplicated }) => phase === "none" && isReplicated)
-    ? [{ label: "Next:", command: "cutover prepare" }]
+  if (databases.some(({ phase, isReplicated }) => phase === "none" && isReplicated)) {
+    return [{ label: "Next:", command: "cutover prepare" }];
+  }
+  return has("finished")
+    ? [{ label: "Once no client uses the source any more:", command: "cleanup" }]
     : [];
 }

@@ -35,7 +35,10 @@ export interface CutoverRehearseOptions extends CutoverServers {
   readonly maxPauseMs: number;
   /** Tokens that are sent. */
   readonly tokens: number;
-  /** How long the barrier is held at most, in milliseconds; undefined for no barrier. */
+  /**
+   * How long writers may wait for the barrier, in milliseconds, the attempt included; undefined for
+   * no barrier.
+   */
   readonly brownoutMs: number | undefined;
   readonly sequenceMargin: number;
   readonly now: () => Date;

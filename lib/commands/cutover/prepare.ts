@@ -16,6 +16,7 @@ import type { SubscriptionAccess } from "../../replication/internal.ts";
 import {
   backStreamName,
   describePreparation,
+  lockWaitMs,
   preflight,
   type PreflightFacts,
   prepareDatabase,
@@ -24,9 +25,11 @@ import {
   restoreIfTurning,
 } from "../../cutover/internal.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
+import { examineLocks } from "./examine_locks.ts";
 import { explained, explainInterruption } from "./interrupted.ts";
 import type { RunContext } from "../shared/run.ts";
 import type { CutoverPrepareOptions } from "./options.ts";
+import { whileChecking } from "./checking_step.ts";
 import { type CutoverDatabase, readCutover, routeOf } from "./read_cutover.ts";
 import { refreshStatistics } from "./refresh_statistics.ts";
 import { refuseProblems } from "./refuse.ts";
@@ -63,10 +66,13 @@ async function prepareAll(
 ): Promise<CutoverPrepareReport | undefined> {
   const options = prepareEndpoints(given, run.events);
   const start = performance.now();
-  const databases = await replicatedDatabases(await readCutover(options, run), { options, run });
-  refusePhases(databases);
   const wayBack = options.wayBack === "replicate";
-  const facts = await readAll(databases, { options, signal: run.signal });
+  const { databases, facts } = await whileChecking(run.events, async () => {
+    const found = await replicatedDatabases(await readCutover(options, run), { options, run });
+    refusePhases(found);
+    refuseProblems(await examineLocks(found, { waitMs: lockWaitMs, signal: run.signal }));
+    return { databases: found, facts: await readAll(found, { options, signal: run.signal }) };
+  });
   const findings = facts.flatMap((each) => preflight(each, "prepare"));
   refuseProblems(findings);
   const warnings = findings.filter(({ severity }) => severity === "warning");
@@ -133,6 +139,7 @@ async function prepareOne(
     id,
     fence,
     now: options.now,
+    events: run.events,
     signal: run.signal,
   });
   run.events({
@@ -239,6 +246,7 @@ async function readAll(
         starting: [],
         attendanceMs: 0,
         preparing: { wayBack: wayBackAccess(database.target, options), probes: true },
+        isTurning: false,
         oldTransactionMs,
       }),
       back: wayBack ? await backStreamName({ from: to, to: from }) : undefined,

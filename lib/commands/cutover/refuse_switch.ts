@@ -20,8 +20,11 @@ export function refuseState(
   },
 ): void {
   const reasons: string[] = [];
-  if (involved.length === 0) reasons.push("no database is prepared: run cutover prepare first");
   const isNamed = options.databases.include.length > 0;
+  // those that are named are listed one by one
+  if (involved.length === 0 && !isNamed) {
+    reasons.push("no database is prepared: run cutover prepare first");
+  }
   // an interrupted switch of several databases leads out in both directions
   const isInterrupted = involved.some((database) =>
     closedPhases.includes(database.phase) || isUnsettled(database, direction)

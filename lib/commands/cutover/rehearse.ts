@@ -7,12 +7,14 @@
 import { brownoutProblem } from "../../config/internal.ts";
 import { UsageError } from "../../core/internal.ts";
 import {
+  lockWaitMs,
   percentile,
   predictPauseMs,
   type PreflightFinding,
   type Rehearsal,
   rehearse,
 } from "../../cutover/internal.ts";
+import { examineLocks } from "./examine_locks.ts";
 import { examineRoute } from "./examine_route.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import { explainInterruption } from "./interrupted.ts";
@@ -20,7 +22,7 @@ import type { RunContext } from "../shared/run.ts";
 import type { CutoverRehearseOptions } from "./options.ts";
 import { type CutoverDatabase, describeServers, readCutover, routeOf } from "./read_cutover.ts";
 import { refusePhases, refuseProblems } from "./refuse.ts";
-import type { CutoverRehearsal } from "./report.ts";
+import type { CutoverRehearsal, SwitchDirection } from "./report.ts";
 
 /**
  * Rehearses the switch from the side in use to the other: `run` of prepared databases, `rollback`
@@ -53,6 +55,7 @@ async function rehearseAll(
   const startedAt = options.now().toISOString();
   const databases = (await readCutover(options, run)).filter(({ phase }) => phase !== "none");
   refusePhases(databases, ["prepared", "switched"], "cutover rehearse");
+  refuseProblems(await examineLocks(databases, { waitMs: lockWaitMs, signal: run.signal }));
   const found: (readonly PreflightFinding[])[] = [];
   for (const database of databases) {
     found.push(
@@ -75,6 +78,7 @@ async function rehearseAll(
   // databases drain at the same time; the longest counts
   const predictedPauseMs = Math.max(0, ...rehearsals.map(predictPauseMs));
   return {
+    direction: directionOf(databases[0]!),
     ...await describeServers(databases[0]!, run.signal),
     startedAt,
     finishedAt: options.now().toISOString(),
@@ -97,5 +101,9 @@ async function rehearseAll(
 }
 
 function routeFor(database: CutoverDatabase) {
-  return routeOf(database, database.phase === "switched" ? "rollback" : "run");
+  return routeOf(database, directionOf(database));
+}
+
+function directionOf({ phase }: CutoverDatabase): SwitchDirection {
+  return phase === "switched" ? "rollback" : "run";
 }

@@ -61,8 +61,8 @@ export interface CutoverStatusReport {
   readonly databases: readonly CutoverDatabaseStatus[];
   /**
    * The commands to run next, in their order: `cutover rehearse`, `cutover run`; after a switch
-   * both `cutover rollback` and `cutover finish`. Empty if there is nothing left to do, or neither
-   * a cutover nor replication is known.
+   * both `cutover rollback` and `cutover finish`, and then `cleanup`. Empty if neither a cutover
+   * nor replication is known.
    */
   readonly next: readonly string[];
 }
@@ -223,6 +223,8 @@ export interface CutoverUnfinishedReport {
 
 /** What `cutover rehearse` returns. */
 export interface CutoverRehearsal {
+  /** The switch that was rehearsed: `run` of prepared databases, `rollback` of switched ones. */
+  readonly direction: SwitchDirection;
   /** The source. */
   readonly source: ServerSummary;
   /** The target. */
@@ -240,7 +242,10 @@ export interface CutoverRehearsal {
     readonly sequencesMs: number;
     /** Milliseconds that replication takes to turn around. */
     readonly reverseMs: number;
-    /** Milliseconds of the barrier that `--brownout` held; null without it. */
+    /**
+     * Milliseconds that the barrier of `--brownout` lasted, from its request, by the server's
+     * clock; null without it, or if it was not granted.
+     */
     readonly brownoutMs: number | null;
     /** What held up the barrier of the brownout. */
     readonly blockers: readonly string[];

@@ -16,6 +16,7 @@ import {
   readTripwire,
   type TripwireFinding,
 } from "../../cutover/internal.ts";
+import { examineLocks } from "./examine_locks.ts";
 import { examineRoute } from "./examine_route.ts";
 import { cutoverNextSteps, type NextInput } from "./next.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
@@ -114,6 +115,9 @@ async function refusedWritesOf(
   return await readRefusals(session);
 }
 
+/** How long the backend of a command that has just ended may take to end. */
+const endingMs = 500;
+
 async function findingsOf(
   database: CutoverDatabase,
   signal: AbortSignal,
@@ -121,5 +125,8 @@ async function findingsOf(
   if (database.phase !== "prepared" && database.phase !== "switched") return [];
   const route = routeOf(database, database.phase === "prepared" ? "run" : "rollback");
   if (route.out.length === 0) return [];
-  return await examineRoute(route, { oldTransactionMs: 30_000, signal });
+  return [
+    ...await examineLocks([database], { waitMs: endingMs, signal }),
+    ...await examineRoute(route, { oldTransactionMs: 30_000, signal }),
+  ];
 }

@@ -14,6 +14,7 @@ import {
 import {
   type DatabaseRoute,
   describeSwitch,
+  lockWaitMs,
   type PreflightFinding,
   readDurablePauseMs,
   restoreIfTurning,
@@ -22,6 +23,7 @@ import {
   type SwitchOutcome,
   switchOver,
 } from "../../cutover/internal.ts";
+import { examineLocks } from "./examine_locks.ts";
 import { examineRoute } from "./examine_route.ts";
 import { checkerFor, uncheckedBy } from "./final_check.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
@@ -83,16 +85,26 @@ async function planAndSwitch(
     if (!involved.some((each) => isBeyond(each, direction))) run.signal.throwIfAborted();
   }
   refuseState(direction, { databases, involved, options });
+  const closedBefore = closedNames(involved);
+  const refuse = (findings: readonly PreflightFinding[]) => {
+    try {
+      refuseProblems(findings);
+    } catch (error) {
+      throw withStillClosed(error, { direction, closed: closedBefore });
+    }
+  };
+  // before anything else: what another command is doing would look like a problem
+  refuse(
+    await examineLocks(involved, {
+      waitMs: lockWaitMs,
+      signal: options.isContinued ? unstoppable(run).signal : run.signal,
+    }),
+  );
   const warnings: PreflightFinding[] = [];
   for (const database of involved.filter(({ phase }) => phase === switchPhases[direction].from)) {
     warnings.push(...await examine(routeOf(database, direction), { options, run }));
   }
-  const closedBefore = closedNames(involved);
-  try {
-    refuseProblems(warnings);
-  } catch (error) {
-    throw withStillClosed(error, { direction, closed: closedBefore });
-  }
+  refuse(warnings);
   const plan: CutoverSwitchPlan = {
     direction,
     databases: involved.map((database) => ({

@@ -127,6 +127,7 @@ async function examinePreparation(
       wayBack: { sourceFromTarget: target, passfile: undefined },
       probes: false,
     },
+    isTurning: false,
     oldTransactionMs,
   });
   return preflight(facts, "prepare");

@@ -15,6 +15,8 @@ import {
   countingSide,
   describeRefusals,
   refusalsRemedy,
+  turningReason,
+  turningRemedy,
   wayBackRemedy,
 } from "../../cutover/internal.ts";
 import {
@@ -52,12 +54,14 @@ const idleRetainedBytes = 1024 ** 3;
 /** Everything about one stream that needs attention. */
 export function streamFindings(
   stream: StreamStatus,
-  { database, judgement, isPhaseHidden = false }: {
+  { database, judgement, isPhaseHidden = false, isTurning = false }: {
     readonly database: string | null;
     /** What `sync` would find; undefined if it could not read enough. */
     readonly judgement: StreamJudgement | undefined;
     /** Whether a cutover may have stopped the stream on purpose, and its records are hidden. */
     readonly isPhaseHidden?: boolean;
+    /** Whether a cutover has stopped the stream to turn replication around. */
+    readonly isTurning?: boolean;
   },
 ): readonly StatusFinding[] {
   const { name, state, slot, subscription } = stream;
@@ -116,7 +120,9 @@ export function streamFindings(
       "end that transaction, or wait for it",
     ]),
   };
-  const own = decisive !== undefined
+  const own = isTurning && (state === "disabled" || state === "stopped")
+    ? finding("cutover-turning", "target", ["problem", turningReason, turningRemedy("source")])
+    : decisive !== undefined
     ? finding(...decisive)
     : client === undefined
     ? states[state]
@@ -372,11 +378,18 @@ export function closedSourceFindings(
   }];
 }
 
+/** What is known of the way back besides its state. */
+interface WayBackOptions {
+  /** Whether a rollback has stopped it to turn replication around. */
+  readonly isTurning: boolean;
+}
+
 /** Reports writes that were refused, and a cutover that stands between two states. */
 export function cutoverFindings(
   status: Pick<DatabaseStatus, "source" | "target" | "cutover">,
+  options: WayBackOptions,
 ): readonly StatusFinding[] {
-  return [...incompleteFindings(status), ...refusedFindings(status)];
+  return [...incompleteFindings(status, options), ...refusedFindings(status)];
 }
 
 function refusedFindings(
@@ -397,6 +410,7 @@ function refusedFindings(
 
 function incompleteFindings(
   { source, target, cutover }: Pick<DatabaseStatus, "source" | "target" | "cutover">,
+  options: WayBackOptions,
 ): readonly StatusFinding[] {
   const finding = (message: string, remedy: string): readonly StatusFinding[] => [{
     id: "cutover-incomplete",
@@ -422,7 +436,7 @@ function incompleteFindings(
       );
     case "switched":
       return [
-        ...wayBackFindings(cutover.wayBack ?? null, source ?? target),
+        ...wayBackFindings(cutover.wayBack ?? null, source ?? target, options),
         ...(cutover.foreignChanges ?? 0) === 0 ? [] : [
           {
             id: "cutover-tripwire",
@@ -447,6 +461,7 @@ function incompleteFindings(
 function wayBackFindings(
   wayBack: WayBackStatus | null,
   database: string | null,
+  { isTurning }: WayBackOptions,
 ): readonly StatusFinding[] {
   if (wayBack === null || !brokenStreamStates.has(wayBack.state)) return [];
   const { name, state, kind, lagBytes } = wayBack;
@@ -459,7 +474,9 @@ function wayBackFindings(
     stream: name,
     message:
       `the way back is ${state}, not streaming${behind}: cutover rollback is refused, and its slot retains WAL on the target`,
-    remedy: wayBackRemedy({ name, state, kind: kind ?? undefined }) ?? "see cutover status",
+    remedy: isTurning && (state === "disabled" || state === "stopped")
+      ? turningRemedy("target")
+      : wayBackRemedy({ name, state, kind: kind ?? undefined }) ?? "see cutover status",
   }];
 }
 
@@ -503,12 +520,24 @@ function describeHidden(
   };
 }
 
+/** A copy that `init` has begun and not completed. */
+export interface UnfinishedCopy {
+  /** The database's name on the source. */
+  readonly source: string;
+  /** Its name on the target. */
+  readonly target: string;
+  /** ISO timestamp. */
+  readonly startedAt: string;
+}
+
 /** Reports unreachable servers, or the absence of replication. */
 export function serverFindings(
-  { source, target, databases }: {
+  { source, target, databases, unfinished = [] }: {
     readonly source: ServerStatus;
     readonly target: ServerStatus;
     readonly databases: readonly DatabaseStatus[];
+    /** Copies that are not complete, where nothing else connects the servers. */
+    readonly unfinished?: readonly UnfinishedCopy[];
   },
 ): readonly StatusFinding[] {
   const findings: StatusFinding[] = [];
@@ -524,6 +553,19 @@ export function serverFindings(
       remedy: side === "source"
         ? "lag and slots are unknown until it is back"
         : "workers and errors are unknown until it is back; meanwhile the slots retain WAL",
+    });
+  }
+  for (const { source: database, target: copy, startedAt } of unfinished) {
+    findings.push({
+      id: "init-unfinished",
+      severity: "problem",
+      side: "target",
+      database,
+      stream: null,
+      message: `the copy to database ${copy}, begun ${
+        startedAt.slice(0, 16).replace("T", " ")
+      } UTC, is not complete: init is still running, or was interrupted`,
+      remedy: "run the same init command again: it resumes; cleanup removes what init has recorded",
     });
   }
   if (databases.length === 0 && findings.length === 0) {

@@ -11,6 +11,7 @@ import {
   pause,
   type TableName,
 } from "../../core/internal.ts";
+import { readKnownLedgerRun } from "../../checkpoint/internal.ts";
 import {
   countingSide,
   type CutoverPhase,
@@ -33,7 +34,7 @@ import {
   compareShapes,
   type Drift,
   listClientAppliers,
-  readAppliers,
+  readApplierProgress,
   readApplierWorkers,
   type SourceReading,
   type StreamJudgement,
@@ -63,6 +64,7 @@ import {
   setAsideFindings,
   sortFindings,
   streamFindings,
+  type UnfinishedCopy,
 } from "./evaluate.ts";
 import { type Reachable, ReconnectingSession } from "../shared/reconnecting_session.ts";
 import { readScope } from "../shared/table_scope.ts";
@@ -173,11 +175,14 @@ export class StatusMonitor implements AsyncDisposable {
             database,
             judgement: judgements.get(stream.name),
             isPhaseHidden: status.cutover == null && hidesCutover(pair),
+            isTurning: pair.targetFacts?.cutover?.details.isTurning === true,
           })
         ),
         ...driftFindings(drift, database, { isTargetInUse: isKeptForReturn(status) }),
         ...setAsideFindings(status.setAside ?? [], database),
-        ...cutoverFindings(status),
+        ...cutoverFindings(status, {
+          isTurning: pair.sourceFacts?.cutover?.details.isTurning === true,
+        }),
         ...hiddenFindings(
           { source: pair.sourceFacts?.hidden, target: pair.targetFacts?.hidden },
           database,
@@ -187,7 +192,8 @@ export class StatusMonitor implements AsyncDisposable {
     }
     if (source.reached) this.#before = source.value.reading;
     if (target.reached) this.#workersBefore = target.value.workers;
-    return this.#report(readings, databases, findings);
+    const unfinished = databases.length === 0 ? await this.#unfinishedCopies(readings) : [];
+    return this.#report(readings, { databases, findings, unfinished });
   }
 
   /** Takes the first reading, which rates need. */
@@ -204,14 +210,20 @@ export class StatusMonitor implements AsyncDisposable {
 
   #report(
     { source, target, before }: StatusReadings,
-    databases: readonly DatabaseStatus[],
-    found: readonly StatusFinding[],
+    { databases, findings: found, unfinished }: {
+      readonly databases: readonly DatabaseStatus[];
+      readonly findings: readonly StatusFinding[];
+      readonly unfinished: readonly UnfinishedCopy[];
+    },
   ): StatusReport {
     const servers = {
       source: serverStatus(this.#options.source, source),
       target: serverStatus(this.#options.target, target),
     };
-    const findings = sortFindings([...serverFindings({ ...servers, databases }), ...found]);
+    const findings = sortFindings([
+      ...serverFindings({ ...servers, databases, unfinished }),
+      ...found,
+    ]);
     return {
       formatVersion: 1,
       at: this.#options.now().toISOString(),
@@ -274,6 +286,28 @@ export class StatusMonitor implements AsyncDisposable {
       selection: this.#options.databases,
     });
     return pairs.length > 0 || !source.reached ? pairs : await this.#finishedPairs();
+  }
+
+  /** Copies from the source whose ledgers on the target are not complete. */
+  async #unfinishedCopies(
+    { source, target }: StatusReadings,
+  ): Promise<readonly UnfinishedCopy[]> {
+    if (!source.reached || !target.reached) return [];
+    const listed = await this.#target.query(undefined, listDatabases);
+    const found: UnfinishedCopy[] = [];
+    for (
+      const { name, allowConnections, canConnect, isInvalid } of listed.reached ? listed.value : []
+    ) {
+      if (!allowConnections || !canConnect || isInvalid) continue;
+      const read = await this.#target.query(name, readKnownLedgerRun);
+      if (!read.reached || read.value === undefined || read.value.complete) continue;
+      const { source: from, startedAt } = read.value;
+      const isOther = source.value.systemIdentifier !== undefined &&
+        from.systemIdentifier !== source.value.systemIdentifier;
+      if (isOther || !isSelectedDatabase(from.database, this.#options.databases)) continue;
+      found.push({ source: from.database, target: name, startedAt });
+    }
+    return found;
   }
 
   /** Databases whose cutover is finished: nothing connects them but the record on the source. */
@@ -440,7 +474,10 @@ export class StatusMonitor implements AsyncDisposable {
       target === undefined
     ) return null;
     const departure = await this.#target.query(target, (session) => readDeparture(session, [name]));
-    const appliers = await this.#source.query(source, readAppliers);
+    const appliers = await this.#source.query(
+      source,
+      (session) => readApplierProgress(session, [name]),
+    );
     if (!departure.reached || !appliers.reached) return null;
     const { state, kind = null, lagBytes = null } = streamReading(name, {
       departure: departure.value,

@@ -69,7 +69,9 @@ export async function follow(
   const hazards = await readHazards(status, { tables, source: from, target: to, kind });
   for (const event of hazardEvents(hazards, database)) recorder.events(event);
   const types = { source: await readTypes(from), target: await readTypes(to) };
-  for (const drift of compareTypes(types, (table) => published.has(tableKey(table)))) {
+  for (
+    const drift of compareTypes(types, { isPublished: (table) => published.has(tableKey(table)) })
+  ) {
     const { message, remedy } = drift;
     recorder.events({
       kind: "warning",

@@ -59,7 +59,10 @@ export function logLineOf(event: RunEvent): NewLogLine | undefined {
         }
         : undefined;
     case "info":
-      return { level: "info", message: event.message };
+      return {
+        level: "info",
+        message: event.message + (event.remedy === undefined ? "" : ` → ${event.remedy}`),
+      };
     default:
       return undefined;
   }

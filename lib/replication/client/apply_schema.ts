@@ -6,7 +6,7 @@
  */
 import { applySchema, ExitCode, ReplicatorError } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
-import { examineOwnSchema } from "../../checkpoint/internal.ts";
+import { describeGrants, examineOwnSchema } from "../../checkpoint/internal.ts";
 
 /** The table with the record of each stream. */
 export const applyStreamTable = `${applySchema}.stream`;
@@ -54,20 +54,22 @@ export const applySchemaStatements: readonly string[] = [
  * create
  */
 export async function refuseForeignApplySchema(session: Session): Promise<boolean> {
-  const { exists, problems } = await examineOwnSchema(session, applySchema);
+  const { exists, problems, revokes } = await examineOwnSchema(session, applySchema);
   if (problems.length === 0) return exists && await hasTables(session);
-  throw new ReplicatorError(
-    `the schema ${applySchema} was not created by this role or a superuser, so it is not trusted`,
-    {
-      side: session.side,
-      object: `database ${session.endpoint.database}`,
-      details: problems.slice(0, 10),
-      remedy:
-        "if an earlier run created it as another role, connect as that role; otherwise inspect it, and if it is not needed: " +
-        `DROP SCHEMA ${applySchema} CASCADE;`,
-      exitCode: ExitCode.prerequisite,
-    },
-  );
+  const { message, remedy } = revokes.length > 0 ? describeGrants(applySchema, revokes) : {
+    message:
+      `the schema ${applySchema} was not created by this role or a superuser, so it is not trusted`,
+    remedy:
+      "if an earlier run created it as another role, connect as that role; otherwise inspect it, and if it is not needed: " +
+      `DROP SCHEMA ${applySchema} CASCADE;`,
+  };
+  throw new ReplicatorError(message, {
+    side: session.side,
+    object: `database ${session.endpoint.database}`,
+    details: problems.slice(0, 10),
+    remedy,
+    exitCode: ExitCode.prerequisite,
+  });
 }
 
 /** The same; false also for a schema that the tool did not create. */

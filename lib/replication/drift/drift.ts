@@ -1,4 +1,4 @@
-import type { Severity, TableName } from "../../core/internal.ts";
+import type { Severity, Side, TableName } from "../../core/internal.ts";
 
 /** The kinds of {@linkcode Drift}. */
 export const driftKinds = [
@@ -30,3 +30,17 @@ export interface Drift extends TableName {
   readonly severity: Severity;
   readonly remedy: string;
 }
+
+/** What the two sides of a stream are called in messages. */
+export interface StreamSides {
+  /** The side that it leaves. */
+  readonly from: Side;
+  /** The side where it arrives. */
+  readonly to: Side;
+}
+
+/** The sides of a stream of the migration. */
+export const forwardSides: StreamSides = { from: "source", to: "target" };
+
+/** The sides of the way back. */
+export const backwardSides: StreamSides = { from: "target", to: "source" };

@@ -10,7 +10,7 @@ import {
   tableKey,
   type TableName,
 } from "../../core/internal.ts";
-import type { Drift } from "./drift.ts";
+import { type Drift, forwardSides, type StreamSides } from "./drift.ts";
 import type { PublishedShape, TableShape } from "./table_shape.ts";
 import { compareTypes, type ReplicatedTypeShape } from "./type_drift.ts";
 
@@ -31,11 +31,14 @@ export interface DriftInput {
   readonly inScope: (table: TableName) => boolean;
   /** Whether the user chose not to replicate a table's changes. */
   readonly isSkipped: (table: TableName) => boolean;
+  /** What `source` and `target` are called. Default: `forwardSides`. */
+  readonly sides?: StreamSides;
 }
 
 /** Compares both sides. */
 export function compareShapes(input: DriftInput): readonly Drift[] {
   const { source, target, published: publications, subscribed } = input;
+  const sides = input.sides ?? forwardSides;
   const onSource = new Map(source.map((table) => [tableKey(table), table]));
   const onTarget = new Map(target.map((table) => [tableKey(table), table]));
   const listed = new Map(publications.map((table) => [tableKey(table), table]));
@@ -44,10 +47,12 @@ export function compareShapes(input: DriftInput): readonly Drift[] {
   for (const [key, table] of listed) {
     const shape = onSource.get(key);
     const copy = onTarget.get(key);
-    if (copy === undefined) drift.push(missing(table));
+    if (copy === undefined) drift.push(missing(table, sides));
     else {
       if (!applied.has(key)) drift.push(notSubscribed(table));
-      if (shape !== undefined) drift.push(...compareColumns(shape, copy, table));
+      if (shape !== undefined) {
+        drift.push(...compareColumns(shape, copy, { published: table, sides }));
+      }
     }
   }
   for (const table of source) {
@@ -57,31 +62,36 @@ export function compareShapes(input: DriftInput): readonly Drift[] {
       continue;
     }
     const copy = onTarget.get(tableKey(table));
-    drift.push(copy === undefined ? added(table) : notPublished(table, input.isSkipped(table)));
+    drift.push(
+      copy === undefined ? added(table, sides) : notPublished(table, input.isSkipped(table)),
+    );
   }
   for (const table of source) {
     const copy = onTarget.get(tableKey(table));
     if (copy !== undefined && listed.has(tableKey(table))) {
-      drift.push(...comparePlaces(table, copy));
+      drift.push(...comparePlaces(table, copy, sides));
     }
   }
   const published = new Set([...listed.keys()].filter((key) => onTarget.has(key)));
-  drift.push(...compareTypes(input.types, (table) => published.has(tableKey(table))));
+  drift.push(...compareTypes(input.types, {
+    isPublished: (table) => published.has(tableKey(table)),
+    sides,
+  }));
   for (const table of subscribed) {
-    if (!onSource.has(tableKey(table))) drift.push(dropped(table));
+    if (!onSource.has(tableKey(table))) drift.push(dropped(table, sides));
   }
   return drift;
 }
 
-function missing({ schema, name }: TableName): Drift {
+function missing({ schema, name }: TableName, { from, to }: StreamSides): Drift {
   return {
     kind: "table-missing",
     schema,
     name,
     severity: "problem",
-    message: `${displayName({ schema, name })} is published but missing on the target: ` +
+    message: `${displayName({ schema, name })} is published but missing on the ${to}: ` +
       "its next change stops replication",
-    remedy: "create it on the target with the source's definition, then sync --add-tables",
+    remedy: `create it on the ${to} with the ${from}'s definition, then sync --add-tables`,
   };
 }
 
@@ -97,7 +107,7 @@ function notSubscribed({ schema, name }: TableName): Drift {
   };
 }
 
-function added({ schema, name }: TableName): Drift {
+function added({ schema, name }: TableName, { from }: StreamSides): Drift {
   return {
     kind: "table-added",
     schema,
@@ -105,7 +115,7 @@ function added({ schema, name }: TableName): Drift {
     severity: "problem",
     message: `${
       displayName({ schema, name })
-    } is new on the source; neither the table nor its rows are replicated`,
+    } is new on the ${from}; neither the table nor its rows are replicated`,
     remedy: `sync --add-tables ${exactPattern({ schema, name })}, or exclude it`,
   };
 }
@@ -125,19 +135,25 @@ function notPublished({ schema, name }: TableName, isSkipped: boolean): Drift {
   };
 }
 
-function dropped({ schema, name }: TableName): Drift {
+function dropped({ schema, name }: TableName, { from, to }: StreamSides): Drift {
   return {
     kind: "table-dropped",
     schema,
     name,
     severity: "warning",
-    message: `${displayName({ schema, name })} no longer exists on the source (dropped or renamed)`,
-    remedy: "drop or rename it on the target as well",
+    message: `${
+      displayName({ schema, name })
+    } no longer exists on the ${from} (dropped or renamed)`,
+    remedy: `drop or rename it on the ${to} as well`,
   };
 }
 
 /** Whether a table is a partition of the same tables on both sides. */
-function comparePlaces(source: TableShape, target: TableShape): readonly Drift[] {
+function comparePlaces(
+  source: TableShape,
+  target: TableShape,
+  { from, to }: StreamSides,
+): readonly Drift[] {
   const { schema, name } = source;
   const path = ({ ancestors }: TableShape) => ancestors.map(displayName).sort();
   const [onSource, onTarget] = [path(source), path(target)];
@@ -149,10 +165,10 @@ function comparePlaces(source: TableShape, target: TableShape): readonly Drift[]
     schema,
     name,
     severity: "warning",
-    message: `${displayName(source)} is ${where(onSource)} on the source and ${
+    message: `${displayName(source)} is ${where(onSource)} on the ${from} and ${
       where(onTarget)
-    } on the target`,
-    remedy: "attach or detach it on the target to match the source",
+    } on the ${to}`,
+    remedy: `attach or detach it on the ${to} to match the ${from}`,
   }];
 }
 
@@ -166,7 +182,10 @@ function exactPattern({ schema, name }: TableName): string {
 function compareColumns(
   source: TableShape,
   target: TableShape,
-  published: PublishedShape,
+  { published, sides: { from, to } }: {
+    readonly published: PublishedShape;
+    readonly sides: StreamSides;
+  },
 ): readonly Drift[] {
   const drift: Drift[] = [];
   const { schema, name } = source;
@@ -184,10 +203,10 @@ function compareColumns(
         column: column.name,
         severity: isPublished ? "problem" : "warning",
         message: isPublished
-          ? `${table}: column ${column.name} ${column.type} is published but missing on the target: the table's next change ` +
+          ? `${table}: column ${column.name} ${column.type} is published but missing on the ${to}: the table's next change ` +
             "stops replication"
-          : `${table}: column ${column.name} ${column.type} is new on the source but not published`,
-        remedy: `on the target: ALTER TABLE ${quoteQualified(schema, name)} ADD COLUMN ${
+          : `${table}: column ${column.name} ${column.type} is new on the ${from} but not published`,
+        remedy: `on the ${to}: ALTER TABLE ${quoteQualified(schema, name)} ADD COLUMN ${
           quoteIdentifier(column.name)
         } ${column.type}; replication resumes automatically, or with sync --retry`,
       });
@@ -198,9 +217,9 @@ function compareColumns(
         name,
         column: column.name,
         severity: "warning",
-        message: `${table}: column ${column.name} is ${column.type} on the source and ` +
-          `${other.type} on the target`,
-        remedy: `on the target: ALTER TABLE ${quoteQualified(schema, name)} ALTER COLUMN ${
+        message: `${table}: column ${column.name} is ${column.type} on the ${from} and ` +
+          `${other.type} on the ${to}`,
+        remedy: `on the ${to}: ALTER TABLE ${quoteQualified(schema, name)} ALTER COLUMN ${
           quoteIdentifier(column.name)
         } TYPE ${column.type};`,
       });
@@ -212,9 +231,9 @@ function compareColumns(
         name,
         column: column.name,
         severity: "problem",
-        message: `${table}: column ${column.name} may be NULL on the source only: ` +
+        message: `${table}: column ${column.name} may be NULL on the ${from} only: ` +
           "the next row with NULL stops replication",
-        remedy: `on the target: ALTER TABLE ${quoteQualified(schema, name)} ALTER COLUMN ${
+        remedy: `on the ${to}: ALTER TABLE ${quoteQualified(schema, name)} ALTER COLUMN ${
           quoteIdentifier(column.name)
         } DROP NOT NULL;`,
       });
@@ -228,8 +247,8 @@ function compareColumns(
       name,
       column: column.name,
       severity: "warning",
-      message: `${table}: column ${column.name} exists on the target only`,
-      remedy: "drop the column on the target; a NOT NULL there would stop replication",
+      message: `${table}: column ${column.name} exists on the ${to} only`,
+      remedy: `drop the column on the ${to}; a NOT NULL there would stop replication`,
     });
   }
   return drift;

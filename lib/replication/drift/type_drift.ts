@@ -12,7 +12,7 @@ import {
   type TableName,
 } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
-import type { Drift } from "./drift.ts";
+import { type Drift, forwardSides, type StreamSides } from "./drift.ts";
 
 /** A user-defined type, and the columns that use it. */
 export interface ReplicatedTypeShape extends TableName {
@@ -107,7 +107,11 @@ export function compareTypes(
     readonly source: readonly ReplicatedTypeShape[];
     readonly target: readonly ReplicatedTypeShape[];
   },
-  isPublished: (table: TableName) => boolean,
+  { isPublished, sides = forwardSides }: {
+    readonly isPublished: (table: TableName) => boolean;
+    /** What `source` and `target` are called. */
+    readonly sides?: StreamSides;
+  },
 ): readonly Drift[] {
   const onTarget = new Map(target.map((type) => [typeKey(type), type]));
   return source.flatMap((type) => {
@@ -127,10 +131,10 @@ export function compareTypes(
       column: user.column,
       severity,
       message: `${displayName(user)}.${user.column}: ${message}`,
-      remedy: `on the target: ${remedy}`,
+      remedy: `on the ${sides.to}: ${remedy}`,
     });
     return [
-      ...compareLabels(type, other).map(({ reason, statement }) =>
+      ...compareLabels(type, other, sides).map(({ reason, statement }) =>
         drift(
           "enum-label",
           "problem",
@@ -138,10 +142,10 @@ export function compareTypes(
           statement,
         )
       ),
-      ...compareChecks(type, other).map(({ reason, statement, stops }) =>
+      ...compareChecks(type, other, sides).map(({ reason, statement, stops }) =>
         drift("domain-check", stops ? "problem" : "warning", reason, statement)
       ),
-      ...compareAttributes(type, other).map(({ reason, statement }) =>
+      ...compareAttributes(type, other, sides).map(({ reason, statement }) =>
         drift(
           "type-attribute",
           "problem",
@@ -163,6 +167,7 @@ export interface TypeDifference {
 export function compareLabels(
   source: ReplicatedTypeShape,
   target: ReplicatedTypeShape,
+  { from, to }: StreamSides = forwardSides,
 ): readonly (TypeDifference & { readonly label: string })[] {
   const alter = `ALTER TYPE ${quoteQualified(source.schema, source.name)}`;
   const quote = (label: string) => quoteLiteral(label).trim();
@@ -181,11 +186,11 @@ export function compareLabels(
     const isRenamed = other !== undefined && !source.labels.includes(other);
     return [{
       label,
-      reason: `the target's type ${displayName(source)} lacks the label '${label}'`,
+      reason: `the ${to}'s type ${displayName(source)} lacks the label '${label}'`,
       statement: isRenamed
         ? `${alter} RENAME VALUE ${quote(other)} TO ${
           quote(label)
-        }; if the source has renamed it, otherwise ${add}`
+        }; if the ${from} has renamed it, otherwise ${add}`
         : add,
     }];
   });
@@ -194,6 +199,7 @@ export function compareLabels(
 function compareChecks(
   source: ReplicatedTypeShape,
   target: ReplicatedTypeShape,
+  { from, to }: StreamSides,
 ): readonly (TypeDifference & { readonly stops: boolean })[] {
   const name = displayName(source);
   const alter = `ALTER DOMAIN ${quoteQualified(source.schema, source.name)}`;
@@ -204,7 +210,7 @@ function compareChecks(
       { name: check, definition },
     ) => ({
       reason:
-        `the target's domain ${name} has a constraint that the source does not have, ${check}: ` +
+        `the ${to}'s domain ${name} has a constraint that the ${from} does not have, ${check}: ` +
         "a value that violates it stops replication",
       statement: definition === "NOT NULL"
         ? `${alter} DROP NOT NULL;`
@@ -214,7 +220,7 @@ function compareChecks(
     ...source.checks.filter((check) => !onTarget.has(check.name)).map((
       { name: check, definition },
     ) => ({
-      reason: `the target's domain ${name} lacks the constraint ${check}`,
+      reason: `the ${to}'s domain ${name} lacks the constraint ${check}`,
       statement: definition === "NOT NULL"
         ? `${alter} SET NOT NULL;`
         : `${alter} ADD CONSTRAINT ${quoteIdentifier(check)} ${definition};`,
@@ -227,6 +233,7 @@ function compareChecks(
 export function compareAttributes(
   source: ReplicatedTypeShape,
   target: ReplicatedTypeShape,
+  { from, to }: StreamSides = forwardSides,
 ): readonly TypeDifference[] {
   const name = displayName(source);
   const alter = `ALTER TYPE ${quoteQualified(source.schema, source.name)}`;
@@ -237,12 +244,12 @@ export function compareAttributes(
     return [
       other === undefined
         ? {
-          reason: `the target's type ${name} lacks the attribute ${attribute}`,
+          reason: `the ${to}'s type ${name} lacks the attribute ${attribute}`,
           statement: `${alter} ADD ATTRIBUTE ${quoteIdentifier(attribute)} ${type};`,
         }
         : {
           reason:
-            `attribute ${attribute} of the type ${name} is ${type} on the source and ${other} on the target`,
+            `attribute ${attribute} of the type ${name} is ${type} on the ${from} and ${other} on the ${to}`,
           statement: `${alter} ALTER ATTRIBUTE ${quoteIdentifier(attribute)} TYPE ${type};`,
         },
     ];
@@ -254,7 +261,7 @@ export function compareAttributes(
     ...differences,
     ...extra.map(({ name: attribute }) => ({
       reason:
-        `the target's type ${name} has the attribute ${attribute}, which the source does not have`,
+        `the ${to}'s type ${name} has the attribute ${attribute}, which the ${from} does not have`,
       statement: `${alter} DROP ATTRIBUTE ${quoteIdentifier(attribute)};`,
     })),
   ];

@@ -7,6 +7,7 @@ import {
   StatusMonitor,
   type StatusReport,
 } from "../../../lib/commands/status/status.ts";
+import { createLedgerStatements, ledgerFormat } from "../../../lib/checkpoint/ledger_sql.ts";
 import { resolveEndpoint } from "../../../lib/postgres/internal.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { withDatabase } from "../../support/databases.ts";
@@ -352,6 +353,21 @@ Deno.test("status() recognizes incomplete streams: no slot, no subscription, not
     await exec(targetUrl, `ALTER SUBSCRIPTION "${name}" SET (slot_name = NONE)`);
     await exec(targetUrl, `DROP SUBSCRIPTION "${name}"`);
     deepStrictEqual(ids(await look(replication)), ["no-replication"]);
+    await exec(targetUrl, createLedgerStatements);
+    const [source] = await query(
+      sourceUrl,
+      `SELECT system_identifier::text AS "systemIdentifier", current_database() AS database
+         FROM pg_control_system()`,
+    );
+    await query(
+      targetUrl,
+      "INSERT INTO seren_ledger.run (format, holder, document) VALUES ($1, '', $2::text)",
+      [ledgerFormat, JSON.stringify({ source })],
+    );
+    const unfinished = await look(replication);
+    deepStrictEqual(ids(unfinished), ["init-unfinished"]);
+    match(unfinished.findings[0]!.message, /^the copy to database .*, begun .* is not complete/);
+    await exec(targetUrl, "DROP SCHEMA seren_ledger CASCADE");
     await exec(sourceUrl, `SELECT pg_create_logical_replication_slot('${name}', 'pgoutput')`);
     const half = await look(replication);
     strictEqual(only(half).stream.state, "no-subscription");
