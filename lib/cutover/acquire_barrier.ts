@@ -139,7 +139,10 @@ function blocked(found: readonly Blocked[]): ReplicatorError {
           `  → ${blockerRemedy(blocker, each.route.from.side)}`,
         ])
       ),
-      remedy: "end them and run again, or use --on-blocker cancel or terminate",
+      // the command is printed complete
+      remedy: `end them, then run cutover ${
+        first?.each.route.from.side === "target" ? "rollback" : "run"
+      } again, or use --on-blocker cancel or terminate`,
       exitCode: ExitCode.prerequisite,
     },
   );

@@ -64,7 +64,7 @@ Deno.test("a run whose barrier was never granted leaves its attempts, what they 
       );
       strictEqual(report.failedAttemptsMs, report.attempts[0]!.ms + report.attempts[1]!.ms);
       match(report.reason.join("\n"), /hold locks on tables in scope; writers continue/);
-      match(report.reason.join("\n"), /→ end them and run again/);
+      match(report.reason.join("\n"), /→ end them, then run cutover run again/);
       strictEqual(report.steps.at(-1)!.step, "barrier");
       match(felt!, /^writers waited .+ in 2 attempts that gave way; they have continued$/);
     });
