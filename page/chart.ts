@@ -62,6 +62,8 @@ export class Chart {
     this.#box.hidden = !some;
     this.#empty.hidden = some;
     if (!some) return;
+    // with one line, the legend only has the values under the pointer
+    setAttribute(this.#box, "data-lines", lines.length === 1 ? "one" : "several");
     const names = JSON.stringify(lines.map(({ name }) => name));
     if (this.#plot === undefined || names !== this.#names) {
       this.#names = names;
@@ -109,6 +111,7 @@ export class Chart {
         axes: [
           {
             ...axis,
+            size: 26,
             space: 90,
             incrs: tickSeconds,
             values: (_plot, ticks) => {

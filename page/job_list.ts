@@ -11,6 +11,7 @@ import {
   Bar,
   listFraction,
   percent,
+  reasonWithoutError,
   route,
   runningTime,
   shortId,
@@ -213,6 +214,7 @@ function progressText(job: JobView, fraction: number | undefined): string {
   const { progress, state, error } = job;
   if (state === "queued") return "waiting for a worker";
   if (error !== null && state !== "cancelled") return error.message;
+  if (state === "failed") return reasonWithoutError(job) ?? "";
   if (progress === null || state !== "running") return "";
   const step = progress.step === null ? "" : stepTitle(progress.step);
   const tables = progress.tables === 0

@@ -286,6 +286,7 @@ class JobPage {
     const pace = over ? 0 : progress.pace(now);
     const fraction = job.state === "succeeded" ? 1 : progress.fraction;
     this.#bar.set(fraction, job.state);
+    this.#bar.element.hidden = over && fraction === undefined;
     setText(this.#summary, summaryOf(progress, { fraction, pace, over, job }));
     this.#heldBack.hidden = over || progress.heldBack === undefined;
     setText(this.#heldBack, progress.heldBack ?? "");

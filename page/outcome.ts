@@ -3,6 +3,7 @@ import { formatDuration } from "../lib/core/quantities.ts";
 import type { JobWithResult } from "./api.ts";
 import { fill, make } from "./dom.ts";
 import { sentence } from "./sign_in.ts";
+import { reasonWithoutError } from "./words.ts";
 
 /** How a job ended: what went wrong and what to do, or its report. */
 export class Outcome {
@@ -44,7 +45,8 @@ function notice(job: JobWithResult): HTMLElement | undefined {
   const title = state === "timed_out" && job.timeout_seconds !== null
     ? `Stopped at its time limit of ${formatDuration(job.timeout_seconds * 1000)}`
     : "Failed";
-  const element = box("bad", title, sentence(error?.message ?? "the worker gave no reason"));
+  const reason = error?.message ?? reasonWithoutError(job) ?? "the worker gave no reason";
+  const element = box("bad", title, sentence(reason));
   if (error === null) return element;
   const where = [error.side, error.object].filter((part) => part !== null);
   if (where.length > 0) {

@@ -1,4 +1,5 @@
 /// <reference lib="dom" />
+import { ExitCode } from "../lib/core/exit_code.ts";
 import type { JobView } from "../lib/remote/api/views.ts";
 import { formatDuration } from "../lib/core/quantities.ts";
 import { make, name, setAttribute } from "./dom.ts";
@@ -21,6 +22,22 @@ export function isOver({ state }: Pick<JobView, "state">): boolean {
 /** The label of a job's state; "Cancelling" while a cancellation is pending. */
 export function stateOf(job: Pick<JobView, "state" | "cancel_requested_at">): string {
   return !isOver(job) && job.cancel_requested_at !== null ? "Cancelling" : stateWords[job.state];
+}
+
+/** Why a job has failed whose command ended with a report, not with an error. */
+export function reasonWithoutError({ exit_code }: Pick<JobView, "exit_code">): string | undefined {
+  switch (exit_code) {
+    case ExitCode.mismatch:
+      return "source and target differ; the report lists the differences";
+    case ExitCode.notVerified:
+      return "no difference was found, but not everything could be compared; the report says what";
+    case ExitCode.unhealthy:
+      return "replication is not healthy; the report lists the problems";
+    case ExitCode.completeExcept:
+      return "complete except for objects that the target refused; the report lists them";
+    default:
+      return undefined;
+  }
 }
 
 /** The first characters of an id, which identify a job in practice. */

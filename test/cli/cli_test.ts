@@ -293,6 +293,27 @@ _postgres_seren_replicator; echo "\${COMPREPLY[*]}"`;
   strictEqual((await runCli(["completions", "tcsh"])).code, 2);
 });
 
+Deno.test("shells complete databases and tables of SOURCE_URL, and never print why there are none", async () => {
+  await withDatabase(source, undefined, async ({ name, url }) => {
+    await exec(url, `CREATE TABLE orders (id int); CREATE TABLE "or\x1b[2J" (id int)`);
+    const complete = async (args: readonly string[], env: Readonly<Record<string, string>>) => {
+      const { code, stdout, stderr } = await runCli(["completions", ...args], { env });
+      deepStrictEqual({ code, stderr }, { code: 0, stderr: "" });
+      return stdout;
+    };
+    strictEqual(await complete(["databases", name], { SOURCE_URL: url }), `${name}\n`);
+    strictEqual(await complete(["tables", name], { SOURCE_URL: url }), `${name}.\n`);
+    strictEqual(
+      await complete(["tables", `${name}.public.o`], { SOURCE_URL: url }),
+      `${name}.public.orders\n`,
+    );
+    for (const wrong of ["postgresql://u:secret@127.0.0.1:1/x", "no url: secret"]) {
+      strictEqual(await complete(["databases"], { SOURCE_URL: wrong }), "");
+    }
+    strictEqual(await complete(["tables", "x."], {}), "");
+  });
+});
+
 Deno.test("validate prints a table, or its report as JSON, and exits with 3 when a check fails", async () => {
   await withDatabase(source, undefined, async ({ name, url }) => {
     await exec(url, "CREATE TABLE t (id int PRIMARY KEY)");

@@ -141,8 +141,13 @@ export const commandDescriptions: Readonly<Record<CommandName, CommandDescriptio
   },
   completions: {
     summary: "print completions for bash, zsh or fish",
-    description: "Prints a script that completes commands and options in your shell.",
+    description:
+      "Prints a script that completes commands and options in your shell, and, where SOURCE_URL is set,\n" +
+      "names of databases and tables.",
     notes: completionsHelp,
-    commandArguments: [{ usage: "<shell>", help: shells.join(", "), words: shells }],
+    commandArguments: [
+      { usage: "<shell>", help: shells.join(", "), words: shells },
+      { usage: "[prefix]", help: "for the scripts: what a name begins with", words: [] },
+    ],
   },
 };

@@ -16,6 +16,8 @@ interface CompletionOption {
   readonly values: readonly string[];
   readonly folder: boolean;
   readonly file: boolean;
+  /** Names that the program is asked for when the value is completed. */
+  readonly names: "databases" | "tables" | undefined;
 }
 
 interface CompletionCommand {
@@ -66,6 +68,7 @@ function completionOption({ name, option }: NamedOption, description: string): C
     values: valuesOf(option),
     folder: completes === "folder",
     file: completes === "file",
+    names: completes === "databases" || completes === "tables" ? completes : undefined,
   };
 }
 
@@ -89,6 +92,8 @@ function bash(commands: readonly CompletionCommand[]): string {
       byValue.set(option.long, `mapfile -t COMPREPLY < <(compgen -d -- "$current")`);
     } else if (option.file) {
       byValue.set(option.long, `mapfile -t COMPREPLY < <(compgen -f -- "$current")`);
+    } else if (option.names !== undefined) {
+      byValue.set(option.long, `${fn}_names ${option.names}`);
     } else if (option.takesValue) byValue.set(option.long, "COMPREPLY=()");
   }
   const cases = [...byValue].map(([flag, action]) => `    ${flag}) ${action}; return ;;`);
@@ -98,6 +103,13 @@ function bash(commands: readonly CompletionCommand[]): string {
   });
   const top = [...commands.map(({ name }) => name), "--help", "--version"];
   return `# bash completion for ${programName}
+# names come from the source in SOURCE_URL, after the last comma of a list
+${fn}_names() {
+  local last=\${current##*,} begun=
+  [[ $current == *,* ]] && begun=\${current%,*},
+  mapfile -t COMPREPLY < <(compgen -P "$begun" -W "$("\${COMP_WORDS[0]}" completions "$1" "$last" 2>/dev/null)" -- "$last")
+  compopt -o nospace 2>/dev/null
+}
 ${fn}() {
   local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]}
   case $previous in
@@ -127,6 +139,8 @@ function zsh(commands: readonly CompletionCommand[]): string {
       ? ":folder:_files -/"
       : option.file
       ? ":file:_files"
+      : option.names !== undefined
+      ? `:${option.names}:_postgres_seren_replicator_names ${option.names}`
       : ":value: ";
     return quote(`*${option.long}[${escape(option.description)}]${value}`);
   };
@@ -140,7 +154,14 @@ function zsh(commands: readonly CompletionCommand[]): string {
   });
   const names = commands.map(({ name, description }) => quote(`${name}:${escape(description)}`));
   return `#compdef ${programName}
+# names come from the source in SOURCE_URL, after the last comma of a list
+_postgres_seren_replicator_names() {
+  compset -P '*,'
+  local -a names=(\${(f)"$("$_seren_program" completions "$1" "$PREFIX" 2>/dev/null)"})
+  compadd -S '' -a names
+}
 _postgres_seren_replicator() {
+  local _seren_program=$words[1]
   local -a commands=(
     ${names.join("\n    ")}
   )
@@ -167,6 +188,14 @@ function fish(commands: readonly CompletionCommand[]): string {
   const complete = `complete -c ${programName}`;
   const lines = [
     `# fish completion for ${programName}`,
+    "# names come from the source in SOURCE_URL, after the last comma of a list",
+    "function __seren_names",
+    "  set -l begun (string match -r '^.*,' -- (commandline -ct))",
+    "  set -l last (string replace -r '^.*,' '' -- (commandline -ct))",
+    `  for name in (${programName} completions $argv[1] "$last" 2>/dev/null)`,
+    '    echo "$begun$name"',
+    "  end",
+    "end",
     `${complete} -f`,
     ...commands.map(({ name, description }) =>
       `${complete} -n __fish_use_subcommand -a ${name} -d ${quote(description)}`
@@ -185,6 +214,8 @@ function fish(commands: readonly CompletionCommand[]): string {
         ? ` -x -a ${quote(option.values.join(" "))}`
         : option.folder || option.file
         ? " -r -F"
+        : option.names !== undefined
+        ? ` -x -a '(__seren_names ${option.names})'`
         : " -x";
       lines.push(
         `${complete} ${when} -l ${option.long.slice(2)}${short}${value} -d ${

@@ -1,6 +1,7 @@
 import type { CommandName } from "../../config/internal.ts";
 import { ExitCode, exitCodeOf, type Problem, UsageError } from "../../core/internal.ts";
 import { completionScript } from "../grammar/completions.ts";
+import { nameKinds } from "../grammar/name_kinds.ts";
 import type { CommandContext, CommandRunner, Exit } from "../context.ts";
 import { resolveShell } from "../options/completions_options.ts";
 import { readConfigFile } from "../options/config_file.ts";
@@ -64,7 +65,9 @@ export async function main(
       return ExitCode.success;
     }
     if (parsed.kind === "wrong") throw new UsageError(parsed.problems);
-    if (parsed.name === "completions") return printCompletions(parsed, terminal);
+    if (parsed.name === "completions") {
+      return await printCompletions(parsed, { terminal, environment });
+    }
     reader = new OptionReader(
       parsed.options,
       parsed.problems,
@@ -142,14 +145,21 @@ function isVersionFlag(argument: string | undefined): boolean {
   return argument === "--version" || argument === "-V" || argument === "-v";
 }
 
-function printCompletions(
+async function printCompletions(
   { options, commandArguments, problems }: Parsed & {
     readonly kind: "command";
     readonly options: RawOptions;
     readonly problems: readonly Problem[];
   },
-  terminal: Terminal,
-): ExitCode {
+  { terminal, environment }: { readonly terminal: Terminal; readonly environment: Environment },
+): Promise<ExitCode> {
+  const kind = nameKinds.find((each) => each === commandArguments[0]);
+  if (kind !== undefined) {
+    const { completeNames } = await import("./complete_names.ts");
+    const names = await completeNames({ kind, prefix: commandArguments[1] ?? "" }, environment);
+    terminal.stdout.write(names.map((name) => `${name}\n`).join(""));
+    return ExitCode.success;
+  }
   const shell = resolveShell(new OptionReader(options, problems), commandArguments);
   terminal.stdout.write(completionScript(shell));
   return ExitCode.success;

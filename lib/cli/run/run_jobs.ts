@@ -195,19 +195,30 @@ async function show(
     ...line("attempt", job.attempt),
     ...line("worker", job.worker),
     ...line("exit code", job.exit_code),
-    ...(progress === null ? [] : line(
-      "progress",
-      `${
-        progress.step === null ? "" : `${stepTitle(progress.step)}: `
-      }${progress.tables_finished} of ${progress.tables} tables, ` +
-        `${formatCount(progress.rows)} rows, ${formatBytes(progress.bytes)}`,
-    )),
+    ...(progress === null ? [] : line("progress", progressWords(progress))),
     ...(error === null ? [] : line("error", error.message)),
+    ...(error?.details ?? []).map((detail) => `${" ".repeat(11)}${printable(detail)}`),
     ...(error === null ? [] : line("remedy", error.remedy)),
     ...line("trace id", job.trace_id),
   ]);
   printNext(nextOfJob(job), context);
   return ExitCode.success;
+}
+
+/** `Copy rows: 3 of 12 tables, 1,200 rows, 34.5 MB` */
+function progressWords(
+  { step, tables, tables_finished, rows, bytes }: NonNullable<RemoteJob["progress"]>,
+): string {
+  return [
+    ...(step === null ? [] : [stepTitle(step)]),
+    ...(tables === 0 ? [] : [
+      [
+        `${formatCount(tables_finished)} of ${plural(tables, "table")}`,
+        ...(rows === 0 ? [] : [plural(rows, "row")]),
+        ...(bytes === 0 ? [] : [formatBytes(bytes)]),
+      ].join(", "),
+    ]),
+  ].join(": ");
 }
 
 const pollMs = 1_000;

@@ -81,7 +81,12 @@ export type OptionKind =
   | { readonly kind: "rate"; readonly placeholder: string }
   | { readonly kind: "duration"; readonly placeholder: string; readonly default?: string }
   /** Separated by commas, and repeatable. */
-  | { readonly kind: "names"; readonly placeholder: string }
+  | {
+    readonly kind: "names";
+    readonly placeholder: string;
+    /** Names of the source that shells complete it with. */
+    readonly completes?: "databases" | "tables";
+  }
   /** Repeatable. */
   | { readonly kind: "list"; readonly placeholder: string }
   /** NAME=NAME; separated by commas, and repeatable. */

@@ -8,6 +8,7 @@ export const selectionOptions = {
   includeDatabases: {
     kind: "names",
     placeholder: "NAMES",
+    completes: "databases",
     help: "only these databases; * is a wildcard",
     commands: migrationCommands,
     config: {
@@ -18,6 +19,7 @@ export const selectionOptions = {
   excludeDatabases: {
     kind: "names",
     placeholder: "NAMES",
+    completes: "databases",
     help: "all databases except these; not with --include-databases",
     commands: migrationCommands,
     config: {
@@ -29,6 +31,7 @@ export const selectionOptions = {
   includeTables: {
     kind: "names",
     placeholder: "NAMES",
+    completes: "tables",
     help: "only these tables: database.table or database.schema.table; * is a wildcard",
     commands: tables,
     config: {
@@ -40,6 +43,7 @@ export const selectionOptions = {
   excludeTables: {
     kind: "names",
     placeholder: "NAMES",
+    completes: "tables",
     help: "all tables except these; not with --include-tables",
     commands: tables,
     config: {
@@ -51,6 +55,7 @@ export const selectionOptions = {
   schemaOnlyTables: {
     kind: "names",
     placeholder: "NAMES",
+    completes: "tables",
     help: "structure without rows: [[database.]schema.]table",
     commands: tables,
   },
@@ -84,12 +89,14 @@ export const selectionOptions = {
   resnapshot: {
     kind: "names",
     placeholder: "TABLES",
+    completes: "tables",
     help: "empty these tables on the target and copy them again; * for all; the others continue",
     commands: ["sync"],
   },
   addTables: {
     kind: "names",
     placeholder: "TABLES",
+    completes: "tables",
     help: "create and copy tables that are new on the source; * for all",
     commands: ["sync"],
   },
