@@ -53,17 +53,22 @@ async function readNames(
   });
   const [database, ...rest] = prefix.split(".");
   const names = kind === "tables" && rest.length > 0 && database !== undefined
-    ? await readTables(source, { database, signal })
-    : (await readDatabases(source, signal)).map((name) => kind === "tables" ? `${name}.` : name);
+    ? await listPlainTables(source, { database, signal })
+    : (await listPlainDatabases(source, signal)).map((name) =>
+      kind === "tables" ? `${name}.` : name
+    );
   return names.filter((name) => name.startsWith(prefix));
 }
 
-async function readDatabases(source: Endpoint, signal: AbortSignal): Promise<readonly string[]> {
+async function listPlainDatabases(
+  source: Endpoint,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
   await using session = await openSession(source, { signal });
   return offeredDatabases(await listDatabases(session)).map(({ name }) => name).filter(isPlain);
 }
 
-async function readTables(
+async function listPlainTables(
   source: Endpoint,
   { database, signal }: { readonly database: string; readonly signal: AbortSignal },
 ): Promise<readonly string[]> {
