@@ -19,6 +19,7 @@ import {
   Tuple,
 } from "../postgres/internal.ts";
 import { inParentheses } from "../rules/internal.ts";
+import { ByteWriter } from "./byte_writer.ts";
 import { ChangeCollector, type CollectedChange, type Item } from "./collect.ts";
 import { mayPass } from "./explain.ts";
 import type { TableMapping } from "./table_mapping.ts";
@@ -37,11 +38,18 @@ interface Question {
 export class RowFilter implements AsyncDisposable {
   readonly #target: Endpoint;
   readonly #signal: AbortSignal;
+  readonly #hasEncoding: boolean;
   #session: Session | undefined;
 
-  constructor({ target, signal }: { readonly target: Endpoint; readonly signal: AbortSignal }) {
+  /** @param options.hasEncoding whether values are UTF-8; otherwise they are any bytes */
+  constructor({ target, signal, hasEncoding }: {
+    readonly target: Endpoint;
+    readonly signal: AbortSignal;
+    readonly hasEncoding: boolean;
+  }) {
     this.#target = target;
     this.#signal = signal;
+    this.#hasEncoding = hasEncoding;
   }
 
   /**
@@ -113,9 +121,10 @@ export class RowFilter implements AsyncDisposable {
         positions.map((position) => mapping.columns[position]?.arrayType ?? 0),
       );
       const values = rows.map((row) => row.values());
+      const arrays = positions.map((position) => arrayOf(values.map((row) => row[position])));
       const { kept } = await session.queryOne<{ readonly kept: string }>(
-        evaluateStatement(mapping, { positions, types }),
-        positions.map((position) => arrayOf(values.map((row) => row[position]))),
+        evaluateStatement(mapping, { positions, types, hasEncoding: this.#hasEncoding }),
+        arrays.map((array) => this.#hasEncoding ? decoder.decode(array) : array.toHex()),
         { resultBytes: rowResultBytes },
       );
       return kept;
@@ -209,12 +218,18 @@ function transform(
 
 function evaluateStatement(
   { table, columns, rowFilter }: TableMapping,
-  { positions, types }: {
+  { positions, types, hasEncoding }: {
     readonly positions: readonly number[];
     readonly types: readonly string[];
+    readonly hasEncoding: boolean;
   },
 ): string {
-  const arrays = types.map((type, at) => `pg_catalog.unnest($${at + 1}::${type})`);
+  const arrays = types.map((type, at) => {
+    const text = hasEncoding
+      ? `$${at + 1}`
+      : `pg_catalog.convert_from(pg_catalog.decode($${at + 1}, 'hex'), 'SQL_ASCII')`;
+    return `pg_catalog.unnest(${text}::${type})`;
+  });
   const names = positions.map((position) => quoteIdentifier(columns[position]?.name ?? ""));
   return `SELECT pg_catalog.string_agg(CASE WHEN ${
     inParentheses(rowFilter ?? "true")
@@ -225,10 +240,27 @@ function evaluateStatement(
 }
 
 const decoder = new TextDecoder();
+const encoder = new TextEncoder();
+const nullElement = encoder.encode("NULL");
+const comma = 0x2c;
+const quote = 0x22;
+const backslash = 0x5c;
 
-function arrayOf(values: readonly ColumnValue[]): string {
-  const elements = values.map((value) =>
-    value ? `"${decoder.decode(value).replace(/["\\]/g, "\\$&")}"` : "NULL"
-  );
-  return `{${elements.join(",")}}`;
+function arrayOf(values: readonly ColumnValue[]): Uint8Array<ArrayBuffer> {
+  const writer = new ByteWriter();
+  writer.byte(0x7b); // {
+  for (const [index, value] of values.entries()) {
+    if (index > 0) writer.byte(comma);
+    if (!value) writer.bytes(nullElement);
+    else {
+      writer.byte(quote);
+      for (const byte of value) {
+        if (byte === quote || byte === backslash) writer.byte(backslash);
+        writer.byte(byte);
+      }
+      writer.byte(quote);
+    }
+  }
+  writer.byte(0x7d);
+  return writer.take();
 }

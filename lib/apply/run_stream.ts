@@ -112,7 +112,7 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
   await useApplyOrigin(target, options);
   await using source = await openSession(options.source, { signal, replication: true });
   await refuseGap(source, record);
-  await matchEncodings(source, target);
+  const hasEncoding = await matchEncodings(source, target);
   const reader = new BatchReader({
     after: record.endLsn,
     strictUntil: options.strictUntil,
@@ -126,7 +126,7 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
       ),
     ),
   });
-  await using filter = new RowFilter({ target: options.target, signal });
+  await using filter = new RowFilter({ target: options.target, signal, hasEncoding });
   const run = new StreamRun({ options, reader, record, session: target, filter, isUnheld });
   const receiving = receiveWal(source, {
     command: startCommand(record),
@@ -296,15 +296,20 @@ async function holdActingObjects(
   });
 }
 
-/** Bytes of a database without an encoding pass unchanged; all others are converted as UTF-8. */
-async function matchEncodings(source: Session, target: Session): Promise<void> {
+/**
+ * Bytes of a database without an encoding pass unchanged; all others are converted as UTF-8.
+ *
+ * @returns whether values are UTF-8
+ */
+async function matchEncodings(source: Session, target: Session): Promise<boolean> {
   const { encoding } = await source.queryOne<{ readonly encoding: string }>(
     "SELECT pg_catalog.current_setting('server_encoding') AS encoding",
   );
-  if (encoding !== "SQL_ASCII") return;
+  if (encoding !== "SQL_ASCII") return true;
   for (const session of [source, target]) {
     await session.execute("SET client_encoding = 'SQL_ASCII'");
   }
+  return false;
 }
 
 /** Source: PostgreSQL documentation, "54.5. Logical Streaming Replication Protocol". */

@@ -26,9 +26,10 @@ const filters = { f: `state = 'it''s "on"' AND v < 100 -- kept`, k: "k.id % 2 = 
 async function filtered(
   from: typeof old,
   use: (stream: ClientStream & { readonly apply: () => Promise<void> }) => Promise<void>,
+  options?: string,
 ): Promise<void> {
-  await using source = await createDatabase(from, schema);
-  await using target = await createDatabase(current, schema);
+  await using source = await createDatabase(from, schema, options);
+  await using target = await createDatabase(current, schema, options);
   const stream = await createClientStream(source.url, target.url);
   try {
     for (const [table, filter] of Object.entries(filters)) {
@@ -101,6 +102,30 @@ Deno.test("changes are filtered as a publication of 15 would: rows enter, change
     await apply();
     await expectFiltered(stream);
   });
+});
+
+Deno.test("the filter of a database without an encoding sees the bytes of each value", async () => {
+  await filtered(old, async ({ sourceUrl, targetUrl, apply }) => {
+    await exec(
+      targetUrl,
+      String.raw`UPDATE seren_apply.stream_table SET row_filter = $$state = E'caf\xe9 "\\'$$
+                  WHERE table_name = 'f'`,
+    );
+    await exec(
+      sourceUrl,
+      String
+        .raw`INSERT INTO f (id, state) VALUES (1, E'caf\xe9 "\\'), (2, E'caf\xe8 "\\'), (3, E'caf\xef\xbf\xbd "\\'), (4, 'é'), (5, NULL)`,
+    );
+    await apply();
+    deepStrictEqual(
+      await query(targetUrl, "SELECT id, md5(state) AS state FROM f ORDER BY id"),
+      await query(sourceUrl, "SELECT id, md5(state) AS state FROM f WHERE id = 1"),
+    );
+    await exec(sourceUrl, "UPDATE f SET state = (SELECT state FROM f WHERE id = 1) WHERE id = 2");
+    await exec(sourceUrl, "UPDATE f SET state = 'plain' WHERE id = 1");
+    await apply();
+    deepStrictEqual(await query(targetUrl, "SELECT id FROM f"), [{ id: 2 }]);
+  }, "TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'");
 });
 
 Deno.test("a filter that the target cannot evaluate stops the stream, with the filter", async () => {
