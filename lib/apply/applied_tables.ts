@@ -27,6 +27,20 @@ export interface DeferrableKey {
   readonly columns: readonly string[];
 }
 
+/** An exclusion constraint that is DEFERRABLE, or a unique one WITHOUT OVERLAPS. */
+export interface DeferrableExclusion {
+  readonly name: string;
+  /** No two rows may compare like this in all parts. */
+  readonly parts: readonly {
+    /** SQL; a column, or what the index computes. */
+    readonly expression: string;
+    readonly operator_schema: string;
+    readonly operator: string;
+  }[];
+  /** SQL; which rows it is about. */
+  readonly predicate: string | null;
+}
+
 /** A table whose changes are applied. */
 export interface MappedTable extends TableName {
   /** Whether rows are in its partitions. */
@@ -37,11 +51,17 @@ export interface MappedTable extends TableName {
   readonly primaryKey: readonly string[] | undefined;
   /** Unique constraints that are checked by a trigger, at COMMIT. */
   readonly deferrableKeys: readonly DeferrableKey[];
+  /** The same for exclusion constraints. */
+  readonly deferrableExclusions: readonly DeferrableExclusion[];
   /**
    * Operators by which unique indexes compare key columns, by the columns' names: `pg_catalog.=`,
    * qualified and quoted.
    */
   readonly keyOperators: ReadonlyMap<string, string>;
+  /** Whether triggers of users fire for changes that are applied (`ENABLE ALWAYS`, `REPLICA`). */
+  readonly firesTriggers: boolean;
+  /** Whether some of them may fire at COMMIT. */
+  readonly firesLateTriggers: boolean;
   /** Columns of each unique index by which one row can be found with such comparisons. */
   readonly uniqueIndexes: readonly (readonly string[])[];
 }
@@ -62,7 +82,20 @@ const tableStatement = `
                                          FROM pg_catalog.pg_attribute AS a
                                         WHERE a.attrelid = c.oid AND a.attnum = ANY (k.conkey))) AS key
                     FROM pg_catalog.pg_constraint AS k
-                   WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u') AND k.condeferrable) AS d) AS deferrable_keys,
+                   WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u') AND k.conexclop IS NULL AND k.condeferrable) AS d) AS deferrable_keys,
+         (SELECT pg_catalog.json_agg(d.exclusion)
+            FROM (SELECT pg_catalog.json_build_object(
+                           'name', k.conname,
+                           'parts', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+                                              'expression', pg_catalog.pg_get_indexdef(i.indexrelid, e.position::int, false),
+                                              'operator_schema', n.nspname, 'operator', o.oprname) ORDER BY e.position)
+                                       FROM pg_catalog.unnest(k.conexclop) WITH ORDINALITY AS e (operator, position)
+                                       JOIN pg_catalog.pg_operator AS o ON o.oid = e.operator
+                                       JOIN pg_catalog.pg_namespace AS n ON n.oid = o.oprnamespace),
+                           'predicate', pg_catalog.pg_get_expr(i.indpred, i.indrelid)) AS exclusion
+                    FROM pg_catalog.pg_constraint AS k
+                    JOIN pg_catalog.pg_index AS i ON i.indexrelid = k.conindid
+                   WHERE k.conrelid = c.oid AND k.conexclop IS NOT NULL AND k.condeferrable) AS d) AS deferrable_exclusions,
          (SELECT pg_catalog.json_agg(u.columns)
             FROM (SELECT pg_catalog.json_agg(a.attname::pg_catalog.text ORDER BY k.position) AS columns
                     FROM pg_catalog.pg_index AS i
@@ -75,10 +108,17 @@ const tableStatement = `
                      AND i.indpred IS NULL
                      AND k.position <= i.indnkeyatts
                    GROUP BY i.indexrelid
-                  HAVING pg_catalog.bool_and(a.attnum > 0)) AS u) AS unique_indexes
+                  HAVING pg_catalog.bool_and(a.attnum > 0)) AS u) AS unique_indexes,
+         triggers.fires AS fires_triggers, triggers.late AS fires_late_triggers
     FROM pg_catalog.json_to_recordset($1::pg_catalog.json) AS wanted (schema pg_catalog.text, name pg_catalog.text)
     JOIN pg_catalog.pg_namespace AS n ON n.nspname::pg_catalog.text = wanted.schema
     JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname::pg_catalog.text = wanted.name
+   CROSS JOIN LATERAL (
+         SELECT pg_catalog.count(*) > 0 AS fires, coalesce(pg_catalog.bool_or(g.tgdeferrable), false) AS late
+           FROM pg_catalog.pg_trigger AS g
+          WHERE NOT g.tgisinternal AND g.tgenabled IN ('A', 'R')
+            AND (g.tgrelid = c.oid OR g.tgrelid IN (SELECT p.relid FROM pg_catalog.pg_partition_tree(c.oid) AS p))
+         ) AS triggers
    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'`;
 
 const columnStatement = `
@@ -135,7 +175,10 @@ type TargetTableRow = TableName & {
   readonly is_partitioned: boolean;
   readonly primary_key: readonly string[] | null;
   readonly deferrable_keys: readonly DeferrableKey[] | null;
+  readonly deferrable_exclusions: readonly DeferrableExclusion[] | null;
   readonly unique_indexes: readonly (readonly string[])[] | null;
+  readonly fires_triggers: boolean;
+  readonly fires_late_triggers: boolean;
 };
 
 type ColumnRow = {
@@ -175,7 +218,10 @@ export async function readTargetTables(
     isPartitioned: table.is_partitioned,
     primaryKey: table.primary_key ?? undefined,
     deferrableKeys: table.deferrable_keys ?? [],
+    deferrableExclusions: table.deferrable_exclusions ?? [],
     uniqueIndexes: table.unique_indexes ?? [],
+    firesTriggers: table.fires_triggers,
+    firesLateTriggers: table.fires_late_triggers,
     columns: new Map((columns.get(table.oid) ?? []).map((column) => [column.name, {
       name: column.name,
       type: column.type,
@@ -186,7 +232,7 @@ export async function readTargetTables(
     }])),
     keyOperators: new Map((operators.get(table.oid) ?? []).map((row) => [
       row.name,
-      `${quoteIdentifier(row.operator_schema)}.${checkedOperator(row)}`,
+      qualifiedOperator(row),
     ])),
   }]));
 }
@@ -197,9 +243,13 @@ function group<Row extends { readonly table_oid: number }>(
   return Map.groupBy(rows, ({ table_oid }) => table_oid);
 }
 
-/** An operator cannot be quoted; its name consists of these characters only. */
-function checkedOperator({ operator }: OperatorRow): string {
-  if (/^[-+*/<>=~!@#%^&|`?]{1,63}$/.test(operator)) return operator;
+/** An operator's name cannot be quoted; it consists of these characters only. */
+export function qualifiedOperator(
+  { operator_schema: schema, operator }: Pick<OperatorRow, "operator_schema" | "operator">,
+): string {
+  if (/^[-+*/<>=~!@#%^&|`?]{1,63}$/.test(operator)) {
+    return `${quoteIdentifier(schema)}.${operator}`;
+  }
   throw new ReplicatorError(`the operator ${JSON.stringify(operator)} is not a valid name`, {
     side: "target",
   });

@@ -1,12 +1,17 @@
 /**
- * Unique constraints that are DEFERRABLE: the server checks them with a trigger, which does not
- * fire for changes that are applied. Pure.
+ * Unique and exclusion constraints that are DEFERRABLE: the server checks them with a trigger,
+ * which does not fire for changes that are applied. Pure.
  *
  * @module
  */
 import { quoteIdentifier } from "../core/internal.ts";
 import type { Tuple } from "../postgres/internal.ts";
-import type { DeferrableKey } from "./applied_tables.ts";
+import {
+  type DeferrableExclusion,
+  type DeferrableKey,
+  qualifiedOperator,
+  type TargetColumn,
+} from "./applied_tables.ts";
 import type { CollectedChange, Item } from "./collect.ts";
 import {
   base,
@@ -61,7 +66,7 @@ function writtenTables(items: readonly Item[]): readonly TableMapping[] {
   return items.flatMap((item) => {
     if (item.kind === "truncate") return [];
     const mapping = mappingOf(item);
-    return mapping.table.deferrableKeys.length === 0 ? [] : [mapping];
+    return isChecked(mapping) ? [mapping] : [];
   });
 }
 
@@ -74,15 +79,25 @@ function planKeyChecks(items: readonly Item[]): readonly Step[] {
       }
     } else {
       const mapping = mappingOf(item);
-      if (mapping.table.deferrableKeys.length === 0) continue;
+      if (!isChecked(mapping)) continue;
       const rows = written.get(mapping) ?? [];
       written.set(mapping, rows);
       for (const row of writtenRows(item)) rows.push(row);
     }
   }
-  return [...written].flatMap(([mapping, rows]) =>
-    mapping.table.deferrableKeys.flatMap((key) => checkSteps(mapping, { key, rows }))
-  );
+  return [...written].flatMap(([mapping, rows]) => {
+    const { deferrableKeys, deferrableExclusions } = mapping.table;
+    return [
+      ...deferrableKeys.flatMap((key) => checkSteps(mapping, { key, rows })),
+      ...(rows.length === 0
+        ? []
+        : deferrableExclusions.map((exclusion) => exclusionCheck(mapping, { exclusion, rows }))),
+    ];
+  });
+}
+
+function isChecked({ table: { deferrableKeys, deferrableExclusions } }: TableMapping): boolean {
+  return deferrableKeys.length > 0 || deferrableExclusions.length > 0;
 }
 
 function writtenRows(item: Exclude<Item, { readonly kind: "truncate" }>): readonly WrittenRow[] {
@@ -103,7 +118,18 @@ function writtenRows(item: Exclude<Item, { readonly kind: "truncate" }>): readon
 
 /** Statements that find duplicates anywhere in a table. */
 function tableChecks(mapping: TableMapping): readonly Step[] {
-  return mapping.table.deferrableKeys.flatMap((key): readonly Step[] => {
+  const { deferrableKeys, deferrableExclusions } = mapping.table;
+  return [
+    ...deferrableExclusions.map((exclusion) => exclusionCheck(mapping, { exclusion, rows: [] })),
+    ...duplicateChecks(mapping, deferrableKeys),
+  ];
+}
+
+function duplicateChecks(
+  mapping: TableMapping,
+  keys: readonly DeferrableKey[],
+): readonly Step[] {
+  return keys.flatMap((key): readonly Step[] => {
     if (!areSent(mapping, key)) return [];
     const columns = key.columns.map((name) => `t.${quoteIdentifier(name)}`).join(", ");
     return [{
@@ -209,4 +235,65 @@ function count({ table }: TableMapping, conditions: readonly string[]): string {
   return `(SELECT pg_catalog.count(*) FROM ${onlyRelation(table)} AS t WHERE ${
     conditions.join(" AND ")
   }) OPERATOR(pg_catalog.>) 1`;
+}
+
+/**
+ * Compares rows as they are now, not as they were written: they may have been changed again since.
+ *
+ * @param rows those that are compared with all others, if they can be found by their keys; all rows
+ * are compared if there are none
+ */
+function exclusionCheck(
+  mapping: TableMapping,
+  { exclusion: { name, parts, predicate }, rows }: {
+    readonly exclusion: DeferrableExclusion;
+    readonly rows: readonly WrittenRow[];
+  },
+): Step {
+  const { table, keyColumns = [] } = mapping;
+  const tuples = rows.map(({ row }) => row);
+  const canFind = keyColumns.length > 0 &&
+    keyColumns.every((position) =>
+      mapping.columns[position]?.arrayType !== 0 &&
+      tuples.every((row) => row.value(position) !== undefined)
+    );
+  const found = canFind && rows.length > 0 ? keyColumns : [];
+  const side = (keys: readonly number[]) =>
+    `(SELECT ${
+      [
+        "tableoid AS seren_table",
+        "ctid AS seren_row",
+        ...parts.map(({ expression }, at) => `${expression} AS seren_x${at}`),
+        ...keys.map((position) =>
+          `${quoteIdentifier(mapping.columns[position]?.name ?? "")} AS seren_k${position}`
+        ),
+      ].join(", ")
+    } FROM ${onlyRelation(table)}${predicate === null ? "" : ` WHERE ${predicate}`})`;
+  const excludes = parts.map((part, at) =>
+    `a.seren_x${at} OPERATOR(${qualifiedOperator(part)}) b.seren_x${at}`
+  );
+  const arrays = new ColumnArrays();
+  const keys = found.map((position) => {
+    const column = mapping.columns[position] as TargetColumn;
+    const value = arrays.add(mapping, position, tuples);
+    return `a.seren_k${position} OPERATOR(${equals(mapping, column)}) ${value}`;
+  });
+  const [row] = rows;
+  return {
+    ...base(mapping),
+    kind: "bind",
+    sql: `SELECT FROM ${found.length === 0 ? "" : `${arrays.source} JOIN `}${side(found)} AS a${
+      found.length === 0 ? "" : ` ON ${keys.join(" AND ")}`
+    } JOIN ${
+      side([])
+    } AS b ON (a.seren_table, a.seren_row) OPERATOR(pg_catalog.<>) (b.seren_table, b.seren_row) AND ${
+      excludes.join(" AND ")
+    } LIMIT 1`,
+    types: arrays.types,
+    parameters: arrays.parameters,
+    isRepeated: true,
+    rows: 0,
+    change: rows.length === 1 ? row?.change : undefined,
+    otherwise: `rows that the DEFERRABLE constraint ${name} excludes from each other`,
+  };
 }

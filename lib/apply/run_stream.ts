@@ -55,7 +55,7 @@ import {
 import { Pipeline, type PipelineAnswer } from "./pipeline.ts";
 import { advanceStatement, readAppliedNames } from "./record.ts";
 import { RowFilter } from "./row_filter.ts";
-import { plannerSettings, planSteps, type Step } from "./statements.ts";
+import { planCommit, plannerSettings, planSteps, type Step } from "./statements.ts";
 import { readTableKeys, readTargetTables } from "./applied_tables.ts";
 
 /** Why a run has ended without an error. */
@@ -113,12 +113,13 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
   await using source = await openSession(options.source, { signal, replication: true });
   await refuseGap(source, record);
   const hasEncoding = await matchEncodings(source, target);
+  const tables = await readTargetTables(target, names);
   const reader = new BatchReader({
     after: record.endLsn,
     strictUntil: options.strictUntil,
     skip: record.skipLsn,
     applied: new Set(names.map((table) => tableKey(table))),
-    tables: await readTargetTables(target, names),
+    tables,
     existing: await readTableKeys(target),
     rowFilters: new Map(
       names.flatMap((table) =>
@@ -127,7 +128,10 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
     ),
   });
   await using filter = new RowFilter({ target: options.target, signal, hasEncoding });
-  const run = new StreamRun({ options, reader, record, session: target, filter, isUnheld });
+  const run = new StreamRun({
+    ...{ options, reader, record, session: target, filter, isUnheld },
+    commitSteps: planCommit(tables.values()),
+  });
   const receiving = receiveWal(source, {
     command: startCommand(record),
     onMessage: (message) => reader.read(message),
@@ -344,6 +348,8 @@ interface OpenedStream {
   readonly filter: RowFilter;
   /** See {@linkcode StreamEnd}. */
   readonly isUnheld: boolean;
+  /** Precede each COMMIT of changes. */
+  readonly commitSteps: readonly Step[];
 }
 
 /** Statements that were sent. */
@@ -366,6 +372,7 @@ class StreamRun {
   readonly #session: Session;
   readonly #filter: RowFilter;
   readonly #isUnheld: boolean;
+  readonly #commitSteps: readonly Step[];
   readonly #encoder = new StepEncoder();
   readonly #keyChecks = new KeyChecks();
   readonly #ended = Promise.withResolvers<StreamEnd>();
@@ -401,7 +408,9 @@ class StreamRun {
   /** Everything before it is durable on the target, or does not concern it. */
   durable: Lsn;
 
-  constructor({ options, reader, record, session, filter, isUnheld }: OpenedStream) {
+  constructor(opened: OpenedStream) {
+    const { options, reader, record, session, filter, isUnheld, commitSteps } = opened;
+    this.#commitSteps = commitSteps;
     this.#filter = filter;
     this.#isUnheld = isUnheld;
     this.#options = options;
@@ -509,7 +518,7 @@ class StreamRun {
     }
     const steps = [...this.#forgetting(), ...this.#opening(), ...changes];
     const isLast = endLsn !== undefined && !this.#mayGroup(batch);
-    if (isLast) steps.push(this.#advanceStep(endLsn));
+    if (isLast) steps.push(...this.#commitSteps, this.#advanceStep(endLsn));
     this.#grouped++;
     if (steps.length === 0) return; // a filter has left nothing: no answer would come
     const encoded = this.#encoder.encode(steps);

@@ -66,7 +66,10 @@ export const plannerSettings: Readonly<Record<string, string>> = {
   jit: "off",
 };
 
-/** For a table without an index of its key: otherwise it would be read once for each row. */
+/**
+ * For a table without an index of its key, which would be read once for each row otherwise, and for
+ * the statements of users' triggers.
+ */
 const freePlannerSettings: Readonly<Record<string, string>> = {
   plan_cache_mode: "auto",
   enable_hashjoin: "on",
@@ -77,17 +80,40 @@ const freePlannerSettings: Readonly<Record<string, string>> = {
 /** The statements for collected changes, in order. */
 export function planSteps(items: readonly Item[]): readonly Step[] {
   return items.flatMap((item) => {
-    switch (item.kind) {
-      case "group":
-        return groupSteps(item);
-      case "rows":
-        return [copyStep(item.mapping, item.rows)];
-      case "single":
-        return [singleStep(item.change)];
-      case "truncate":
-        return truncateSteps(item.tables, item.restartsIdentity);
-    }
+    const steps = itemSteps(item);
+    const tables = tablesOf(item);
+    return tables.some(({ firesTriggers }) => firesTriggers)
+      ? withFreePlanner(steps, { object: namesOf(tables) })
+      : steps;
   });
+}
+
+/** What has to precede the COMMIT after changes of some tables. */
+export function planCommit(tables: Iterable<MappedTable>): readonly Step[] {
+  const late = [...tables].filter(({ firesLateTriggers }) => firesLateTriggers);
+  return late.length === 0 ? [] : [settingsStep({ object: namesOf(late) }, freePlannerSettings)];
+}
+
+function itemSteps(item: Item): readonly Step[] {
+  switch (item.kind) {
+    case "group":
+      return groupSteps(item);
+    case "rows":
+      return [copyStep(item.mapping, item.rows)];
+    case "single":
+      return [singleStep(item.change)];
+    case "truncate":
+      return truncateSteps(item.tables, item.restartsIdentity);
+  }
+}
+
+function tablesOf(item: Item): readonly MappedTable[] {
+  if (item.kind === "truncate") return item.tables;
+  return [(item.kind === "single" ? item.change.mapping : item.mapping).table];
+}
+
+function namesOf(tables: readonly MappedTable[]): string {
+  return tables.map((table) => `table ${displayName(table)}`).join(", ");
 }
 
 function groupSteps({ mapping, isIndexed, inserted: rows, states }: RowGroup): readonly Step[] {
@@ -200,20 +226,30 @@ function arrayStep(
     rows,
     change: undefined,
   };
-  return hasKeyIndex ? [step] : [
-    settingsStep(mapping, freePlannerSettings),
-    step,
-    settingsStep(mapping, plannerSettings),
+  return hasKeyIndex ? [step] : withFreePlanner([step], base(mapping));
+}
+
+function withFreePlanner(
+  steps: readonly Step[],
+  about: Pick<Step, "object">,
+): readonly Step[] {
+  return [
+    settingsStep(about, freePlannerSettings),
+    ...steps,
+    settingsStep(about, plannerSettings),
   ];
 }
 
 /** Until the end of the transaction. */
-function settingsStep(mapping: TableMapping, settings: Readonly<Record<string, string>>): Step {
+function settingsStep(
+  { object }: Pick<Step, "object">,
+  settings: Readonly<Record<string, string>>,
+): Step {
   const calls = Object.entries(settings).map(([name, value]) =>
     `pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, true)`
   );
   return {
-    ...base(mapping),
+    object,
     kind: "query",
     sql: `SELECT ${calls.join(", ")}`,
     rows: 1,
@@ -440,7 +476,7 @@ function truncateSteps(
   }`;
   return [checkConstraints, truncate].map((sql) => ({
     kind: "query",
-    object: tables.map((table) => `table ${displayName(table)}`).join(", "),
+    object: namesOf(tables),
     sql,
     rows: undefined,
     change: undefined,

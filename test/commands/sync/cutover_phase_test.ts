@@ -13,7 +13,7 @@ import {
   withCutoverPair,
 } from "../../support/cutover_pair.ts";
 import { until } from "../../support/replication.ts";
-import { query } from "../../support/sql.ts";
+import { exec, query } from "../../support/sql.ts";
 import { runSync } from "../../support/sync.ts";
 
 const source = await sharedCluster(15);
@@ -108,6 +108,8 @@ Deno.test("a rollback that needs sync is refused while none runs, and sync ends 
     match(databases[0].findings.map(({ message }) => message).join(), /no sync is running/);
     running = start(new AbortController().signal);
     await switchCutover("rollback", pair);
+    await exec(url, "INSERT INTO a VALUES (2, 0), (3, 0); UPDATE a SET v = 1 WHERE id = 3");
+    await until(targetUrl, "SELECT EXISTS (SELECT FROM a WHERE id = 3 AND v = 1) AS ok");
     const result = await executeCleanup({
       ...pair.servers,
       databases: { include: [name], exclude: [] },
@@ -116,8 +118,12 @@ Deno.test("a rollback that needs sync is refused while none runs, and sync ends 
     }, quietRun);
     ok(result.kind === "removed");
     deepStrictEqual(result.report.failed, []);
-    // its record is gone: it ends by itself
-    await running;
+    // its record is gone: it ends by itself, and reports what it has applied since the rollback
+    const { report } = await running;
+    const applied = report.databases[0]?.streams[0]?.applied;
+    // and the row by which the rollback knows that all arrived
+    strictEqual(applied?.changes, 3 + 1);
+    ok(applied.transactions > 0);
   });
 });
 
