@@ -25,13 +25,14 @@ export async function stopStreams(
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  await Promise.all(streams.map(async (name) => {
+  // one after another: each stops in transactions of its own, and they share the session
+  for (const name of streams) {
     await using applier = await openApplier(session, { name, signal });
     const stopped = applier.stop();
     const waking = wake(sender, name, stopped);
     await stopped;
     await waking;
-  }));
+  }
 }
 
 const wakePauseMs = 20;

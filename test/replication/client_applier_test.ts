@@ -12,6 +12,7 @@ import {
   readSlots,
   type ScopeComment,
 } from "../../lib/replication/internal.ts";
+import { stopStreams } from "../../lib/cutover/turn_streams.ts";
 import { applyLockKey } from "../../lib/replication/client/apply_lock.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase } from "../support/databases.ts";
@@ -220,6 +221,31 @@ Deno.test("stopping a client ends the session that applies, also during a transa
     await applier.start();
     const [reading] = await readApplierProgress(to, [name]);
     deepStrictEqual([reading!.enabled, reading!.error], [true, undefined]);
+  });
+});
+
+Deno.test("a switch stops every client, although a transaction that is being applied locks the record of one", async () => {
+  await withStream(async ({ name, from, to, targetUrl, create }) => {
+    const applier = await create();
+    await applier.start();
+    const other = `${name}_b`;
+    await query(
+      targetUrl,
+      "INSERT INTO seren_apply.stream (name, enabled, comment, slot_name, end_lsn) SELECT $1, true, comment, $1, end_lsn FROM seren_apply.stream",
+      [other],
+    );
+    const applying = await openSession(to.endpoint);
+    await tryApplyLock(applying, name);
+    await applying.execute(
+      `BEGIN; UPDATE seren_apply.stream SET end_lsn = '1/0' WHERE name = '${name}'`,
+    );
+    const { signal } = new AbortController();
+    await stopStreams(to, { streams: [other, name], sender: from, signal });
+    deepStrictEqual(
+      await query(targetUrl, "SELECT name FROM seren_apply.stream WHERE enabled"),
+      [],
+    );
+    await rejects(applying.query("SELECT 1"));
   });
 });
 

@@ -85,6 +85,7 @@ export class Session implements AsyncDisposable {
     this.#interrupting = this.#interrupt();
   };
   #interrupting: Promise<void> = Promise.resolve();
+  #isInTransaction = false;
   /** Statements not answered yet. */
   #unanswered = 0;
   /** Whether the current exchange awaits an answer. */
@@ -233,19 +234,38 @@ export class Session implements AsyncDisposable {
    * Runs `work` in a transaction: committed when it resolves, rolled back when it throws.
    *
    * @param begin the BEGIN statement with its modes
+   * @throws Error if the session is in another transaction, which would end with this one, or if
+   * the server rolled back because a statement had failed in `work` without `work` failing
    */
   async transaction<Result>(work: () => Promise<Result>, begin = "BEGIN"): Promise<Result> {
-    await this.execute(begin);
-    let result: Result;
+    if (this.#isInTransaction) throw new Error("the session is already in a transaction");
+    this.#isInTransaction = true;
     try {
-      result = await work();
-    } catch (error) {
-      // the first error counts; closing a session that cannot roll back rolls back too
-      await this.execute("ROLLBACK").catch(() => this.#connection.close());
-      throw error;
+      await this.execute(begin);
+      let result: Result;
+      try {
+        result = await work();
+      } catch (error) {
+        // the first error counts; closing a session that cannot roll back rolls back too
+        await this.execute("ROLLBACK").catch(() => this.#connection.close());
+        throw error;
+      }
+      await this.#commit();
+      return result;
+    } finally {
+      this.#isInTransaction = false;
     }
-    await this.execute("COMMIT");
-    return result;
+  }
+
+  async #commit(): Promise<void> {
+    this.#signal?.throwIfAborted();
+    try {
+      const { command } = await this.#answer(() => this.#driver.unsafe("COMMIT").simple());
+      // no error: the server answers so once a statement of the transaction has failed
+      if (command === "ROLLBACK") throw new Error("the server rolled the transaction back");
+    } catch (error) {
+      throw this.#explain(error);
+    }
   }
 
   /**
