@@ -29,17 +29,20 @@ export function initPlanLines(plan: InitPlan, options: TableOptions): string[] {
     lines.push(...actionLines(database, style), ...storageLines(database, style));
     const largest = [...database.tables].sort((a, b) => b.bytes - a.bytes).slice(0, maxTables);
     if (largest.length > 0) {
+      const isEstimated = largest.some(({ rowEstimate }) => rowEstimate !== undefined);
       const rows = largest.map((table) => [
         `  ${printable(displayName(table))}`,
         formatBytes(table.bytes),
-        table.rowEstimate === undefined ? "" : `~${formatCount(table.rowEstimate)}`,
+        ...(isEstimated
+          ? [table.rowEstimate === undefined ? "" : `~${formatCount(table.rowEstimate)}`]
+          : []),
         copyWords(table),
       ]);
       lines.push(...renderTable(
         [
           { title: "  Table", narrow: "cut" },
           { title: "Size", align: "right" },
-          { title: "Rows", align: "right" },
+          ...(isEstimated ? [{ title: "Rows", align: "right" as const }] : []),
           { title: "Copied as", narrow: "wrap" },
         ],
         rows,
@@ -83,9 +86,11 @@ function existingLines({ existing }: InitPlan, style: Style): string[] {
       ? []
       : [`  ${plural(databases.length, "other database")}, not touched: ${firstNames(databases)}`]),
     ...(roles.length === 0 ? [] : [
-      `  ${plural(roles.length, "role")} of the source: ${
+      `  ${
+        plural(roles.length, "role")
+      } of the source, to which attributes, memberships and settings are added: ${
         firstNames(roles)
-      }; attributes, memberships and settings are only added`,
+      }`,
     ]),
   ];
 }

@@ -1,6 +1,7 @@
-import { plural } from "../../core/internal.ts";
-import type { SyncReport } from "../../commands/shared/sync_report.ts";
+import { displayName, formatBytes, plural } from "../../core/internal.ts";
+import type { SyncPlan, SyncReport } from "../../commands/shared/sync_report.ts";
 import { makeStyle, printable, renderTable, type TableOptions } from "../../ui/mod.ts";
+import { identityLines } from "./source_change_lines.ts";
 
 /** The outcome of `sync` as lines. */
 export function syncLines(
@@ -56,5 +57,36 @@ export function syncLines(
           plural(databases.length, "database follows", "databases follow")
         } the source; status shows the lag`,
       ]),
+  ];
+}
+
+const maxTables = 20;
+
+/** What `sync` is about to copy, and what that changes on the source. */
+export function syncPlanLines({ databases, areNew }: SyncPlan, options: TableOptions): string[] {
+  const style = makeStyle(options.color);
+  const tableLines = databases.flatMap(({ source, target, tables }) => [
+    `${style.bold(printable(source))}: ${plural(tables.length, "table")} ${
+      areNew
+        ? `will be created in ${printable(target)} and copied`
+        : style.red(`will be EMPTIED in ${printable(target)} and copied again`)
+    }`,
+    ...tables.slice(0, maxTables).map((table) =>
+      `  ${printable(displayName(table))}  ${formatBytes(table.bytes)}`
+    ),
+    ...(tables.length > maxTables ? [`  and ${tables.length - maxTables} more`] : []),
+  ]);
+  return [
+    ...tableLines,
+    "",
+    style.bold("Changes to the source"),
+    ...databases.map(({ source, tables }) =>
+      `  ${printable(source)}: a new publication and replication slot for ${
+        plural(tables.length, "table")
+      }${areNew ? "" : ", removed from the current publication"}; ` +
+      "the slot retains WAL until the target has confirmed it"
+    ),
+    ...databases.flatMap((database) => identityLines(database, style)),
+    "  cleanup undoes all of this.",
   ];
 }

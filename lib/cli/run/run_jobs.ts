@@ -1,15 +1,7 @@
-import {
-  ExitCode,
-  formatBytes,
-  formatCount,
-  plural,
-  poll,
-  stepTitle,
-  UsageError,
-} from "../../core/internal.ts";
+import { ExitCode, plural, poll, UsageError } from "../../core/internal.ts";
 import type { InitReport } from "../../commands/shared/init_report.ts";
 import type { RemoteClient, RemoteJob } from "../../remote/mod.ts";
-import { makeStyle, printable, renderTable } from "../../ui/mod.ts";
+import { printable } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { jobActions } from "../grammar/commands.ts";
 import { notOneOf, type OptionReader } from "../options/option_reader.ts";
@@ -18,6 +10,7 @@ import { followJob, hasFailed, openRemote, resultOf } from "../remote/remote.ts"
 import { readRemote, type RemotePlace } from "../remote/remote_place.ts";
 import { reportFinished } from "../print/report_finished.ts";
 import { printNext } from "../print/print_next.ts";
+import { jobLines, jobListLines } from "../print/job_lines.ts";
 import { printJobResult } from "../print/remote_results.ts";
 
 /** `jobs`: lists, shows, follows and cancels jobs of a service. */
@@ -124,31 +117,7 @@ async function list(
   else if (jobs.length === 0) {
     printResult(terminal, [state === undefined ? "No jobs." : `No ${stateWords(state)} jobs.`]);
   } else {
-    const style = makeStyle(terminal.stdout.color);
-    printResult(
-      terminal,
-      renderTable(
-        [
-          { title: "Job" },
-          { title: "Command" },
-          { title: "State" },
-          { title: "Submitted" },
-          { title: "Target", narrow: "cut" },
-        ],
-        jobs.map((job) => [
-          job.id,
-          job.command,
-          job.state === "succeeded"
-            ? style.green(job.state)
-            : job.state === "queued" || job.state === "running"
-            ? job.state
-            : style.red(job.state),
-          job.created_at.slice(0, 19).replace("T", " "),
-          printable(job.spec.target),
-        ]),
-        tableOptions(terminal.stdout),
-      ),
-    );
+    printResult(terminal, jobListLines(jobs, tableOptions(terminal.stdout)));
   }
   const [newest] = jobs;
   printNext(newest === undefined ? nextWithoutJobs(state, context) : nextOfJob(newest), context);
@@ -180,45 +149,9 @@ async function show(
     printJson(terminal, job);
     return ExitCode.success;
   }
-  const { progress, error } = job;
-  const line = (name: string, value: string | number | null) =>
-    value === null ? [] : [`${name.padEnd(11)}${printable(String(value))}`];
-  printResult(terminal, [
-    ...line("job", job.id),
-    ...line("command", job.command),
-    ...line("state", job.state),
-    ...line("source", job.spec.source),
-    ...line("target", job.spec.target),
-    ...line("submitted", job.created_at),
-    ...line("started", job.started_at),
-    ...line("finished", job.finished_at),
-    ...line("attempt", job.attempt),
-    ...line("worker", job.worker),
-    ...line("exit code", job.exit_code),
-    ...(progress === null ? [] : line("progress", progressWords(progress))),
-    ...(error === null ? [] : line("error", error.message)),
-    ...(error?.details ?? []).map((detail) => `${" ".repeat(11)}${printable(detail)}`),
-    ...(error === null ? [] : line("remedy", error.remedy)),
-    ...line("trace id", job.trace_id),
-  ]);
+  printResult(terminal, jobLines(job, tableOptions(terminal.stdout)));
   printNext(nextOfJob(job), context);
   return ExitCode.success;
-}
-
-/** `Copy rows: 3 of 12 tables, 1,200 rows, 34.5 MB` */
-function progressWords(
-  { step, tables, tables_finished, rows, bytes }: NonNullable<RemoteJob["progress"]>,
-): string {
-  return [
-    ...(step === null ? [] : [stepTitle(step)]),
-    ...(tables === 0 ? [] : [
-      [
-        `${formatCount(tables_finished)} of ${plural(tables, "table")}`,
-        ...(rows === 0 ? [] : [plural(rows, "row")]),
-        ...(bytes === 0 ? [] : [formatBytes(bytes)]),
-      ].join(", "),
-    ]),
-  ].join(": ");
 }
 
 const pollMs = 1_000;

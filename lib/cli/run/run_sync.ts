@@ -1,16 +1,14 @@
-import { displayName, ExitCode, formatBytes, plural } from "../../core/internal.ts";
+import { ExitCode } from "../../core/internal.ts";
 import type { SyncPlan } from "../../commands/shared/sync_report.ts";
 import { executeSync } from "../../commands/sync/sync.ts";
-import { makeStyle, printable, type TableOptions } from "../../ui/mod.ts";
 import { completeSyncOptions } from "../../commands/shared/complete_options.ts";
 import { askYesNo } from "../terminal/confirm.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
-import { identityLines } from "../print/source_change_lines.ts";
 import { nextCommandLine } from "../print/next_command.ts";
 import { printNext } from "../print/print_next.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
-import { syncLines } from "../print/sync_lines.ts";
+import { syncLines, syncPlanLines } from "../print/sync_lines.ts";
 import { readRemote } from "../remote/remote_place.ts";
 import { resolveSyncOptions } from "../options/sync_options.ts";
 
@@ -61,36 +59,6 @@ async function confirmPlan(
   plan: SyncPlan,
   { yes, context: { terminal, run } }: { readonly yes: boolean; readonly context: CommandContext },
 ): Promise<boolean> {
-  printLines(terminal.stderr, [...planLines(plan, tableOptions(terminal.stderr)), ""]);
+  printLines(terminal.stderr, [...syncPlanLines(plan, tableOptions(terminal.stderr)), ""]);
   return yes || await askYesNo("Start?", { terminal, signal: run.signal });
-}
-
-const maxTables = 20;
-
-function planLines({ databases, areNew }: SyncPlan, options: TableOptions): string[] {
-  const style = makeStyle(options.color);
-  const tableLines = databases.flatMap(({ source, target, tables }) => [
-    `${style.bold(printable(source))}: ${plural(tables.length, "table")} ${
-      areNew
-        ? `will be created in ${printable(target)} and copied`
-        : style.red(`will be EMPTIED in ${printable(target)} and copied again`)
-    }`,
-    ...tables.slice(0, maxTables).map((table) =>
-      `  ${printable(displayName(table))}  ${formatBytes(table.bytes)}`
-    ),
-    ...(tables.length > maxTables ? [`  and ${tables.length - maxTables} more`] : []),
-  ]);
-  return [
-    ...tableLines,
-    "",
-    style.bold("Changes to the source"),
-    ...databases.map(({ source, tables }) =>
-      `  ${printable(source)}: a new publication and replication slot for ${
-        plural(tables.length, "table")
-      }${areNew ? "" : ", removed from the current publication"}; ` +
-      "the slot retains WAL until the target has confirmed it"
-    ),
-    ...databases.flatMap((database) => identityLines(database, style)),
-    "  cleanup undoes all of this.",
-  ];
 }
