@@ -68,6 +68,9 @@ Deno.test("cutover leads from prepare to finish, prints the next command, and re
     const statements = plan.databases[0].statements;
     ok(statements.target.some((each: string) => /ENABLE ALWAYS TRIGGER/.test(each)));
     ok(statements.source.some((each: string) => /CREATE SCHEMA/.test(each)));
+    for (const each of [...statements.source, ...statements.target]) {
+      if (each.includes("…")) match(each, /^-- [^]*… *[^]* -- known only when it runs: /);
+    }
     deepStrictEqual(await query(url, "SELECT to_regnamespace('seren_cutover') AS n"), [{
       n: null,
     }]);
