@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isTransient, retry } from "../core/internal.ts";
+import { isTransient, joinAll, retry } from "../core/internal.ts";
 import {
   type CopyJob,
   type CopyOutcome,
@@ -109,14 +109,19 @@ class CopyWorker<Job extends CopyWorkerJob> {
   async run(): Promise<void> {
     const { source, target, targetSettings, signal, snapshot } = this.#options;
     const { onStarted, onBytes, pace, onSnapshot } = this.#options;
-    await using to = await openSession(target, {
-      signal,
-      computesValues: true,
-      settings: { synchronous_commit: "off", ...targetSettings },
-    });
+    await using stack = new AsyncDisposableStack();
+    const open = async (...session: Parameters<typeof openSession>) =>
+      stack.use(await openSession(...session));
+    const [to, from] = await joinAll([
+      open(target, {
+        signal,
+        computesValues: true,
+        settings: { synchronous_commit: "off", ...targetSettings },
+      }),
+      open(source, { signal }),
+    ]);
     await this.#checkCommitted(to);
     this.#backend = to.processId;
-    await using from = await openSession(source, { signal });
     await agreeOnMoney(from, to);
     await importSnapshot(from, snapshot);
     await onSnapshot?.(from);

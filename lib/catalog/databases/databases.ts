@@ -13,7 +13,7 @@ export type LocaleProvider = "libc" | "icu" | "builtin";
 export type Database = {
   readonly name: string;
   readonly oid: number;
-  /** Bytes on disk; undefined if the role may not read it. */
+  /** Bytes on disk; undefined if the role may not read it, or if it was not requested. */
   readonly sizeBytes: number | undefined;
   /** The role that owns it. */
   readonly owner: string;
@@ -41,12 +41,15 @@ export type Database = {
   readonly providerInternal: boolean;
 };
 
-// version-dependent columns are read by name from the row as JSON
-const statement = `
-  SELECT d.datname AS name, d.oid, pg_catalog.pg_get_userbyid(d.datdba) AS owner,
+const sizeColumn = `
          CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT')
                 OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
-              THEN pg_catalog.pg_database_size(d.oid)::pg_catalog.float8 END AS size_bytes,
+              THEN pg_catalog.pg_database_size(d.oid)::pg_catalog.float8 END AS size_bytes,`;
+
+// version-dependent columns are read by name from the row as JSON
+const statement = (withSizes: boolean) => `
+  SELECT d.datname AS name, d.oid, pg_catalog.pg_get_userbyid(d.datdba) AS owner,
+         ${withSizes ? sizeColumn.trim() : ""}
          pg_catalog.pg_encoding_to_char(d.encoding) AS encoding,
          d.datcollate AS collate, d.datctype AS ctype,
          CASE pg_catalog.to_jsonb(d) ->> 'datlocprovider'                -- 15+
@@ -67,7 +70,7 @@ type DatabaseRow = {
   readonly name: string;
   readonly oid: number;
   readonly owner: string;
-  readonly size_bytes: number | null;
+  readonly size_bytes?: number | null;
   readonly encoding: string;
   readonly collate: string;
   readonly ctype: string;
@@ -82,12 +85,25 @@ type DatabaseRow = {
   readonly comment: string | null;
 };
 
+/** What {@linkcode listDatabases} reads. */
+export interface ListDatabasesOptions {
+  /**
+   * Whether to read the sizes: the server then looks at each file of each database.
+   *
+   * @default true
+   */
+  readonly withSizes?: boolean;
+}
+
 /**
  * All databases of the session's server by name, including templates and the provider's own, which
  * are marked.
  */
-export async function listDatabases(session: Session): Promise<readonly Database[]> {
-  const rows = await session.query<DatabaseRow>(statement);
+export async function listDatabases(
+  session: Session,
+  { withSizes = true }: ListDatabasesOptions = {},
+): Promise<readonly Database[]> {
+  const rows = await session.query<DatabaseRow>(statement(withSizes));
   return rows.map((row) => ({
     name: row.name,
     oid: row.oid,

@@ -139,7 +139,11 @@ async function eachDatabase(
   signal: AbortSignal,
   visit: (database: string, session: Session) => Promise<void>,
 ): Promise<void> {
-  for (const { name, allowConnections, canConnect, isInvalid } of await listDatabases(server)) {
+  for (
+    const { name, allowConnections, canConnect, isInvalid } of await listDatabases(server, {
+      withSizes: false,
+    })
+  ) {
     if (!allowConnections || !canConnect || isInvalid) continue;
     await using session = await openSession(withDatabase(endpoint, name), { signal });
     await visit(name, session);

@@ -100,8 +100,7 @@ export async function buildPlan(input: PlanInput): Promise<MeasurablePlan> {
   if (problems.length > 0) throw new UsageError(problems);
   const bytes = surveys.reduce((sum, { plan }) => sum + plan.bytes, 0);
   const works = surveys.map(({ work }) => work);
-  const predict = (signal: AbortSignal) =>
-    predictRun(works, { options, target: sides.target.endpoint, signal });
+  const predict = (signal: AbortSignal) => predictRun(works, { options, sides, signal });
   const globals = await previewGlobals(sides.source, sides.target);
   const written = new Set(planning.databases.map(({ target }) => target));
   const plan: InitPlan = {

@@ -143,7 +143,7 @@ export async function planDatabases(input: PlanningInput): Promise<DatabasePlann
   ]);
   await input.claim(choice.selected.map((selected) => selected.target));
   // only after the claim: another run may have created or dropped some until then
-  const onTarget = await listDatabases(target);
+  const onTarget = await listDatabases(target, { withSizes: false });
   const { systemIdentifier } = await readClusterFacts(source);
   const sources = new Set(choice.selected.map((selected) => selected.source.name));
   const databases: PlannedDatabase[] = [];

@@ -84,7 +84,7 @@ export async function resolveScopes(
   const unreadable: string[] = [];
   const readDatabase = async (session: Session, database: string) => {
     if (others.size === 0) {
-      for (const { name } of await listDatabases(session)) {
+      for (const { name } of await listDatabases(session, { withSizes: false })) {
         if (!databases.includes(name)) others.add(name);
       }
     }
