@@ -31,6 +31,7 @@ export {
   type KeyBounds,
   listAvailableExtensions,
   listDatabases,
+  type ListDatabasesOptions,
   listExtensions,
   listSequences,
   listTableAccess,
