@@ -18,4 +18,5 @@ export * from "./sparkline.ts";
 export * from "./style.ts";
 export * from "./table.ts";
 export * from "./text.ts";
+export * from "./verify_report/not_checked.ts";
 export * from "./watch_view.ts";

@@ -1,6 +1,6 @@
 import { formatCount, plural } from "../../core/internal.ts";
 import type { ObjectDifference, VerifiedSection } from "../../verify/internal.ts";
-import { printable, type Style } from "../../ui/mod.ts";
+import { printable, sectionTitle, type Style } from "../../ui/mod.ts";
 
 /**
  * Expected differences with the same reason are grouped; beyond this many, they are only counted.
@@ -21,16 +21,11 @@ export function structureLines(sections: readonly VerifiedSection[], style: Styl
     ...(equal.length === 0 ? [] : [
       "",
       `  ${style.green("✓ equal")} ${
-        equal.map(({ section, compared }) => `${sectionName(section)} (${formatCount(compared)})`)
+        equal.map(({ section, compared }) => `${sectionTitle(section)} (${formatCount(compared)})`)
           .join(", ")
       }`,
     ]),
   ];
-}
-
-/** Views are compared with the tables. */
-function sectionName(section: string): string {
-  return section === "tables" ? "tables and views" : section.replaceAll("-", " ");
 }
 
 function sectionLines(section: VerifiedSection, style: Style): string[] {
@@ -40,7 +35,7 @@ function sectionLines(section: VerifiedSection, style: Style): string[] {
     : style.yellow("? not fully checked");
   return [
     "",
-    `  ${words} ${style.bold(sectionName(section.section))}: ${
+    `  ${words} ${style.bold(sectionTitle(section.section))}: ${
       verdict === "different" ? `${formatCount(differences.length)} of ` : ""
     }${formatCount(compared)} compared${reason === undefined ? "" : `; ${printable(reason)}`}`,
     ...differences.flatMap((difference) => objectDifferenceLines(difference, style)),

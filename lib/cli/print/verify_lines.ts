@@ -7,7 +7,14 @@ import {
 } from "../../core/internal.ts";
 import type { VerifyReport } from "../../commands/shared/verify_report.ts";
 import type { Verdict, VerifiedDatabase, VerifiedTable } from "../../verify/internal.ts";
-import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
+import {
+  groupNotChecked,
+  makeStyle,
+  printable,
+  renderTable,
+  type Style,
+  type TableOptions,
+} from "../../ui/mod.ts";
 import { serverLine } from "./server_line.ts";
 import { differenceLines } from "./verify_difference_lines.ts";
 import { structureLines } from "./structure_lines.ts";
@@ -137,11 +144,10 @@ function notCheckedLines({ notChecked }: VerifyReport, style: Style): string[] {
   return [
     "",
     style.bold("Not checked"),
-    ...notChecked.map(({ database, what, reason, failed }) =>
-      `  ${failed ? style.yellow("?") : "-"} ${
-        printable(`${database === undefined ? "" : `${database}: `}${what}: ${reason}`)
-      }`
-    ),
+    ...groupNotChecked(notChecked).map(({ databases, what, reason, failed }) => {
+      const where = databases.length === 0 ? "" : `${databases.join(", ")}: `;
+      return `  ${failed ? style.yellow("?") : "-"} ${printable(`${where}${what}: ${reason}`)}`;
+    }),
   ];
 }
 

@@ -12,6 +12,7 @@ import { type Content, lines, type Markup, markup, name } from "../html_report/m
 import { section } from "../html_report/section.ts";
 import { serverEntry, tile } from "../html_report/summary_section.ts";
 import { objectItem } from "./differences_section.ts";
+import { groupNotChecked, sectionTitle } from "./not_checked.ts";
 import type { VerifyView } from "./verify_view.ts";
 import { methodWords, verdictMark } from "./verify_words.ts";
 
@@ -44,7 +45,7 @@ ${
 ${
       tile({
         title: "Not checked",
-        value: formatCount(notChecked.length),
+        value: formatCount(groupNotChecked(notChecked).length),
         note: "listed below with reasons",
       })
     }
@@ -97,7 +98,7 @@ export function verifiedTables({ databases }: VerifyView): Markup {
   const several = databases.length > 1;
   const tables = databases.flatMap(({ source, asOf, tables }) =>
     tables.map((table) => ({ database: source, asOf, ...table }))
-  );
+  ).sort((a, b) => Number(a.verdict === "equal") - Number(b.verdict === "equal"));
   if (tables.length === 0) {
     return section({ id: "tables", title: "Rows" }, markup`<p>No tables were compared.</p>`);
   }
@@ -110,8 +111,8 @@ export function verifiedTables({ databases }: VerifyView): Markup {
         "Each server computes a digest of all rows, independent of their order. Equal contents have equal digests.",
       columns: [
         { title: "Table" },
-        ...(several ? [{ title: "Database" }] : []),
         { title: "Verdict" },
+        ...(several ? [{ title: "Database" }] : []),
         { title: "Source rows", align: "right" },
         { title: "Target rows", align: "right" },
         { title: "Size", align: "right" },
@@ -130,8 +131,8 @@ export function verifiedTables({ databases }: VerifyView): Markup {
             ? undefined
             : markup`<br><small>${redact(table.reason)}</small>`,
         ],
-        ...(several ? [name(table.database)] : []),
         verdictMark(table.verdict),
+        ...(several ? [name(table.database)] : []),
         count(table.sourceRows),
         count(table.targetRows),
         formatBytes(table.bytes),
@@ -150,9 +151,9 @@ export function verifiedObjects({ databases }: VerifyView): Markup {
   const rows = databases.flatMap(({ source, sections }) =>
     sections.filter(({ compared, verdict }) => compared > 0 || verdict !== "equal")
       .map((each): readonly Content[] => [
-        each.section,
-        ...(several ? [name(source)] : []),
+        sectionTitle(each.section),
         verdictMark(each.verdict),
+        ...(several ? [name(source)] : []),
         formatCount(each.compared),
         formatCount(each.differences.length),
         formatCount(each.notes.length),
@@ -166,8 +167,8 @@ export function verifiedObjects({ databases }: VerifyView): Markup {
         "Including owners, privileges and comments. Parts of a missing object are not counted separately.",
       columns: [
         { title: "Kind" },
-        ...(several ? [{ title: "Database" }] : []),
         { title: "Verdict" },
+        ...(several ? [{ title: "Database" }] : []),
         { title: "Compared", align: "right" },
         { title: "Differences", align: "right" },
         { title: "Expected differences", align: "right" },
@@ -180,17 +181,17 @@ export function verifiedObjects({ databases }: VerifyView): Markup {
 
 /** What the verdict does not cover. */
 export function notCheckedSection({ notChecked, warnings }: VerifyView): Markup {
-  const ordered = notChecked.toSorted((a, b) => Number(b.failed) - Number(a.failed));
+  const groups = groupNotChecked(notChecked);
   return section({ id: "not-checked", title: "Not checked" }, [
-    ordered.length === 0
+    groups.length === 0
       ? markup`<p>Nothing was skipped.</p>`
       : markup`<ul class="warnings">${
-        ordered.map(({ database, what, reason, failed }) =>
+        groups.map(({ databases, what, reason, failed }) =>
           markup`<li${failed ? undefined : markup` class="quiet"`}>${
             failed ? markup`<b>Could not be checked: </b>` : undefined
-          }${database === undefined ? undefined : [name(database), ": "]}<b>${redact(what)}</b>: ${
-            lines(redact(reason))
-          }</li>\n`
+          }${databases.map((each, at) => [at === 0 ? "" : ", ", name(each)])}${
+            databases.length === 0 ? "" : ": "
+          }<b>${redact(what)}</b>: ${lines(redact(reason))}</li>\n`
         )
       }</ul>`,
     warnings.length === 0
