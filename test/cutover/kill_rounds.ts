@@ -127,6 +127,8 @@ export class KillRounds implements AsyncDisposable {
   readonly #isWeak: boolean;
   #direction: "run" | "rollback" = "run";
   #round = 0;
+  /** Whether the fault of the round has crashed a server: then writers wait for that too. */
+  #hasCrashed = false;
 
   private constructor(options: KillOptions) {
     const { source, target, seed, databases = 1, fence = "triggers" } = options;
@@ -233,6 +235,7 @@ export class KillRounds implements AsyncDisposable {
       inDirection({ source: sourceUrl, target: targetUrl })
     );
     const clients = this.#databases.map(({ writerUrls }) => inDirection(writerUrls));
+    this.#hasCrashed = false;
     const attempts: string[] = [];
     const problems: string[] = [];
     const lines: string[] = [];
@@ -271,7 +274,7 @@ export class KillRounds implements AsyncDisposable {
           problems,
         );
         const longestMs = longest();
-        const crashes = kind === "source" || kind === "target" || kind === "both";
+        const crashes = this.#hasCrashed;
         // the weaker fence refuses writers, and a killed command leaves it closed
         const refuses = this.#isWeak && open.includes(false);
         if (!crashes && !refuses && longestMs > maxPauseMs + graceMs) {
@@ -326,6 +329,7 @@ export class KillRounds implements AsyncDisposable {
     const { source, target } = this.#options;
     const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
     const crash = async (...clusters: readonly Cluster[]) => {
+      this.#hasCrashed = true;
       for (const cluster of new Set(clusters)) await cluster.kill("SIGKILL");
       for (const cluster of new Set(clusters)) await cluster.start();
     };

@@ -4,6 +4,7 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { executeCleanup } from "../../lib/commands/cleanup/cleanup.ts";
 import { executeFinish } from "../../lib/commands/cutover/finish.ts";
+import type { CutoverSwitchPlan } from "../../lib/commands/cutover/report.ts";
 import { executeCutoverStatus } from "../../lib/commands/cutover/status.ts";
 import { ReplicatorError } from "../../lib/core/internal.ts";
 import { checkAcknowledged, startAcknowledgedLoad } from "../support/acknowledged_load.ts";
@@ -27,6 +28,9 @@ const source = await sharedCluster(16);
 const target = await sharedCluster(18, { password: "secret" });
 
 const client = await installedClient();
+
+/** Continuous, but leaves most of the processor to what is tested. */
+const pace = { writers: 3, pauseMs: 5 };
 
 interface WeakPair {
   readonly pair: CutoverPair;
@@ -113,21 +117,53 @@ async function refusal(work: Promise<unknown>): Promise<ReplicatorError> {
   throw new Error("it was not refused");
 }
 
-Deno.test("without ownership of the tables, a switch, its way back and another one lose no commit", async () => {
+/** What is left of the tool and of a closed side in a database, with plain SQL. */
+async function remains(url: string): Promise<readonly string[]> {
+  const rows = await query<{ what: string }>(
+    url,
+    `SELECT 'schema ' || nspname AS what FROM pg_namespace WHERE nspname LIKE 'seren%'
+     UNION ALL SELECT 'publication ' || pubname FROM pg_publication
+     UNION ALL SELECT 'subscription ' || subname FROM pg_subscription
+                 WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+     UNION ALL SELECT 'slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()
+     UNION ALL SELECT 'setting ' || array_to_string(setconfig, ',') FROM pg_db_role_setting
+                 WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+  );
+  return rows.map(({ what }) => what);
+}
+
+const write = "DELETE FROM ack WHERE false";
+
+/** Runs cleanup, after which nothing is left and clients can write on both sides. */
+async function cleanUp(pair: CutoverPair, appUrls: readonly string[]): Promise<void> {
+  await rejects(exec(appUrls[0]!, write), { code: "25006" });
+  const result = await executeCleanup({
+    ...pair.servers,
+    databases: { include: [pair.name], exclude: [] },
+    checkpoints: undefined,
+    confirm: () => Promise.resolve(true),
+  }, quietRun);
+  ok(result.kind === "removed");
+  deepStrictEqual(result.report.failed, []);
+  for (const url of [pair.url, pair.targetUrl]) deepStrictEqual(await remains(url), []);
+  for (const url of appUrls) await exec(url, write);
+}
+
+Deno.test("without ownership of the tables, a switch, its way back and another one lose no commit, and cleanup opens both sides", async () => {
   await withWeakPair(async ({ pair, appUrls }) => {
     const refused = await refusal(prepareCutover(pair));
     match(refused.details.join("\n"), /does not own .*\n.*--fence sessions/);
-    await using load = startAcknowledgedLoad(appUrls);
-    await load.more(100);
+    await using writing = startAcknowledgedLoad(appUrls, pace);
+    await writing.more(30);
     await prepareCutover(pair, { fence: "sessions" });
     for (const direction of ["run", "rollback", "run"] as const) {
-      await load.more(100);
+      await writing.more(30);
       const report = await switchCutover(direction, pair);
       deepStrictEqual(report!.warnings.filter((each) => !each.includes("weaker")), []);
       ok(report!.warnings.some((each) => each.includes("weaker")));
-      await load.more(100);
+      await writing.more(30);
     }
-    const outcome = await load.stop();
+    const outcome = await writing.stop();
     deepStrictEqual(Object.keys(outcome.errors).filter((code) => !refusedCodes.has(code)), []);
     await drain(pair.targetUrl);
     for (const url of [pair.url, pair.targetUrl]) {
@@ -146,53 +182,14 @@ Deno.test("without ownership of the tables, a switch, its way back and another o
     ]]);
     const late = await refusal(switchCutover("rollback", pair));
     match(late.details.join("\n"), /written to while it was closed: INSERT in public\.ack/);
+    await cleanUp(pair, appUrls);
   });
 });
 
-Deno.test("a session of a superuser is refused before anything is closed", async () => {
-  await withWeakPair(async ({ pair, appUrls }) => {
-    await prepareCutover(pair, { fence: "sessions" });
-    await withSession(pair.url, async (session) => {
-      const [own] = await session.unsafe<{ pid: number }[]>("SELECT pg_backend_pid() AS pid");
-      const error = await refusal(switchCutover("run", pair));
-      strictEqual(error.exitCode, 3);
-      match(error.details.join("\n"), new RegExp(`pid ${own!.pid} `));
-    });
-    await exec(appUrls[0], "INSERT INTO ack (writer, n) VALUES (1, 1)");
-  });
-});
-
-Deno.test({
-  name: "a session that turns read-only mode off abandons the switch, and clients write on",
-  ignore: client === undefined,
-  fn: async () => {
-    await withWeakPair(async ({ pair, appUrls }) => {
-      await prepareCutover(pair, { fence: "sessions" });
-      let seen = 0;
-      const error = await refusal(switchCutover("run", pair, {}, {
-        ...quietRun,
-        events: (event) => {
-          // the streams have just been turned around, and the source is about to be closed
-          if (event.kind !== "step-finished" || event.step !== "way-back") return;
-          if (++seen === 2) writeSync(appUrls[0], client!.psql);
-        },
-      }));
-      match(error.message, /turned read-only mode off has written/);
-      match(error.details.join(), /INSERT in public\.ack at /);
-      await exec(appUrls[0], "INSERT INTO ack (writer, n) VALUES (1, 1)");
-      await switchCutover("run", pair);
-      await rejects(exec(appUrls[0], "INSERT INTO ack (writer, n) VALUES (1, 2)"), {
-        code: "25006",
-      });
-      ok(await compareRows(pair.url, pair.targetUrl) > 0);
-    });
-  },
-});
-
-Deno.test("a command that was killed while it closed the side is completed by the same command", async () => {
+Deno.test("a command that was killed while it closed the side is completed by the same command, or given up", async () => {
   await withWeakPair(async ({ pair, moverUrl, appUrls }) => {
     await prepareCutover(pair, { fence: "sessions" });
-    await using load = startAcknowledgedLoad(appUrls);
+    await using writing = startAcknowledgedLoad(appUrls, pace);
     const killedAt = async (point: string, command: "run" | "rollback") => {
       const killed = await runCutover(
         { command, sourceUrl: moverUrl, targetUrl: pair.targetUrl, databases: [pair.name] },
@@ -210,113 +207,128 @@ Deno.test("a command that was killed while it closed the side is completed by th
     for (
       const [point, command] of [["end barrier 1", "run"], ["end fence 1", "rollback"]] as const
     ) {
-      await load.more(50);
+      await writing.more(20);
       await killedAt(point, command);
       await switchCutover(command, pair);
     }
     // a killed one can also be taken back
-    await load.more(50);
+    await writing.more(20);
     await killedAt("end barrier 1", "run");
     const { databases } = await executeCutoverStatus(pair.servers, quietRun);
     match(JSON.stringify(databases[0]!.findings), /new sessions are read-only/);
     await rejects(exec(appUrls[0], "DELETE FROM ack WHERE false"), { code: "25006" });
     await prepareCutover(pair, { fence: "sessions" });
     await exec(appUrls[0], "DELETE FROM ack WHERE false");
-    await load.more(50);
+    await writing.more(20);
     // and with the streams turned around
     await killedAt("end way-back 2", "run");
     await prepareCutover(pair, { fence: "sessions" });
     await exec(appUrls[0], "DELETE FROM ack WHERE false");
-    await load.more(50);
-    const outcome = await load.stop();
+    await writing.more(20);
+    const outcome = await writing.stop();
     await drain(pair.url);
     for (const url of [pair.url, pair.targetUrl]) {
       deepStrictEqual(await checkAcknowledged(url, outcome), []);
     }
+    await killedAt("end barrier 1", "run");
+    await cleanUp(pair, appUrls);
   });
 });
 
-Deno.test("sessions that bear the name of the tool or of a stream are ended as well", async () => {
+Deno.test("other sessions cannot hide: they are refused, ended or found, whatever they set and are called", async (test) => {
   await withWeakPair(async ({ pair, moverUrl, appUrls }) => {
     await prepareCutover(pair, { fence: "sessions" });
-    const [stream] = await query<{ name: string }>(
-      pair.url,
-      "SELECT pubname AS name FROM pg_publication WHERE pubname NOT LIKE '%back%'",
-    );
-    const named = (url: string, name: string) =>
-      Object.assign(new URL(url), { search: `?application_name=${encodeURIComponent(name)}` }).href;
-    for (
-      const url of [
+    await test.step("a session of a superuser is refused before anything is closed", async () => {
+      await withSession(pair.url, async (session) => {
+        const [own] = await session.unsafe<{ pid: number }[]>("SELECT pg_backend_pid() AS pid");
+        const error = await refusal(switchCutover("run", pair));
+        strictEqual(error.exitCode, 3);
+        match(error.details.join("\n"), new RegExp(`pid ${own!.pid} `));
+      });
+      await exec(appUrls[0], write);
+    });
+    await test.step("read-only defaults of roles are found: those that stay writable, and those that cannot write on the other side", async () => {
+      const app = new URL(appUrls[0]).username;
+      await exec(pair.url, `ALTER ROLE ${app} SET default_transaction_read_only = 'Off'`);
+      await exec(pair.targetUrl, `ALTER ROLE ${app} SET default_transaction_read_only = 'TRUE'`);
+      const refused = await refusal(switchCutover("run", pair));
+      match(
+        refused.details.join("\n"),
+        new RegExp(`read-only default of their own, .*: ${app}\n`),
+      );
+      // the database's own precedes it
+      await exec(
+        pair.url,
+        `ALTER ROLE ${app} IN DATABASE ${pair.name} SET default_transaction_read_only = 'YES'`,
+      );
+      const { databases } = await executeCutoverStatus(pair.servers, quietRun);
+      const messages = databases[0]!.findings.map(({ message }) => message).join("\n");
+      ok(!messages.includes("of their own"), messages);
+      ok(!messages.includes("unlike on the source"), messages);
+      await exec(
+        pair.url,
+        `ALTER ROLE ${app} IN DATABASE ${pair.name} RESET default_transaction_read_only;
+         ALTER ROLE ${app} RESET default_transaction_read_only`,
+      );
+      let warnings = "";
+      const confirm = (plan: CutoverSwitchPlan) => {
+        warnings = plan.warnings.map(({ message }) => message).join("\n");
+        return Promise.resolve(false);
+      };
+      await switchCutover("run", pair, { confirm });
+      match(warnings, new RegExp(`read-only by default, .* unlike on the source: ${app}`));
+      await exec(pair.targetUrl, `ALTER ROLE ${app} RESET default_transaction_read_only`);
+    });
+    await test.step({
+      name: "a session that turns read-only mode off abandons the switch, and clients write on",
+      ignore: client === undefined,
+      fn: async () => {
+        let seen = 0;
+        const error = await refusal(switchCutover("run", pair, {}, {
+          ...quietRun,
+          events: (event) => {
+            // the streams have just been turned around, and the source is about to be closed
+            if (event.kind !== "step-finished" || event.step !== "way-back") return;
+            if (++seen === 2) writeSync(appUrls[0], client!.psql);
+          },
+        }));
+        match(error.message, /turned read-only mode off has written/);
+        match(error.details.join(), /INSERT in public\.ack at /);
+        await exec(appUrls[0], "INSERT INTO ack (writer, n) VALUES (1, 1)");
+      },
+    });
+    await test.step("sessions that bear the name of the tool or of a stream are ended as well", async () => {
+      const [stream] = await query<{ name: string }>(
+        pair.url,
+        "SELECT pubname AS name FROM pg_publication WHERE pubname NOT LIKE '%back%'",
+      );
+      const named = (url: string, name: string) =>
+        Object.assign(new URL(url), { search: `?application_name=${encodeURIComponent(name)}` })
+          .href;
+      const urls = [
         // an application with the role of the tool and the URL that the tool is given
         named(moverUrl, "postgres-seren-replicator"),
         named(appUrls[0], stream!.name),
-      ]
-    ) {
-      await withSession(url, async (session) => {
-        const [own] = await session.unsafe<{ pid: number }[]>("SELECT pg_backend_pid() AS pid");
-        await switchCutover("run", pair, { endSessions: false });
-        deepStrictEqual(
-          await query(
-            pair.url,
-            `SELECT application_name FROM pg_stat_activity WHERE pid = ${own!.pid}`,
-          ),
-          [],
-        );
-      });
-      await switchCutover("rollback", pair);
-    }
+      ];
+      for (const [at, url] of urls.entries()) {
+        if (at > 0) await switchCutover("rollback", pair);
+        await withSession(url, async (session) => {
+          const [own] = await session.unsafe<{ pid: number }[]>("SELECT pg_backend_pid() AS pid");
+          await switchCutover("run", pair, { endSessions: false });
+          deepStrictEqual(
+            await query(
+              pair.url,
+              `SELECT application_name FROM pg_stat_activity WHERE pid = ${own!.pid}`,
+            ),
+            [],
+          );
+        });
+      }
+      await rejects(exec(appUrls[0], write), { code: "25006" });
+      ok(await compareRows(pair.url, pair.targetUrl) > 0);
+    });
   });
 });
-
-Deno.test("read-only defaults of roles are found: those that stay writable, and those that cannot write on the other side", async () => {
-  await withWeakPair(async ({ pair, appUrls }) => {
-    await prepareCutover(pair, { fence: "sessions" });
-    const app = new URL(appUrls[0]).username;
-    await exec(pair.url, `ALTER ROLE ${app} SET default_transaction_read_only = 'Off'`);
-    await exec(pair.targetUrl, `ALTER ROLE ${app} SET default_transaction_read_only = 'TRUE'`);
-    const refused = await refusal(switchCutover("run", pair));
-    match(
-      refused.details.join("\n"),
-      new RegExp(`read-only default of their own, .*: ${app}\n`),
-    );
-    // the database's own precedes it
-    await exec(
-      pair.url,
-      `ALTER ROLE ${app} IN DATABASE ${pair.name} SET default_transaction_read_only = 'YES'`,
-    );
-    const { databases } = await executeCutoverStatus(pair.servers, quietRun);
-    const messages = databases[0]!.findings.map(({ message }) => message).join("\n");
-    ok(!messages.includes("of their own"), messages);
-    ok(!messages.includes("unlike on the source"), messages);
-    await exec(
-      pair.url,
-      `ALTER ROLE ${app} IN DATABASE ${pair.name} RESET default_transaction_read_only;
-       ALTER ROLE ${app} RESET default_transaction_read_only`,
-    );
-    const report = await switchCutover("run", pair);
-    match(
-      report!.warnings.join("\n"),
-      new RegExp(`read-only by default, .* unlike on the source: ${app}`),
-    );
-  });
-});
-
-/** What is left of the tool and of a closed side in a database, with plain SQL. */
-async function remains(url: string): Promise<readonly string[]> {
-  const rows = await query<{ what: string }>(
-    url,
-    `SELECT 'schema ' || nspname AS what FROM pg_namespace WHERE nspname LIKE 'seren%'
-     UNION ALL SELECT 'publication ' || pubname FROM pg_publication
-     UNION ALL SELECT 'subscription ' || subname FROM pg_subscription
-                 WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-     UNION ALL SELECT 'slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()
-     UNION ALL SELECT 'setting ' || array_to_string(setconfig, ',') FROM pg_db_role_setting
-                 WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())`,
-  );
-  return rows.map(({ what }) => what);
-}
-
-const write = "DELETE FROM ack WHERE false";
 
 Deno.test("several databases are closed and opened together, and finish can open the old side", async () => {
   await withWeakPair(async (a) => {
@@ -336,8 +348,8 @@ Deno.test("several databases are closed and opened together, and finish can open
         },
       };
       await prepareCutover(both, { fence: "sessions" });
-      const loads = pairs.map(({ appUrls }) => startAcknowledgedLoad(appUrls, { writers: 3 }));
-      const more = () => Promise.all(loads.map((load) => load.more(50)));
+      const loads = pairs.map(({ appUrls }) => startAcknowledgedLoad(appUrls, pace));
+      const more = () => Promise.all(loads.map((load) => load.more(20)));
       try {
         // dies once one of both is closed for good
         await more();
@@ -388,47 +400,6 @@ Deno.test("several databases are closed and opened together, and finish can open
   });
 });
 
-Deno.test("cleanup removes a cutover that was killed or has switched, and the closed side accepts writes again", async () => {
-  for (const phase of ["killed", "switched"] as const) {
-    await withWeakPair(async ({ pair, moverUrl, appUrls }) => {
-      await prepareCutover(pair, { fence: "sessions" });
-      if (phase === "switched") await switchCutover("run", pair);
-      if (phase === "killed") {
-        const killed = await runCutover(
-          {
-            command: "run",
-            sourceUrl: moverUrl,
-            targetUrl: pair.targetUrl,
-            databases: [pair.name],
-          },
-          {
-            point: "end barrier 1",
-            halts: true,
-            act: (child) => {
-              kill9(child);
-              return Promise.resolve();
-            },
-          },
-        );
-        strictEqual(killed.hitAt, "end barrier 1", killed.error);
-      }
-      await rejects(exec(appUrls[0], write), { code: "25006" });
-      const result = await executeCleanup({
-        ...pair.servers,
-        databases: { include: [pair.name], exclude: [] },
-        checkpoints: undefined,
-        confirm: () => Promise.resolve(true),
-      }, quietRun);
-      ok(result.kind === "removed");
-      deepStrictEqual([phase, result.report.failed], [phase, []]);
-      for (const url of [pair.url, pair.targetUrl]) {
-        deepStrictEqual([phase, await remains(url)], [phase, []]);
-      }
-      for (const url of appUrls) await exec(url, write);
-    });
-  }
-});
-
 Deno.test("with --apply-from here, a switch and its way back lose no commit", async () => {
   await withWeakPair(async ({ pair, moverUrl, appUrls }) => {
     const following = new AbortController();
@@ -442,15 +413,15 @@ Deno.test("with --apply-from here, a switch and its way back lose no commit", as
         pair.url,
         "SELECT EXISTS (SELECT FROM pg_replication_slots WHERE database = current_database() AND active) AS ok",
       );
-      await using load = startAcknowledgedLoad(appUrls);
-      await load.more(50);
+      await using writing = startAcknowledgedLoad(appUrls, pace);
+      await writing.more(20);
       await prepareCutover(pair, { fence: "sessions" });
       for (const direction of ["run", "rollback"] as const) {
-        await load.more(50);
+        await writing.more(20);
         await switchCutover(direction, pair);
       }
-      await load.more(50);
-      const outcome = await load.stop();
+      await writing.more(20);
+      const outcome = await writing.stop();
       deepStrictEqual(Object.keys(outcome.errors).filter((code) => !refusedCodes.has(code)), []);
       await drain(pair.url);
       for (const url of [pair.url, pair.targetUrl]) {
