@@ -263,7 +263,7 @@ export class KillRounds implements AsyncDisposable {
         if (outcome.code === 0) break;
         lines.push(outcome.error);
         // without a fault it should not fail: a busy machine, or a defect
-        if (attempt > 1) attempts.push(`(${outcome.error.slice(0, 120)})`);
+        if (attempt > 1 || outcome.hitAt === undefined) attempts.push(`(${outcome.error.slice(0, 120)})`);
         if (attempt === maxAttempts) problems.push(`not completed: ${outcome.error}`);
         const open = await Promise.all(sides.map(({ from }) => isOpen(from)));
         // not closed yet, so their writers continue
