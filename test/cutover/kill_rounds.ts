@@ -245,6 +245,7 @@ export class KillRounds implements AsyncDisposable {
     );
     const more = (chosen = loads) => Promise.all(chosen.map((load) => load.more(20)));
     const longest = () => Math.max(...loads.map((load) => load.takeLongestMs()));
+    let wasRefused = false;
     await using proxies = kind === "cut" ? await this.#proxies() : undefined;
     try {
       await more();
@@ -263,7 +264,9 @@ export class KillRounds implements AsyncDisposable {
         if (outcome.code === 0) break;
         lines.push(outcome.error);
         // without a fault it should not fail: a busy machine, or a defect
-        if (attempt > 1 || outcome.hitAt === undefined) attempts.push(`(${outcome.error.slice(0, 120)})`);
+        if (attempt > 1 || outcome.hitAt === undefined) {
+          attempts.push(`(${outcome.error.slice(0, 120)})`);
+        }
         if (attempt === maxAttempts) problems.push(`not completed: ${outcome.error}`);
         const open = await Promise.all(sides.map(({ from }) => isOpen(from)));
         // not closed yet, so their writers continue
@@ -275,9 +278,9 @@ export class KillRounds implements AsyncDisposable {
         );
         const longestMs = longest();
         const crashes = this.#hasCrashed;
-        // the weaker fence refuses writers, and a killed command leaves it closed
-        const refuses = this.#isWeak && open.includes(false);
-        if (!crashes && !refuses && longestMs > maxPauseMs + graceMs) {
+        // a killed command leaves the weaker fence closed, which refuses writers until the next one
+        wasRefused ||= this.#isWeak && open.includes(false);
+        if (!crashes && !wasRefused && longestMs > maxPauseMs + graceMs) {
           problems.push(`a writer waited ${Math.round(longestMs)} ms`);
         }
         // backends of a killed tool may need a moment to end
