@@ -124,7 +124,7 @@ export class AcknowledgedLoad implements AsyncDisposable {
       } finally {
         await sql.end({ timeout: 1 });
       }
-      if (!reconnects) await new Promise((resolve) => setTimeout(resolve, 20));
+      if (!reconnects) await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
 
