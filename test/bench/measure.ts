@@ -4,11 +4,14 @@
  * @module
  */
 import { join } from "node:path";
+import type { FirstRow } from "./first_row.ts";
 import { cpuSecondsOfMachine, cpuSecondsOfTree, peakBytesOf, treeOf } from "./processes.ts";
 
 /** The measurements of one run. */
 export interface Measurement {
   readonly seconds: number;
+  /** Until the target had received rows; undefined if that was not seen. */
+  readonly firstRowSeconds?: number;
   /** CPU time of all processes of the tool. */
   readonly clientCpu: number;
   readonly sourceCpu: number;
@@ -30,6 +33,8 @@ export interface MeasureOptions {
   readonly servers: { readonly source: number; readonly target: number };
   /** The time limit. */
   readonly patienceSeconds: number;
+  /** Sees the first rows; undefined if nothing is copied. */
+  readonly firstRow?: FirstRow;
 }
 
 /** A tool failed; contains the end of its output. */
@@ -58,12 +63,13 @@ const sampleEveryMs = 25;
  * @throws ToolFailed, GaveUp
  */
 export async function measure(
-  { script, environment, scratch, servers, patienceSeconds }: MeasureOptions,
+  { script, environment, scratch, servers, patienceSeconds, firstRow }: MeasureOptions,
 ): Promise<{ readonly measured: Measurement; readonly output: string }> {
   const log = join(scratch, "output");
   const timesFile = join(scratch, "times");
   const before = counters(servers);
   const start = performance.now();
+  firstRow?.begin();
   const child = new Deno.Command("sh", {
     // `times` reports the usage of all exited children, including pipelines and grandchildren
     args: [
@@ -93,6 +99,7 @@ export async function measure(
   clearTimeout(patience);
   const seconds = (performance.now() - start) / 1000;
   clearInterval(sampler);
+  const firstRowSeconds = await firstRow?.end();
   const after = counters(servers);
   const output = await Deno.readTextFile(log);
   if (impatient) throw new GaveUp(patienceSeconds);
@@ -102,7 +109,15 @@ export async function measure(
   const targetCpu = after.target - before.target;
   const otherCpu = Math.max(0, after.machine - before.machine - clientCpu - sourceCpu - targetCpu);
   return {
-    measured: { seconds, clientCpu, sourceCpu, targetCpu, otherCpu, peakBytes },
+    measured: {
+      seconds,
+      ...(firstRowSeconds === undefined ? {} : { firstRowSeconds }),
+      clientCpu,
+      sourceCpu,
+      targetCpu,
+      otherCpu,
+      peakBytes,
+    },
     output,
   };
 }

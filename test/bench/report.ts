@@ -85,6 +85,7 @@ const number = { align: "right" } as const;
 const measuredColumns: readonly TextColumn[] = [
   { title: "tool" },
   { title: "s (least..most)", ...number },
+  { title: "first row", ...number },
   { title: "MB/s", ...number },
   { title: "client CPU s", ...number },
   { title: "s/GB", ...number },
@@ -139,6 +140,7 @@ function measuredRow(
   return [
     name,
     `${seconds.median.toFixed(2)} (${seconds.least.toFixed(2)}..${seconds.most.toFixed(2)})`,
+    firstRowOf(rounds),
     (tableBytes / megabyte / seconds.median).toFixed(0),
     middle((one) => one.clientCpu).toFixed(2),
     clientCpuPerGb.median.toFixed(2),
@@ -147,6 +149,12 @@ function measuredRow(
     middle((one) => one.otherCpu).toFixed(2),
     `${(peakBytes.most / megabyte).toFixed(0)}${tooMuchMemory ? " ✗" : ""}`,
   ];
+}
+
+/** The median, in seconds. */
+function firstRowOf(rounds: readonly Measurement[]): string {
+  const seen = rounds.flatMap(({ firstRowSeconds }) => firstRowSeconds ?? []);
+  return seen.length === 0 ? "" : median(seen).toFixed(2);
 }
 
 function ratioRow({ theirs, seconds, atMost, clientCpu, serverCpu, bar, reached }: Verdict) {

@@ -53,6 +53,16 @@ Deno.test("a tool that finished is compared round by round", () => {
   deepStrictEqual(verdict?.clientCpu, { median: 1, least: 1, most: 1 });
 });
 
+Deno.test("the first row is reported as the median of the rounds in which it was seen", () => {
+  const rounds = [{ firstRowSeconds: 0.6 }, {}, { firstRowSeconds: 0.8 }].map((more) =>
+    round(40, more)
+  );
+  match(
+    renderScenario(result({ rounds })).join("\n"),
+    /theirs +40\.00 \(40\.00\.\.40\.00\) +0\.70 /,
+  );
+});
+
 Deno.test("a tool that failed or is not installed is not compared", () => {
   deepStrictEqual(verdicts(result({ rounds: [], skipped: "pgcopydb: not installed" })), []);
 });

@@ -10,6 +10,7 @@ import { exec, query } from "../support/sql.ts";
 import { type Contender, missingPrograms } from "./contenders.ts";
 import type { Dataset } from "./data.ts";
 import { type Census, census, differences } from "./equality.ts";
+import { FirstRow } from "./first_row.ts";
 import { type LinkOptions, SlowLink } from "./link.ts";
 import { GaveUp, measure, type Measurement, ToolFailed } from "./measure.ts";
 import type { BenchOptions } from "./options.ts";
@@ -217,11 +218,13 @@ async function runOnce(
         pgcopydb: options.pgcopydb,
       });
       await waits?.start();
+      await using firstRow = await FirstRow.open(servers.target.url());
       const { measured, output } = await measure({
         script,
         environment: { ...denoEnvironment(), TMPDIR: scratch },
         scratch,
         patienceSeconds,
+        firstRow,
         servers: { source: servers.source.postmasterPid, target: servers.target.postmasterPid },
       }).finally(() => waits?.stop());
       if (options.verbose) report(output);

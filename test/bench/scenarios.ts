@@ -161,6 +161,17 @@ export const scenarios: readonly Scenario[] = [
     peakBytes: memoryBar,
   },
   {
+    name: "small-database",
+    what: "a database of 4 MB: what a tool does before its first row, and after its last one",
+    data: () => ({ ...databaseData(4), name: "small_shop" }),
+    comparisons: [
+      { ours: whole, theirs: pgcopydb() },
+      { ours: whole, theirs: dumpAndRestore() },
+      { ours: whole, theirs: dumpIntoPsql },
+    ],
+    peakBytes: memoryBar,
+  },
+  {
     name: "statistics",
     what: "the same database with the source's statistics, against ANALYZE (--major 18)",
     data: ({ megabytes }) => databaseData(megabytes),
