@@ -1,4 +1,5 @@
 import { redact } from "../../core/internal.ts";
+import { printable } from "../../ui/mod.ts";
 import { startedAs } from "./started_as.ts";
 
 /** The same command for another attempt, quoted for a shell; passwords are redacted. */
@@ -15,5 +16,14 @@ export function commandLine(args: readonly string[]): string {
 }
 
 function quote(arg: string): string {
+  if (printable(arg) !== arg) return `$'${Array.from(arg, escapeCharacter).join("")}'`;
   return /^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`;
+}
+
+/** A character of a string that the shell unescapes (`$'…'`): what is printed is what it reads. */
+function escapeCharacter(character: string): string {
+  if (character === "\\" || character === "'") return `\\${character}`;
+  return printable(character) === character
+    ? character
+    : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }

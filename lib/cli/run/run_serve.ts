@@ -6,7 +6,9 @@ import { createKey, openService, type RequestLine, type Service } from "../../re
 import { addPage } from "../../remote/page/mod.ts";
 import { type KeyProvider, LocalKeyProvider } from "../../remote/secrets/mod.ts";
 import { jobCommands } from "../../remote/mod.ts";
+import { printable } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
+import { jsonLine } from "../print/print.ts";
 import type { OptionReader } from "../options/option_reader.ts";
 import { commandLine } from "../print/resume_command.ts";
 import { readWorkerOptions, waitingMessage, work } from "./run_worker.ts";
@@ -165,7 +167,7 @@ async function reportHowToUse(
     })
   );
   if (output.json) {
-    terminal.stdout.write(`${JSON.stringify({ url: service.url, key })}\n`);
+    terminal.stdout.write(jsonLine({ url: service.url, key }));
     return;
   }
   terminal.stdout.write(
@@ -179,22 +181,20 @@ function logRequest({ terminal, output }: CommandContext, line: RequestLine): vo
   const { method, route, status, ms, traceId, keyPrefix, error } = line;
   terminal.stderr.write(
     output.logFormat === "json"
-      ? `${
-        JSON.stringify({
-          at,
-          level: status < 500 ? "info" : "error",
-          method,
-          route,
-          status,
-          ms: Math.round(ms),
-          trace_id: traceId,
-          key: keyPrefix,
-          error,
-        })
-      }\n`
+      ? jsonLine({
+        at,
+        level: status < 500 ? "info" : "error",
+        method,
+        route,
+        status,
+        ms: Math.round(ms),
+        trace_id: traceId,
+        key: keyPrefix,
+        error,
+      })
       : `${at} ${method} ${route} ${status} ${Math.round(ms)} ms key ${
         keyPrefix ?? "-"
-      } trace ${traceId}${error === undefined ? "" : ` ${error}`}\n`,
+      } trace ${traceId}${error === undefined ? "" : ` ${printable(error)}`}\n`,
   );
 }
 
@@ -206,8 +206,8 @@ function log(
   const at = new Date().toISOString();
   terminal.stderr.write(
     output.logFormat === "json"
-      ? `${JSON.stringify({ at, level, message })}\n`
-      : `${at} ${level.padEnd(5)} ${message}\n`,
+      ? jsonLine({ at, level, message })
+      : `${at} ${level.padEnd(5)} ${printable(message)}\n`,
   );
 }
 

@@ -6,7 +6,9 @@ import { type Endpoint, SessionPool } from "../../postgres/internal.ts";
 import { type JobQueue, openQueue, type QueueName, queueNames } from "../../remote/queue/mod.ts";
 import type { KeyProvider } from "../../remote/secrets/mod.ts";
 import { type Retention, Worker, type WorkerNotice } from "../../remote/worker/mod.ts";
+import { printable } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
+import { jsonLine } from "../print/print.ts";
 import type { OptionReader } from "../options/option_reader.ts";
 import {
   type KeeperOptions,
@@ -139,10 +141,10 @@ function noticeTo(
     const at = new Date().toISOString();
     terminal.stderr.write(
       output.logFormat === "json"
-        ? `${JSON.stringify({ at, level, worker, job, trace_id: traceId, message })}\n`
-        : `${at} ${level.padEnd(5)} ${worker}${
-          job === undefined ? "" : ` job ${job}`
-        } ${message}\n`,
+        ? jsonLine({ at, level, worker, job, trace_id: traceId, message })
+        : `${at} ${level.padEnd(5)} ${worker}${job === undefined ? "" : ` job ${job}`} ${
+          printable(message)
+        }\n`,
     );
   };
 }

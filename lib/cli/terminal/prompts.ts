@@ -36,11 +36,11 @@ export async function openPrompts(
       await ask((streams) =>
         clack.autocompleteMultiselect<string>({
           ...streams,
-          message,
+          message: printable(message),
           options: choices.map(({ value, label, hint }) => ({
             value,
             label: printable(label),
-            ...(hint === "" ? {} : { hint }),
+            ...(hint === "" ? {} : { hint: printable(hint) }),
           })),
           initialValues: [...initial],
           required,
