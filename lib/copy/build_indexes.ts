@@ -92,6 +92,10 @@ export class IndexBuilder {
   #running = 0;
   #built = 0;
   #tablesLeft: number;
+  /** Tables that were not passed to {@linkcode IndexBuilder.ready} yet. */
+  #tablesAwaited: number;
+  /** Indexes that are being built. */
+  #building = 0;
 
   constructor(options: BuildIndexesOptions) {
     this.#options = options;
@@ -99,6 +103,7 @@ export class IndexBuilder {
     this.#groups = new Map(options.groups.map((group) => [tableKey(group.table), group]));
     this.#toAnalyze = withRoots(options.analyze);
     this.#tablesLeft = new Set([...this.#groups.keys(), ...this.#toAnalyze.keys()]).size;
+    this.#tablesAwaited = this.#tablesLeft;
     this.#total = options.groups.reduce((sum, { statements }) => sum + statements.length, 0);
     this.#allowed = options.jobs;
     this.#done.promise.catch(() => {}); // awaited by finish(); the caller may still be copying
@@ -128,6 +133,7 @@ export class IndexBuilder {
       { statements: [], partitioned: false };
     const analyze = this.#toAnalyze.has(key);
     if (statements.length === 0 && !analyze) return;
+    this.#tablesAwaited--;
     const small = bytes < smallTableBytes;
     const { builds, finish } = this.#plan(statements, { partitioned, small });
     const group = { table, bytes, finish, small, analyze, buildsLeft: builds.length };
@@ -235,7 +241,12 @@ export class IndexBuilder {
       this.#signal.throwIfAborted();
       const startedAtMs = performance.now();
       const together = this.#withOthers(item);
-      if (item.kind === "analyze") {
+      if (item.kind === "build") {
+        const alone = this.#isLastBuild();
+        this.#building++;
+        await session.build(item.statements, { alone });
+        this.#building--;
+      } else if (item.kind === "analyze") {
         const tables = together.map(({ group }) => group.table);
         // a failure is reported once
         for (const table of tables) this.#analyzed.add(tableKey(table));
@@ -244,6 +255,11 @@ export class IndexBuilder {
       this.#reportFinished(together, { worker: builder, startedAtMs });
       for (const finished of together) this.#next(finished);
     }
+  }
+
+  /** Whether nothing else will need the server's memory and workers while an index is built. */
+  #isLastBuild(): boolean {
+    return this.#tablesAwaited === 0 && this.#building === 0 && this.#queue.size === 0;
   }
 
   /** The item; for a small table also waiting items of other small tables. */

@@ -42,20 +42,31 @@ export interface BuildSessionOptions {
 export class BuildSession implements AsyncDisposable {
   readonly #options: BuildSessionOptions;
   #session: Session | undefined;
+  /** Sessions that its memory and workers are computed for. */
+  #sharedBy = 0;
 
   constructor(options: BuildSessionOptions) {
     this.#options = options;
   }
 
-  /** Executes statements. Retries after a broken session or a lock timeout. */
-  async build(statements: readonly DumpStatement[]): Promise<void> {
-    const { apply, onReopened, events, database, retryDelaysMs, signal } = this.#options;
+  /**
+   * Executes statements. Retries after a broken session or a lock timeout.
+   *
+   * @param options `alone`: no other session builds anything, so this one need not share memory and
+   * parallel workers
+   */
+  async build(
+    statements: readonly DumpStatement[],
+    { alone = false }: { readonly alone?: boolean } = {},
+  ): Promise<void> {
+    const { apply, onReopened, events, database, retryDelaysMs, signal, sessions } = this.#options;
     await retry(async ({ retries }) => {
       try {
         if (this.#session === undefined) {
           this.#session = await this.#open();
           if (retries > 0) await onReopened(this.#session);
         }
+        await this.#share(this.#session, alone ? 1 : sessions);
         await apply(this.#session, statements);
       } catch (error) {
         await this.#close();
@@ -85,7 +96,7 @@ export class BuildSession implements AsyncDisposable {
 
   /** Its settings end with the session. */
   async #open(): Promise<Session> {
-    const { target, sessions, apply, sessionStatements, events, signal } = this.#options;
+    const { target, apply, sessionStatements, events, signal } = this.#options;
     const settings = { synchronous_commit: "off" };
     const session = await openSessionWithRetry(target, {
       signal,
@@ -94,8 +105,14 @@ export class BuildSession implements AsyncDisposable {
       computesValues: true,
     });
     await apply(session, sessionStatements);
-    await session.query(buildSettingsStatement, [sessions]);
+    this.#sharedBy = 0;
     return session;
+  }
+
+  async #share(session: Session, sessions: number): Promise<void> {
+    if (this.#sharedBy === sessions) return;
+    await session.query(buildSettingsStatement, [sessions]);
+    this.#sharedBy = sessions;
   }
 
   async #close(): Promise<void> {
@@ -109,8 +126,9 @@ export class BuildSession implements AsyncDisposable {
   }
 }
 
-// Memory: an eighth of effective_cache_size, divided among the builders. Workers: those of the
-// server, divided too, and none if none are configured. Never less than configured.
+// Memory: an eighth of effective_cache_size, divided among the builders that work at the same time.
+// Workers: those of the server, divided too, and none if none are configured. Never less than
+// configured.
 const buildSettingsStatement = `
   SELECT pg_catalog.set_config('maintenance_work_mem', greatest(
            (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'maintenance_work_mem'),
