@@ -91,6 +91,8 @@ export interface PlanningInput {
   readonly claim: (targets: readonly string[]) => Promise<void>;
   /** How long to wait for a run that is copying into a selected database, before refusing it. */
   readonly runGraceMs: number;
+  /** Whether to read the sizes of the source's databases. */
+  readonly withSizes: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -117,6 +119,7 @@ export function planReadOnly(
     targetUrlDatabase: urlDatabase(selected.target),
     claim: () => Promise.resolve(),
     runGraceMs: 0,
+    withSizes: false,
     signal,
   });
 }
@@ -131,7 +134,7 @@ export function urlDatabase({ database, databaseGiven }: Endpoint): string | und
  */
 export async function planDatabases(input: PlanningInput): Promise<DatabasePlanning> {
   const { source, target, selection, runGraceMs, signal } = input;
-  const onSource = await listDatabases(source);
+  const onSource = await listDatabases(source, { withSizes: input.withSizes });
   const select = (maintenanceIsEmpty: boolean) =>
     selectDatabases(onSource, {
       selectors: { ...selection, targetUrlDatabase: input.targetUrlDatabase },

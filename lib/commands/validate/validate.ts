@@ -183,6 +183,7 @@ async function checkEverything(
     resume: options.resume,
     claim: options.claim,
     runGraceMs: options.runGraceMs,
+    withSizes: true,
     targetUrlDatabase: urlDatabase(options.target),
     signal,
   });

@@ -343,6 +343,7 @@ for (const major of withRepeats<PgMajor>([12, 18], [15])) {
           resume: true,
           claim: () => Promise.resolve(),
           runGraceMs: 0,
+          withSizes: true,
           signal: untouched,
         });
         equal(databases.map(({ action, willBeLost }) => [action, willBeLost]), [
