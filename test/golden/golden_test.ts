@@ -5,6 +5,7 @@
 import { strictEqual } from "node:assert/strict";
 import { cleanupReportLines } from "../../lib/cli/run/run_cleanup.ts";
 import { initReportLines } from "../../lib/cli/print/init_report_lines.ts";
+import { cutoverResultLines } from "../../lib/cli/print/cutover_result_lines.ts";
 import { statusLines } from "../../lib/cli/print/status_lines.ts";
 import { validationLines } from "../../lib/cli/print/validation_lines.ts";
 import { verifyLines } from "../../lib/cli/print/verify_lines.ts";
@@ -39,6 +40,20 @@ const initPlan = await own("init-plan");
 const sync = await own("sync-report");
 const syncPlan = await own("sync-plan");
 const jobs = await own("jobs");
+/** Reports and plans of one cutover. */
+const cutoverJobs = [
+  ["cutover-prepare", { action: "prepare" }],
+  ["cutover-status-prepared", { action: "status" }],
+  ["cutover-rehearsal", { action: "rehearse" }],
+  ["cutover-run", { action: "run" }],
+  ["cutover-status-switched", { action: "status" }],
+  ["cutover-rollback-plan", { action: "rollback", dry_run: true }],
+] as const;
+const cutovers: Record<string, (size: TableOptions) => readonly string[]> = {};
+for (const [name, job] of cutoverJobs) {
+  const result = await own(name);
+  cutovers[name] = (size) => cutoverResultLines(job, result, size);
+}
 const screens: Readonly<Record<string, (size: TableOptions) => readonly string[]>> = {
   "init": (size) => initReportLines(init, size),
   "init-plan": (size) => initPlanLines(initPlan, size),
@@ -48,6 +63,7 @@ const screens: Readonly<Record<string, (size: TableOptions) => readonly string[]
     ...jobListLines(jobs, size),
     ...jobs.flatMap((job: Parameters<typeof jobLines>[0]) => ["", ...jobLines(job, size)]),
   ],
+  ...cutovers,
   "failures": ({ color }) =>
     failures.flatMap((error) => [...failureLines(error, { color }), ""])
       // the form in which these tests were started
