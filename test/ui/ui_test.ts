@@ -206,6 +206,40 @@ Deno.test("plainLines() prints finished tables and a progress line every few sec
   strictEqual(texts.filter((text) => text.startsWith("copied ")).length, 1);
 });
 
+Deno.test("plainLines() prints how far a comparison is every few seconds, and what an earlier run has copied counts as done", () => {
+  const lines: string[] = [];
+  let now = 0;
+  using display = plainLines({
+    writeLine: (line) => lines.push(line.replace(/^\S+Z /, "")),
+    level: "info",
+    now: () => now,
+    date: () => new Date(now),
+  });
+  const compared = (done: number): RunEvent => ({
+    ...{ kind: "step-progress", step: "compare-rows", database: "shop", current: "orders" },
+    ...{ done, total: 4, bytes: done * 100 * mega, totalBytes: 400 * mega },
+  });
+  display.take({ kind: "step-started", step: "compare-rows", database: "shop" });
+  for (const done of [0, 1, 2]) {
+    now += 3_000;
+    display.take(compared(done));
+  }
+  deepStrictEqual(lines.slice(1), [
+    "Compare rows (shop): 1 of 4, 100 MB of 400 MB, 25 %, 18.0 s left",
+  ]);
+  const resumed = [
+    { kind: "database-planned", database: "shop", tables: 3, bytes: 100 * mega },
+    { kind: "already-copied", database: "shop", tables: 2, bytes: 60 * mega },
+    { kind: "table-started", database: "shop", table: "c", bytes: 40 * mega },
+    { kind: "table-progress", database: "shop", table: "c", bytes: 20 * mega },
+  ] satisfies RunEvent[];
+  for (const event of resumed) {
+    now += 1_000;
+    display.take(event);
+  }
+  match(lines.at(-1) ?? "", /^copied 20\.0 MB, 50 %, 2 of 3 tables/);
+});
+
 Deno.test("jsonLines() prints one object per line, with time, level and event", () => {
   const lines: string[] = [];
   using display = jsonLines({

@@ -179,7 +179,7 @@ function streamBlock(
     ["applies", rate],
     ["slot", slot],
     ["worker", worker],
-    ["tables", tables],
+    ["tables:", tables],
   ].filter(([, value]) => value !== "").map(([title, value]) => `${title} ${value}`);
   return [`${name}  ${state}`, `  ${facts.join(" · ")}`];
 }
