@@ -1,3 +1,4 @@
+import { commandNames, flagOf, optionsOf } from "../../config/internal.ts";
 import { commandLine } from "./resume_command.ts";
 
 /** Options that say which servers and databases, or which service. */
@@ -38,9 +39,10 @@ export function nextCommandLine(
   } = {},
 ): string {
   const words = typeof next === "string" ? next.split(" ") : next;
+  const accepted = flagsOf(words[0]);
   const isKept = (flag: string) =>
-    kept.has(flag) && !(flag === "--map" && words[0] === "cleanup") ||
-    withRules && rules.has(flag) || keeps.includes(flag);
+    accepted.has(flag) &&
+    (kept.has(flag) || withRules && rules.has(flag) || keeps.includes(flag));
   const same: string[] = [];
   for (let at = 0; at < args.length; at++) {
     const arg = args[at] ?? "";
@@ -54,4 +56,12 @@ export function nextCommandLine(
     }
   }
   return commandLine([...words, ...same]);
+}
+
+/** The options that a command accepts: `status` and `cleanup` take no `--map`. */
+function flagsOf(command: string | undefined): ReadonlySet<string> {
+  const name = commandNames.find((each) => each === command);
+  return new Set(
+    name === undefined ? [] : optionsOf(name).map(({ name, option }) => flagOf(name, option)),
+  );
 }

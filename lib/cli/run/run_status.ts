@@ -8,6 +8,7 @@ import {
   type StatusOptions,
   type StatusReport,
 } from "../../commands/status/status.ts";
+import { printPart } from "../../rules/internal.ts";
 import { optionDefaults } from "../../config/internal.ts";
 import { LiveRegion, renderWatch } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
@@ -46,12 +47,24 @@ export const runStatus: CommandRunner = async (reader, context) => {
   const check = options.check ? checkStatus(report, options.limits) : undefined;
   print(report, { check, options, context });
   if (!options.prometheus) {
-    printRemedies(report.findings.map(({ remedy }) => remedy), context, {
+    const args = [...context.args, ...mapFlags(report)];
+    printRemedies(report.findings.map(({ remedy }) => remedy), { ...context, args }, {
       otherwise: nextCommand(report),
     });
   }
   return statusExitCode(report, check);
 };
+
+/** `--map` for databases with another name on the target, which `status` finds by itself. */
+function mapFlags({ databases }: StatusReport): readonly string[] {
+  const isAmbiguous = (name: string) =>
+    databases.filter(({ source }) => source === name).length > 1;
+  return databases.flatMap(({ source, target }) =>
+    source === null || target === null || source === target || isAmbiguous(source)
+      ? []
+      : [`--map=${printPart([source])}=${printPart([target])}`]
+  );
+}
 
 /** What to run next where no finding says so; undefined if only waiting or a repair helps. */
 function nextCommand({ healthy, databases }: StatusReport): string | undefined {

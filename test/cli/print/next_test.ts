@@ -40,6 +40,12 @@ Deno.test("a job that runs is followed, one that has ended is read", () => {
   strictEqual(nextOfJob({ id: "1", finished_at: "2026-01-01T00:00:00Z" }), "jobs logs 1");
 });
 
+Deno.test("the next command is given only options that it accepts", () => {
+  const args = ["init", "--map", "a=b", "--include-databases", "a", "--exclude-tables", "a.t"];
+  match(nextCommandLine("status", args, { withRules: true }), / status --include-databases a$/);
+  match(nextCommandLine("cutover status", args), / status --map a=b --include-databases a$/);
+});
+
 Deno.test("the service of a command belongs to the next one", () => {
   const args = ["jobs", "list", "--remote", "https://jobs.example", "--state", "failed"];
   match(nextCommandLine("jobs logs 1", args), / jobs logs 1 --remote https:\/\/jobs\.example$/);
