@@ -7,13 +7,14 @@
 import { ExitCode, ReplicatorError, retry } from "../core/internal.ts";
 import {
   durableSettings,
+  type Endpoint,
   openSession,
   type Session,
   silenceEventTriggers,
 } from "../postgres/internal.ts";
 import { commitSide } from "./commit.ts";
 import { lockCutover } from "./lock.ts";
-import { type SideRecord, withTurning } from "./model.ts";
+import { isSameState, withTurning } from "./model.ts";
 import { beginOpening } from "./open_side.ts";
 import { readSide, recordSideStatement } from "./own_schema.ts";
 import type { DatabaseRoute } from "./route.ts";
@@ -37,7 +38,7 @@ export async function completeSwitch(given: DatabaseRoute): Promise<void> {
     await lockCutover(onFrom);
     await lockCutover(onTo);
     const route = await refresh(given, { from: onFrom, to: onTo });
-    if (route.fromRecord.isOpen) throw overtaken(given);
+    if (route.fromRecord.isOpen) throw overtaken(given.from);
     if (route.toRecord.isOpen) return; // the answer to its COMMIT was lost
     await turnAround(route, { onFrom, onTo });
     await silenceEventTriggers(onTo);
@@ -60,7 +61,7 @@ async function refresh(
 ): Promise<DatabaseRoute> {
   const [fromRecord, toRecord] = [await readSide(from), await readSide(to)];
   if (fromRecord?.id !== route.fromRecord.id || toRecord?.id !== route.toRecord.id) {
-    throw overtaken(route);
+    throw overtaken(route.from);
   }
   return { ...route, fromRecord, toRecord };
 }
@@ -71,20 +72,16 @@ export async function refuseStale(
   sessions: { readonly from: Session; readonly to: Session },
 ): Promise<void> {
   const { fromRecord, toRecord } = await refresh(route, sessions);
-  const isSame = (a: SideRecord, b: SideRecord) =>
-    a.isOpen === b.isOpen && a.generation === b.generation &&
-    a.details.isPrepared === b.details.isPrepared &&
-    a.details.isFinished === b.details.isFinished &&
-    a.details.isTurning === b.details.isTurning;
-  if (!isSame(fromRecord, route.fromRecord) || !isSame(toRecord, route.toRecord)) {
-    throw overtaken(route);
+  if (!isSameState(fromRecord, route.fromRecord) || !isSameState(toRecord, route.toRecord)) {
+    throw overtaken(route.from);
   }
 }
 
-function overtaken({ from }: DatabaseRoute): ReplicatorError {
+/** The refusal of a command whose databases another one has moved in the meantime. */
+export function overtaken({ side, database }: Endpoint): ReplicatorError {
   return new ReplicatorError("another command has changed the state of the cutover", {
-    side: from.side,
-    object: `database ${from.database}`,
+    side,
+    object: `database ${database}`,
     remedy: "run cutover status to see the current state",
     exitCode: ExitCode.prerequisite,
   });
@@ -103,7 +100,7 @@ export async function restoreIfTurning(given: DatabaseRoute): Promise<DatabaseRo
   await lockCutover(onFrom);
   await lockCutover(onTo);
   const route = await refresh(given, { from: onFrom, to: onTo });
-  if (!route.fromRecord.isOpen) throw overtaken(route);
+  if (!route.fromRecord.isOpen) throw overtaken(route.from);
   if (!route.toRecord.details.isTurning) return route;
   await restoreStreams(route);
   const toRecord = withTurning(route.toRecord, false);

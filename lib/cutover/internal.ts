@@ -18,6 +18,7 @@ export * from "./durable_pause.ts";
 export * from "./fence.ts";
 export * from "./large_objects.ts";
 export * from "./lock.ts";
+export * from "./lock_sides.ts";
 export * from "./model.ts";
 export * from "./open_side.ts";
 export * from "./outside_keys.ts";

@@ -164,6 +164,18 @@ export function visiblePhase(
   return isOpen === true && details?.isPrepared === true ? "switched" : undefined;
 }
 
+/**
+ * Whether two readings of a side's record, or of its absence, show the same state: what a switch
+ * has done afterwards, such as hooks, does not count. Pure.
+ */
+export function isSameState(a: SideRecord | undefined, b: SideRecord | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.id === b.id && a.isOpen === b.isOpen && a.generation === b.generation &&
+    a.details.isPrepared === b.details.isPrepared &&
+    a.details.isFinished === b.details.isFinished &&
+    a.details.isTurning === b.details.isTurning;
+}
+
 /** How a side is closed. Pure. */
 export function fenceOf(record: SideRecord): FenceKind {
   return record.details.fence ?? "triggers";

@@ -395,3 +395,10 @@ export function recordSideStatement(record: Omit<SideRecord, "changedAt">): stri
 /** The statement that records that nothing is left to do after an opening. */
 export const settleStatement =
   `UPDATE ${sideTable} SET details = pg_catalog.jsonb_set(details, '{isSettled}', 'true') WHERE is_open`;
+
+/**
+ * The statement that records that a cutover is finished: on a closed side only, so that it can
+ * never close one that is in use.
+ */
+export const finishStatement =
+  `UPDATE ${sideTable} SET details = pg_catalog.jsonb_set(details, '{isFinished}', 'true'), changed_at = pg_catalog.clock_timestamp() WHERE NOT is_open`;

@@ -15,6 +15,7 @@ import { createFence, disableFence, dropFence, enableFence } from "./fence.ts";
 import {
   createTokenTable,
   describePlace,
+  finishStatement,
   schemaStatements,
   sideTable,
   tokenTable,
@@ -158,7 +159,7 @@ export function describeFinish(
   ];
   return {
     source: [
-      later(`INSERT INTO ${sideTable} …`, "the cutover is finished"),
+      finishStatement,
       ...backward.map(arriving),
       ...forward.flatMap(leaving),
       ...(openOldSide ? dismantled(source) : []),

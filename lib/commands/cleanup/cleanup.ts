@@ -34,7 +34,7 @@ import {
   openApplier,
   restoreIdentities,
 } from "../../replication/internal.ts";
-import { dismantleSide, removeStream } from "../../cutover/internal.ts";
+import { dismantleSide, LockedSides, removeStream } from "../../cutover/internal.ts";
 import { findOnSource, findOnTarget, type TargetFindings } from "./find.ts";
 import { planCleanup, type PlannedItems } from "./plan.ts";
 import type {
@@ -89,7 +89,7 @@ export type CleanupResult =
  *
  * @returns the report, or only the plan if `confirm` declined
  * @throws ConnectionError if neither side is reachable, ReplicatorError (prerequisite) while an
- * `init` is running
+ * `init` or a command of `cutover` is running, or if one has changed a phase since the plan
  */
 export async function executeCleanup(
   options: CleanupOptions,
@@ -131,6 +131,14 @@ export async function executeCleanup(
   await refuseWhileRunsLive(plan, { to, signal });
   if (!await confirm(plan)) return { kind: "declined", plan };
   await refuseWhileRunsLive(plan, { to, signal });
+  // a switch in the meantime would make the closed side another one
+  await using locked = await LockedSides.take(
+    planned.cutovers.map(({ side, database, record }) => ({
+      endpoint: withDatabase(side === "source" ? source : target, database),
+      record,
+    })),
+    signal,
+  );
   const removed: CleanupItem[] = [];
   const left: KeptItem[] = [];
   const failed: CleanupFailure[] = [];
@@ -152,6 +160,7 @@ export async function executeCleanup(
           file,
           signal,
           planned,
+          locked,
           isReached: { source: onSource.reached, target: onTarget.reached },
           targetSystem: onTarget.reached ? onTarget.value.system : undefined,
         }),
@@ -216,6 +225,7 @@ interface RemovalContext {
   readonly file: CheckpointStore | undefined;
   readonly signal: AbortSignal;
   readonly planned: PlannedItems;
+  readonly locked: LockedSides;
   readonly isReached: Readonly<Record<Side, boolean>>;
   readonly targetSystem: TargetFindings["system"];
 }
@@ -297,12 +307,9 @@ async function remove(item: CleanupItem, context: RemovalContext): Promise<reado
       return report(left.leaves, "target", onTarget);
     }
     case "cutover":
-      await within(
-        item.side === "source" ? from : to,
-        database,
-        signal,
-        (session) => dismantleSide(session, { keepsReadOnly: item.side === "source" }),
-      );
+      await dismantleSide(context.locked.session(item.side!, database!)!, {
+        keepsReadOnly: item.side === "source",
+      });
       return [];
     case "replica-identity":
       return []; // restored with the object that records it

@@ -26,6 +26,8 @@ export interface PlannedItems {
   readonly byHand: Readonly<Record<Side, readonly string[]>>;
   /** The applier or publication with which a replica identity is restored. */
   readonly carriers: ReadonlyMap<CleanupItem, CleanupItem>;
+  /** The records of cutovers that are removed. */
+  readonly cutovers: readonly SidedCutover[];
   /** The database of the target from which each way back leads, by the stream's name. */
   readonly backs: ReadonlyMap<string, string>;
 }
@@ -54,6 +56,7 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
   const items = planned.flatMap(({ item, reason }) => reason === undefined ? [item] : []);
   return {
     items,
+    cutovers,
     kept: planned.flatMap(({ item, reason }) => reason === undefined ? [] : [{ ...item, reason }]),
     carriers: new Map(
       planned.flatMap(({ item, carrier }) => carrier === undefined ? [] : [[item, carrier]]),

@@ -3,25 +3,22 @@
  *
  * @module
  */
-import { durableSettings, openSession } from "../../postgres/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
 import {
   describeError,
   displayName,
   ExitCode,
   plural,
   ReplicatorError,
-  retry,
   type Side,
 } from "../../core/internal.ts";
 import { type LeftIdentity, ViolatedKeysError } from "../../replication/internal.ts";
 import {
   describeFinish,
   dismantleSide,
-  lockCutover,
+  finishStatement,
+  LockedSides,
   lockWaitMs,
-  phaseOf,
-  readSide,
-  recordSideStatement,
   removeStream,
 } from "../../cutover/internal.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
@@ -78,11 +75,30 @@ async function finishAll(
     openOldSide,
   };
   if (!await options.confirm(plan)) return undefined;
+  // of all databases, before anything is removed: they return together, or not at all
+  await using locked = await LockedSides.take(
+    databases.flatMap(({ source, target, records }) => [
+      { endpoint: source, record: records.source },
+      { endpoint: target, record: records.target },
+    ]),
+    run.signal,
+  );
+  // recorded first: from here on there is no way back, whatever happens
+  for (const { source, records } of databases) {
+    if (records.source === undefined || records.source.details.isFinished) continue;
+    await locked.session("source", source.database)!.execute(finishStatement);
+  }
   const done: CutoverFinishReport["databases"][number][] = [];
   const violated: ViolatedKeysError[] = [];
   for (const database of databases) {
     done.push(
-      await finishOne(database, { openOldSide, run, onViolated: (error) => violated.push(error) }),
+      await finishOne(database, {
+        onSource: locked.session("source", database.source.database)!,
+        onTarget: locked.session("target", database.target.database)!,
+        openOldSide,
+        run,
+        onViolated: (error) => violated.push(error),
+      }),
     );
   }
   if (violated.length > 0) throw finishedWith(violated);
@@ -104,7 +120,9 @@ function finishedWith(violated: readonly ViolatedKeysError[]): ReplicatorError {
 
 async function finishOne(
   { source, target, records }: CutoverDatabase,
-  { openOldSide, run, onViolated }: {
+  { onSource, onTarget, openOldSide, run, onViolated }: {
+    readonly onSource: Session;
+    readonly onTarget: Session;
     readonly openOldSide: boolean;
     readonly run: RunContext;
     /** Everything else is done nevertheless. */
@@ -117,24 +135,6 @@ async function finishOne(
     run.events({ kind: "info", message: `${source.database}: removed ${what}` });
   };
   const details = (records.source ?? records.target)?.details;
-  await using onSource = await retry(() => openSession(source, { settings: durableSettings }));
-  await using onTarget = await retry(() => openSession(target, { settings: durableSettings }));
-  await lockCutover(onSource);
-  await lockCutover(onTarget);
-  const current = { source: await readSide(onSource), target: await readSide(onTarget) };
-  // it may have been rolled back before the lock was granted
-  refusePhases(
-    [{ source, target, records: current, phase: phaseOf(current) }],
-    ["switched", "finished"],
-    "cutover finish",
-  );
-  // recorded first: from here on there is no way back, whatever happens
-  const record = current.source;
-  if (record !== undefined && !record.details.isFinished) {
-    await onSource.execute(
-      recordSideStatement({ ...record, details: { ...record.details, isFinished: true } }),
-    );
-  }
   const warnLeft = (left: readonly LeftIdentity[], side: Side) => {
     for (const { changed, reason } of left) {
       run.events({
