@@ -13,6 +13,7 @@ import { endpointOf } from "../support/init.ts";
 import { until } from "../support/replication.ts";
 import { exec, query, withSession } from "../support/sql.ts";
 import { accepts } from "./open_probe.ts";
+import { runCutover } from "./run_program.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
@@ -165,9 +166,27 @@ Deno.test("a prepared transaction is reported with its name and the way to end i
   });
 });
 
-Deno.test("without a way back there is no rollback, and the reason says so", async () => {
+Deno.test("without a way back, rollback leads out between the commits only, and the reason says so", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
     await prepareCutover(pair, { wayBack: "none" });
+    const { hitAt } = await runCutover({
+      command: "run",
+      sourceUrl: pair.url,
+      targetUrl: pair.targetUrl,
+      databases: [pair.name],
+      map: pair.servers.databases.map,
+      maxPauseMs: 60_000, // it is halted for a while
+    }, {
+      point: "begin open 2",
+      halts: true,
+      act: (child) => Promise.resolve(child.kill("SIGKILL")),
+    });
+    strictEqual(hitAt, "begin open 2");
+    strictEqual(await accepts(pair.url, write), false);
+    await switchCutover("rollback", pair);
+    strictEqual(await accepts(pair.url, write), true);
+    strictEqual(await accepts(pair.targetUrl, write), false);
+    // the stream to the target runs again
     await switchCutover("run", pair);
     await refused(
       pair,

@@ -47,8 +47,11 @@ export function refuseState(
       "the databases belong to different cutovers: select those of one with --include-databases",
     );
   }
-  for (const { source, records } of involved) {
-    if (direction === "rollback" && records.source?.details.back === null) {
+  for (const { source, records, phase } of involved) {
+    // one that is closed on both sides needs no way back to open the side that was in use
+    if (
+      direction === "rollback" && phase === "switched" && records.source?.details.back === null
+    ) {
       reasons.push(
         `${source.database}: it was prepared without a way back (--way-back none)`,
       );
