@@ -43,6 +43,11 @@ export interface SwitchSettings {
   /** What is not checked, for the report. */
   readonly unchecked: readonly string[];
   /**
+   * Repeats the checks of a database once its lock is held, and before anything has begun; throws
+   * to refuse the switch.
+   */
+  readonly recheck: (route: DatabaseRoute) => Promise<void>;
+  /**
    * The last check, while writers wait; throws to abandon the switch. Receives the databases by
    * their route.
    */
@@ -151,4 +156,9 @@ export interface SwitchInput {
   readonly closed: readonly DatabaseRoute[];
   /** Databases that it has opened: only what follows is done, such as hooks. */
   readonly opened: readonly DatabaseRoute[];
+  /**
+   * Databases that stay open, because an attempt in the other direction has closed only others: the
+   * hooks that follow receive them too, as its hook `before` has.
+   */
+  readonly kept: readonly DatabaseRoute[];
 }

@@ -158,6 +158,8 @@ class SwitchRun {
       switches.push(stack.use(await DatabaseSwitch.open(route, this.#abort.signal)));
     }
     this.#switches = switches;
+    // the caller has checked them before it asked, perhaps hours ago
+    for (const route of routes) await this.#settings.recheck(route);
     await this.#timeline.step("way-back", () => this.#ensureSlots(routes), {
       summarise: (text) => text,
     });
@@ -166,9 +168,7 @@ class SwitchRun {
     });
     let held: Pause | undefined;
     try {
-      // an earlier attempt ran it for databases that are closed: if it fails, they still have to
-      // open
-      if (switches.length > 0) await this.#hook("before");
+      if (switches.length > 0 && !this.#isContinued) await this.#hook("before", this.#input.routes);
       held = switches.length === 0 ? undefined : await this.#closeAll(switches);
     } catch (error) {
       if (this.#isPastReturn) throw unfinished(error, this.#isUnknown);
@@ -184,7 +184,7 @@ class SwitchRun {
       ...await completeOpening([...routes, ...earlier], {
         endSessions: this.#settings.endSessions,
         ownPids: (route) => switches.find((each) => each.route === route)?.processIdsOnFrom ?? [],
-        hook: (hook) => this.#hook(hook),
+        hook: (hook) => this.#hook(hook, [...routes, ...earlier, ...this.#input.kept]),
         timeline: this.#timeline,
         events: this.#context.events,
       }),
@@ -447,8 +447,9 @@ class SwitchRun {
         remedy: "run the same command again, or cutover status",
       });
     }
+    if (this.#isContinued) return; // clients of closed databases must keep waiting
     try {
-      await this.#settings.hook("abort", this.#routes);
+      await this.#settings.hook("abort", this.#input.routes);
     } catch (error) {
       const message = `the hook abort failed: ${errorMessage(error)}`;
       this.#leftovers.push(message);
@@ -466,13 +467,20 @@ class SwitchRun {
     });
   }
 
-  get #routes(): readonly DatabaseRoute[] {
-    return [...this.#input.routes, ...this.#input.closed];
+  /**
+   * Whether an earlier attempt has closed a database: it ran the hook `before`, whose effect lasts
+   * until all databases are open.
+   */
+  get #isContinued(): boolean {
+    return this.#input.closed.length + this.#input.opened.length > 0;
   }
 
   /** Runs a hook as a step, if there is one. */
-  async #hook(hook: Exclude<CutoverHook, "abort">): Promise<void> {
-    const running = this.#settings.hook(hook, this.#routes);
+  async #hook(
+    hook: Exclude<CutoverHook, "abort">,
+    routes: readonly DatabaseRoute[],
+  ): Promise<void> {
+    const running = this.#settings.hook(hook, routes);
     if (running !== undefined) await this.#timeline.step(`hook-${hook}`, () => running);
   }
 }

@@ -1,4 +1,7 @@
-import { match, ok, rejects, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { hookVariables } from "../../lib/cli/run/hooks.ts";
+import { executeCleanup } from "../../lib/commands/cleanup/cleanup.ts";
+import { executeFinish } from "../../lib/commands/cutover/finish.ts";
 import { executeCutoverStatus } from "../../lib/commands/cutover/status.ts";
 import type { ReplicatorError } from "../../lib/core/internal.ts";
 import { executeStatus } from "../../lib/commands/status/status.ts";
@@ -10,7 +13,7 @@ import {
   switchCutover,
   withCutoverPair,
 } from "../support/cutover_pair.ts";
-import { query } from "../support/sql.ts";
+import { exec, query, withSession } from "../support/sql.ts";
 import { accepts } from "./open_probe.ts";
 import { runCutover } from "./run_program.ts";
 
@@ -69,6 +72,104 @@ Deno.test("a run that was overtaken by a rollback after its commit does not open
     match(error, /changed the state|failed/);
     strictEqual(await accepts(pair.url, write), true);
     strictEqual(await accepts(pair.targetUrl, write), false);
+  });
+});
+
+Deno.test("finish and cleanup hold the lock, and are refused if a switch came between their plan and the answer", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    const yes = () => Promise.resolve(true);
+    const finish = (confirm: () => Promise<boolean>) =>
+      executeFinish({ ...pair.servers, openOldSide: false, confirm }, quietRun);
+    const clean = (confirm: () => Promise<boolean>) =>
+      executeCleanup({
+        ...pair.servers,
+        databases: { include: [pair.name], exclude: [] },
+        checkpoints: undefined,
+        confirm,
+      }, quietRun);
+    const open = async () => [await accepts(pair.url, write), await accepts(pair.targetUrl, write)];
+    const between = (direction: "run" | "rollback") => async () => {
+      await switchCutover(direction, pair);
+      return true;
+    };
+    const isOvertaken = { message: /^another command has changed the state/, ...prerequisite };
+    await prepareCutover(pair);
+    await rejects(clean(between("run")), isOvertaken);
+    deepStrictEqual(await open(), [false, true]);
+    // while another command is at work
+    await withSession(pair.targetUrl, async (other) => {
+      const lock = async () => {
+        await other.unsafe("SELECT pg_advisory_lock(1397051971, 1)");
+        return true;
+      };
+      const isLocked = { message: /^another cutover command is working/, ...prerequisite };
+      await rejects(finish(lock), isLocked);
+      await rejects(clean(yes), isLocked);
+    });
+    await rejects(finish(between("rollback")), isOvertaken);
+    deepStrictEqual(await open(), [true, false]);
+    // nothing is missing
+    await switchCutover("run", pair);
+    await finish(yes);
+    deepStrictEqual(await open(), [false, true]);
+  });
+});
+
+Deno.test("a run whose question was open for long checks again what it had found, and runs no hook", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    const hooks: string[] = [];
+    const after = (meanwhile: () => Promise<unknown>, direction: "run" | "rollback" = "run") =>
+      switchCutover(direction, pair, {
+        confirm: async () => {
+          await meanwhile();
+          return true;
+        },
+        hook: (hook) => void hooks.push(hook),
+      });
+    const refused = (details: RegExp) => (error: ReplicatorError) => {
+      strictEqual(error.exitCode, 3);
+      match(error.details.join("\n"), details);
+      return true;
+    };
+    // a fence that would let writers pass
+    await rejects(
+      after(() =>
+        exec(
+          pair.url,
+          "CREATE OR REPLACE FUNCTION seren_cutover.refuse_write() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        )
+      ),
+      refused(/function of the fence/),
+    );
+    strictEqual(await accepts(pair.url, write), true);
+    await prepareCutover(pair);
+    await rejects(after(() => switchCutover("run", pair)), refused(/the target is in use already/));
+    strictEqual(await accepts(pair.targetUrl, write), true);
+    deepStrictEqual(hooks, []);
+  });
+});
+
+Deno.test("a run that was killed before its hooks is repeated with the databases that they need", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    const { hitAt } = await runCutover(inputOf(pair), {
+      point: "begin hook-switch 1",
+      halts: true,
+      act: (child) => Promise.resolve(child.kill("SIGKILL")),
+    });
+    strictEqual(hitAt, "begin hook-switch 1");
+    const seen: Record<string, string>[] = [];
+    await switchCutover("run", pair, {
+      hook: (hook, routes) => void seen.push(hookVariables(hook, { direction: "run", routes })),
+    });
+    deepStrictEqual(seen.map(({ SEREN_CUTOVER_HOOK: hook }) => hook), ["switch", "after"]);
+    const [{ host, port }] = pair.servers.target.hosts as [{ host: string; port: number }];
+    for (const each of seen) {
+      strictEqual(each.SEREN_CUTOVER_DATABASES, pair.name);
+      strictEqual(each.SEREN_CUTOVER_TO_HOST, host);
+      strictEqual(each.SEREN_CUTOVER_TO_PORT, String(port));
+    }
   });
 });
 

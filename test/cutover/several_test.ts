@@ -1,5 +1,6 @@
 import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
 import type { ReplicatorError } from "../../lib/core/internal.ts";
+import type { DatabaseRoute } from "../../lib/cutover/internal.ts";
 import { openSession } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
@@ -105,9 +106,15 @@ Deno.test("what keeps one database from closing does not hide that the other is 
       const holder = await openSession(await endpointOf(open.url, "source"));
       await holder.execute("BEGIN; LOCK TABLE public.balance IN ROW EXCLUSIVE MODE");
       let outcome: string | undefined;
+      const hooks: string[] = [];
+      const hook = (name: string, routes: readonly DatabaseRoute[]) => {
+        hooks.push(`${name} ${routes.map(({ from }) => from.database).toSorted().join(",")}`);
+        return undefined;
+      };
       await rejects(
         switchCutover("run", both, {
           barrierAttempts: 1,
+          hook,
           onUnfinished: (report) => {
             outcome = report.outcome;
             return Promise.resolve();
@@ -117,7 +124,11 @@ Deno.test("what keeps one database from closing does not hide that the other is 
       );
       strictEqual(outcome, "unfinished");
       await holder[Symbol.asyncDispose]();
-      await switchCutover("rollback", both);
+      // clients of the closed one would be let through to an error
+      deepStrictEqual(hooks, []);
+      await switchCutover("rollback", both, { hook });
+      const names = [a.name, b.name].toSorted().join(",");
+      deepStrictEqual(hooks, [`switch ${names}`, `after ${names}`]);
       for (const { url } of [a, b]) strictEqual(await accepts(url, write), true);
     });
   });

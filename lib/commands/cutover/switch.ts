@@ -15,6 +15,7 @@ import {
   type DatabaseRoute,
   describeSwitch,
   lockWaitMs,
+  nameOnSource,
   type PreflightFinding,
   readDurablePauseMs,
   restoreIfTurning,
@@ -128,10 +129,32 @@ async function planAndSwitch(
     failure: notBegunFailure(error, involved),
   });
   const compared = new Map<string, FinalComparison>();
+  const rechecked = new Set<string>();
+  const recheck = async (route: DatabaseRoute) => {
+    // an attempt that continues has stopped its streams, and restored them just now
+    if (rechecked.has(nameOnSource(route))) return;
+    const known = new Set(warnings.map(describeFinding));
+    const found = await examineRoute(route, {
+      oldTransactionMs: options.maxPauseMs,
+      attendanceMs,
+      signal: run.signal,
+    });
+    refuseProblems(found);
+    rechecked.add(nameOnSource(route));
+    for (const finding of found.filter((each) => !known.has(describeFinding(each)))) {
+      warnings.push(finding);
+      const { remedy } = finding;
+      run.events({
+        kind: "warning",
+        message: describeFinding(finding),
+        ...(remedy === undefined ? {} : { remedy }),
+      });
+    }
+  };
   const answer = await options.confirm(plan).catch((error: unknown) => notBegun(error));
   if (answer === false) return undefined;
   const outcome = answer === true
-    ? await performUntilDone(direction, { options, run, compared, notBegun })
+    ? await performUntilDone(direction, { options, run, compared, recheck, notBegun })
     : answer;
   if (outcome.kind === "failed") {
     const closed = await readCutover(options, unstoppable(run)).then(
@@ -297,9 +320,11 @@ async function examine(
 /** After the point of no return, continues by itself as the same command would. */
 async function performUntilDone(
   direction: SwitchDirection,
-  { options, run, compared, notBegun }: {
+  { options, run, compared, recheck, notBegun }: {
     readonly options: CutoverSwitchOptions;
     readonly run: RunContext;
+    /** Repeats the checks of a database before its first attempt. */
+    readonly recheck: (route: DatabaseRoute) => Promise<void>;
     /** Receives what the last check compared, by database. */
     readonly compared: Map<string, FinalComparison>;
     /** The outcome of an attempt that could not be begun. */
@@ -307,7 +332,7 @@ async function performUntilDone(
   },
 ): Promise<SwitchOutcome> {
   const first = await attemptSwitch(direction, {
-    ...{ options, run, compared },
+    ...{ options, run, compared, recheck },
     reading: options.isContinued ? unstoppable(run) : run,
   }).then(
     (outcome) => ({ outcome, hasBegun: true }),
@@ -327,7 +352,7 @@ async function performUntilDone(
     await pause(1_000 * attempt);
     try {
       last = await attemptSwitch(direction, {
-        ...{ options, run, compared },
+        ...{ options, run, compared, recheck },
         reading: unstoppable(run),
       });
     } catch (cause) {
@@ -341,15 +366,19 @@ async function performUntilDone(
 /** One attempt, from the state in which the databases are. */
 async function attemptSwitch(
   direction: SwitchDirection,
-  { options, run, compared, reading }: {
+  { options, run, compared, recheck, reading }: {
     readonly options: CutoverSwitchOptions;
     readonly run: RunContext;
     readonly compared: Map<string, FinalComparison>;
+    readonly recheck: (route: DatabaseRoute) => Promise<void>;
     /** The context in which the state is read. */
     readonly reading: RunContext;
   },
 ): Promise<SwitchOutcome> {
-  const databases = (await readCutover(options, reading)).filter(({ phase }) => phase !== "none");
+  const selected = await readCutover(options, reading);
+  const databases = selected.filter(({ phase }) => phase !== "none");
+  // another command may have changed it, while the question was open or after an attempt
+  refuseState(direction, { databases: selected, involved: databases, options });
   // both sides are closed: a request to stop must not leave them closed
   const context = databases.some((each) => isBeyond(each, direction)) ? unstoppable(run) : run;
   const ofPhase = (matches: (database: CutoverDatabase) => boolean) =>
@@ -361,14 +390,17 @@ async function attemptSwitch(
       await new SessionFence(from, fromRecord).takeBack();
     }
   }
+  const closed = ofPhase(({ phase }) => closedPhases.includes(phase));
   return await switchOver(
     {
       routes: ofPhase(({ phase }) => phase === switchPhases[direction].from),
-      closed: ofPhase(({ phase }) => closedPhases.includes(phase)),
+      closed,
       opened: ofPhase((database) => isUnsettled(database, direction)),
+      kept: closed.length === 0 ? [] : ofPhase((database) => isDone(database, direction)),
     },
     {
       ...options,
+      recheck,
       unchecked: uncheckedBy(options.finalCheck),
       finalCheck: checkerFor(options, { signal: context.signal, compared }),
     },
