@@ -287,7 +287,9 @@ class JobPage {
     const fraction = job.state === "succeeded" ? 1 : progress.fraction;
     this.#bar.set(fraction, job.state);
     this.#bar.element.hidden = over && fraction === undefined;
-    setText(this.#summary, summaryOf(progress, { fraction, pace, over, job }));
+    const summary = summaryOf(progress, { fraction, pace, over, job });
+    setText(this.#summary, summary);
+    this.#summary.hidden = summary === "";
     this.#heldBack.hidden = over || progress.heldBack === undefined;
     setText(this.#heldBack, progress.heldBack ?? "");
     this.#steps.update(progress, { over, now });
