@@ -32,10 +32,12 @@ import {
   assessPublication,
   createPublication,
   describeScope,
+  isSlotLost,
   openApplier,
   planPublication,
   readDatabaseRef,
   readPublications,
+  readSlots,
   replicationNames,
   type SubscriptionAccess,
 } from "../replication/internal.ts";
@@ -174,8 +176,9 @@ async function alterTokens(
 }
 
 /**
- * Creates the slot of a stream if it does not exist. The server waits for its running
- * transactions, up to the timeout.
+ * Creates the slot of a stream if it does not exist, or again if it was lost: what it lacks would
+ * be skipped anyway, see {@linkcode advanceSlot}. The server waits for its running transactions, up
+ * to the timeout.
  *
  * @param session on the side that the stream leaves
  */
@@ -183,21 +186,32 @@ export async function ensureSlot(
   session: Session,
   { name, timeoutMs }: { readonly name: string; readonly timeoutMs: number },
 ): Promise<"created" | "existing"> {
-  const [found] = await session.query(
-    "SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
-    [name],
-  );
-  if (found !== undefined) return "existing";
+  const [found] = await readSlots(session, [name]);
+  if (found !== undefined && (!isSlotLost(found) || found.active)) return "existing";
+  const failover = found !== undefined && await dropLostSlot(session, name);
   await session.execute(`SET statement_timeout = ${Math.max(1, Math.ceil(timeoutMs))}`);
   try {
     await session.query(
-      "SELECT FROM pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput')",
+      `SELECT FROM pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput'${
+        failover ? ", failover => true" : ""
+      })`,
       [name],
     );
   } finally {
     if (session.isOpen) await session.execute("SET statement_timeout = 0");
   }
   return "created";
+}
+
+/** Returns whether it was a failover slot (17+). */
+async function dropLostSlot(session: Session, name: string): Promise<boolean> {
+  const { failover } = await session.queryOne<{ readonly failover: boolean | null }>(
+    `SELECT (pg_catalog.to_jsonb(s) ->> 'failover')::pg_catalog.bool AS failover
+       FROM pg_catalog.pg_replication_slots AS s WHERE s.slot_name = $1`,
+    [name],
+  );
+  await session.query("SELECT pg_catalog.pg_drop_replication_slot($1)", [name]);
+  return failover === true;
 }
 
 /**

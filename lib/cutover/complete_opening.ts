@@ -106,7 +106,7 @@ async function proveOrKeep(route: DatabaseRoute): Promise<readonly string[]> {
   const { from, out, back } = route;
   await using session = await retry(() => openSession(from));
   const tokens = (await readSide(session))?.details.evidence?.tokens ?? [];
-  const late = await readLateChanges(session, { tokens, back });
+  const late = await readLateChanges(session, { tokens, back, advances: true });
   if (late === undefined) {
     return [
       `database ${from.database} on the ${from.side}: it is not proven that nothing was written after it was closed (--fence sessions): the changes of the way back carry no origin`,

@@ -3,6 +3,9 @@
  * see every change made there. Changes that the way back brought carry its origin; any other is an
  * alarm, because a closed side that is written to has lost its meaning as a way back.
  *
+ * Where nothing else is found, a check lets the slot advance, so that the next one begins there. It
+ * never advances past an alarm, which is therefore found again by every check.
+ *
  * @module
  */
 import {
@@ -14,7 +17,13 @@ import {
   retry,
   type TableName,
 } from "../core/internal.ts";
-import { ChangeDecoder, ServerError, type Session, SqlState } from "../postgres/internal.ts";
+import {
+  ChangeDecoder,
+  ServerError,
+  type Session,
+  SqlState,
+  textArray,
+} from "../postgres/internal.ts";
 import type { TokenEvidence } from "./model.ts";
 
 /** A change on the closed side that replication did not bring. */
@@ -30,10 +39,8 @@ export interface TripwireFinding extends TableName {
 /** How many findings are kept: one is an alarm, many say nothing more. */
 const maxFindings = 20;
 
-/** Changes that are read from a slot at once. */
-const maxChanges = 100_000;
-
-type ChangeRow = { readonly data: string };
+/** Messages that a check reads from a slot at once; a transaction is read as a whole. */
+const maxMessages = 100_000;
 
 /** Changes of rows by the letter of their message. */
 const rowChanges: ReadonlyMap<number, TripwireFinding["change"]> = new Map([
@@ -44,69 +51,179 @@ const rowChanges: ReadonlyMap<number, TripwireFinding["change"]> = new Map([
 
 const rowLetters = [...rowChanges.keys()].join(", ");
 
-/** The letter and the OID of the table: values may be large, and are not needed. */
-const rowPrefixBytes = 5;
+/** Letters of the other messages. */
+const letters = { begin: 0x42, commit: 0x43, origin: 0x4f, relation: 0x52, truncate: 0x54 };
+
+/** Which changes are looked for, in which slot. */
+export interface TripwireOptions {
+  readonly slot: string;
+  readonly publication: string;
+  /** Names of the origins that may write, `pg_16432`. */
+  readonly origins: readonly string[];
+  /** Changes that were committed before are left out. */
+  readonly after?: Lsn | undefined;
+}
 
 /**
- * Reads what a slot has seen since the last check, without consuming it. The slot must not be in
- * use.
- *
- * @param options `origins`: names of the origins that may write, `pg_16432`
+ * Reads everything that a slot has seen since it was advanced, without advancing it. The slot must
+ * not be in use.
  */
 export async function readTripwire(
   session: Session,
-  { slot, publication, origins, after }: {
-    readonly slot: string;
-    readonly publication: string;
-    readonly origins: readonly string[];
-    /** Changes that were committed before are left out. */
-    readonly after?: Lsn | undefined;
-  },
+  options: TripwireOptions,
 ): Promise<readonly TripwireFinding[]> {
   await awaitFlush(session);
-  const rows = await session.query<ChangeRow>(
-    `SELECT pg_catalog.encode(CASE WHEN pg_catalog.get_byte(data, 0) IN (${rowLetters})
-                                   THEN pg_catalog.substr(data, 1, ${rowPrefixBytes}) ELSE data END, 'hex') AS data
-       FROM pg_catalog.pg_logical_slot_peek_binary_changes($1, NULL, $2,
-              'proto_version', '1', 'publication_names', $3)`,
-    [slot, maxChanges, publication],
-  );
-  return scanChanges(rows.map(({ data }) => Uint8Array.fromHex(data)), {
-    origins: new Set(origins),
-    after: after ?? 0n,
-  });
+  return (await readPortion(session, options)).found;
 }
+
+/**
+ * Reads what a slot has seen since the last check, and lets it advance to where nothing was found.
+ *
+ * @param options `timeoutMs`: after which time no further portion is read, by default none
+ * @returns undefined if the time was over before all had been read; the next check continues there
+ */
+export async function checkTripwire(
+  session: Session,
+  { timeoutMs = Infinity, ...options }: TripwireOptions & {
+    readonly timeoutMs?: number | undefined;
+  },
+): Promise<readonly TripwireFinding[] | undefined> {
+  const start = performance.now();
+  for (;;) {
+    const flushed = await awaitFlush(session);
+    const { found, count, end } = await retryBusy(() =>
+      readPortion(session, { ...options, limit: maxMessages })
+    );
+    if (found.length > 0) return found;
+    const isLast = count < maxMessages;
+    const lsn = isLast ? flushed : end;
+    if (lsn !== undefined) await retryBusy(() => advanceTo(session, { slot: options.slot, lsn }));
+    if (isLast) return [];
+    if (performance.now() - start > timeoutMs) return undefined;
+  }
+}
+
+async function advanceTo(
+  session: Session,
+  { slot, lsn }: { readonly slot: string; readonly lsn: Lsn },
+): Promise<void> {
+  // another check may have advanced it further, which is an error
+  await session.query(
+    `SELECT pg_catalog.pg_replication_slot_advance(s.slot_name, $2::pg_catalog.pg_lsn)
+       FROM pg_catalog.pg_replication_slots AS s
+      WHERE s.slot_name = $1 AND s.confirmed_flush_lsn < $2::pg_catalog.pg_lsn`,
+    [slot, formatLsn(lsn)],
+  );
+}
+
+interface Portion {
+  readonly found: readonly TripwireFinding[];
+  /** Messages that were read. */
+  readonly count: number;
+  /** Where the last transaction ends. */
+  readonly end: Lsn | undefined;
+}
+
+async function readPortion(
+  session: Session,
+  { slot, publication, origins, after = 0n, limit }: TripwireOptions & { readonly limit?: number },
+): Promise<Portion> {
+  const { count, end, messages } = await session.queryOne<PortionRow>(portionStatement, [
+    slot,
+    limit ?? null,
+    publication,
+    textArray(origins.map((name) => `${new TextEncoder().encode(name).toHex()}00`)),
+    hexOf(after),
+  ]);
+  const decoded: readonly string[] = JSON.parse(messages);
+  return {
+    found: scanChanges(decoded.map((each) => Uint8Array.fromHex(each))),
+    count,
+    end: end === null ? undefined : BigInt(`0x${end}`),
+  };
+}
+
+function hexOf(lsn: Lsn): string {
+  return lsn.toString(16).padStart(16, "0");
+}
+
+type PortionRow = {
+  readonly count: number;
+  readonly end: string | null;
+  readonly messages: string;
+};
+
+/**
+ * Transactions of a known origin, and those before a position, stay on the server, and so do the
+ * values of rows: a transaction may be large. Descriptions of tables are sent only before their
+ * first change.
+ *
+ * Source: PostgreSQL documentation, "53.9. Logical Replication Message Formats": Begin has the
+ * position of the commit at byte 2, Commit the end of the transaction at byte 11, Origin its name
+ * at byte 10.
+ */
+const portionStatement = `
+  WITH message AS (
+    SELECT m.at, pg_catalog.get_byte(m.data, 0) AS letter,
+           CASE WHEN pg_catalog.get_byte(m.data, 0) IN (${rowLetters})
+                THEN pg_catalog.substr(m.data, 1, 5) ELSE m.data END AS data
+      FROM pg_catalog.pg_logical_slot_peek_binary_changes($1, NULL, $2::pg_catalog.int4,
+             'proto_version', '1', 'publication_names', $3)
+           WITH ORDINALITY AS m (lsn, xid, data, at)
+  ), numbered AS (
+    SELECT m.*, pg_catalog.count(*) FILTER (WHERE m.letter = ${letters.begin}) OVER (ORDER BY m.at) AS transaction
+      FROM message AS m
+  ), judged AS (
+    SELECT n.*,
+           pg_catalog.bool_or(
+             n.letter = ${letters.origin} AND pg_catalog.encode(pg_catalog.substr(n.data, 10), 'hex') = ANY ($4::pg_catalog.text[])
+             OR n.letter = ${letters.begin} AND pg_catalog.encode(pg_catalog.substr(n.data, 2, 8), 'hex') COLLATE pg_catalog."C" < $5)
+             OVER (PARTITION BY n.transaction) AS is_replicated,
+           pg_catalog.bool_or(n.letter IN (${rowLetters}, ${letters.truncate})) OVER (PARTITION BY n.transaction) AS is_change,
+           pg_catalog.row_number() OVER (PARTITION BY n.transaction, n.letter ORDER BY n.at) AS nth
+      FROM numbered AS n
+  )
+  SELECT pg_catalog.count(*)::pg_catalog.int4 AS count,
+         pg_catalog.max(pg_catalog.encode(pg_catalog.substr(j.data, 11, 8), 'hex') COLLATE pg_catalog."C")
+           FILTER (WHERE j.letter = ${letters.commit}) AS "end",
+         COALESCE(
+           pg_catalog.json_agg(pg_catalog.encode(j.data, 'hex') ORDER BY j.at)
+             FILTER (WHERE j.letter = ${letters.relation}
+                        OR NOT j.is_replicated AND j.is_change AND j.nth <= ${maxFindings}
+                           AND j.letter IN (${letters.begin}, ${rowLetters}, ${letters.truncate})),
+           '[]')::pg_catalog.text AS messages
+    FROM judged AS j`;
 
 const flushPollMs = 50;
 const flushTimeoutMs = 2_000;
 
-/** A slot shows only flushed WAL; the server flushes asynchronous commits within a second. */
-async function awaitFlush(session: Session): Promise<void> {
+/**
+ * A slot shows only flushed WAL; the server flushes asynchronous commits within a second.
+ *
+ * @returns the end of the WAL at the beginning; undefined if it has not been flushed in time
+ */
+async function awaitFlush(session: Session): Promise<Lsn | undefined> {
   const { lsn } = await session.queryOne<{ readonly lsn: string }>(
     "SELECT pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text AS lsn",
   );
-  await poll(async () => {
+  return await poll(async () => {
     const { flushed } = await session.queryOne<{ readonly flushed: boolean }>(
       "SELECT pg_catalog.pg_current_wal_flush_lsn() >= $1::pg_catalog.pg_lsn AS flushed",
       [lsn],
     );
-    return flushed ? true : undefined;
+    return flushed ? parseLsn(lsn) : undefined;
   }, { intervalMs: flushPollMs, timeoutMs: flushTimeoutMs });
 }
 
-/** Finds changes without one of the origins in messages of pgoutput. Pure. */
-function scanChanges(
-  messages: readonly Uint8Array[],
-  { origins, after }: { readonly origins: ReadonlySet<string>; readonly after: Lsn },
-): readonly TripwireFinding[] {
+/** Describes the changes in messages of pgoutput. Pure. */
+function scanChanges(messages: readonly Uint8Array[]): readonly TripwireFinding[] {
   const decoder = new ChangeDecoder();
   const found: TripwireFinding[] = [];
-  let transaction = { lsn: "0/0", committedAt: "", isReplicated: false };
+  let transaction = { lsn: "0/0", committedAt: "" };
   const add = ({ change, tables }: ChangedTables) => {
-    for (const { schema, name } of transaction.isReplicated ? [] : tables) {
+    for (const { schema, name } of tables) {
       if (schema === cutoverSchema || found.length >= maxFindings) continue;
-      const { lsn, committedAt } = transaction;
-      found.push({ schema, name, change, lsn, committedAt });
+      found.push({ schema, name, change, ...transaction });
     }
   };
   for (const bytes of messages) {
@@ -121,10 +238,7 @@ function scanChanges(
       transaction = {
         lsn: formatLsn(message.commitLsn),
         committedAt: fromPostgresTime(message.committedAt),
-        isReplicated: message.commitLsn < after,
       };
-    } else if (message.kind === "origin") {
-      if (origins.has(message.name)) transaction = { ...transaction, isReplicated: true };
     }
     if (message.kind === "truncate") add({ change: "TRUNCATE", tables: message.relations });
   }
@@ -169,40 +283,39 @@ const originStatement = `
 
 const busySlotDelaysMs: readonly number[] = Array.from({ length: 100 }, () => 50);
 
+/** Repeats work on a slot whose reader may have been stopped a moment ago. */
+async function retryBusy<Result>(work: () => Promise<Result>): Promise<Result> {
+  return await retry(work, {
+    delaysMs: busySlotDelaysMs,
+    isRetryable: (error) => error instanceof ServerError && error.sqlState === SqlState.objectInUse,
+  });
+}
+
 /**
  * Changes on a side, in the tables of its streams, that were committed after the tokens which prove
  * what has arrived on the other side, and that replication did not bring.
  *
  * @param session on that side
+ * @param options `advances`: whether the slots advance, because no stream will resume from them
  * @returns undefined if they cannot be distinguished from changes of the way back
  */
 export async function readLateChanges(
   session: Session,
-  { tokens, back }: {
+  { tokens, back, advances = false }: {
     readonly tokens: readonly TokenEvidence[];
     readonly back: readonly string[];
+    readonly advances?: boolean;
   },
 ): Promise<readonly TripwireFinding[] | undefined> {
   const origins = await readOrigins(session, back);
   if (origins === undefined) return undefined;
   const found: TripwireFinding[] = [];
   for (const { stream, lsn } of tokens) {
-    // its reader may have been stopped a moment ago
+    const options = { slot: stream, publication: stream, origins, after: parseLsn(lsn) };
     found.push(
-      ...await retry(
-        () =>
-          readTripwire(session, {
-            slot: stream,
-            publication: stream,
-            origins,
-            after: parseLsn(lsn),
-          }),
-        {
-          delaysMs: busySlotDelaysMs,
-          isRetryable: (error) =>
-            error instanceof ServerError && error.sqlState === SqlState.objectInUse,
-        },
-      ),
+      ...advances
+        ? await checkTripwire(session, options) ?? []
+        : await retryBusy(() => readTripwire(session, options)),
     );
   }
   return found;

@@ -6,7 +6,7 @@
 import { pause, retry } from "../core/internal.ts";
 import { openSession, type Session } from "../postgres/internal.ts";
 import { openApplier } from "../replication/internal.ts";
-import { advanceSlot } from "./back_stream.ts";
+import { advanceSlot, ensureSlot } from "./back_stream.ts";
 import type { DatabaseRoute } from "./route.ts";
 import { sendToken } from "./token.ts";
 
@@ -49,6 +49,9 @@ async function wake(sender: Session, stream: string, until: Promise<void>): Prom
   }
 }
 
+/** A slot that was lost meanwhile is created again while both sides are closed. */
+const slotTimeoutMs = 10_000;
+
 /** Reverses the streams of a closed database, unless that has been done already. */
 export async function turnAround(
   { out, back }: DatabaseRoute,
@@ -61,6 +64,7 @@ export async function turnAround(
   for (const name of back) {
     await using applier = await openApplier(onFrom, { name });
     if (await applier.state() !== "stopped") continue;
+    await ensureSlot(onTo, { name, timeoutMs: slotTimeoutMs });
     await applier.advance(await advanceSlot(onTo, name));
     await applier.start();
   }

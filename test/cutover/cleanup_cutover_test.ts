@@ -17,7 +17,9 @@ import {
   withCutoverPair,
 } from "../support/cutover_pair.ts";
 import { endpointOf } from "../support/init.ts";
+import { drain } from "../support/replicated.ts";
 import { exec, query, withSession } from "../support/sql.ts";
+import { waitUntil } from "../support/wait.ts";
 
 const source = await sharedCluster(16);
 const target = await sharedCluster(18);
@@ -299,8 +301,43 @@ Deno.test("the tripwire reports a change that got past the fence, and none that 
     match(metrics, /seren_cutover_foreign_changes\{[^}]*\} 1\n/);
     match(metrics, /seren_cutover_phase\{[^}]*phase="switched"\} 1\n/);
     match(metrics, /seren_cutover_phase\{[^}]*phase="prepared"\} 0\n/);
+    await loseSlots(pair.url);
+    const [lost] = (await executeCutoverStatus(pair.servers, quietRun)).databases;
+    deepStrictEqual(lost?.tripwire, []);
+    const messages = lost.findings.map(({ message }) => message).join("\n");
+    match(messages, /the slot \S+, kept since this side was closed, was lost/);
+    match(messages, /the tripwire is not armed/);
+    // the fence that was disabled above would be a reason to refuse the switch
+    await exec(
+      pair.url,
+      "BEGIN READ WRITE; ALTER TABLE balance ENABLE ALWAYS TRIGGER seren_fence; COMMIT",
+    );
+    await switchCutover("rollback", pair);
+    await exec(pair.url, "INSERT INTO balance VALUES (94, 0)");
+    await drain(pair.url);
+    const rows = "SELECT id FROM balance WHERE id BETWEEN 94 AND 96 ORDER BY id";
+    deepStrictEqual((await query(pair.targetUrl, rows)).map(({ id }) => id), [94, 96]);
   });
 });
+
+/** Has the server invalidate its idle slots. */
+async function loseSlots(url: string): Promise<void> {
+  await query(url, "ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'");
+  try {
+    await query(url, "SELECT pg_reload_conf()");
+    await waitUntil("the slots are lost", async () => {
+      for (const statement of ["SELECT pg_switch_wal()", "CHECKPOINT"]) await query(url, statement);
+      const kept = await query(
+        url,
+        "SELECT FROM pg_replication_slots WHERE database = current_database() AND wal_status <> 'lost'",
+      );
+      return kept.length === 0;
+    });
+  } finally {
+    await query(url, "ALTER SYSTEM RESET max_slot_wal_keep_size");
+    await query(url, "SELECT pg_reload_conf()");
+  }
+}
 
 Deno.test("status shows the phase, and a switched cutover is healthy", async () => {
   await withCutoverPair({ source, target }, async (pair) => {

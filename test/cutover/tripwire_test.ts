@@ -1,5 +1,5 @@
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
-import { readOrigins, readTripwire } from "../../lib/cutover/internal.ts";
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { checkTripwire, readOrigins, readTripwire } from "../../lib/cutover/internal.ts";
 import { openSession } from "../../lib/postgres/internal.ts";
 import { ClientApplier } from "../../lib/replication/client_applier.ts";
 import { createClientStream, endClientStream, RunningApplier } from "../support/client_stream.ts";
@@ -11,6 +11,16 @@ import { exec, query } from "../support/sql.ts";
 
 const old = await sharedCluster(12);
 const current = await sharedCluster(18);
+
+const position =
+  "SELECT confirmed_flush_lsn - '0/0' AS bytes FROM pg_replication_slots WHERE slot_name = $1";
+
+/** Writes what is just enough for a second portion, and a transaction more, as a stream does. */
+function asReplicated(origin: string): string {
+  return `SELECT pg_replication_origin_session_setup('${origin}');
+    BEGIN; INSERT INTO a SELECT n, 'v' FROM generate_series(1, 50000) AS n; DELETE FROM a; COMMIT;
+    INSERT INTO a VALUES (1, 'v'); DELETE FROM a`;
+}
 
 Deno.test("the tripwire tells what the tool has applied from what others have written", async () => {
   const schema = "CREATE TABLE a (id int PRIMARY KEY, v text)";
@@ -38,8 +48,26 @@ Deno.test("the tripwire tells what the tool has applied from what others have wr
     }
     deepStrictEqual(await readOrigins(session, [stream.name]), [stream.name]);
     deepStrictEqual(await find(), []);
+    const [at] = await query(closed.url, position, [slot]);
+    // more than a check reads at once
+    await exec(closed.url, asReplicated(stream.name));
+    const origins = await readOrigins(session, [stream.name]) ?? [];
+    const check = (timeoutMs?: number) =>
+      checkTripwire(session, { slot, publication: slot, origins, timeoutMs });
+    strictEqual(await check(0), undefined);
+    deepStrictEqual(await check(), []);
+    const [advanced] = await query(closed.url, position, [slot]);
+    ok(BigInt(String(advanced!.bytes)) > BigInt(String(at!.bytes)));
     await exec(closed.url, "INSERT INTO a VALUES (1, 'x'); DELETE FROM a; TRUNCATE a");
-    deepStrictEqual(await find(), ["INSERT public.a", "DELETE public.a", "TRUNCATE public.a"]);
+    const rogue = ["INSERT public.a", "DELETE public.a", "TRUNCATE public.a"];
+    deepStrictEqual(await find(), rogue);
+    // an alarm stays one
+    for (let count = 1; count <= 2; count++) {
+      deepStrictEqual(
+        (await check())?.map(({ change, schema, name }) => `${change} ${schema}.${name}`),
+        rogue,
+      );
+    }
     await new ClientApplier(session, { name: stream.name }).remove({ restoreIdentities: false });
     deepStrictEqual(
       await query(closed.url, "SELECT FROM pg_replication_origin WHERE roname = $1", [stream.name]),

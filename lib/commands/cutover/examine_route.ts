@@ -4,7 +4,8 @@
  * @module
  */
 import { quoteLiteral, retry } from "../../core/internal.ts";
-import { openSession, type Session } from "../../postgres/internal.ts";
+import { openSession, ServerError, type Session } from "../../postgres/internal.ts";
+import { isSlotLost, readSlots } from "../../replication/internal.ts";
 import {
   type DatabaseRoute,
   describeLateChanges,
@@ -45,7 +46,31 @@ export async function examineRoute(
     isTurning: route.toRecord.details.isTurning,
     oldTransactionMs,
   });
-  return [...preflight(facts, "switch"), ...interrupted(route), ...await writtenTo(route, to)];
+  return [
+    ...preflight(facts, "switch"),
+    ...interrupted(route),
+    ...await lostSlots(route, to),
+    ...await writtenTo(route, to),
+  ];
+}
+
+/** Slots that the side to be opened has kept since it was closed, and that are gone. */
+async function lostSlots(
+  { to, toRecord: { details }, back }: DatabaseRoute,
+  session: Session,
+): Promise<readonly PreflightFinding[]> {
+  if (details.evidence === null) return []; // never closed: the switch creates them
+  const kept = (await readSlots(session, back)).filter((slot) => !isSlotLost(slot));
+  const names = new Set(kept.map(({ name }) => name));
+  return back.filter((name) => !names.has(name)).map((name) => ({
+    severity: "warning",
+    database: to.database,
+    side: to.side,
+    message:
+      `the slot ${name}, kept since this side was closed, was lost or dropped: changes made here in the meantime would not be found`,
+    remedy:
+      "compare both sides with verify; the switch creates the slot again; see max_slot_wal_keep_size",
+  }));
 }
 
 /**
@@ -57,7 +82,13 @@ async function writtenTo(
   session: Session,
 ): Promise<readonly PreflightFinding[]> {
   if (isOpen || details.fence !== "sessions" || details.evidence === null) return [];
-  const late = await readLateChanges(session, { tokens: details.evidence.tokens, back: out });
+  const { tokens } = details.evidence;
+  const late = await readLateChanges(session, { tokens, back: out, advances: true }).catch(
+    (error) => {
+      if (error instanceof ServerError) return undefined; // see `lostSlots`
+      throw error;
+    },
+  );
   if (late === undefined || late.length === 0) return [];
   return [{
     severity: "problem",
@@ -66,7 +97,7 @@ async function writtenTo(
     message: `this side was written to while it was closed: ${describeLateChanges(late)}`,
     remedy:
       `compare both sides with verify, and repeat or undo these changes; then on the ${to.side}: ${
-        details.evidence.tokens.map(({ stream }) =>
+        tokens.map(({ stream }) =>
           `SELECT pg_catalog.pg_replication_slot_advance(${
             quoteLiteral(stream).trim()
           }, pg_catalog.pg_current_wal_flush_lsn());`

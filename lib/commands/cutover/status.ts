@@ -4,16 +4,17 @@
  * @module
  */
 import { retry } from "../../core/internal.ts";
-import { openSession } from "../../postgres/internal.ts";
+import { openSession, ServerError, type Session } from "../../postgres/internal.ts";
 import {
+  checkTripwire,
   countingSide,
+  type DatabaseRoute,
   fenceOf,
   type PreflightFinding,
   readForwardStreams,
   readLateChanges,
   readOrigins,
   readRefusals,
-  readTripwire,
   type TripwireFinding,
 } from "../../cutover/internal.ts";
 import { examineLocks } from "./examine_locks.ts";
@@ -26,7 +27,8 @@ import type { CutoverStatusReport } from "./report.ts";
 
 /**
  * Reports the phase of every database, changes on closed sides (the tripwire), what prevents the
- * next step, and the next command. Only reads.
+ * next step, and the next command. Only reads, except that the slots of the tripwire advance past
+ * what it has checked.
  *
  * Requires `--allow-net` for both servers.
  */
@@ -47,6 +49,7 @@ export async function executeCutoverStatus(
     const isReplicated = phase !== "none" || await isConnected(database, run.signal);
     const wayBack = record?.details.back != null;
     known.push({ phase, wayBack, isReplicated });
+    const { tripwire, unarmed } = await tripwireOf(database, run.signal);
     reports.push({
       source: source.database,
       target: target.database,
@@ -54,9 +57,11 @@ export async function executeCutoverStatus(
       since: changes.sort().at(-1) ?? null,
       tables: record?.details.tables.length ?? 0,
       wayBack,
-      tripwire: await tripwireOf(database, run.signal),
+      tripwire,
       refusedWrites: await refusedWritesOf(database, run.signal),
-      findings: isReplicated ? await findingsOf(database, run.signal) : [unknown(source.database)],
+      findings: isReplicated
+        ? [...await findingsOf(database, run.signal), ...unarmed]
+        : [unknown(source.database)],
     });
   }
   return { databases: reports, next: cutoverNextSteps(known).map(({ command }) => command) };
@@ -84,23 +89,52 @@ function unknown(database: string): PreflightFinding {
   };
 }
 
+interface TripwireStatus {
+  readonly tripwire: readonly TripwireFinding[];
+  /** Why changes cannot be found. */
+  readonly unarmed: readonly PreflightFinding[];
+}
+
 async function tripwireOf(
   database: CutoverDatabase,
   signal: AbortSignal,
+): Promise<TripwireStatus> {
+  if (database.phase !== "switched") return { tripwire: [], unarmed: [] };
+  const route = routeOf(database, "run");
+  await using session = await retry(() => openSession(route.from, { signal }), { signal });
+  try {
+    return { tripwire: await readChanges(session, route), unarmed: [] };
+  } catch (error) {
+    // the slot was lost or dropped, or another command reads it
+    if (!(error instanceof ServerError)) throw error;
+    return {
+      tripwire: [],
+      unarmed: [{
+        severity: "warning",
+        database: route.from.database,
+        side: route.from.side,
+        message:
+          `the tripwire is not armed, changes on the closed side are not found: ${error.message}`,
+        remedy: "if the slot was lost or dropped, the next switch creates it again",
+      }],
+    };
+  }
+}
+
+async function readChanges(
+  session: Session,
+  { out, back, fromRecord }: DatabaseRoute,
 ): Promise<readonly TripwireFinding[]> {
-  if (database.phase !== "switched") return [];
-  const { from, out, back, fromRecord } = routeOf(database, "run");
-  await using session = await retry(() => openSession(from, { signal }), { signal });
   const origins = await readOrigins(session, back);
   // changes that the tool applies without an origin could not be told from others
   if (origins === undefined) return [];
   if (fenceOf(fromRecord) === "sessions") {
     const tokens = fromRecord.details.evidence?.tokens ?? [];
-    return await readLateChanges(session, { tokens, back }) ?? [];
+    return await readLateChanges(session, { tokens, back, advances: true }) ?? [];
   }
   const found: TripwireFinding[] = [];
   for (const name of out) {
-    found.push(...await readTripwire(session, { slot: name, publication: name, origins }));
+    found.push(...await checkTripwire(session, { slot: name, publication: name, origins }) ?? []);
   }
   return found;
 }

@@ -13,12 +13,12 @@ import {
 } from "../../core/internal.ts";
 import { readKnownLedgerRun } from "../../checkpoint/internal.ts";
 import {
+  checkTripwire,
   countingSide,
   type CutoverPhase,
   readDeparture,
   readOrigins,
   readRefusals,
-  readTripwire,
   streamReading,
   visiblePhase,
   type VisibleRecord,
@@ -104,8 +104,11 @@ export interface StatusOptions {
 /** Comparing tables and sequences costs more than reading positions. */
 const contentsEveryMs = 10_000;
 
-/** The tripwire decodes all WAL since the switch. */
+/** The tripwire decodes all WAL since the last check. */
 const tripwireEveryMs = 60_000;
+
+/** After which time a check is continued by the next one. */
+const tripwireTimeoutMs = 5_000;
 
 /** What was compared of one pair of databases, and when it was read. */
 interface Compared {
@@ -552,8 +555,8 @@ export class StatusMonitor implements AsyncDisposable {
 }
 
 /**
- * Null if the role may not read the slots, one of them is in use, or the tool applies the changes
- * of the way back without an origin.
+ * Null if the role may not read the slots, one of them is lost or in use or has not been read to
+ * its end yet, or the tool applies the changes of the way back without an origin.
  */
 async function countForeignChanges(
   session: Session,
@@ -564,7 +567,12 @@ async function countForeignChanges(
     if (origins === undefined) return null;
     let count = 0;
     for (const name of forward) {
-      count += (await readTripwire(session, { slot: name, publication: name, origins })).length;
+      const found = await checkTripwire(session, {
+        ...{ slot: name, publication: name, origins },
+        timeoutMs: tripwireTimeoutMs,
+      });
+      if (found === undefined) return null;
+      count += found.length;
     }
     return count;
   } catch (error) {
