@@ -93,7 +93,7 @@ Deno.test("finish and cleanup hold the lock, and are refused if a switch came be
       return true;
     };
     const isOvertaken = { message: /^another command has changed the state/, ...prerequisite };
-    await prepareCutover(pair);
+    await rejects(clean(() => prepareCutover(pair).then(yes)), isOvertaken);
     await rejects(clean(between("run")), isOvertaken);
     deepStrictEqual(await open(), [false, true]);
     // while another command is at work

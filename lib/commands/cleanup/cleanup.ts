@@ -34,7 +34,13 @@ import {
   openApplier,
   restoreIdentities,
 } from "../../replication/internal.ts";
-import { dismantleSide, LockedSides, removeStream } from "../../cutover/internal.ts";
+import {
+  dismantleSide,
+  LockedSides,
+  observeSide,
+  overtaken,
+  removeStream,
+} from "../../cutover/internal.ts";
 import { findOnSource, findOnTarget, type TargetFindings } from "./find.ts";
 import { planCleanup, type PlannedItems } from "./plan.ts";
 import type {
@@ -139,6 +145,7 @@ export async function executeCleanup(
     })),
     signal,
   );
+  await refusePrepared(planned, { from, to });
   const removed: CleanupItem[] = [];
   const left: KeptItem[] = [];
   const failed: CleanupFailure[] = [];
@@ -193,6 +200,24 @@ async function refuseWhileRunsLive(
 ): Promise<void> {
   for (const { kind, database } of items) {
     if (kind === "ledger") await within(to, database, signal, refuseLiveRun);
+  }
+}
+
+/**
+ * Refuses if a cutover was prepared since the plan: its streams would be removed, and not its
+ * fence.
+ */
+async function refusePrepared(
+  { items, cutovers }: PlannedItems,
+  { from, to }: { readonly from: ReconnectingSession; readonly to: ReconnectingSession },
+): Promise<void> {
+  const known = new Set(cutovers.map(({ side, database }) => `${side} ${database}`));
+  for (const { kind, side, database } of items) {
+    if (database === undefined || known.has(`${side} ${database}`)) continue;
+    if (kind !== "publication" && kind !== "subscription" && kind !== "apply-record") continue;
+    const session = await (side === "source" ? from : to).session(database);
+    const { record } = await observeSide(session);
+    if (record?.details.side === side) throw overtaken(session.endpoint);
   }
 }
 
