@@ -245,7 +245,8 @@ export class KillRounds implements AsyncDisposable {
     );
     const more = (chosen = loads) => Promise.all(chosen.map((load) => load.more(20)));
     const longest = () => Math.max(...loads.map((load) => load.takeLongestMs()));
-    let wasRefused = false;
+    // while the tool is suspended, no server lifts the weaker fence, unlike the barrier
+    let wasRefused = this.#isWeak && kind === "stop";
     await using proxies = kind === "cut" ? await this.#proxies() : undefined;
     try {
       await more();
