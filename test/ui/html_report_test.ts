@@ -270,6 +270,17 @@ Deno.test("the prediction is compared with the duration excluding the confirmati
   match(summaryOf(10_000, 8_000), /took 20 % less/);
   match(summaryOf(10_000, 34_000), /took 3\.4 times as long/);
   match(summaryOf(undefined, 34_000), /too little data/);
+  const report = reportOf("shop");
+  const page = render({
+    ...report,
+    databases: report.databases.map((database) => ({ ...database, ms: 9_000 })),
+    steps: [
+      { step: "globals", startMs: 1_000, ms: 5_000 },
+      { step: "dump", database: "shop", startMs: 2_000, ms: 3_000 },
+    ],
+  });
+  // the database was begun while roles and settings were copied
+  match(textOf(section(elementsOf(page), "summary")), /Time\s*10\.0 s/);
 });
 
 Deno.test("each step is shown with its prediction, and a failed one is marked", () => {

@@ -56,9 +56,16 @@ ${serverEntry("Target", plan.target)}
   ]);
 }
 
-/** From confirmation to the end: the run without validation and waiting for an answer. */
+/**
+ * From confirmation to the end: the run without validation and waiting for an answer. Roles and
+ * settings may still be copied when the first database begins.
+ */
 function workingTime({ databases, steps }: Pick<ReportView, "databases" | "steps">): number {
-  return sumOf(databases) + sumOf(steps.filter(({ step }) => step === "globals"));
+  const starts = steps.flatMap(({ database, startMs }) => database === undefined ? [] : [startMs]);
+  const firstMs = Math.min(...starts);
+  const alone = steps.filter(({ step }) => step === "globals")
+    .map(({ startMs, ms }) => ({ ms: Math.max(0, Math.min(ms, firstMs - startMs)) }));
+  return sumOf(databases) + sumOf(alone);
 }
 
 function predictionTile(predictedMs: number | undefined, workMs: number): Markup {
