@@ -484,8 +484,11 @@ class StreamRun {
       // what arrives before the COMMIT is sent is applied together
       const batch = this.#reader.take({ mayGrow: !this.#isClosing });
       if (batch !== undefined) {
-        this.#room?.resolve();
-        this.#room = undefined;
+        // a chunk of the network may have more than one batch
+        if (this.#reader.waiting < maxWaiting) {
+          this.#room?.resolve();
+          this.#room = undefined;
+        }
         return batch;
       }
       if (!this.#isOpen && this.#uncommitted === 0) {
