@@ -117,6 +117,7 @@ export {
   type TokenEvidence,
   type ToolSelection,
   type TripwireFinding,
+  type UnfinishedSwitch,
   type UnreachableSide,
   type ValidateOptions,
   type ValidationReport,

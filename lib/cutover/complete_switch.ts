@@ -13,6 +13,7 @@ import {
   silenceEventTriggers,
 } from "../postgres/internal.ts";
 import { commitSide } from "./commit.ts";
+import { interruptedSwitch, recordsOf } from "./interrupted_switch.ts";
 import { lockCutover } from "./lock.ts";
 import { isSameState, withTurning } from "./model.ts";
 import { beginOpening } from "./open_side.ts";
@@ -41,6 +42,10 @@ export async function completeSwitch(given: DatabaseRoute): Promise<void> {
     if (route.fromRecord.isOpen) throw overtaken(given.from);
     if (route.toRecord.isOpen) return; // the answer to its COMMIT was lost
     await turnAround(route, { onFrom, onTo });
+    if (route.fromRecord.details.isTurning) {
+      // of the switch that closed `to`, and is taken back
+      await onFrom.execute(recordSideStatement(withTurning(route.fromRecord, false)));
+    }
     await silenceEventTriggers(onTo);
     await beginOpening(onTo, {
       tables: route.tables,
@@ -94,14 +99,14 @@ export function overtaken({ side, database }: Endpoint): ReplicatorError {
  * @throws ReplicatorError if another command is working on the databases
  */
 export async function restoreIfTurning(given: DatabaseRoute): Promise<DatabaseRoute> {
-  if (!given.toRecord.details.isTurning) return given;
+  if (interruptedSwitch(recordsOf(given))?.isTurning !== true) return given;
   await using onFrom = await retry(() => openSession(given.from));
   await using onTo = await retry(() => openSession(given.to, { settings: durableSettings }));
   await lockCutover(onFrom);
   await lockCutover(onTo);
   const route = await refresh(given, { from: onFrom, to: onTo });
   if (!route.fromRecord.isOpen) throw overtaken(route.from);
-  if (!route.toRecord.details.isTurning) return route;
+  if (interruptedSwitch(recordsOf(route))?.isTurning !== true) return route;
   await restoreStreams(route);
   const toRecord = withTurning(route.toRecord, false);
   await onTo.execute(recordSideStatement(toRecord));

@@ -16,6 +16,7 @@ export * from "./database_switch.ts";
 export * from "./dismantle.ts";
 export * from "./durable_pause.ts";
 export * from "./fence.ts";
+export * from "./interrupted_switch.ts";
 export * from "./large_objects.ts";
 export * from "./lock.ts";
 export * from "./lock_sides.ts";

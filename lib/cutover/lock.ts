@@ -77,6 +77,31 @@ function holderRemedy({ pid }: LockHolder): string {
   return `wait until it ends; if its client is gone: SELECT pg_catalog.pg_terminate_backend(${pid});`;
 }
 
+/**
+ * Does the work while no cutover command works on the database, and keeps them from beginning.
+ *
+ * @param session the one that changes something
+ * @throws ReplicatorError (prerequisite) that names the holder
+ */
+export async function withCutoverLock<Result>(
+  session: Session,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  await lockCutover(session);
+  try {
+    return await work();
+  } finally {
+    if (session.isOpen) {
+      await session.query("SELECT pg_catalog.pg_advisory_unlock($1, $2)", [lockClass, lockObject]);
+    }
+  }
+}
+
+/** Whether a command is working on the session's database. */
+export async function isCutoverLocked(session: Session): Promise<boolean> {
+  return (await readLockHolder(session)) !== undefined;
+}
+
 /** Whether a backend holds the lock of the session's database. */
 export async function holdsCutoverLock(session: Session, pid: number): Promise<boolean> {
   return (await readLockHolder(session))?.pid === pid;

@@ -22,6 +22,7 @@ import type { DatabaseRef } from "../replication/internal.ts";
  * | `switched` | closed | open | `run` | the target in use |
  * | `returning` | closed | closed | `rollback`, its point of no return | no writes anywhere; `rollback` opens the source, `run` the target |
  * | `finished` | closed | open | `finish` | the target in use, without a way back |
+ * | `contradictory` | any | any | an interrupted `cleanup`; changes by hand | records that do not show which side is in use; `cleanup` removes them |
  */
 export const cutoverPhases = [
   "none",
@@ -31,6 +32,7 @@ export const cutoverPhases = [
   "switched",
   "returning",
   "finished",
+  "contradictory",
 ] as const;
 
 /** One of {@linkcode cutoverPhases}. */
@@ -95,6 +97,7 @@ export interface SideDetails {
   /**
    * Whether a switch is turning the streams around, on the record of the side that it will open.
    * Set before the first stream is stopped; if the switch dies, the next command restores them.
+   * Read through {@linkcode interruptedSwitch}, which decides what it means.
    */
   readonly isTurning: boolean;
   /**
@@ -106,7 +109,8 @@ export interface SideDetails {
   readonly fence?: FenceKind | undefined;
   /**
    * Whether a side without triggers is being closed: new sessions are read-only by default, and the
-   * side is still the one in use. The next command completes it or takes it back.
+   * side is still the one in use. The next command completes it or takes it back. Read through
+   * {@linkcode interruptedSwitch}.
    */
   readonly isClosing?: boolean | undefined;
   /** What the last close of this side proved; null before. */
@@ -136,12 +140,33 @@ export interface SideRecords {
 export function phaseOf({ source, target }: SideRecords): CutoverPhase {
   if (source === undefined && target === undefined) return "none";
   if (source?.details.isFinished === true) return "finished";
+  if (target?.details.isFinished === true) return "finished";
+  if (isContradictory({ source, target })) return "contradictory";
   if (source === undefined || target === undefined || !target.details.isPrepared) {
     return "preparing";
   }
-  if (source.isOpen) return target.isOpen ? "preparing" : "prepared";
-  if (target.isOpen) return target.details.isFinished ? "finished" : "switched";
+  if (source.isOpen) return "prepared";
+  if (target.isOpen) return "switched";
   return source.generation > target.generation ? "closing" : "returning";
+}
+
+/** What the phase `contradictory` is, in one sentence. */
+export const contradictionMessage =
+  "the records of the cutover contradict each other, as an interrupted cleanup leaves them: they do not show which side is in use";
+
+/** What to do about it. */
+export const contradictionRemedy =
+  "run cleanup, which removes the fences and the records of both sides; until then let clients write to one side only";
+
+/**
+ * Whether no command leaves these records, complete or interrupted, other than `cleanup`. A target
+ * that is prepared and open is in use, and the source was closed before; a closed source has a
+ * prepared target.
+ */
+function isContradictory({ source, target }: SideRecords): boolean {
+  const isTargetPrepared = target?.details.isPrepared === true;
+  const isTargetInUse = isTargetPrepared && target.isOpen;
+  return source?.isOpen === false ? !isTargetPrepared : isTargetInUse;
 }
 
 /** A record that may not have been read, because its side could not be reached. */

@@ -18,6 +18,11 @@ import type { ApplierKind, StreamState } from "../replication/internal.ts";
 import type { FenceKind } from "../config/internal.ts";
 import type { FencedTable } from "./fence.ts";
 import { missingPrivileges, type PrivilegeFacts } from "./privileges.ts";
+import {
+  describeUnfinished,
+  unfinishedRemedy,
+  type UnfinishedSwitch,
+} from "./interrupted_switch.ts";
 import type { OutsideKey } from "./outside_keys.ts";
 import type { ReadOnlyDefaults } from "./read_only_default.ts";
 import { describeSessions, type OtherSession, sessionFenceLimits } from "./session_fence.ts";
@@ -114,6 +119,8 @@ export interface PreflightFacts {
   /** The side that will be opened. */
   readonly to: SideFacts;
   readonly streams: readonly StreamReading[];
+  /** A switch that has changed something and is running, or was interrupted. */
+  readonly unfinished: UnfinishedSwitch | undefined;
   /** Tables with a fence, as recorded by `prepare`; before it, those that it would fence. */
   readonly tables: readonly TableName[];
   /** Tables that the streams carry now, with the partitioned tables above them. */
@@ -143,8 +150,6 @@ export interface PreflightFacts {
   readonly unattended: readonly string[];
   /** What the roles may do; undefined after `prepare`. */
   readonly privileges: PrivilegeFacts | undefined;
-  /** Whether a switch has begun to turn the streams around, and has not completed it. */
-  readonly isTurning: boolean;
   /** Large objects of the side in use, which no stream carries. */
   readonly largeObjects: { readonly count: number; readonly unreadable: number };
 }
@@ -179,7 +184,19 @@ export function preflight(
     message: string,
     remedy?: string,
   ) => void found.push({ severity, database, side, message, remedy });
-  for (const stream of facts.streams) checkStream(stream, facts, add);
+  const { unfinished } = facts;
+  if (unfinished !== undefined) {
+    add(
+      unfinished.isTurning ? "problem" : "warning",
+      unfinished.inUse,
+      describeUnfinished(unfinished),
+      unfinishedRemedy(unfinished),
+    );
+  }
+  // while they are turned around, their states are neither errors nor to be repaired one by one
+  for (const stream of unfinished?.isTurning === true ? [] : facts.streams) {
+    checkStream(stream, facts, add);
+  }
   for (const side of [facts.from, facts.to]) checkSide(side, facts, stage, add);
   for (const { side, message, remedy } of missingPrivileges(facts.privileges)) {
     add("problem", side, message, remedy);
@@ -293,17 +310,10 @@ type Add = (
 
 function checkStream(
   { name, state, kind, error, lagBytes, unready, risk }: StreamReading,
-  { from, isTurning }: PreflightFacts,
+  { from }: PreflightFacts,
   add: Add,
 ): void {
-  if (isTurning && (state === "disabled" || state === "stopped")) {
-    add(
-      "problem",
-      undefined,
-      `the stream ${name} is ${state}: ${turningReason}`,
-      turningRemedy(from.side),
-    );
-  } else if (state !== "streaming" && state !== "starting") {
+  if (state !== "streaming" && state !== "starting") {
     add(
       "problem",
       undefined,
@@ -327,16 +337,6 @@ function checkStream(
     );
   }
   if (risk !== undefined) add("problem", from.side, `the slot ${name} is at risk: ${risk}`);
-}
-
-/** Why a stream is stopped while its side is in use. */
-export const turningReason =
-  "a switch has stopped it to turn replication around, and has not completed";
-
-/** How a switch that died in the middle of that goes on. */
-export function turningRemedy(inUse: Side): string {
-  const direction = inUse === "source" ? "run" : "rollback";
-  return `if it was interrupted: cutover ${direction} starts the stream again, and begins anew`;
 }
 
 function streamRemedy(state: StreamState, kind: ApplierKind | undefined): string | undefined {

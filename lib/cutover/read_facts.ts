@@ -39,6 +39,7 @@ import {
 } from "../replication/internal.ts";
 import type { FenceKind } from "../config/internal.ts";
 import { readFence } from "./fence.ts";
+import type { UnfinishedSwitch } from "./interrupted_switch.ts";
 import { readOutsideKeys } from "./outside_keys.ts";
 import type {
   OldTransaction,
@@ -73,10 +74,10 @@ export interface FactsInput {
   readonly starting: readonly string[];
   /** How long to wait for the process that applies their changes, in milliseconds. */
   readonly attendanceMs: number;
+  /** A switch that is running, or was interrupted; undefined before `prepare`. */
+  readonly unfinished: UnfinishedSwitch | undefined;
   /** How `prepare` would create the way back; undefined after it. */
   readonly preparing: Pick<PrivilegesInput, "wayBack" | "probes"> | undefined;
-  /** Whether a switch has begun to turn the streams around, and has not completed it. */
-  readonly isTurning: boolean;
   /** From which age on a transaction is worth a warning, in milliseconds. */
   readonly oldTransactionMs: number;
 }
@@ -129,6 +130,7 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
     from: onFrom,
     to: onTo,
     streams,
+    unfinished: input.unfinished,
     tables,
     carried: forward.tables,
     drift,
@@ -148,7 +150,6 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
     outsideKeys,
     wayBack,
     unattended: await readUnattended(from, input),
-    isTurning: input.isTurning,
     privileges: preparing === undefined ? undefined : await readPrivileges({
       source: from,
       target: to,

@@ -45,6 +45,7 @@ export function countingSide(phase: CutoverPhase): Side | undefined {
   switch (phase) {
     case "none":
     case "preparing":
+    case "contradictory":
       return undefined;
     case "prepared":
     case "returning":

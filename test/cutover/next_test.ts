@@ -12,13 +12,15 @@ import { failureLines } from "../../lib/cli/print/failure.ts";
 import type { CutoverPhase } from "../../lib/cutover/internal.ts";
 
 const next = (...phases: readonly CutoverPhase[]) =>
-  cutoverNextSteps(phases.map((phase) => ({ phase, wayBack: true, isReplicated: true })))
+  cutoverNextSteps(
+    phases.map((phase) => ({ phase, unfinished: null, wayBack: true, isReplicated: true })),
+  )
     .map(({ command }) => command);
 
 Deno.test("after a switch both the way back and finish are possible; without a way back only finish", () => {
   deepStrictEqual(next("switched"), ["cutover rollback", "cutover finish"]);
   deepStrictEqual(
-    cutoverNextSteps([{ phase: "switched", wayBack: false, isReplicated: true }])
+    cutoverNextSteps([{ phase: "switched", unfinished: null, wayBack: false, isReplicated: true }])
       .map(({ command }) => command),
     ["cutover finish"],
   );
@@ -31,7 +33,10 @@ Deno.test("two closed sides lead out in both directions, the one that was interr
 
 Deno.test("a finished cutover leads to cleanup; nothing leads on where neither a cutover nor a stream is known", () => {
   deepStrictEqual(next("finished"), ["cleanup"]);
-  deepStrictEqual(cutoverNextSteps([{ phase: "none", wayBack: false, isReplicated: false }]), []);
+  deepStrictEqual(
+    cutoverNextSteps([{ phase: "none", unfinished: null, wayBack: false, isReplicated: false }]),
+    [],
+  );
   deepStrictEqual(next("none", "finished"), ["cutover prepare"]);
 });
 

@@ -52,13 +52,13 @@ const stream: StreamReading = {
 };
 
 const good: PreflightFacts = {
+  unfinished: undefined,
   database: "app",
   from: side("source"),
   to: side("target"),
   streams: [stream],
   tables: [orders, items],
   carried: [orders, items],
-  isTurning: false,
   drift: [],
   unmappedSequences: [],
   notCarried: [],
@@ -89,21 +89,34 @@ type Case = readonly [
 const problems: readonly Case[] = [
   ["a stream that is stopped", streams({ state: "disabled" }), /is disabled, not/, /sync starts/],
   [
-    "a stream of a run that died",
-    { ...streams({ state: "disabled" }), isTurning: true },
-    /is disabled: a switch has stopped it to turn replication around/,
-    /^if it was interrupted: cutover run starts the stream again/,
-  ],
-  [
-    "a way back of a rollback that died",
+    "a run that died while it turned the streams around",
     {
       ...streams({ state: "disabled" }),
-      isTurning: true,
-      from: { ...good.from, side: "target" },
-      to: { ...good.to, side: "source" },
+      unfinished: {
+        command: "run",
+        inUse: "source",
+        isTurning: true,
+        isClosing: false,
+        isRunning: false,
+      },
     },
-    /is disabled: a switch has stopped it/,
-    /cutover rollback starts/,
+    /^cutover run was interrupted while it turned replication around: the source is in use/,
+    /^run cutover run again, which restores the streams before it asks; or sync/,
+  ],
+  [
+    "a rollback that is turning the streams around",
+    {
+      ...streams({ state: "disabled" }),
+      unfinished: {
+        command: "rollback",
+        inUse: "target",
+        isTurning: true,
+        isClosing: false,
+        isRunning: true,
+      },
+    },
+    /^a command is working on the cutover: rollback turns replication around/,
+    /^wait until it ends/,
   ],
   [
     "apply errors",

@@ -25,6 +25,7 @@ const inUse: Readonly<Record<CutoverPhase, string>> = {
   switched: "target",
   returning: "none: both are closed",
   finished: "target",
+  contradictory: "not known",
 };
 
 /** `cutover status`: every database, alarms and what prevents the next step. */
@@ -84,7 +85,9 @@ export function cutoverStatusLines(
 }
 
 function paintPhase(phase: CutoverPhase, style: Style): string {
-  if (phase === "closing" || phase === "returning") return style.red(phase);
+  if (phase === "closing" || phase === "returning" || phase === "contradictory") {
+    return style.red(phase);
+  }
   if (phase === "preparing") return style.yellow(phase);
   return phase === "none" ? style.dim(phase) : style.green(phase);
 }

@@ -102,6 +102,7 @@ const phaseTexts: Readonly<Record<CutoverPhase, string>> = {
   switched: "the target is in use; the streams below are stopped, and kept for the way back",
   returning: "returning: both sides refuse writes",
   finished: "finished; the target is in use",
+  contradictory: "its records contradict each other",
 };
 
 function cutoverLines({ cutover }: DatabaseStatus): string[] {

@@ -100,6 +100,7 @@ const actions: Readonly<Record<CutoverAction, Action>> = {
       next: cutoverNextSteps(
         report.databases.map((each) => ({
           ...each,
+          unfinished: each.unfinished ?? null,
           isReplicated: report.next.includes("cutover prepare"),
         })),
       ),
@@ -128,6 +129,7 @@ const actions: Readonly<Record<CutoverAction, Action>> = {
       next: cutoverNextSteps(
         report.databases.map(({ wayBack }) => ({
           phase: "prepared",
+          unfinished: null,
           wayBack: wayBack !== null,
           isReplicated: true,
         })),
@@ -230,6 +232,7 @@ async function switchDatabases(
       ? [{ label: "Next:", command: "cutover status" }]
       : cutoverNextSteps([{
         phase: direction === "run" ? "switched" : "prepared",
+        unfinished: null,
         wayBack,
         isReplicated: true,
       }]),

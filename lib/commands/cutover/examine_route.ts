@@ -14,6 +14,8 @@ import {
   type PreflightFinding,
   readLateChanges,
   readPreflightFacts,
+  readUnfinishedSwitch,
+  recordsOf,
 } from "../../cutover/internal.ts";
 
 /**
@@ -42,13 +44,12 @@ export async function examineRoute(
     fences: { from: fenceOf(route.fromRecord), to: fenceOf(route.toRecord) },
     starting: route.back,
     attendanceMs,
+    unfinished: await readUnfinishedSwitch(recordsOf(route), to),
     preparing: undefined,
-    isTurning: route.toRecord.details.isTurning,
     oldTransactionMs,
   });
   return [
     ...preflight(facts, "switch"),
-    ...interrupted(route),
     ...await lostSlots(route, to),
     ...await writtenTo(route, to),
   ];
@@ -104,16 +105,4 @@ async function writtenTo(
         ).join(" ")
       }`,
   }];
-}
-
-function interrupted({ from, fromRecord: { isOpen, details } }: DatabaseRoute) {
-  if (!isOpen || details.isClosing !== true) return [];
-  return [{
-    severity: "warning",
-    database: from.database,
-    side: from.side,
-    message:
-      "a switch was interrupted while it closed this side: it is in use, but new sessions are read-only",
-    remedy: "run the same command again; or cutover prepare or cleanup, which let clients write",
-  }] satisfies PreflightFinding[];
 }

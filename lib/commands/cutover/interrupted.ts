@@ -111,4 +111,5 @@ const accepts: Readonly<Record<CutoverPhase, string>> = {
   switched: "the target accepts writes, the source refuses them",
   returning: "both sides refuse writes",
   finished: "the target accepts writes",
+  contradictory: "which side accepts writes is not known",
 };

@@ -4,11 +4,13 @@
  *
  * @module
  */
-import type { CutoverPhase } from "../../cutover/internal.ts";
+import type { CutoverPhase, UnfinishedSwitch } from "../../cutover/internal.ts";
 
 /** What decides it, of one database. */
 export interface NextInput {
   readonly phase: CutoverPhase;
+  /** A switch before its point of no return that has changed something. */
+  readonly unfinished: UnfinishedSwitch | null;
   /** Whether the way back exists. */
   readonly wayBack: boolean;
   /** Whether a stream connects the database with the target. */
@@ -39,6 +41,12 @@ export function cutoverNextSteps(databases: readonly NextInput[]): readonly Next
       { label: "Next, to open the source:", command: "cutover rollback" },
       { label: "or to return to the target:", command: "cutover run" },
     ];
+  }
+  if (has("contradictory")) return [{ label: "Next:", command: "cleanup" }];
+  const interrupted = databases.find(({ unfinished }) => unfinished?.isRunning === false);
+  if (interrupted?.unfinished != null) {
+    const { command } = interrupted.unfinished;
+    return [{ label: "Next, as it was interrupted:", command: `cutover ${command}` }];
   }
   if (has("preparing")) return [{ label: "Next:", command: "cutover prepare" }];
   if (has("prepared")) {

@@ -4,7 +4,11 @@
  * @module
  */
 import { ExitCode, formatDuration, plural, ReplicatorError } from "../../core/internal.ts";
-import type { CutoverPhase } from "../../cutover/internal.ts";
+import {
+  contradictionMessage,
+  contradictionRemedy,
+  type CutoverPhase,
+} from "../../cutover/internal.ts";
 import type { CutoverSwitchOptions } from "./options.ts";
 import { type CutoverDatabase, incompleteSets } from "./read_cutover.ts";
 import type { SwitchDirection } from "./report.ts";
@@ -82,6 +86,8 @@ function explainPhase(phase: CutoverPhase, direction: SwitchDirection): string {
       return "the source is in use: there is nothing to roll back";
     case "switched":
       return "the target is in use already";
+    case "contradictory":
+      return `${contradictionMessage}; ${contradictionRemedy}`;
     case "finished":
       return direction === "run"
         ? "its cutover is finished"

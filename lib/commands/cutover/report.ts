@@ -13,6 +13,7 @@ import type {
   SwitchedDatabase,
   SwitchStep,
   TripwireFinding,
+  UnfinishedSwitch,
 } from "../../cutover/internal.ts";
 
 export type { ServerSummary } from "../shared/report.ts";
@@ -27,6 +28,7 @@ export type {
   SwitchStep,
   TokenEvidence,
   TripwireFinding,
+  UnfinishedSwitch,
 } from "../../cutover/internal.ts";
 export { cutoverHooks, cutoverPhases } from "../../cutover/internal.ts";
 
@@ -38,6 +40,12 @@ export interface CutoverDatabaseStatus {
   readonly target: string;
   /** See {@linkcode CutoverPhase}. */
   readonly phase: CutoverPhase;
+  /**
+   * A switch before its point of no return that has changed something: it is running, or was
+   * interrupted, and the same command restores what it left. Null without one; missing in reports
+   * of earlier versions.
+   */
+  readonly unfinished?: UnfinishedSwitch | null;
   /** ISO timestamp of the last change of phase; null in the phase `none`. */
   readonly since: string | null;
   /** Tables with a fence. */

@@ -7,15 +7,20 @@ import { retry } from "../../core/internal.ts";
 import { openSession, ServerError, type Session } from "../../postgres/internal.ts";
 import {
   checkTripwire,
+  contradictionMessage,
+  contradictionRemedy,
   countingSide,
   type DatabaseRoute,
   fenceOf,
+  interruptedSwitch,
   type PreflightFinding,
   readForwardStreams,
   readLateChanges,
   readOrigins,
   readRefusals,
+  readUnfinishedSwitch,
   type TripwireFinding,
+  type UnfinishedSwitch,
 } from "../../cutover/internal.ts";
 import { examineLocks } from "./examine_locks.ts";
 import { examineRoute } from "./examine_route.ts";
@@ -48,12 +53,14 @@ export async function executeCutoverStatus(
     );
     const isReplicated = phase !== "none" || await isConnected(database, run.signal);
     const wayBack = record?.details.back != null;
-    known.push({ phase, wayBack, isReplicated });
+    const unfinished = await unfinishedOf(database, run.signal);
+    known.push({ phase, unfinished, wayBack, isReplicated });
     const { tripwire, unarmed } = await tripwireOf(database, run.signal);
     reports.push({
       source: source.database,
       target: target.database,
       phase,
+      unfinished,
       since: changes.sort().at(-1) ?? null,
       tables: record?.details.tables.length ?? 0,
       wayBack,
@@ -77,6 +84,16 @@ async function isConnected(
   return (await readForwardStreams({ source, target })).names.length > 0;
 }
 
+/** A switch that is running, or was interrupted. */
+async function unfinishedOf(
+  { target, records }: CutoverDatabase,
+  signal: AbortSignal,
+): Promise<UnfinishedSwitch | null> {
+  if (interruptedSwitch(records) === undefined) return null;
+  await using session = await retry(() => openSession(target, { signal }), { signal });
+  return await readUnfinishedSwitch(records, session) ?? null;
+}
+
 function unknown(database: string): PreflightFinding {
   return {
     severity: "warning",
@@ -86,6 +103,16 @@ function unknown(database: string): PreflightFinding {
       "no stream replicates it to the target, and no cutover is recorded: which side is in use is not known",
     remedy:
       "after a finished cutover whose records cleanup has removed, the target is in use, and nothing is left to do",
+  };
+}
+
+function contradiction(database: string): PreflightFinding {
+  return {
+    severity: "problem",
+    database,
+    side: undefined,
+    message: contradictionMessage,
+    remedy: contradictionRemedy,
   };
 }
 
@@ -99,7 +126,9 @@ async function tripwireOf(
   database: CutoverDatabase,
   signal: AbortSignal,
 ): Promise<TripwireStatus> {
-  if (database.phase !== "switched") return { tripwire: [], unarmed: [] };
+  // in the middle of a rollback, the slots are in use
+  const isTurning = interruptedSwitch(database.records)?.isTurning === true;
+  if (database.phase !== "switched" || isTurning) return { tripwire: [], unarmed: [] };
   const route = routeOf(database, "run");
   await using session = await retry(() => openSession(route.from, { signal }), { signal });
   try {
@@ -156,6 +185,7 @@ async function findingsOf(
   database: CutoverDatabase,
   signal: AbortSignal,
 ): Promise<readonly PreflightFinding[]> {
+  if (database.phase === "contradictory") return [contradiction(database.source.database)];
   if (database.phase !== "prepared" && database.phase !== "switched") return [];
   const route = routeOf(database, database.phase === "prepared" ? "run" : "rollback");
   if (route.out.length === 0) return [];

@@ -309,8 +309,7 @@ async function examine(
   route: DatabaseRoute,
   { options, run }: { readonly options: CutoverSwitchOptions; readonly run: RunContext },
 ): Promise<readonly PreflightFinding[]> {
-  await restoreIfTurning(route);
-  return await examineRoute(route, {
+  return await examineRoute(await restoreIfTurning(route), {
     oldTransactionMs: options.maxPauseMs,
     attendanceMs,
     signal: run.signal,

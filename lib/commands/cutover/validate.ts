@@ -6,6 +6,8 @@
 import { joinAll, retry } from "../../core/internal.ts";
 import { openSession } from "../../postgres/internal.ts";
 import {
+  contradictionMessage,
+  contradictionRemedy,
   type CutoverPhase,
   preflight,
   type PreflightFinding,
@@ -100,6 +102,7 @@ async function checkNextStep(
     case "closing":
     case "returning":
     case "finished":
+    case "contradictory":
       return [checkPhase(phase, source.database)];
   }
 }
@@ -123,11 +126,11 @@ async function examinePreparation(
     fences: { from: "triggers", to: "triggers" },
     starting: [],
     attendanceMs: 0,
+    unfinished: undefined,
     preparing: {
       wayBack: { sourceFromTarget: target, passfile: undefined },
       probes: false,
     },
-    isTurning: false,
     oldTransactionMs,
   });
   return preflight(facts, "prepare");
@@ -158,10 +161,13 @@ function noWayBack(database: string): Check {
 }
 
 function checkPhase(
-  phase: Extract<CutoverPhase, "closing" | "returning" | "finished">,
+  phase: Extract<CutoverPhase, "closing" | "returning" | "finished" | "contradictory">,
   database: string,
 ): Check {
   const subject = { id: "cutover", side: "both" as const, database };
+  if (phase === "contradictory") {
+    return fail(subject, { finding: contradictionMessage, fix: contradictionRemedy });
+  }
   return phase === "finished" ? pass(subject, "the cutover is finished") : fail(subject, {
     finding: "both sides are closed: a switch was interrupted",
     fix: phase === "closing"

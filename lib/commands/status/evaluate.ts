@@ -12,11 +12,13 @@ import {
   type Side,
 } from "../../core/internal.ts";
 import {
+  contradictionMessage,
+  contradictionRemedy,
   countingSide,
   describeRefusals,
+  describeUnfinished,
   refusalsRemedy,
-  turningReason,
-  turningRemedy,
+  unfinishedRemedy,
   wayBackRemedy,
 } from "../../cutover/internal.ts";
 import {
@@ -54,14 +56,12 @@ const idleRetainedBytes = 1024 ** 3;
 /** Everything about one stream that needs attention. */
 export function streamFindings(
   stream: StreamStatus,
-  { database, judgement, isPhaseHidden = false, isTurning = false }: {
+  { database, judgement, isPhaseHidden = false }: {
     readonly database: string | null;
     /** What `sync` would find; undefined if it could not read enough. */
     readonly judgement: StreamJudgement | undefined;
     /** Whether a cutover may have stopped the stream on purpose, and its records are hidden. */
     readonly isPhaseHidden?: boolean;
-    /** Whether a cutover has stopped the stream to turn replication around. */
-    readonly isTurning?: boolean;
   },
 ): readonly StatusFinding[] {
   const { name, state, slot, subscription } = stream;
@@ -120,9 +120,7 @@ export function streamFindings(
       "end that transaction, or wait for it",
     ]),
   };
-  const own = isTurning && (state === "disabled" || state === "stopped")
-    ? finding("cutover-turning", "target", ["problem", turningReason, turningRemedy("source")])
-    : decisive !== undefined
+  const own = decisive !== undefined
     ? finding(...decisive)
     : client === undefined
     ? states[state]
@@ -360,6 +358,11 @@ export function isKeptForReturn({ cutover }: Pick<DatabaseStatus, "cutover">): b
   return cutover != null && ["closing", "switched", "returning"].includes(cutover.phase);
 }
 
+/** Whether a switch has stopped the streams, or is turning them around. */
+export function isStoppedOnPurpose({ cutover }: Pick<DatabaseStatus, "cutover">): boolean {
+  return isKeptForReturn({ cutover }) || cutover?.unfinished?.isTurning === true;
+}
+
 /**
  * Reports a source that a cutover has closed while the target cannot be asked whether it is open.
  */
@@ -378,18 +381,11 @@ export function closedSourceFindings(
   }];
 }
 
-/** What is known of the way back besides its state. */
-interface WayBackOptions {
-  /** Whether a rollback has stopped it to turn replication around. */
-  readonly isTurning: boolean;
-}
-
 /** Reports writes that were refused, and a cutover that stands between two states. */
 export function cutoverFindings(
   status: Pick<DatabaseStatus, "source" | "target" | "cutover">,
-  options: WayBackOptions,
 ): readonly StatusFinding[] {
-  return [...incompleteFindings(status, options), ...refusedFindings(status)];
+  return [...incompleteFindings(status), ...refusedFindings(status)];
 }
 
 function refusedFindings(
@@ -410,7 +406,6 @@ function refusedFindings(
 
 function incompleteFindings(
   { source, target, cutover }: Pick<DatabaseStatus, "source" | "target" | "cutover">,
-  options: WayBackOptions,
 ): readonly StatusFinding[] {
   const finding = (message: string, remedy: string): readonly StatusFinding[] => [{
     id: "cutover-incomplete",
@@ -421,7 +416,13 @@ function incompleteFindings(
     message,
     remedy,
   }];
+  const unfinished = cutover?.unfinished;
+  if (unfinished != null) {
+    return finding(describeUnfinished(unfinished), unfinishedRemedy(unfinished));
+  }
   switch (cutover?.phase) {
+    case "contradictory":
+      return finding(contradictionMessage, contradictionRemedy);
     case "preparing":
       return finding("the preparation of the cutover is not complete", "run cutover prepare again");
     case "closing":
@@ -436,7 +437,7 @@ function incompleteFindings(
       );
     case "switched":
       return [
-        ...wayBackFindings(cutover.wayBack ?? null, source ?? target, options),
+        ...wayBackFindings(cutover.wayBack ?? null, source ?? target),
         ...(cutover.foreignChanges ?? 0) === 0 ? [] : [
           {
             id: "cutover-tripwire",
@@ -461,7 +462,6 @@ function incompleteFindings(
 function wayBackFindings(
   wayBack: WayBackStatus | null,
   database: string | null,
-  { isTurning }: WayBackOptions,
 ): readonly StatusFinding[] {
   if (wayBack === null || !brokenStreamStates.has(wayBack.state)) return [];
   const { name, state, kind, lagBytes } = wayBack;
@@ -474,9 +474,7 @@ function wayBackFindings(
     stream: name,
     message:
       `the way back is ${state}, not streaming${behind}: cutover rollback is refused, and its slot retains WAL on the target`,
-    remedy: isTurning && (state === "disabled" || state === "stopped")
-      ? turningRemedy("target")
-      : wayBackRemedy({ name, state, kind: kind ?? undefined }) ?? "see cutover status",
+    remedy: wayBackRemedy({ name, state, kind: kind ?? undefined }) ?? "see cutover status",
   }];
 }
 

@@ -6,7 +6,7 @@
  * @module
  */
 import type { Severity, Side } from "../../core/internal.ts";
-import type { CutoverPhase } from "../../cutover/internal.ts";
+import type { CutoverPhase, UnfinishedSwitch } from "../../cutover/internal.ts";
 import type { ApplierKind, StreamState, TableState } from "../../replication/internal.ts";
 
 export { type CutoverPhase, cutoverPhases } from "../../cutover/internal.ts";
@@ -91,6 +91,12 @@ export interface DatabaseStatus {
      * a side cannot be read. Missing in reports of earlier versions.
      */
     readonly wayBack?: WayBackStatus | null;
+    /**
+     * A switch before its point of no return that has changed something: it is running, or was
+     * interrupted, and the same command restores what it left. Null without one; missing in reports
+     * of earlier versions.
+     */
+    readonly unfinished?: UnfinishedSwitch | null;
   } | null;
 }
 

@@ -123,6 +123,13 @@ const database = z.strictObject({
       kind: z.enum(["subscription", "client"]).nullable(),
       lagBytes: z.number().nullable(),
     }).nullable().optional(),
+    unfinished: z.strictObject({
+      command: z.enum(["run", "rollback"]),
+      inUse: z.enum(["source", "target"]),
+      isTurning: z.boolean(),
+      isClosing: z.boolean(),
+      isRunning: z.boolean(),
+    }).nullable().optional(),
   }).nullable()
     // missing in reports of earlier versions
     .optional(),

@@ -16,10 +16,13 @@ import {
   checkTripwire,
   countingSide,
   type CutoverPhase,
+  interruptedSwitch,
   readDeparture,
   readOrigins,
   readRefusals,
+  readUnfinishedSwitch,
   streamReading,
+  type UnfinishedSwitch,
   visiblePhase,
   type VisibleRecord,
 } from "../../cutover/internal.ts";
@@ -60,6 +63,7 @@ import {
   driftFindings,
   hiddenFindings,
   isKeptForReturn,
+  isStoppedOnPurpose,
   serverFindings,
   setAsideFindings,
   sortFindings,
@@ -174,18 +178,15 @@ export class StatusMonitor implements AsyncDisposable {
       const isClosed = pair.sourceFacts?.cutover?.isOpen === false;
       findings.push(
         ...status.streams.flatMap((stream) =>
-          isClosed || isKeptForReturn(status) ? [] : streamFindings(stream, {
+          isClosed || isStoppedOnPurpose(status) ? [] : streamFindings(stream, {
             database,
             judgement: judgements.get(stream.name),
             isPhaseHidden: status.cutover == null && hidesCutover(pair),
-            isTurning: pair.targetFacts?.cutover?.details.isTurning === true,
           })
         ),
         ...driftFindings(drift, database, { isTargetInUse: isKeptForReturn(status) }),
         ...setAsideFindings(status.setAside ?? [], database),
-        ...cutoverFindings(status, {
-          isTurning: pair.sourceFacts?.cutover?.details.isTurning === true,
-        }),
+        ...cutoverFindings(status),
         ...hiddenFindings(
           { source: pair.sourceFacts?.hidden, target: pair.targetFacts?.hidden },
           database,
@@ -462,7 +463,21 @@ export class StatusMonitor implements AsyncDisposable {
       refusedWrites,
       foreignChanges: await this.#foreignChanges(pair, status),
       wayBack: await this.#wayBack(pair, status),
+      unfinished: await this.#unfinished(pair),
     };
+  }
+
+  /** Null without one, or if the target cannot be asked whether it is running. */
+  async #unfinished(
+    { target, sourceFacts, targetFacts }: StatusPair,
+  ): Promise<UnfinishedSwitch | null> {
+    const records = { source: sourceFacts?.cutover, target: targetFacts?.cutover };
+    if (target === undefined || interruptedSwitch(records) === undefined) return null;
+    const read = await this.#target.query(
+      target,
+      (session) => readUnfinishedSwitch(records, session),
+    );
+    return read.reached ? read.value ?? null : null;
   }
 
   /** Null if the target is not in use, there is none, or a side cannot be read. */

@@ -28,6 +28,7 @@ import type { Recorder } from "../shared/recorder.ts";
 import type { SyncOptions } from "../shared/run.ts";
 import { copySessionSettings } from "./copy_session_settings.ts";
 import { finishTables, makeTables, type NewStructure } from "./new_tables.ts";
+import { whileNotSwitching } from "./cutover_phase.ts";
 import { removeFromStreams } from "./remove_from_streams.ts";
 import { hazardEvents, readHazards, refuseCertain } from "./report_hazards.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
@@ -64,13 +65,11 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
     areNew: tool !== undefined,
   });
   await refuseUnpublishable(work, { from, to });
-  const remembered = await removeFromStreams(status.streams, {
-    tables: work.tables,
-    from,
-    to,
-    recorder,
-    signal,
-  });
+  const remembered = await whileNotSwitching(
+    status,
+    { from, to },
+    () => removeFromStreams(status.streams, { tables: work.tables, from, to, recorder, signal }),
+  );
   let started: StreamStart | undefined;
   let structure: NewStructure | undefined;
   let stage: CopyStage = "copying";

@@ -5,18 +5,43 @@
  *
  * @module
  */
-import { ExitCode, ReplicatorError, retry } from "../../core/internal.ts";
+import { type EventSink, ExitCode, ReplicatorError, retry } from "../../core/internal.ts";
 import { openSession, type Session } from "../../postgres/internal.ts";
-import { type CutoverPhase, type SideRecord, visiblePhase } from "../../cutover/model.ts";
-import { observeSide, readSide } from "../../cutover/own_schema.ts";
+import {
+  contradictionMessage,
+  contradictionRemedy,
+  type CutoverPhase,
+  describeUnfinished,
+  interruptedSwitch,
+  observeSide,
+  readSide,
+  restoreIfTurning,
+  type SideRecord,
+  type SideRecords,
+  unfinishedRemedy,
+  type UnfinishedSwitch,
+  visiblePhase,
+  withCutoverLock,
+} from "../../cutover/internal.ts";
+import { readAppliers } from "../../replication/internal.ts";
+import { type CutoverDatabase, routeOf } from "../cutover/read_cutover.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 
-const switchedPhases: ReadonlySet<CutoverPhase> = new Set([
+/** The streams to the target are stopped, or it is not known whether they may run. */
+const stoppedPhases: ReadonlySet<CutoverPhase> = new Set([
   "closing",
   "switched",
   "returning",
   "finished",
+  "contradictory",
 ]);
+
+/** What the records of a database's cutover say. */
+interface CutoverState {
+  readonly phase: CutoverPhase;
+  /** Undefined if one of them could not be read. */
+  readonly records: SideRecords | undefined;
+}
 
 /**
  * Reads the phase of a database's cutover. Where its role may not read the records, running streams
@@ -24,21 +49,49 @@ const switchedPhases: ReadonlySet<CutoverPhase> = new Set([
  *
  * @throws ReplicatorError if the records cannot be read, and a cutover may have stopped a stream
  */
-async function readPhase(
-  { source, target, streams }: Pick<ReplicationStatus, "source" | "target" | "streams">,
-  signal: AbortSignal,
-): Promise<CutoverPhase> {
-  await using from = await retry(() => openSession(source, { signal }), { signal });
-  await using to = await retry(() => openSession(target, { signal }), { signal });
+async function readState(
+  { streams }: Pick<ReplicationStatus, "streams">,
+  { from, to }: { readonly from: Session; readonly to: Session },
+): Promise<CutoverState> {
   const [here, there] = [await readVisible(from), await readVisible(to)];
+  const records = "refusal" in here || "refusal" in there
+    ? undefined
+    : { source: here.record, target: there.record };
   const phase = visiblePhase({
     source: "refusal" in here ? undefined : here,
     target: "refusal" in there ? undefined : there,
   });
-  if (phase !== undefined) return phase;
-  const isRunning = streams.length > 0 && streams.every(({ applier }) => applier?.enabled === true);
+  if (phase !== undefined) return { phase, records };
+  const running = new Set(
+    (await readAppliers(to)).filter(({ enabled }) => enabled).map(({ name }) => name),
+  );
+  const isRunning = streams.length > 0 && streams.every(({ name }) => running.has(name));
   for (const side of [here, there]) if ("refusal" in side && !isRunning) throw side.refusal;
-  return "none";
+  return { phase: "none", records: undefined };
+}
+
+/**
+ * Changes streams to the target while no cutover command works on the database: one that is turning
+ * them around has stopped some of them on purpose.
+ *
+ * @param options sessions on both sides; `to` makes the changes
+ * @throws ReplicatorError if a command is working on the database, has switched it since it was
+ * read, or was interrupted
+ */
+export async function whileNotSwitching<Result>(
+  status: ReplicationStatus,
+  { from, to }: { readonly from: Session; readonly to: Session },
+  work: () => Promise<Result>,
+): Promise<Result> {
+  return await withCutoverLock(to, async () => {
+    const { phase, records } = await readState(status, { from, to });
+    if (stoppedPhases.has(phase)) throw stopped(status, phase);
+    const interrupted = records && interruptedSwitch(records);
+    if (interrupted?.isTurning === true) {
+      throw interruptedNow(status, { ...interrupted, isRunning: false });
+    }
+    return await work();
+  });
 }
 
 async function readVisible(
@@ -51,42 +104,89 @@ async function readVisible(
 }
 
 /**
- * Tells databases whose streams may be started from those that a cutover has switched.
+ * Finds the databases whose streams a cutover has stopped. Streams that an interrupted switch was
+ * turning around are restored first: the side in use replicates to the other one again.
  *
  * @returns those whose streams this tool applies and a rollback would start: they wait
  * @throws ReplicatorError if `sync` has nothing to do for a switched database
  */
 export async function findWaiting(
   statuses: readonly ReplicationStatus[],
-  { followsOnly, signal }: {
+  { followsOnly, signal, events }: {
     /** Whether nothing but following was requested: no copy, retry or skip. */
     readonly followsOnly: boolean;
     readonly signal: AbortSignal;
+    readonly events: EventSink;
   },
 ): Promise<ReadonlySet<ReplicationStatus>> {
   const waiting = new Set<ReplicationStatus>();
   for (const status of statuses) {
-    const phase = await readPhase(status, signal);
-    if (!switchedPhases.has(phase)) continue;
+    const { source, target } = status;
+    await using from = await retry(() => openSession(source, { signal }), { signal });
+    await using to = await retry(() => openSession(target, { signal }), { signal });
+    const { phase, records } = await readState(status, { from, to });
+    if (records !== undefined) await restore({ source, target, records, phase }, events);
+    if (!stoppedPhases.has(phase)) continue;
     const isApplied = status.streams.some(({ applier }) => applier?.kind === "client");
-    if (phase === "finished" || !isApplied || !followsOnly) throw switched(status, phase);
+    const mayReturn = phase !== "finished" && phase !== "contradictory";
+    if (!mayReturn || !isApplied || !followsOnly) throw stopped(status, phase);
     waiting.add(status);
   }
   return waiting;
 }
 
-function switched({ source, target }: ReplicationStatus, phase: CutoverPhase): ReplicatorError {
-  return new ReplicatorError(
-    phase === "finished"
-      ? "the cutover is finished: the target is in use, and nothing is replicated to it any longer"
-      : `a cutover has switched from ${source.database} to the target: its streams are stopped on purpose`,
-    {
-      side: "target",
-      object: `database ${target.database}`,
-      remedy: phase === "finished"
-        ? "run cleanup once the source is no longer needed; copying again would replace what is in use"
-        : "see cutover status; cutover rollback starts them again, cutover finish ends them",
-      exitCode: ExitCode.prerequisite,
-    },
-  );
+/** Restores what an interrupted switch was turning around. */
+async function restore(database: CutoverDatabase, events: EventSink): Promise<void> {
+  const interrupted = interruptedSwitch(database.records);
+  if (interrupted?.isTurning !== true) return;
+  const { command, inUse } = interrupted;
+  await restoreIfTurning(routeOf(database, command));
+  events({
+    kind: "warning",
+    side: inUse,
+    object: `database ${database[inUse].database}`,
+    message:
+      `cutover ${command} was interrupted while it turned replication around: the streams are restored, and the ${inUse} remains in use`,
+    remedy: `to switch, run cutover ${command} again`,
+  });
+}
+
+/** A switch was interrupted since the streams were restored. */
+function interruptedNow(
+  { target }: ReplicationStatus,
+  unfinished: UnfinishedSwitch,
+): ReplicatorError {
+  return new ReplicatorError(describeUnfinished(unfinished), {
+    side: "target",
+    object: `database ${target.database}`,
+    remedy: unfinishedRemedy(unfinished),
+    exitCode: ExitCode.prerequisite,
+  });
+}
+
+function stopped({ source, target }: ReplicationStatus, phase: CutoverPhase): ReplicatorError {
+  const [message, remedy] = explain(phase, source.database);
+  return new ReplicatorError(message, {
+    side: "target",
+    object: `database ${target.database}`,
+    remedy,
+    exitCode: ExitCode.prerequisite,
+  });
+}
+
+function explain(phase: CutoverPhase, source: string): readonly [string, string] {
+  switch (phase) {
+    case "contradictory":
+      return [contradictionMessage, contradictionRemedy];
+    case "finished":
+      return [
+        "the cutover is finished: the target is in use, and nothing is replicated to it any longer",
+        "run cleanup once the source is no longer needed; copying again would replace what is in use",
+      ];
+    default:
+      return [
+        `a cutover has switched from ${source} to the target: its streams are stopped on purpose`,
+        "see cutover status; cutover rollback starts them again, cutover finish ends them",
+      ];
+  }
 }

@@ -30,6 +30,7 @@ import type { Recorder } from "../shared/recorder.ts";
 import type { RunContext, SyncOptions } from "../shared/run.ts";
 import { catchUp } from "../shared/catch_up.ts";
 import { type ClientStreams, findIdleClients } from "../shared/client_streams.ts";
+import { whileNotSwitching } from "./cutover_phase.ts";
 import type { FailedStream } from "./explain_failures.ts";
 import { hazardEvents, readHazards } from "./report_hazards.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
@@ -83,10 +84,13 @@ export async function follow(
   }
   const done: string[] = [];
   await recorder.step(async () => {
-    for (const verdict of verdicts) {
-      const change = await start(verdict, { status, from, to, options, recorder, signal, kind });
-      if (change !== undefined) done.push(change);
-    }
+    const stopped = verdicts.filter(({ action }) => action !== "wait");
+    if (stopped.length === 0) return;
+    await whileNotSwitching(status, { from, to }, async () => {
+      for (const verdict of stopped) {
+        done.push(await start(verdict, { status, from, to, options, recorder, signal, kind }));
+      }
+    });
   }, { step: "subscription", database, summarize: () => done.join("; ") || "already enabled" });
   const subscriptions = verdicts.map(({ stream }) => stream.name);
   const idle = await findIdleClients(target, { names: subscriptions, signal });
@@ -125,6 +129,7 @@ export async function follow(
   return done;
 }
 
+/** Starts a stream that is stopped, or not handed over yet. */
 async function start(
   { stream, action }: StreamVerdict,
   { status, from, to, options, recorder, signal, kind }: {
@@ -136,9 +141,8 @@ async function start(
     readonly recorder: Recorder;
     readonly signal: AbortSignal;
   },
-): Promise<string | undefined> {
+): Promise<string> {
   const { name, publication, scopeComment, epoch } = stream;
-  if (action === "wait") return undefined;
   if (action !== "hand-over") {
     await using applier = await openApplier(to, { name, signal });
     await applier.start();
@@ -215,28 +219,30 @@ export async function skip(
 
 /** @returns the next transaction if it is another one, which changes nothing */
 async function skipIn(
-  { status: { source, target }, stream: { name, applier: existing, slot, publication } }:
-    FailedStream,
+  { status, stream: { name, applier: existing, slot, publication } }: FailedStream,
   { lsn, signal }: { readonly lsn: Lsn; readonly signal: AbortSignal },
 ): Promise<readonly string[] | undefined> {
   if (existing === undefined || slot === undefined || publication === undefined) return [];
+  const { source, target } = status;
   await using from = await retry(() => openSession(source, { signal }), { signal });
   await using to = await retry(() => openSession(target, { signal }), { signal });
-  await using applier = await openApplier(to, { name, signal });
-  await applier.stop();
-  const { transaction, lines } = await diagnoseApplyError({
-    source: from,
-    target: to,
-    applier: existing,
-    slot,
-    publication: publication.name,
+  return await whileNotSwitching(status, { from, to }, async () => {
+    await using applier = await openApplier(to, { name, signal });
+    await applier.stop();
+    const { transaction, lines } = await diagnoseApplyError({
+      source: from,
+      target: to,
+      applier: existing,
+      slot,
+      publication: publication.name,
+    });
+    if (transaction?.finishLsn === lsn) {
+      await applier.skip(lsn);
+      return undefined;
+    }
+    if (existing.enabled) await applier.start();
+    return lines.length === 0
+      ? [`${name}: nothing to apply`]
+      : lines.map((line) => `${name}: ${line}`);
   });
-  if (transaction?.finishLsn === lsn) {
-    await applier.skip(lsn);
-    return undefined;
-  }
-  if (existing.enabled) await applier.start();
-  return lines.length === 0
-    ? [`${name}: nothing to apply`]
-    : lines.map((line) => `${name}: ${line}`);
 }

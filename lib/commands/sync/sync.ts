@@ -76,6 +76,7 @@ export async function executeSync(
   const waiting = await findWaiting(statuses, {
     followsOnly: action.kind === "follow",
     signal: run.signal,
+    events: recorder.events,
   });
   if (waiting.size > 0) {
     return await waitForRollback(statuses, { waiting, options, recorder, run, start });
