@@ -186,14 +186,14 @@ for (const point of ["begin fence 1", "end way-back 2"]) {
       for (const { name } of await query(pair.url, "SELECT subname AS name FROM pg_subscription")) {
         await query(pair.url, `ALTER SUBSCRIPTION "${name}" DISABLE`);
       }
-      const remedy = /cutover run starts the stream again/;
+      const remedy = /run cutover run again, which restores the streams/;
       const { databases } = await executeCutoverStatus(pair.servers, quietRun);
       match(JSON.stringify(databases[0]!.findings), remedy);
       const { findings } = await executeStatus(
         { ...pair.servers, sampleMs: 0, now: () => new Date() },
         quietRun,
       );
-      match(findings.find(({ id }) => id === "cutover-turning")!.remedy!, remedy);
+      match(findings.find(({ id }) => id === "cutover-incomplete")!.remedy!, remedy);
       await switchCutover("run", pair);
       strictEqual(await accepts(pair.targetUrl, write), true);
     });

@@ -6,8 +6,14 @@ import type {
 import { executeCutoverPrepare } from "../../lib/commands/cutover/prepare.ts";
 import { executeSwitch } from "../../lib/commands/cutover/switch.ts";
 import { ignoreEvents } from "../../lib/core/internal.ts";
+import { DatabaseSwitch, ensureSlot } from "../../lib/cutover/internal.ts";
+import { openSession } from "../../lib/postgres/internal.ts";
 import type { RunContext, SyncSettings } from "../../lib/commands/shared/run.ts";
-import type { CutoverServers } from "../../lib/commands/cutover/read_cutover.ts";
+import {
+  type CutoverServers,
+  readCutover,
+  routeOf,
+} from "../../lib/commands/cutover/read_cutover.ts";
 import { noTableRules, type TableRules } from "../../lib/rules/internal.ts";
 import { acknowledgedSchema } from "./acknowledged_load.ts";
 import { dropDatabase, withDatabase } from "./databases.ts";
@@ -106,4 +112,38 @@ export async function switchCutover(
     confirm: () => Promise.resolve(true),
     ...options,
   }, run);
+}
+
+/**
+ * Leaves what a switch leaves that is killed before its point of no return, or just after it.
+ *
+ * @param options `isClosed`: whether it had closed the side in use
+ */
+export async function interruptSwitch(
+  direction: "run" | "rollback",
+  { servers }: CutoverPair,
+  { isClosed = false }: { readonly isClosed?: boolean } = {},
+): Promise<void> {
+  const [database] = await readCutover(servers, quietRun);
+  const route = routeOf(database!, direction);
+  await using to = await openSession(route.to);
+  for (const name of route.back) await ensureSlot(to, { name, timeoutMs: 30_000 });
+  const deadlineMs = performance.now() + 60_000;
+  // disposed of without having been released
+  await using moved = await DatabaseSwitch.open(route, quietRun.signal);
+  const { isHeld } = await moved.tryBarrier(10_000);
+  if (!isHeld) throw new Error("the barrier was not granted");
+  const tokens = await moved.drain(deadlineMs);
+  if (isClosed) await moved.prepareFence();
+  await moved.reverse(deadlineMs);
+  if (!isClosed) return;
+  await moved.seal({
+    closedAt: new Date().toISOString(),
+    heldSince: null,
+    tokens,
+    sequences: 0,
+    largeObjects: 0,
+    unchecked: [],
+  });
+  await moved.close(10_000);
 }

@@ -175,9 +175,12 @@ const actions: Readonly<Record<CutoverAction, Action>> = {
       context,
       lines: (size) => cutoverFinishedLines(report, size),
       // --open-old-side leaves nothing
-      next: options.finish.openOldSide
-        ? []
-        : cutoverNextSteps([{ phase: "finished", wayBack: false, isReplicated: false }]),
+      next: options.finish.openOldSide ? [] : cutoverNextSteps([{
+        phase: "finished",
+        unfinished: null,
+        wayBack: false,
+        isReplicated: false,
+      }]),
     });
     return ExitCode.success;
   },

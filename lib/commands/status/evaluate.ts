@@ -359,8 +359,8 @@ export function isKeptForReturn({ cutover }: Pick<DatabaseStatus, "cutover">): b
 }
 
 /** Whether a switch has stopped the streams, or is turning them around. */
-export function isStoppedOnPurpose({ cutover }: Pick<DatabaseStatus, "cutover">): boolean {
-  return isKeptForReturn({ cutover }) || cutover?.unfinished?.isTurning === true;
+export function isStoppedOnPurpose(status: Pick<DatabaseStatus, "cutover">): boolean {
+  return isKeptForReturn(status) || status.cutover?.unfinished?.isTurning === true;
 }
 
 /**

@@ -1,19 +1,23 @@
-import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, doesNotMatch, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { executeCleanup } from "../../../lib/commands/cleanup/cleanup.ts";
+import { executeRehearse } from "../../../lib/commands/cutover/rehearse.ts";
 import { executeCutoverStatus } from "../../../lib/commands/cutover/status.ts";
+import { executeValidateCutover } from "../../../lib/commands/cutover/validate.ts";
+import { executeStatus } from "../../../lib/commands/status/status.ts";
 import { openSession } from "../../../lib/postgres/internal.ts";
 import { readApplyRecords } from "../../../lib/replication/internal.ts";
 import { endpointOf } from "../../support/init.ts";
 import { ReplicatorError } from "../../../lib/core/internal.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import {
+  interruptSwitch,
   prepareCutover,
   quietRun,
   switchCutover,
   withCutoverPair,
 } from "../../support/cutover_pair.ts";
 import { until } from "../../support/replication.ts";
-import { exec, query } from "../../support/sql.ts";
+import { exec, query, withSession } from "../../support/sql.ts";
 import { runSync } from "../../support/sync.ts";
 
 const source = await sharedCluster(15);
@@ -43,6 +47,81 @@ Deno.test("sync leaves the streams stopped that a cutover has stopped, and follo
     deepStrictEqual(await query(url, "SELECT v FROM a"), [{ v: 20 }]);
     await sync();
     deepStrictEqual(await query(targetUrl, enabled), [{ enabled: true }]);
+  });
+});
+
+Deno.test("after a switch that was killed while it turned replication around, every command says so, and sync restores it first", async () => {
+  const schema = "CREATE TABLE a (id int PRIMARY KEY, v int); INSERT INTO a VALUES (1, 0)";
+  await withCutoverPair({ source, target, schema }, async (pair) => {
+    const { url, targetUrl, name, servers } = pair;
+    const sync = () => runSync(url, targetUrl, { include: [name] });
+    const enabled = async (side: string) => {
+      const [row] = await query<{ enabled: boolean }>(
+        side,
+        "SELECT subenabled AS enabled FROM pg_subscription WHERE subname LIKE 'seren\\_%'",
+      );
+      return row!.enabled;
+    };
+    const streams = async () => ({ forward: await enabled(targetUrl), back: await enabled(url) });
+    await prepareCutover(pair);
+    await interruptSwitch("run", pair);
+    deepStrictEqual(await streams(), { forward: false, back: true });
+
+    const found = /cutover run was interrupted while it turned replication around/;
+    const status = await executeCutoverStatus(servers, quietRun);
+    match(JSON.stringify(status.databases), found);
+    doesNotMatch(JSON.stringify(status.databases), /sync starts it/);
+    deepStrictEqual(status.next, ["cutover run"]);
+    const now = () => new Date();
+    const { findings } = await executeStatus({ ...servers, sampleMs: 0, now }, quietRun);
+    deepStrictEqual(findings.map(({ id }) => id), ["cutover-incomplete"]);
+    match(findings[0]!.message, found);
+    const { checks } = await executeValidateCutover(servers, quietRun);
+    match(JSON.stringify(checks), found);
+    const rehearsing = executeRehearse(
+      { ...servers, maxPauseMs: 5_000, tokens: 1, brownoutMs: undefined, sequenceMargin: 0, now },
+      quietRun,
+    );
+    await rejects(rehearsing, (error) => {
+      match(JSON.stringify((error as ReplicatorError).details), found);
+      return true;
+    });
+
+    await sync();
+    deepStrictEqual(await streams(), { forward: true, back: false });
+    for (let count = 0; count < 20; count++) await query(url, "UPDATE a SET v = v + 1");
+    await sync();
+    deepStrictEqual(await query(targetUrl, "SELECT v FROM a"), [{ v: 20 }]);
+    deepStrictEqual(await query(url, "SELECT v FROM a"), [{ v: 20 }]);
+
+    // beside a command that has stopped the stream, it is not started again
+    const [{ stream } = { stream: "" }] = await query<{ stream: string }>(
+      targetUrl,
+      "SELECT subname AS stream FROM pg_subscription WHERE subname LIKE 'seren\\_%'",
+    );
+    await withSession(targetUrl, async (session) => {
+      await session.unsafe("SELECT pg_advisory_lock(1397051971, 1)");
+      await exec(targetUrl, `ALTER SUBSCRIPTION "${stream}" DISABLE`);
+      await rejects(sync(), /another cutover command is working on the database/);
+      deepStrictEqual(await streams(), { forward: false, back: false });
+    });
+    await sync();
+
+    await switchCutover("run", pair);
+    await interruptSwitch("rollback", pair);
+    deepStrictEqual(await streams(), { forward: true, back: false });
+    const switched = await executeCutoverStatus(servers, quietRun);
+    match(JSON.stringify(switched.databases), /cutover rollback was interrupted while it turned/);
+    doesNotMatch(JSON.stringify(switched.databases), /ALTER SUBSCRIPTION/);
+    deepStrictEqual(switched.next, ["cutover rollback"]);
+    await rejects(sync(), /a cutover has switched/);
+    deepStrictEqual(await streams(), { forward: false, back: true });
+
+    // killed after its point of no return, and taken back
+    await interruptSwitch("rollback", pair, { isClosed: true });
+    await switchCutover("run", pair);
+    deepStrictEqual(await streams(), { forward: false, back: true });
+    deepStrictEqual((await executeCutoverStatus(servers, quietRun)).databases[0]!.unfinished, null);
   });
 });
 
