@@ -11,7 +11,6 @@ import { endClientSessions } from "./client_sessions.ts";
 import type { DatabaseRoute } from "./route.ts";
 import { readSide, settleStatement } from "./own_schema.ts";
 import { describeLateChanges, readLateChanges } from "./tripwire.ts";
-import { closedLast } from "./durable_pause.ts";
 import { readReadOnlyDefaults } from "./read_only_default.ts";
 import type { FenceKind } from "../config/internal.ts";
 import { fenceOf } from "./model.ts";
@@ -94,8 +93,9 @@ export async function completeOpening(
   return warnings;
 }
 
+/** How the side that is now closed is kept closed. */
 function closedBy(route: DatabaseRoute): FenceKind {
-  return fenceOf(closedLast(route));
+  return fenceOf(route.fromRecord);
 }
 
 /**

@@ -43,7 +43,7 @@ import {
 import { awaitTokens, deleteOldTokens, sendToken } from "./token.ts";
 import { SessionFence } from "./session_fence.ts";
 import { describeLateChanges, readLateChanges, type TripwireFinding } from "./tripwire.ts";
-import { restoreStreams, stopStreams } from "./turn_streams.ts";
+import { refuseLateChanges, restoreStreams, stopStreams } from "./turn_streams.ts";
 
 /**
  * Moves one database.
@@ -328,6 +328,7 @@ export class DatabaseSwitch implements AsyncDisposable {
    */
   async reverse(deadlineMs: number): Promise<readonly TokenEvidence[]> {
     await this.#stop();
+    await refuseLateChanges(this.route, this.#to);
     for (const name of this.route.back) {
       await using applier = await openApplier(this.#from, { name, signal: this.#signal });
       await applier.advance(await advanceSlot(this.#to, name));

@@ -40,8 +40,9 @@ import {
 import { changeFence } from "./change_fence.ts";
 import { removeStream } from "./dismantle.ts";
 import { createFence, enableFence, readFence } from "./fence.ts";
+import { interruptedSwitch } from "./interrupted_switch.ts";
 import { lockCutover } from "./lock.ts";
-import { type CutoverPhase, phaseOf, type SideDetails } from "./model.ts";
+import { contradictionRemedy, type CutoverPhase, phaseOf, type SideDetails } from "./model.ts";
 import {
   createTokenTable,
   describePlace,
@@ -144,6 +145,7 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
   const records = { source: await readSide(source), target: await readSide(target) };
   // it may have been switched before the lock was granted
   refuseSwitched(options, phaseOf(records));
+  if (interruptedSwitch(records)?.isTurning === true) throw turning(options);
   const forward = await readForwardStreams({ source, target });
   if (forward.names.length === 0) throw notReplicated(options);
   const existing = records.source ?? records.target;
@@ -324,7 +326,18 @@ function refuseSwitched({ source }: PrepareOptions, phase: CutoverPhase): void {
   throw new ReplicatorError(`the database cannot be prepared in the phase ${phase}`, {
     side: "source",
     object: `database ${source.database}`,
-    remedy: "see cutover status for the next command",
+    remedy: phase === "contradictory"
+      ? contradictionRemedy
+      : "see cutover status for the next command",
+    exitCode: ExitCode.prerequisite,
+  });
+}
+
+function turning({ source }: PrepareOptions): ReplicatorError {
+  return new ReplicatorError("a switch was interrupted a moment ago", {
+    side: "source",
+    object: `database ${source.database}`,
+    remedy: "run the same command again: it restores the streams first",
     exitCode: ExitCode.prerequisite,
   });
 }

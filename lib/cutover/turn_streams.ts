@@ -3,12 +3,14 @@
  *
  * @module
  */
-import { pause, retry } from "../core/internal.ts";
+import { pause, ReplicatorError, retry } from "../core/internal.ts";
 import { openSession, type Session } from "../postgres/internal.ts";
 import { openApplier } from "../replication/internal.ts";
 import { advanceSlot, ensureSlot } from "./back_stream.ts";
+import { fenceOf } from "./model.ts";
 import type { DatabaseRoute } from "./route.ts";
 import { sendToken } from "./token.ts";
+import { describeLateChanges, readLateChanges } from "./tripwire.ts";
 
 /**
  * Stops streams while their side is in use. A token wakes appliers that wait for changes: before 16
@@ -54,9 +56,12 @@ const slotTimeoutMs = 10_000;
 
 /** Reverses the streams of a closed database, unless that has been done already. */
 export async function turnAround(
-  { out, back }: DatabaseRoute,
+  { out, back, fromRecord, toRecord }: DatabaseRoute,
   { onFrom, onTo }: { readonly onFrom: Session; readonly onTo: Session },
 ): Promise<void> {
+  // the switch is taken back: replication has brought nothing to `to` since it was closed, so that
+  // nothing has to be skipped, and what a session has written there nevertheless must be carried
+  const isTakenBack = toRecord.generation > fromRecord.generation;
   for (const name of out) {
     await using applier = await openApplier(onTo, { name });
     if (await applier.state() === "running") await applier.stop();
@@ -65,9 +70,32 @@ export async function turnAround(
     await using applier = await openApplier(onFrom, { name });
     if (await applier.state() !== "stopped") continue;
     await ensureSlot(onTo, { name, timeoutMs: slotTimeoutMs });
-    await applier.advance(await advanceSlot(onTo, name));
+    if (!isTakenBack) await applier.advance(await advanceSlot(onTo, name));
     await applier.start();
   }
+}
+
+/**
+ * Refuses to skip changes that a session made on the side which will be opened, while it was closed
+ * by its sessions only: no stream would carry them.
+ *
+ * @param session on that side
+ * @throws ReplicatorError that names the tables
+ */
+export async function refuseLateChanges(
+  { to, toRecord, out }: DatabaseRoute,
+  session: Session,
+): Promise<void> {
+  const { isOpen, details } = toRecord;
+  if (isOpen || fenceOf(toRecord) !== "sessions" || details.evidence === null) return;
+  const late = await readLateChanges(session, { tokens: details.evidence.tokens, back: out });
+  if (late === undefined || late.length === 0) return;
+  throw new ReplicatorError("the side that is opened was written to while it was closed", {
+    side: to.side,
+    object: `database ${to.database}`,
+    details: [describeLateChanges(late)],
+    remedy: "run the same command again: it shows what to do about these changes",
+  });
 }
 
 /**

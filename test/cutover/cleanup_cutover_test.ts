@@ -194,6 +194,20 @@ Deno.test("cleanup removes a switched cutover, with the read-only default of the
   });
 });
 
+Deno.test("a switched cutover that was removed from one side only is not prepared again, but removed", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    await switchCutover("run", pair);
+    await exec(pair.targetUrl, "DROP SCHEMA seren_cutover CASCADE");
+    const { databases: [state], next } = await executeCutoverStatus(pair.servers, quietRun);
+    deepStrictEqual([state!.phase, next], ["contradictory", ["cleanup"]]);
+    match(state!.findings[0]!.remedy!, /run cleanup/);
+    await rejects(prepareCutover(pair), /nothing was changed/);
+    await clean(pair);
+    for (const url of [pair.url, pair.targetUrl]) await exec(url, "DELETE FROM ack WHERE false");
+  });
+});
+
 Deno.test("finish removes the way back and leaves the source closed; cleanup keeps it read-only by default", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
     await prepareCutover(pair);

@@ -11,6 +11,7 @@ import { checkAcknowledged, startAcknowledgedLoad } from "../support/acknowledge
 import { sharedCluster } from "../support/clusters.ts";
 import {
   type CutoverPair,
+  interruptSwitch,
   prepareCutover,
   quietRun,
   switchCutover,
@@ -329,6 +330,66 @@ Deno.test("other sessions cannot hide: they are refused, ended or found, whateve
     });
   });
 });
+
+Deno.test("what a session wrote on the source closed by its sessions is carried once the switch is taken back", async () => {
+  await withWeakPair(async ({ pair }) => {
+    await prepareCutover(pair, { fence: "sessions" });
+    await interruptSwitch("run", pair, { isClosed: true });
+    await exec(
+      pair.url,
+      "SET default_transaction_read_only = off; COMMIT; INSERT INTO ack (writer, n) VALUES (98, 1)",
+    );
+    await switchCutover("rollback", pair);
+    await until(pair.targetUrl, "SELECT EXISTS (SELECT FROM ack WHERE writer = 98) AS ok");
+    ok(await compareRows(pair.url, pair.targetUrl) > 0);
+  });
+});
+
+if (client !== undefined) {
+  Deno.test("a COMMIT in doubt that did not take effect is undone, and the switch is abandoned", async () => {
+    await withWeakPair(async ({ pair, mover, appUrls }) => {
+      await prepareCutover(pair, { fence: "sessions" });
+      const psql = (sql: string) => {
+        const { success, stderr } = new Deno.Command(client.psql, {
+          args: [pair.url, "-Xqc", sql],
+          stdout: "null",
+        }).outputSync();
+        ok(success, new TextDecoder().decode(stderr));
+      };
+      const hooks: string[] = [];
+      let outcome: string | undefined;
+      const refused = await refusal(switchCutover("run", pair, {
+        hook: (hook) => {
+          hooks.push(hook);
+          return undefined;
+        },
+        onUnfinished: (report) => {
+          outcome = report.outcome;
+          return Promise.resolve();
+        },
+      }, {
+        ...quietRun,
+        events: (event) => {
+          // nothing else can happen in between: the COMMIT is next
+          if (event.kind === "step-started" && event.step === "fence") {
+            psql(`ALTER ROLE ${mover} NOLOGIN;
+                  SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE usename = '${mover}' AND backend_type = 'client backend'`);
+          }
+          if (event.kind === "warning" && /point of no return/.test(event.message)) {
+            psql(`ALTER ROLE ${mover} LOGIN`);
+          }
+        },
+      }));
+      match(refused.message, /did not take effect; writers continue there/);
+      deepStrictEqual([outcome, hooks], ["abandoned", ["before", "abort"]]);
+      await exec(appUrls[0], "INSERT INTO ack (writer, n) VALUES (97, 1)");
+      await until(pair.targetUrl, "SELECT EXISTS (SELECT FROM ack WHERE writer = 97) AS ok");
+      const { databases: [state] } = await executeCutoverStatus(pair.servers, quietRun);
+      deepStrictEqual([state!.phase, state!.unfinished], ["prepared", null]);
+    });
+  });
+}
 
 Deno.test("several databases are closed and opened together, and finish can open the old side", async () => {
   await withWeakPair(async (a) => {

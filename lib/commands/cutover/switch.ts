@@ -10,6 +10,7 @@ import {
   pause,
   plural,
   redact,
+  ReplicatorError,
 } from "../../core/internal.ts";
 import {
   type DatabaseRoute,
@@ -338,17 +339,23 @@ async function performUntilDone(
     (error: unknown) => ({ outcome: notBegun(error), hasBegun: false }),
   );
   let last = first.outcome;
-  for (let attempt = 1; attempt < completionAttempts; attempt++) {
+  for (let attempt = 1;; attempt++) {
     if (last.kind === "switched") return last;
     // if the servers cannot be asked; one that has begun may have closed a side
     const mayBeBeyond = first.hasBegun || last.failure.isPastReturn;
-    if (!await isBeyondReturn(options, run).catch(() => mayBeBeyond)) return last;
+    const databases = await readCutover(options, unstoppable(run)).catch(() => undefined);
+    if (databases === undefined && !mayBeBeyond) return last;
+    if (databases !== undefined && closedNames(databases).length === 0) {
+      return await undoUnlessBeyond(direction, { failure: last.failure, databases, options });
+    }
+    if (attempt === completionAttempts) return last;
     const { error } = last.failure;
     run.events({
       kind: "warning",
       message: `continuing after the point of no return: ${errorMessage(error)}`,
     });
     await pause(1_000 * attempt);
+    if (databases === undefined) continue;
     try {
       last = await attemptSwitch(direction, {
         ...{ options, run, compared, recheck },
@@ -359,7 +366,58 @@ async function performUntilDone(
       run.events({ kind: "warning", message: errorMessage(cause) });
     }
   }
-  return last;
+}
+
+/**
+ * The outcome of an attempt that has left no side closed. If its first COMMIT was in doubt, the
+ * records prove that it did not take effect: the attempt is undone, and has been abandoned.
+ */
+async function undoUnlessBeyond(
+  direction: SwitchDirection,
+  { failure, databases, options }: {
+    readonly failure: SwitchFailure;
+    readonly databases: readonly CutoverDatabase[];
+    readonly options: CutoverSwitchOptions;
+  },
+): Promise<SwitchOutcome> {
+  const involved = databases.filter(({ phase }) => phase !== "none");
+  const isAbandoned = involved.every(({ phase }) => phase === switchPhases[direction].from);
+  if (!failure.isPastReturn || !isAbandoned) return { kind: "failed", failure };
+  const warnings = [...failure.warnings];
+  const routes = involved.map((database) => routeOf(database, direction));
+  for (const route of routes) {
+    await undo(route).catch((error) => {
+      warnings.push(`${route.from.database} was not restored: ${errorMessage(error)}`);
+    });
+  }
+  try {
+    await options.hook("abort", routes);
+  } catch (error) {
+    warnings.push(`the hook abort failed: ${errorMessage(error)}`);
+  }
+  const error = notCommitted(failure.error, routes);
+  return { kind: "failed", failure: { ...failure, error, isPastReturn: false, warnings } };
+}
+
+function notCommitted(cause: unknown, routes: readonly DatabaseRoute[]): ReplicatorError {
+  const { side } = routes[0]!.from;
+  return new ReplicatorError(
+    `the COMMIT that closes the ${side} did not take effect; writers continue there`,
+    {
+      side,
+      details: describeError(cause),
+      remedy: "remove the cause, and run the same command again",
+      cause,
+    },
+  );
+}
+
+/** Undoes what an attempt left that has closed nothing. */
+async function undo(given: DatabaseRoute): Promise<void> {
+  const { from, fromRecord } = await restoreIfTurning(given);
+  if (fromRecord.isOpen && fromRecord.details.isClosing === true) {
+    await new SessionFence(from, fromRecord).takeBack();
+  }
 }
 
 /** One attempt, from the state in which the databases are. */
@@ -383,11 +441,8 @@ async function attemptSwitch(
   const ofPhase = (matches: (database: CutoverDatabase) => boolean) =>
     databases.filter(matches).map((database) => routeOf(database, direction));
   // with databases that an attempt in the other direction has not closed yet: it is undone
-  for (const route of databases.filter((each) => each.phase === switchPhases[direction].to)) {
-    const { from, fromRecord } = await restoreIfTurning(routeOf(route, opposite(direction)));
-    if (fromRecord.isOpen && fromRecord.details.isClosing === true) {
-      await new SessionFence(from, fromRecord).takeBack();
-    }
+  for (const database of databases.filter((each) => each.phase === switchPhases[direction].to)) {
+    await undo(routeOf(database, opposite(direction)));
   }
   const closed = ofPhase(({ phase }) => closedPhases.includes(phase));
   return await switchOver(
@@ -409,9 +464,4 @@ async function attemptSwitch(
 
 function opposite(direction: SwitchDirection): SwitchDirection {
   return direction === "run" ? "rollback" : "run";
-}
-
-async function isBeyondReturn(options: CutoverSwitchOptions, run: RunContext): Promise<boolean> {
-  const databases = await readCutover(options, unstoppable(run));
-  return databases.some(({ phase }) => closedPhases.includes(phase));
 }
