@@ -53,7 +53,7 @@ export function recordsOf({ from, fromRecord, toRecord }: DatabaseRoute): SideRe
     : { source: toRecord, target: fromRecord };
 }
 
-/** The same, and whether a command is working on the database at this moment. */
+/** A switch that has changed a database and is running, or was interrupted. */
 export interface UnfinishedSwitch extends InterruptedSwitch {
   /** Whether it may still undo or complete it. */
   readonly isRunning: boolean;

@@ -34,6 +34,7 @@ export async function examineRoute(
 ): Promise<readonly PreflightFinding[]> {
   await using from = await retry(() => openSession(route.from, { signal }), { signal });
   await using to = await retry(() => openSession(route.to, { signal }), { signal });
+  const unfinished = await readUnfinishedSwitch(recordsOf(route), to);
   const facts = await readPreflightFacts({
     from,
     to,
@@ -44,14 +45,14 @@ export async function examineRoute(
     fences: { from: fenceOf(route.fromRecord), to: fenceOf(route.toRecord) },
     starting: route.back,
     attendanceMs,
-    unfinished: await readUnfinishedSwitch(recordsOf(route), to),
+    unfinished,
     preparing: undefined,
     oldTransactionMs,
   });
   return [
     ...preflight(facts, "switch"),
     ...await lostSlots(route, to),
-    ...await writtenTo(route, to),
+    ...(unfinished?.isTurning === true ? [] : await writtenTo(route, to)),
   ];
 }
 
