@@ -351,7 +351,7 @@ if (client !== undefined) {
       await prepareCutover(pair, { fence: "sessions" });
       const psql = (sql: string) => {
         const { success, stderr } = new Deno.Command(client.psql, {
-          args: [pair.url, "-Xqc", sql],
+          args: [source.url(), "-Xqc", sql],
           stdout: "null",
         }).outputSync();
         ok(success, new TextDecoder().decode(stderr));
