@@ -66,8 +66,8 @@ Deno.test("a stream that a hidden cutover may have stopped gets no advice that w
       const remedy = 'connect as role "postgres", which prepared the cutover';
       const wait = (enabled: boolean) =>
         findWaiting([{ ...servers, streams: [{ applier: { enabled } }] } as never], {
+          ...quietRun,
           followsOnly: true,
-          signal: quietRun.signal,
         });
       await rejects(wait(false), { remedy });
       strictEqual((await wait(true)).size, 0);

@@ -47,11 +47,12 @@ interface CutoverState {
  * Reads the phase of a database's cutover. Where its role may not read the records, running streams
  * show that no cutover has switched.
  *
+ * @param areRunning whether all streams to the target are enabled; asked only then
  * @throws ReplicatorError if the records cannot be read, and a cutover may have stopped a stream
  */
 async function readState(
-  { streams }: Pick<ReplicationStatus, "streams">,
   { from, to }: { readonly from: Session; readonly to: Session },
+  areRunning: () => boolean | Promise<boolean>,
 ): Promise<CutoverState> {
   const [here, there] = [await readVisible(from), await readVisible(to)];
   const records = "refusal" in here || "refusal" in there
@@ -62,10 +63,7 @@ async function readState(
     target: "refusal" in there ? undefined : there,
   });
   if (phase !== undefined) return { phase, records };
-  const running = new Set(
-    (await readAppliers(to)).filter(({ enabled }) => enabled).map(({ name }) => name),
-  );
-  const isRunning = streams.length > 0 && streams.every(({ name }) => running.has(name));
+  const isRunning = await areRunning();
   for (const side of [here, there]) if ("refusal" in side && !isRunning) throw side.refusal;
   return { phase: "none", records: undefined };
 }
@@ -84,7 +82,11 @@ export async function whileNotSwitching<Result>(
   work: () => Promise<Result>,
 ): Promise<Result> {
   return await withCutoverLock(to, async () => {
-    const { phase, records } = await readState(status, { from, to });
+    const { phase, records } = await readState({ from, to }, async () => {
+      const running = (await readAppliers(to)).filter(({ enabled }) => enabled);
+      const names = new Set(running.map(({ name }) => name));
+      return status.streams.length > 0 && status.streams.every(({ name }) => names.has(name));
+    });
     if (stoppedPhases.has(phase)) throw stopped(status, phase);
     const interrupted = records && interruptedSwitch(records);
     if (interrupted?.isTurning === true) {
@@ -124,7 +126,12 @@ export async function findWaiting(
     const { source, target } = status;
     await using from = await retry(() => openSession(source, { signal }), { signal });
     await using to = await retry(() => openSession(target, { signal }), { signal });
-    const { phase, records } = await readState(status, { from, to });
+    const { phase, records } = await readState(
+      { from, to },
+      () =>
+        status.streams.length > 0 &&
+        status.streams.every(({ applier }) => applier?.enabled === true),
+    );
     if (records !== undefined) await restore({ source, target, records, phase }, events);
     if (!stoppedPhases.has(phase)) continue;
     const isApplied = status.streams.some(({ applier }) => applier?.kind === "client");
