@@ -70,6 +70,7 @@ export {
   type InitOptions,
   type InitPlan,
   type InitReport,
+  type InterruptedSwitch,
   type KeptItem,
   type PreflightFinding,
   prometheusMetrics,

@@ -22,6 +22,7 @@ export type {
   CutoverHook,
   CutoverPhase,
   FailedAttempt,
+  InterruptedSwitch,
   PreflightFinding,
   SideStatements,
   SwitchedDatabase,
