@@ -13,7 +13,7 @@ import {
   silenceEventTriggers,
 } from "../postgres/internal.ts";
 import { commitSide } from "./commit.ts";
-import { interruptedSwitch, recordsOf } from "./interrupted_switch.ts";
+import { interruptedSwitch, sideRecordsOf } from "./interrupted_switch.ts";
 import { lockCutover } from "./lock.ts";
 import { isSameState, withTurning } from "./model.ts";
 import { beginOpening } from "./open_side.ts";
@@ -99,14 +99,14 @@ export function overtaken({ side, database }: Endpoint): ReplicatorError {
  * @throws ReplicatorError if another command is working on the databases
  */
 export async function restoreIfTurning(given: DatabaseRoute): Promise<DatabaseRoute> {
-  if (interruptedSwitch(recordsOf(given))?.isTurning !== true) return given;
+  if (interruptedSwitch(sideRecordsOf(given))?.isTurning !== true) return given;
   await using onFrom = await retry(() => openSession(given.from));
   await using onTo = await retry(() => openSession(given.to, { settings: durableSettings }));
   await lockCutover(onFrom);
   await lockCutover(onTo);
   const route = await refresh(given, { from: onFrom, to: onTo });
   if (!route.fromRecord.isOpen) throw overtaken(route.from);
-  if (interruptedSwitch(recordsOf(route))?.isTurning !== true) return route;
+  if (interruptedSwitch(sideRecordsOf(route))?.isTurning !== true) return route;
   await restoreStreams(route);
   const toRecord = withTurning(route.toRecord, false);
   await onTo.execute(recordSideStatement(toRecord));

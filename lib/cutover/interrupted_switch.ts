@@ -47,7 +47,7 @@ export function interruptedSwitch({ source, target }: SideRecords): InterruptedS
 }
 
 /** The records of a route by their sides. Pure. */
-export function recordsOf({ from, fromRecord, toRecord }: DatabaseRoute): SideRecords {
+export function sideRecordsOf({ from, fromRecord, toRecord }: DatabaseRoute): SideRecords {
   return from.side === "source"
     ? { source: fromRecord, target: toRecord }
     : { source: toRecord, target: fromRecord };
@@ -80,7 +80,9 @@ export function describeUnfinished(
 }
 
 /** What to do about it. */
-export function unfinishedRemedy({ command, isTurning, isRunning }: UnfinishedSwitch): string {
+export function unfinishedSwitchRemedy(
+  { command, isTurning, isRunning }: UnfinishedSwitch,
+): string {
   if (isRunning) return "wait until it ends";
   if (!isTurning) {
     return "run the same command again; or cutover prepare or cleanup, which let clients write";

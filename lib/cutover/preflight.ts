@@ -20,8 +20,8 @@ import type { FencedTable } from "./fence.ts";
 import { missingPrivileges, type PrivilegeFacts } from "./privileges.ts";
 import {
   describeUnfinished,
-  unfinishedRemedy,
   type UnfinishedSwitch,
+  unfinishedSwitchRemedy,
 } from "./interrupted_switch.ts";
 import type { OutsideKey } from "./outside_keys.ts";
 import type { ReadOnlyDefaults } from "./read_only_default.ts";
@@ -190,7 +190,7 @@ export function preflight(
       unfinished.isTurning ? "problem" : "warning",
       unfinished.inUse,
       describeUnfinished(unfinished),
-      unfinishedRemedy(unfinished),
+      unfinishedSwitchRemedy(unfinished),
     );
   }
   // while they are turned around, their states are neither errors nor to be repaired one by one

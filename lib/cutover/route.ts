@@ -5,7 +5,7 @@
  */
 import type { TableName } from "../core/internal.ts";
 import type { Endpoint } from "../postgres/internal.ts";
-import type { SideRecord } from "./model.ts";
+import type { SideRecord, SideRecords } from "./model.ts";
 
 /** One database and its direction. */
 export interface DatabaseRoute {
@@ -23,6 +23,41 @@ export interface DatabaseRoute {
   readonly fromRecord: SideRecord;
   /** The record of the side that will be opened. */
   readonly toRecord: SideRecord;
+}
+
+/** The route of a prepared database in one direction. */
+export function routeBetween(
+  { source, target, records }: {
+    readonly source: Endpoint;
+    readonly target: Endpoint;
+    readonly records: SideRecords;
+  },
+  direction: "run" | "rollback",
+): DatabaseRoute {
+  if (records.source === undefined || records.target === undefined) {
+    throw new Error("the database is not prepared");
+  }
+  const { forward, back, tables } = records.source.details;
+  const backward = back === null ? [] : [back];
+  return direction === "run"
+    ? {
+      from: source,
+      to: target,
+      out: forward,
+      back: backward,
+      tables,
+      fromRecord: records.source,
+      toRecord: records.target,
+    }
+    : {
+      from: target,
+      to: source,
+      out: backward,
+      back: forward,
+      tables,
+      fromRecord: records.target,
+      toRecord: records.source,
+    };
 }
 
 /** The database's name on the source, by which reports name it. */

@@ -15,7 +15,7 @@ import {
   readLateChanges,
   readPreflightFacts,
   readUnfinishedSwitch,
-  recordsOf,
+  sideRecordsOf,
 } from "../../cutover/internal.ts";
 
 /**
@@ -34,7 +34,7 @@ export async function examineRoute(
 ): Promise<readonly PreflightFinding[]> {
   await using from = await retry(() => openSession(route.from, { signal }), { signal });
   await using to = await retry(() => openSession(route.to, { signal }), { signal });
-  const unfinished = await readUnfinishedSwitch(recordsOf(route), to);
+  const unfinished = await readUnfinishedSwitch(sideRecordsOf(route), to);
   const facts = await readPreflightFacts({
     from,
     to,

@@ -19,6 +19,7 @@ import {
   type DatabaseRoute,
   phaseOf,
   readSide,
+  routeBetween,
   type SideRecords,
 } from "../../cutover/internal.ts";
 import type { ServerSummary } from "../shared/report.ts";
@@ -109,34 +110,8 @@ export async function describeServers(
 }
 
 /** The route of a database in one direction. Both records must exist. */
-export function routeOf(
-  { source, target, records }: CutoverDatabase,
-  direction: SwitchDirection,
-): DatabaseRoute {
-  if (records.source === undefined || records.target === undefined) {
-    throw new Error("the database is not prepared");
-  }
-  const { forward, back, tables } = records.source.details;
-  const backward = back === null ? [] : [back];
-  return direction === "run"
-    ? {
-      from: source,
-      to: target,
-      out: forward,
-      back: backward,
-      tables,
-      fromRecord: records.source,
-      toRecord: records.target,
-    }
-    : {
-      from: target,
-      to: source,
-      out: backward,
-      back: forward,
-      tables,
-      fromRecord: records.target,
-      toRecord: records.source,
-    };
+export function routeOf(database: CutoverDatabase, direction: SwitchDirection): DatabaseRoute {
+  return routeBetween(database, direction);
 }
 
 /** The databases of one cutover, which are closed and opened together. */

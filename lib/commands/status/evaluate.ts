@@ -18,7 +18,7 @@ import {
   describeRefusals,
   describeUnfinished,
   refusalsRemedy,
-  unfinishedRemedy,
+  unfinishedSwitchRemedy,
   wayBackRemedy,
 } from "../../cutover/internal.ts";
 import {
@@ -418,7 +418,7 @@ function incompleteFindings(
   }];
   const unfinished = cutover?.unfinished;
   if (unfinished != null) {
-    return finding(describeUnfinished(unfinished), unfinishedRemedy(unfinished));
+    return finding(describeUnfinished(unfinished), unfinishedSwitchRemedy(unfinished));
   }
   switch (cutover?.phase) {
     case "contradictory":

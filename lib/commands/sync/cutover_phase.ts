@@ -16,15 +16,15 @@ import {
   observeSide,
   readSide,
   restoreIfTurning,
+  routeBetween,
   type SideRecord,
   type SideRecords,
-  unfinishedRemedy,
   type UnfinishedSwitch,
+  unfinishedSwitchRemedy,
   visiblePhase,
   withCutoverLock,
 } from "../../cutover/internal.ts";
 import { readAppliers } from "../../replication/internal.ts";
-import { type CutoverDatabase, routeOf } from "../cutover/read_cutover.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 
 /** The streams to the target are stopped, or it is not known whether they may run. */
@@ -132,7 +132,7 @@ export async function findWaiting(
         status.streams.length > 0 &&
         status.streams.every(({ applier }) => applier?.enabled === true),
     );
-    if (records !== undefined) await restore({ source, target, records, phase }, events);
+    if (records !== undefined) await restore({ source, target, records }, events);
     if (!stoppedPhases.has(phase)) continue;
     const isApplied = status.streams.some(({ applier }) => applier?.kind === "client");
     const mayReturn = phase !== "finished" && phase !== "contradictory";
@@ -143,11 +143,14 @@ export async function findWaiting(
 }
 
 /** Restores what an interrupted switch was turning around. */
-async function restore(database: CutoverDatabase, events: EventSink): Promise<void> {
+async function restore(
+  database: Parameters<typeof routeBetween>[0],
+  events: EventSink,
+): Promise<void> {
   const interrupted = interruptedSwitch(database.records);
   if (interrupted?.isTurning !== true) return;
   const { command, inUse } = interrupted;
-  await restoreIfTurning(routeOf(database, command));
+  await restoreIfTurning(routeBetween(database, command));
   events({
     kind: "warning",
     side: inUse,
@@ -166,7 +169,7 @@ function interruptedNow(
   return new ReplicatorError(describeUnfinished(unfinished), {
     side: "target",
     object: `database ${target.database}`,
-    remedy: unfinishedRemedy(unfinished),
+    remedy: unfinishedSwitchRemedy(unfinished),
     exitCode: ExitCode.prerequisite,
   });
 }
