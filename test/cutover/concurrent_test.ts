@@ -119,8 +119,9 @@ Deno.test("a run whose question was open for long checks again what it had found
   await withCutoverPair({ source, target }, async (pair) => {
     await prepareCutover(pair);
     const hooks: string[] = [];
-    const after = (meanwhile: () => Promise<unknown>, direction: "run" | "rollback" = "run") =>
-      switchCutover(direction, pair, {
+    const after = (meanwhile: () => Promise<unknown>, isContinued = false) =>
+      switchCutover("run", pair, {
+        isContinued,
         confirm: async () => {
           await meanwhile();
           return true;
@@ -146,6 +147,11 @@ Deno.test("a run whose question was open for long checks again what it had found
     await prepareCutover(pair);
     await rejects(after(() => switchCutover("run", pair)), refused(/the target is in use already/));
     strictEqual(await accepts(pair.targetUrl, write), true);
+    // of a job: its worker was taken for lost, and has completed the switch
+    await switchCutover("rollback", pair);
+    const report = await after(() => switchCutover("run", pair), true);
+    match(String(report?.warnings), /^an earlier attempt/);
+    strictEqual(report?.databases.length, 1);
     deepStrictEqual(hooks, []);
   });
 });

@@ -81,7 +81,7 @@ async function planAndSwitch(
   const databases = await readCutover(options, options.isContinued ? unstoppable(run) : run);
   const involved = databases.filter(({ phase }) => phase !== "none");
   if (options.isContinued) {
-    if (involved.length > 0 && involved.every((each) => isDone(each, direction))) {
+    if (areDone(involved, direction)) {
       return await doneEarlier(direction, { involved, options, start, startedAt });
     }
     if (!involved.some((each) => isBeyond(each, direction))) run.signal.throwIfAborted();
@@ -158,10 +158,16 @@ async function planAndSwitch(
     ? await performUntilDone(direction, { options, run, compared, recheck, notBegun })
     : answer;
   if (outcome.kind === "failed") {
-    const closed = await readCutover(options, unstoppable(run)).then(
-      closedNames,
-      () => closedBefore, // a server cannot be asked: the failure says so
+    // undefined if a server cannot be asked: the failure says so
+    const current = await readCutover(options, unstoppable(run)).then(
+      (all) => all.filter(({ phase }) => phase !== "none"),
+      () => undefined,
     );
+    // by a worker that was taken for lost, and lived on
+    if (options.isContinued && current !== undefined && areDone(current, direction)) {
+      return await doneEarlier(direction, { involved: current, options, start, startedAt });
+    }
+    const closed = current === undefined ? closedBefore : closedNames(current);
     const error = await explained(
       withStillClosed(outcome.failure.error, { direction, closed }),
       { action: direction, servers: options, run },
@@ -199,6 +205,11 @@ async function planAndSwitch(
     unchecked: uncheckedBy(options.finalCheck),
     ms: performance.now() - start,
   };
+}
+
+/** Whether nothing is left to do. Pure. */
+function areDone(databases: readonly CutoverDatabase[], direction: SwitchDirection): boolean {
+  return databases.length > 0 && databases.every((each) => isDone(each, direction));
 }
 
 /** Names, on the source, of databases that are closed on both sides. Pure. */
