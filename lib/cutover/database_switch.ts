@@ -26,6 +26,7 @@ import type { Blocker } from "./blockers.ts";
 import { commitSide } from "./commit.ts";
 import { refuseStale } from "./complete_switch.ts";
 import { enableFence, fenceMessages } from "./fence.ts";
+import { interruptedSwitch, sideRecordsOf } from "./interrupted_switch.ts";
 import { LargeObjectCarrier } from "./large_objects.ts";
 import { lockCutover } from "./lock.ts";
 import { type CloseEvidence, fenceOf, type TokenEvidence, withTurning } from "./model.ts";
@@ -138,7 +139,7 @@ export class DatabaseSwitch implements AsyncDisposable {
     await lockCutover(sessions.barrier);
     await lockCutover(sessions.opening);
     await refuseStale(route, { from: sessions.from, to: sessions.to });
-    if (route.toRecord.details.isTurning) {
+    if (interruptedSwitch(sideRecordsOf(route))?.isTurning === true) {
       await restoreStreams(route);
       await sessions.to.execute(recordSideStatement(withTurning(route.toRecord, false)));
     }

@@ -92,7 +92,9 @@ export async function withCutoverLock<Result>(
     return await work();
   } finally {
     if (session.isOpen) {
-      await session.query("SELECT pg_catalog.pg_advisory_unlock($1, $2)", [lockClass, lockObject]);
+      // it ends with the session at the latest
+      await session.query("SELECT pg_catalog.pg_advisory_unlock($1, $2)", [lockClass, lockObject])
+        .catch(() => session.close());
     }
   }
 }
