@@ -51,11 +51,28 @@ export interface BarrierOptions {
   /** See {@linkcode barrierTimeoutMs}. */
   readonly timeoutMs: number;
   /**
-   * How long the barrier may be held while the client is silent: the server then ends the session,
-   * and writers continue, even if the network has failed.
+   * Until when the barrier may be held, on the clock of `performance.now()`: the server then ends
+   * the session, and writers continue, even if the network has failed.
    */
-  readonly maxSilenceMs: number;
+  readonly untilMs: number;
   readonly signal: AbortSignal;
+}
+
+/** The client itself gives up first, and a COMMIT may have been sent at the last moment. */
+const serverGraceMs = 1_000;
+
+function remainingMs(untilMs: number): number {
+  return Math.max(1, Math.ceil(untilMs - performance.now()) + serverGraceMs);
+}
+
+/**
+ * Has the server end the session if the client is silent until then. It counts from the last
+ * statement, so every statement while the barrier is held has to begin with this one.
+ *
+ * @param untilMs on the clock of `performance.now()`
+ */
+export function limitSilence(untilMs: number): string {
+  return `SET LOCAL idle_in_transaction_session_timeout = ${remainingMs(untilMs)}`;
 }
 
 /** The statement that takes all locks. ONLY, because every partition is listed itself. */
@@ -71,10 +88,12 @@ export function barrierStatement(tables: readonly TableName[]): string {
  * @throws ServerError for reasons other than locks, such as a table that was dropped
  */
 export async function attemptBarrier(options: BarrierOptions): Promise<BarrierAttempt> {
-  const { session, observer, tables, timeoutMs, maxSilenceMs, signal } = options;
+  const { session, observer, tables, timeoutMs, untilMs, signal } = options;
   const begun = await session.queryAll(
     `BEGIN; SET LOCAL statement_timeout = ${timeoutMs}; SET LOCAL synchronous_commit = on;
-     SET LOCAL idle_in_transaction_session_timeout = ${Math.max(1, Math.ceil(maxSilenceMs))};
+     ${limitSilence(untilMs)};${
+      session.majorVersion >= 17 ? ` SET LOCAL transaction_timeout = ${remainingMs(untilMs)};` : ""
+    }
      SELECT pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS since`,
   );
   const since = String(begun.flat().find((row) => "since" in row)?.["since"]);
@@ -90,7 +109,7 @@ export async function attemptBarrier(options: BarrierOptions): Promise<BarrierAt
     await session.execute(barrierStatement(tables));
     const ms = performance.now() - start;
     granted.abort();
-    await session.execute("SET LOCAL statement_timeout = 0");
+    await session.execute(`${limitSilence(untilMs)}; SET LOCAL statement_timeout = 0`);
     return { isHeld: true, ms, since };
   } catch (error) {
     granted.abort();

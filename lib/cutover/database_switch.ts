@@ -20,6 +20,7 @@ import {
   barrierTimeoutMs,
   type BarrierWaiters,
   holdBarrier,
+  limitSilence,
   readBarrierWaiters,
 } from "./barrier.ts";
 import type { Blocker } from "./blockers.ts";
@@ -79,6 +80,8 @@ export class DatabaseSwitch implements AsyncDisposable {
   #isHeld = false;
   #heldSince: string | undefined;
   #releasedMs: number | undefined;
+  /** Until when the barrier may be held, on the clock of `performance.now()`. */
+  #holdUntilMs = Infinity;
   #isOpening = false;
   #isClosed = false;
   #isReversed = false;
@@ -185,18 +188,19 @@ export class DatabaseSwitch implements AsyncDisposable {
   }
 
   /** Tries to take the barrier once. */
-  async tryBarrier(maxSilenceMs: number): Promise<BarrierAttempt> {
+  async tryBarrier(maxHoldMs: number): Promise<BarrierAttempt> {
     this.#releasedMs = undefined;
+    this.#holdUntilMs = performance.now() + maxHoldMs;
     const attempt = this.#sessions !== undefined
-      ? await this.#sessions.close(this.#barrier, { maxMs: maxSilenceMs / 2, signal: this.#signal })
-      : await this.#attemptBarrier({ maxSilenceMs, timeoutMs: this.#timeoutMs });
+      ? await this.#sessions.close(this.#barrier, { maxMs: maxHoldMs / 2, signal: this.#signal })
+      : await this.#attemptBarrier({ untilMs: this.#holdUntilMs, timeoutMs: this.#timeoutMs });
     this.#isHeld = attempt.isHeld;
     this.#heldSince = attempt.isHeld ? attempt.since : undefined;
     return attempt;
   }
 
   #attemptBarrier(
-    limits: { readonly maxSilenceMs: number; readonly timeoutMs: number },
+    limits: { readonly untilMs: number; readonly timeoutMs: number },
   ): Promise<BarrierAttempt> {
     return attemptBarrier({
       session: this.#barrier,
@@ -219,7 +223,7 @@ export class DatabaseSwitch implements AsyncDisposable {
   ): Promise<{ readonly ms: number } | { readonly blockers: readonly Blocker[] }> {
     const attempt = await this.#attemptBarrier({
       timeoutMs: Math.max(1, Math.min(this.#timeoutMs, Math.floor(maxMs / 2))),
-      maxSilenceMs: maxMs + brownoutSilenceMs,
+      untilMs: performance.now() + maxMs,
     });
     if (!attempt.isHeld) return { blockers: attempt.blockers };
     const options = { observer: this.#monitor, maxMs, signal: this.#signal };
@@ -269,7 +273,7 @@ export class DatabaseSwitch implements AsyncDisposable {
   async prepareFence(): Promise<void> {
     if (this.#sessions !== undefined) return;
     for (const message of fenceMessages(this.route.tables, enableFence)) {
-      await this.#barrier.execute(message);
+      await this.#barrier.execute(`${limitSilence(this.#holdUntilMs)};\n${message}`);
     }
   }
 
@@ -354,17 +358,23 @@ export class DatabaseSwitch implements AsyncDisposable {
    * Takes the locks on `to` and opens its fence there, to be committed by `openOther`; not before
    * {@linkcode reverse} has restored what needs the same locks.
    */
-  async prepareOpening(): Promise<void> {
+  async prepareOpening(maxPauseMs: number): Promise<void> {
     if (this.#restores) await this.#stop();
-    await this.#beginOpening();
+    await this.#beginOpening(maxPauseMs);
   }
 
-  async #beginOpening(): Promise<void> {
+  /** @throws if the transaction that {@linkcode prepareOpening} has begun was ended meanwhile */
+  async checkOpening(): Promise<void> {
+    await this.#opening.query("SELECT");
+  }
+
+  async #beginOpening(maxPauseMs = 0): Promise<void> {
     this.#isOpening = true;
     await beginOpening(this.#opening, {
       tables: this.route.tables,
       record: this.route.toRecord,
       timeoutMs: this.#timeoutMs,
+      maxPauseMs,
     });
   }
 
@@ -375,7 +385,7 @@ export class DatabaseSwitch implements AsyncDisposable {
       await this.#barrier.execute("BEGIN; SET LOCAL synchronous_commit = on");
     }
     await this.#barrier.execute(
-      `${
+      `${limitSilence(this.#holdUntilMs)};\n${
         recordSideStatement({
           ...fromRecord,
           isOpen: false,
@@ -408,6 +418,15 @@ export class DatabaseSwitch implements AsyncDisposable {
     }
     if (late.length > 0) throw writtenAfterTokens(this.route.from, late);
     return [];
+  }
+
+  /** Lets the barrier wait for its commit while other databases are closed. */
+  async holdFor(ms: number): Promise<void> {
+    await this.#barrier.execute(
+      `SET LOCAL idle_in_transaction_session_timeout = ${Math.ceil(ms)}${
+        this.#barrier.majorVersion >= 17 ? "; SET LOCAL transaction_timeout = 0" : ""
+      }`,
+    );
   }
 
   /**
@@ -501,9 +520,6 @@ export class DatabaseSwitch implements AsyncDisposable {
     );
   }
 }
-
-/** How long after a brownout the server ends the session of a client that died as it began. */
-const brownoutSilenceMs = 1_000;
 
 function writtenAfterTokens(
   { side, database }: Endpoint,

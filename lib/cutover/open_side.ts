@@ -10,27 +10,31 @@ import { fenceOf, openedRecord, type SideRecord } from "./model.ts";
 import { recordSideStatement } from "./own_schema.ts";
 import { tryResetReadOnly } from "./read_only_default.ts";
 
-/** A client that is gone must not hold the locks of the side that should be opened. */
-const maxSilenceMs = 60_000;
+/**
+ * A client that is gone must not hold the locks of the side that should be opened. Besides the
+ * pause, the commits of other databases come before this one.
+ */
+const minSilenceMs = 60_000;
 
 /**
  * Begins the transaction that opens a side, up to its commit.
  *
  * @param options `record`: the record of the side while it is closed; `timeoutMs`: how long each
- * lock may be waited for
+ * lock may be waited for; `maxPauseMs`: for how long the commit may be put off
  */
 export async function beginOpening(
   session: Session,
-  { tables, record, timeoutMs }: {
+  { tables, record, timeoutMs, maxPauseMs = 0 }: {
     readonly tables: readonly TableName[];
     readonly record: SideRecord;
     readonly timeoutMs: number;
+    readonly maxPauseMs?: number;
   },
 ): Promise<void> {
   // autovacuum of a large table may hold a lock: then the cutover is abandoned in time
   await session.execute(
     `BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = ${timeoutMs};
-     SET LOCAL idle_in_transaction_session_timeout = ${maxSilenceMs}`,
+     SET LOCAL idle_in_transaction_session_timeout = ${Math.ceil(minSilenceMs + maxPauseMs)}`,
   );
   if (fenceOf(record) === "triggers") {
     for (const message of fenceMessages(tables, disableFence)) await session.execute(message);

@@ -334,10 +334,10 @@ class SwitchRun {
     switches: readonly DatabaseSwitch[],
     deadlineMs: number,
   ): Promise<readonly HeldDatabase[]> {
-    const { sequenceMargin, finalCheck } = this.#settings;
+    const { sequenceMargin, finalCheck, maxPauseMs } = this.#settings;
     const signal = this.#abort.signal;
     const timeline = this.#timeline;
-    const [[tokens], sequences, objects] = await joinAll([
+    const [[tokens], sequences, objects] = await this.#together([
       timeline.step(
         "drain",
         () =>
@@ -373,7 +373,7 @@ class SwitchRun {
       waiting: { sessions: 0, longestMs: 0 },
     }));
     // what these wait for does not depend on one another
-    await joinAll([
+    await this.#together([
       timeline.step(
         "final-check",
         () => joinAll(switches.map(({ route }) => finalCheck(route, signal))),
@@ -393,16 +393,17 @@ class SwitchRun {
         () =>
           joinAll(
             switches.flatMap((each, index) => [
-              each.prepareOpening(),
+              each.prepareOpening(maxPauseMs),
               each.seal(databases[index]!.evidence!),
             ]),
           ),
         { summarise: () => "prepared" },
       ),
     ]);
-    const unproven = await joinAll(
-      switches.map((each, index) => each.proveClosed(tokens[index]!)),
-    );
+    const [unproven] = await this.#together([
+      joinAll(switches.map((each, index) => each.proveClosed(tokens[index]!))),
+      joinAll(switches.map((each) => each.checkOpening())),
+    ]);
     return databases.map((each, index) => ({
       ...each,
       evidence: {
@@ -412,11 +413,28 @@ class SwitchRun {
     }));
   }
 
+  /** Writers do not wait for the rest once a part has failed. */
+  async #together<const Values extends readonly Promise<unknown>[]>(
+    parts: Values,
+  ): Promise<{ -readonly [Index in keyof Values]: Awaited<Values[Index]> }> {
+    for (const part of parts) part.catch((error) => this.#abort.abort(error));
+    try {
+      return await joinAll(parts);
+    } catch (error) {
+      // the first: others have failed because of it
+      throw this.#abort.signal.aborted ? this.#abort.signal.reason : error;
+    }
+  }
+
   /**
    * The first commit is the point of no return: from then on there is only forward, and what fails
    * is repeated by the same command.
    */
   async #commitAll(switches: readonly DatabaseSwitch[], deadlineMs: number): Promise<void> {
+    // their turn comes after other commits, from which there is no way back
+    const longestMs = Math.max(minCommitMs, deadlineMs - performance.now()) +
+      laterCommitMs * switches.length;
+    await joinAll(switches.slice(1).map((each) => each.holdFor(longestMs)));
     for (const [index, each] of switches.entries()) {
       const timeoutMs = index === 0
         ? Math.max(minCommitMs, deadlineMs - performance.now())

@@ -51,6 +51,9 @@ async function wake(sender: Session, stream: string, until: Promise<void>): Prom
   }
 }
 
+/** Otherwise a worker that does not end would keep both sides closed without a word. */
+const stopTimeoutMs = 30_000;
+
 /** A slot that was lost meanwhile is created again while both sides are closed. */
 const slotTimeoutMs = 10_000;
 
@@ -63,7 +66,7 @@ export async function turnAround(
   // nothing has to be skipped, and what a session has written there nevertheless must be carried
   const isTakenBack = toRecord.generation > fromRecord.generation;
   for (const name of out) {
-    await using applier = await openApplier(onTo, { name });
+    await using applier = await openApplier(onTo, { name, stopTimeoutMs });
     if (await applier.state() === "running") await applier.stop();
   }
   for (const name of back) {
@@ -105,7 +108,7 @@ export async function restoreStreams({ from, to, back, out }: DatabaseRoute): Pr
   await using onFrom = await retry(() => openSession(from));
   await using onTo = await retry(() => openSession(to));
   for (const name of back) {
-    await using applier = await openApplier(onFrom, { name });
+    await using applier = await openApplier(onFrom, { name, stopTimeoutMs });
     if (await applier.state() === "running") await applier.stop();
   }
   for (const name of out) {

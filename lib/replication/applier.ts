@@ -97,4 +97,10 @@ export interface ApplierOptions {
   readonly name: string;
   /** Ends waiting for the applier to stop. */
   readonly signal?: AbortSignal;
+  /**
+   * How long the applier may take to stop, in milliseconds; then stopping fails.
+   *
+   * @default Infinity
+   */
+  readonly stopTimeoutMs?: number;
 }

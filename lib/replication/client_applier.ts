@@ -31,11 +31,13 @@ export class ClientApplier implements Applier {
   readonly kind = "client";
   readonly #session: Session;
   readonly #signal: AbortSignal | undefined;
+  readonly #stopTimeoutMs: number | undefined;
 
-  constructor(session: Session, { name, signal }: ApplierOptions) {
+  constructor(session: Session, { name, signal, stopTimeoutMs }: ApplierOptions) {
     this.name = name;
     this.#session = session;
     this.#signal = signal;
+    this.#stopTimeoutMs = stopTimeoutMs;
   }
 
   async state(): Promise<ApplierState> {
@@ -73,7 +75,11 @@ export class ClientApplier implements Applier {
   }
 
   async stop(): Promise<void> {
-    await disableClientStream(this.#session, { name: this.name, signal: this.#signal });
+    await disableClientStream(this.#session, {
+      name: this.name,
+      signal: this.#signal,
+      timeoutMs: this.#stopTimeoutMs,
+    });
   }
 
   async skip(lsn: Lsn): Promise<void> {

@@ -33,11 +33,13 @@ export class SubscriptionApplier implements Applier {
   readonly kind = "subscription";
   readonly #session: Session;
   readonly #signal: AbortSignal | undefined;
+  readonly #stopTimeoutMs: number | undefined;
 
-  constructor(session: Session, { name, signal }: ApplierOptions) {
+  constructor(session: Session, { name, signal, stopTimeoutMs }: ApplierOptions) {
     this.name = name;
     this.#session = session;
     this.#signal = signal;
+    this.#stopTimeoutMs = stopTimeoutMs;
   }
 
   async state(): Promise<ApplierState> {
@@ -71,7 +73,11 @@ export class SubscriptionApplier implements Applier {
   }
 
   async stop(): Promise<void> {
-    await disableSubscription(this.#session, { name: this.name, signal: this.#signal });
+    await disableSubscription(this.#session, {
+      name: this.name,
+      signal: this.#signal,
+      timeoutMs: this.#stopTimeoutMs,
+    });
   }
 
   async skip(lsn: Lsn): Promise<void> {

@@ -1,6 +1,10 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { readCutover, routeOf } from "../../lib/commands/cutover/read_cutover.ts";
 import type { CutoverUnfinishedReport } from "../../lib/commands/cutover/report.ts";
 import { InterruptedError, type RunEvent } from "../../lib/core/internal.ts";
+import { DatabaseSwitch } from "../../lib/cutover/database_switch.ts";
+import { openSession } from "../../lib/postgres/internal.ts";
+import { openApplier } from "../../lib/replication/internal.ts";
 import { startAcknowledgedLoad } from "../support/acknowledged_load.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
@@ -10,7 +14,7 @@ import {
   switchCutover,
   withCutoverPair,
 } from "../support/cutover_pair.ts";
-import { withSession } from "../support/sql.ts";
+import { exec, query, withSession } from "../support/sql.ts";
 import { pidOf, run } from "./_facts.ts";
 
 const source = await sharedCluster(15);
@@ -138,5 +142,50 @@ Deno.test("a run that gives up while writers wait leaves the pause that they fel
     });
     await load.more(20);
     deepStrictEqual((await load.stop()).errors, {});
+  });
+});
+
+Deno.test("a switch whose network fails lets writers continue in time, and notices what has ended meanwhile", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    const [database] = await readCutover(pair.servers, quietRun);
+    const route = routeOf(database!, "run");
+    {
+      await using held = await DatabaseSwitch.open(route, quietRun.signal);
+      const start = performance.now();
+      const maxPauseMs = 4_000;
+      strictEqual((await held.tryBarrier(maxPauseMs)).isHeld, true);
+      const writing = exec(pair.url, "INSERT INTO ack (writer, n) VALUES (98, 1)");
+      await new Promise((resolve) => setTimeout(resolve, maxPauseMs / 2));
+      await held.prepareFence();
+      // from here on it is as silent as if its packets were dropped
+      await held.prepareOpening(60_000);
+      const [opening] = await query<{ pid: number }>(
+        pair.targetUrl,
+        `SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
+          WHERE datname = current_database() AND state = 'idle in transaction'`,
+      );
+      ok(opening !== undefined);
+      await rejects(held.checkOpening());
+      await writing;
+      ok(performance.now() - start < maxPauseMs * 1.5, `${performance.now() - start} ms`);
+    }
+    // a worker that does not end is an error that names it
+    const stream = route.out[0]!;
+    const [worker] = await query<{ pid: number }>(
+      pair.targetUrl,
+      "SELECT pid FROM pg_stat_subscription WHERE subname = $1",
+      [stream],
+    );
+    await using session = await openSession(route.to);
+    await using applier = await openApplier(session, { name: stream, stopTimeoutMs: 200 });
+    Deno.kill(worker!.pid, "SIGSTOP");
+    try {
+      await rejects(applier.stop(), new RegExp(`does not stop: .*\\(pid ${worker!.pid}\\)`));
+    } finally {
+      Deno.kill(worker!.pid, "SIGCONT");
+    }
+    await applier.stop();
+    await applier.start();
   });
 });

@@ -1,4 +1,5 @@
-import { deepStrictEqual, match } from "node:assert/strict";
+import { deepStrictEqual, match, ok } from "node:assert/strict";
+import { openSession } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { prepareCutover, switchCutover, withCutoverPair } from "../support/cutover_pair.ts";
 import { drain } from "../support/replicated.ts";
@@ -67,16 +68,34 @@ Deno.test("rollback is refused while replicated tables have partitions that only
     const early = await switchCutover("rollback", pair).then(() => undefined, (error) => error);
     match(`${early?.details}`, /way back does not carry, with their rows: sale_2027,/);
     await exec(pair.targetUrl, "ALTER TABLE sale DETACH PARTITION sale_2027");
+    // the way back is stuck too, and nobody waits for it
+    await using stuck = await openSession(pair.servers.target);
+    const [stream] = await query<{ name: string }>(
+      pair.targetUrl,
+      "SELECT relname AS name FROM pg_class WHERE relnamespace = 'seren_cutover'::regnamespace AND relkind = 'r' AND relname LIKE 'token_%' AND oid NOT IN (SELECT prrelid FROM pg_publication_rel)",
+    );
+    const maxPauseMs = 90_000;
+    let pauseMs: number | undefined;
     const inTime = await switchCutover("rollback", pair, {
+      maxPauseMs,
+      onUnfinished: (report) => {
+        pauseMs = report.pauseMs;
+        return Promise.resolve();
+      },
       hook: (hook) =>
         hook === "before"
-          ? exec(
-            pair.targetUrl,
-            `CREATE TABLE sale_2026 PARTITION OF sale FOR VALUES IN (2026);
-             INSERT INTO sale VALUES (2026, 2)`,
-          )
+          ? Promise.all([
+            exec(
+              pair.targetUrl,
+              `CREATE TABLE sale_2026 PARTITION OF sale FOR VALUES IN (2026);
+               INSERT INTO sale VALUES (2026, 2)`,
+            ),
+            stuck.execute(`BEGIN; LOCK TABLE seren_cutover."${stream!.name}"`),
+          ]).then(() => {})
           : undefined,
     }).then(() => undefined, (error) => error);
+    ok(pauseMs !== undefined && pauseMs < maxPauseMs, `${pauseMs} ms`);
+    await stuck.close();
     match(`${inTime}`, /partitions of replicated tables were created in the meantime.*: sale_2026/);
     const refused = await switchCutover("rollback", pair).then(() => undefined, (error) => error);
     match(`${refused?.details}`, /way back does not carry, with their rows: sale_2026/);

@@ -30,6 +30,7 @@ import {
 import { type LeftIdentity, restoreIdentities } from "../publication/restore_replica_identities.ts";
 import { readApplyLocks } from "./apply_lock.ts";
 import { dropApplyOrigin } from "./apply_origin.ts";
+import { notStopping } from "../subscription/subscription.ts";
 import { restoreHeldObjects, validateHeldKeys, type ViolatedKey } from "./held_objects.ts";
 import {
   applySchemaStatements,
@@ -166,17 +167,27 @@ const lockPauseMs = 50;
  * Stops a stream, and resolves once nothing is being applied any longer: the process that applies
  * its changes has lost its session, and finds the record disabled when it opens another. With the
  * last stream, triggers and foreign keys that were disabled, deferred or dropped are restored.
+ *
+ * @throws ReplicatorError if that takes longer than the timeout, by default none
  */
 export async function disableClientStream(
   session: Session,
-  { name, signal }: { readonly name: string; readonly signal?: AbortSignal | undefined },
+  { name, signal, timeoutMs = Infinity }: {
+    readonly name: string;
+    readonly signal?: AbortSignal | undefined;
+    readonly timeoutMs?: number | undefined;
+  },
 ): Promise<void> {
   await changeRecord(session, { name, work: () => session.query(disableStatement, [name]) });
-  await poll(async () => {
-    if ((await readApplyLocks(session))(name) === undefined) return true;
+  let pids: readonly number[] = [];
+  const stopped = await poll(async () => {
+    const pid = (await readApplyLocks(session))(name);
+    if (pid === undefined) return true;
+    pids = [pid];
     await endApplying(session, name);
     return undefined;
-  }, { intervalMs: lockPauseMs, signal });
+  }, { intervalMs: lockPauseMs, signal, timeoutMs });
+  if (stopped === undefined) throw notStopping(session, { name, pids });
   await restoreHeldObjects(session);
 }
 

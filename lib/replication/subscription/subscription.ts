@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { poll, quoteIdentifier } from "../../core/internal.ts";
+import { plural, poll, quoteIdentifier, ReplicatorError } from "../../core/internal.ts";
 import {
   besideEventTriggers,
   ServerError,
@@ -32,27 +32,56 @@ const workerGraceMs = 3_000;
  *
  * A worker that waits for a lock does not notice that it should stop: it is terminated, which rolls
  * its transaction back.
+ *
+ * @throws ReplicatorError if it has not stopped within the timeout, by default none
  */
 export async function disableSubscription(
   session: Session,
-  { name, signal }: { readonly name: string; readonly signal?: AbortSignal | undefined },
+  { name, signal, timeoutMs = Infinity }: {
+    readonly name: string;
+    readonly signal?: AbortSignal | undefined;
+    readonly timeoutMs?: number | undefined;
+  },
 ): Promise<void> {
   await withoutEventTriggers(
     session,
     () => session.execute(`ALTER SUBSCRIPTION ${quoteIdentifier(name)} DISABLE`),
   );
-  await poll(async (probes) => {
+  let pids: readonly number[] = [];
+  const stopped = await poll(async (probes) => {
     const workers = await session.query<{ readonly pid: number }>(
       "SELECT pid FROM pg_catalog.pg_stat_subscription WHERE subname = $1 AND pid IS NOT NULL",
       [name],
     );
     if (workers.length === 0) return true;
+    pids = workers.map(({ pid }) => pid);
     const waitedMs = probes * workerPauseMs;
     if (waitedMs > 0 && waitedMs % workerGraceMs === 0) {
-      for (const { pid } of workers) await terminateWorker(session, pid);
+      for (const pid of pids) await terminateWorker(session, pid);
     }
     return undefined;
-  }, { intervalMs: workerPauseMs, signal });
+  }, { intervalMs: workerPauseMs, signal, timeoutMs });
+  if (stopped === undefined) throw notStopping(session, { name, pids });
+}
+
+/** The stream is disabled, but a backend that may still be applying its changes does not end. */
+export function notStopping(
+  { endpoint: { side, database } }: Session,
+  { name, pids }: { readonly name: string; readonly pids: readonly number[] },
+): ReplicatorError {
+  const calls = pids.map((pid) => `SELECT pg_catalog.pg_terminate_backend(${pid});`);
+  return new ReplicatorError(
+    `the stream ${name} does not stop: ${
+      plural(pids.length, "backend")
+    } of the server may still be applying its changes (pid ${pids.join(", ")})`,
+    {
+      side,
+      object: `database ${database}`,
+      remedy: `see pg_stat_activity for what it waits for, end it as a superuser (${
+        calls.join(" ")
+      }), and run the same command again`,
+    },
+  );
 }
 
 async function terminateWorker(session: Session, pid: number): Promise<void> {
