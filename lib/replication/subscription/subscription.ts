@@ -48,16 +48,17 @@ export async function disableSubscription(
     () => session.execute(`ALTER SUBSCRIPTION ${quoteIdentifier(name)} DISABLE`),
   );
   let pids: readonly number[] = [];
-  const stopped = await poll(async (probes) => {
+  let sinceMs = performance.now();
+  const stopped = await poll(async () => {
     const workers = await session.query<{ readonly pid: number }>(
       "SELECT pid FROM pg_catalog.pg_stat_subscription WHERE subname = $1 AND pid IS NOT NULL",
       [name],
     );
     if (workers.length === 0) return true;
     pids = workers.map(({ pid }) => pid);
-    const waitedMs = probes * workerPauseMs;
-    if (waitedMs > 0 && waitedMs % workerGraceMs === 0) {
+    if (performance.now() - sinceMs >= workerGraceMs) {
       for (const pid of pids) await terminateWorker(session, pid);
+      sinceMs = performance.now();
     }
     return undefined;
   }, { intervalMs: workerPauseMs, signal, timeoutMs });
