@@ -29,7 +29,10 @@ const patientAttempts = 3;
 export interface AcquireOptions {
   /** How often it is tried. */
   readonly barrierAttempts: number;
-  /** How long the barrier may be held while the client is silent, in milliseconds. */
+  /**
+   * How long the barrier may be held while the client is silent, in milliseconds. Where sessions
+   * take its place, closing them may take half of it.
+   */
   readonly maxPauseMs: number;
   readonly onBlocker: BlockerPolicy;
   readonly events: EventSink;

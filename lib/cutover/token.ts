@@ -16,7 +16,10 @@ export interface SentToken {
   readonly stream: string;
   /** A random UUID. */
   readonly id: string;
-  /** The end of the WAL once it was committed. */
+  /**
+   * The end of the WAL once the token was inserted, shortly before it was committed: what is
+   * committed later is not proven to have arrived, and what is committed in between counts as such.
+   */
   readonly lsn: Lsn;
   /** On the clock of `performance.now()`. */
   readonly sentAtMs: number;

@@ -48,6 +48,16 @@ Deno.test("DDL that runs on the old side after the preflight abandons the switch
     strictEqual(error.exitCode, 6);
     deepStrictEqual(hooks, ["before", "abort"]);
     await exec(pair.url, "ALTER TABLE balance DROP note");
+    // the target's is wider on purpose
+    await exec(pair.targetUrl, "ALTER TABLE ack ALTER n TYPE numeric");
+    const retyped = await refusedRun(pair, {
+      hook: (name) =>
+        name === "before" ? exec(pair.url, "ALTER TABLE balance ALTER id TYPE bigint") : undefined,
+    });
+    deepStrictEqual(retyped.details, [
+      "public.balance.id: bigint NOT NULL on the source, integer NOT NULL on the target",
+    ]);
+    await exec(pair.url, "ALTER TABLE balance ALTER id TYPE integer");
     await switchCutover("run", pair);
   });
 });

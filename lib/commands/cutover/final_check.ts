@@ -10,6 +10,7 @@ import {
   plural,
   quoteQualified,
   ReplicatorError,
+  retry,
   tableKey,
   type TableName,
 } from "../../core/internal.ts";
@@ -41,31 +42,49 @@ export function uncheckedBy(finalCheck: CutoverSwitchOptions["finalCheck"]): rea
   ];
 }
 
-/** Compares while writers wait, and throws to abandon the switch. */
-export function checkerFor(
+/** Compares a database while writers wait, and throws to abandon the switch. */
+export type FinalCheck = (route: DatabaseRoute, signal: AbortSignal) => Promise<void>;
+
+/**
+ * The check of a switch. Columns whose types differ between the sides already are accepted: a target
+ * may have wider ones on purpose.
+ *
+ * @param options `routes`: the databases that will be checked, before the switch begins
+ */
+export async function checkerFor(
   { finalCheck }: CutoverSwitchOptions,
-  { signal: outer, compared }: {
+  { routes, signal, compared }: {
+    readonly routes: readonly DatabaseRoute[];
     readonly signal: AbortSignal;
+    /** Receives what the last check compared, by database. */
     readonly compared: Map<string, FinalComparison>;
   },
-): (route: DatabaseRoute, signal: AbortSignal) => Promise<void> {
-  return async (route, inner) => {
-    const signal = AbortSignal.any([outer, inner]);
+): Promise<FinalCheck> {
+  const accepted = new Map<string, ReadonlySet<string>>();
+  for (const route of routes) {
+    await using from = await retry(() => openSession(route.from, { signal }), { signal });
+    await using to = await retry(() => openSession(route.to, { signal }), { signal });
+    const { differences } = await compareColumns(route.tables, { from, to });
+    accepted.set(nameOnSource(route), new Set(differences.map(({ text }) => text)));
+  }
+  return async (route, signal) => {
     await using from = await openSession(route.from, { signal });
     await using to = await openSession(route.to, { signal });
-    const [here, there] = await Promise.all([
-      readColumns(from, route.tables),
-      readColumns(to, route.tables),
-    ]);
-    const changed = [...here].filter(([table, columns]) => there.get(table) !== columns);
+    const { tables, differences } = await compareColumns(route.tables, { from, to });
+    const before = accepted.get(nameOnSource(route));
+    const changed = differences.filter(({ text, isOnBoth }) => !isOnBoth || !before?.has(text));
     if (changed.length > 0) {
       throw new ReplicatorError(
         `the columns of ${
-          changed.map(([table]) => table).join(", ")
+          [...new Set(changed.map(({ table }) => table))].join(", ")
         } differ from those on the other side`,
         {
           side: route.from.side,
           object: `database ${route.from.database}`,
+          details: [
+            ...changed.slice(0, maxListed).map(({ text }) => text),
+            ...(changed.length > maxListed ? ["…"] : []),
+          ],
           remedy:
             "DDL was run in the meantime: run it on the other side too (status shows the statement)",
           exitCode: ExitCode.mismatch,
@@ -74,7 +93,7 @@ export function checkerFor(
     }
     await refuseCreated(from, route);
     const rows = finalCheck === "counts" ? await compareCounts(route.tables, { from, to }) : null;
-    compared.set(nameOnSource(route), { tables: here.size, rows });
+    compared.set(nameOnSource(route), { tables, rows });
   };
 }
 
@@ -142,13 +161,56 @@ const createdStatement = `
              FROM pg_catalog.jsonb_array_elements($1::pg_catalog.jsonb) AS t (entry))
    ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;
 
+/** A column that is not the same on both sides. */
+interface ColumnDifference {
+  readonly table: string;
+  /** Describes it. */
+  readonly text: string;
+  /** Whether both sides have the column. */
+  readonly isOnBoth: boolean;
+}
+
+/** Compares columns by their names, types, NOT NULL, and how they are generated. */
+async function compareColumns(
+  tables: readonly TableName[],
+  { from, to }: { readonly from: Session; readonly to: Session },
+): Promise<{ readonly tables: number; readonly differences: readonly ColumnDifference[] }> {
+  const [here, there] = await Promise.all([readColumns(from, tables), readColumns(to, tables)]);
+  const differences = [...here].flatMap(([table, columns]) => {
+    const others = there.get(table) ?? new Map<string, string>();
+    return [...new Set([...columns.keys(), ...others.keys()])].flatMap(
+      (column): readonly ColumnDifference[] => {
+        const [own, other] = [columns.get(column), others.get(column)];
+        if (own === other) return [];
+        return [{
+          table,
+          text: `${table}.${column}: ${own ?? "missing"} on the ${from.side}, ${
+            other ?? "missing"
+          } on the ${to.side}`,
+          isOnBoth: own !== undefined && other !== undefined,
+        }];
+      },
+    );
+  });
+  return { tables: here.size, differences };
+}
+
+/** Definitions of columns, by table and column. */
 async function readColumns(
   session: Session,
   tables: readonly TableName[],
-): Promise<ReadonlyMap<string, string>> {
-  const rows = await session.query<{ readonly name: string; readonly columns: string }>(
+): Promise<ReadonlyMap<string, ReadonlyMap<string, string>>> {
+  const rows = await session.query<
+    { readonly name: string; readonly columns: Readonly<Record<string, string>> }
+  >(
     `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name,
-            pg_catalog.string_agg(pg_catalog.format('%I', a.attname), ',' ORDER BY a.attname COLLATE pg_catalog."C") AS columns
+            pg_catalog.jsonb_object_agg(
+              pg_catalog.quote_ident(a.attname),
+              pg_catalog.format_type(a.atttypid, a.atttypmod)
+                || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
+                || CASE a.attidentity WHEN 'a' THEN ' GENERATED ALWAYS AS IDENTITY'
+                                      WHEN 'd' THEN ' GENERATED BY DEFAULT AS IDENTITY' ELSE '' END
+                || CASE WHEN a.attgenerated = '' THEN '' ELSE ' GENERATED ALWAYS' END) AS columns
        FROM pg_catalog.pg_class AS c
        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -159,7 +221,7 @@ async function readColumns(
       GROUP BY 1`,
     [JSON.stringify(tables.map(({ schema, name }) => ({ schema, name })))],
   );
-  return new Map(rows.map(({ name, columns }) => [name, columns]));
+  return new Map(rows.map(({ name, columns }) => [name, new Map(Object.entries(columns))]));
 }
 
 /** Returns the number of rows of all tables. @throws ReplicatorError if any of them differs */

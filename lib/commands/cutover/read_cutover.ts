@@ -93,7 +93,28 @@ async function readDatabase(
   };
   const [onSource, onTarget] = await Promise.all([read(source), read(target)]);
   const records = { source: onSource, target: onTarget };
+  refuseSwapped(records, { source, target });
   return { source, target, records, phase: phaseOf(records) };
+}
+
+/** A URL that lists the hosts of both sides, as those of clients do, may lead to the other one. */
+function refuseSwapped(
+  records: SideRecords,
+  endpoints: { readonly source: Endpoint; readonly target: Endpoint },
+): void {
+  for (const side of ["source", "target"] as const) {
+    const record = records[side];
+    if (record === undefined || record.details.side === side) continue;
+    throw new ReplicatorError(
+      `the URL of the ${side} leads to the ${record.details.side} of the cutover`,
+      {
+        side,
+        object: `database ${endpoints[side].database}`,
+        remedy: `name only the host of the ${side} in its URL`,
+        exitCode: ExitCode.prerequisite,
+      },
+    );
+  }
 }
 
 /** Describes both servers, by a database that exists on each. */

@@ -27,7 +27,7 @@ import {
 } from "../../cutover/internal.ts";
 import { examineLocks } from "./examine_locks.ts";
 import { examineRoute } from "./examine_route.ts";
-import { checkerFor, uncheckedBy } from "./final_check.ts";
+import { checkerFor, type FinalCheck, uncheckedBy } from "./final_check.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import { explained, explainInterruption } from "./interrupted.ts";
 import type { RunContext } from "../shared/run.ts";
@@ -103,10 +103,12 @@ async function planAndSwitch(
     }),
   );
   const warnings: PreflightFinding[] = [];
-  for (const database of involved.filter(({ phase }) => phase === switchPhases[direction].from)) {
-    warnings.push(...await examine(routeOf(database, direction), { options, run }));
-  }
+  const open = involved.filter(({ phase }) => phase === switchPhases[direction].from)
+    .map((database) => routeOf(database, direction));
+  for (const route of open) warnings.push(...await examine(route, { options, run }));
   refuse(warnings);
+  const compared = new Map<string, FinalComparison>();
+  const finalCheck = await checkerFor(options, { routes: open, signal: run.signal, compared });
   const plan: CutoverSwitchPlan = {
     direction,
     databases: involved.map((database) => ({
@@ -129,7 +131,6 @@ async function planAndSwitch(
     kind: "failed",
     failure: notBegunFailure(error, involved),
   });
-  const compared = new Map<string, FinalComparison>();
   const rechecked = new Set<string>();
   const recheck = async (route: DatabaseRoute) => {
     // an attempt that continues has stopped its streams, and restored them just now
@@ -155,7 +156,7 @@ async function planAndSwitch(
   const answer = await options.confirm(plan).catch((error: unknown) => notBegun(error));
   if (answer === false) return undefined;
   const outcome = answer === true
-    ? await performUntilDone(direction, { options, run, compared, recheck, notBegun })
+    ? await performUntilDone(direction, { options, run, finalCheck, recheck, notBegun })
     : answer;
   if (outcome.kind === "failed") {
     // undefined if a server cannot be asked: the failure says so
@@ -331,19 +332,18 @@ async function examine(
 /** After the point of no return, continues by itself as the same command would. */
 async function performUntilDone(
   direction: SwitchDirection,
-  { options, run, compared, recheck, notBegun }: {
+  { options, run, finalCheck, recheck, notBegun }: {
     readonly options: CutoverSwitchOptions;
     readonly run: RunContext;
     /** Repeats the checks of a database before its first attempt. */
     readonly recheck: (route: DatabaseRoute) => Promise<void>;
-    /** Receives what the last check compared, by database. */
-    readonly compared: Map<string, FinalComparison>;
+    readonly finalCheck: FinalCheck;
     /** The outcome of an attempt that could not be begun. */
     readonly notBegun: (error: unknown) => SwitchOutcome;
   },
 ): Promise<SwitchOutcome> {
   const first = await attemptSwitch(direction, {
-    ...{ options, run, compared, recheck },
+    ...{ options, run, finalCheck, recheck },
     reading: options.isContinued ? unstoppable(run) : run,
   }).then(
     (outcome) => ({ outcome, hasBegun: true }),
@@ -369,7 +369,7 @@ async function performUntilDone(
     if (databases === undefined) continue;
     try {
       last = await attemptSwitch(direction, {
-        ...{ options, run, compared, recheck },
+        ...{ options, run, finalCheck, recheck },
         reading: unstoppable(run),
       });
     } catch (cause) {
@@ -434,10 +434,10 @@ async function undo(given: DatabaseRoute): Promise<void> {
 /** One attempt, from the state in which the databases are. */
 async function attemptSwitch(
   direction: SwitchDirection,
-  { options, run, compared, recheck, reading }: {
+  { options, run, finalCheck, recheck, reading }: {
     readonly options: CutoverSwitchOptions;
     readonly run: RunContext;
-    readonly compared: Map<string, FinalComparison>;
+    readonly finalCheck: FinalCheck;
     readonly recheck: (route: DatabaseRoute) => Promise<void>;
     /** The context in which the state is read. */
     readonly reading: RunContext;
@@ -467,7 +467,7 @@ async function attemptSwitch(
       ...options,
       recheck,
       unchecked: uncheckedBy(options.finalCheck),
-      finalCheck: checkerFor(options, { signal: context.signal, compared }),
+      finalCheck,
     },
     context,
   );

@@ -117,12 +117,12 @@ interface PinnedRow {
 }
 
 function fitsAttributes(attributes: string, { in_recovery, read_only }: PinnedRow): boolean {
-  const readOnly = in_recovery || read_only === "on";
   switch (attributes) {
-    case "read-write":
-      return !readOnly;
     case "read-only":
-      return readOnly;
+      return in_recovery || read_only === "on";
+    // a database that is read-only by default, as a cutover leaves the side that it has closed, is
+    // writable here: the session has turned that off
+    case "read-write":
     case "primary":
       return !in_recovery;
     case "standby":

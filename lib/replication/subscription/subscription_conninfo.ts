@@ -31,6 +31,9 @@ const publisherSettings: Readonly<Record<string, string>> = {
   extra_float_digits: "3",
   statement_timeout: "0",
   lock_timeout: "0",
+  // a cutover starts a stream from the side that it has closed; with several hosts and
+  // target_session_attrs=read-write, libpq would not connect to it
+  default_transaction_read_only: "off",
 };
 
 function publisherOptions(source: Endpoint): string {
