@@ -46,8 +46,8 @@ export function uncheckedBy(finalCheck: CutoverSwitchOptions["finalCheck"]): rea
 export type FinalCheck = (route: DatabaseRoute, signal: AbortSignal) => Promise<void>;
 
 /**
- * The check of a switch. Columns whose types differ between the sides already are accepted: a target
- * may have wider ones on purpose.
+ * The check of a switch. Columns whose types differ between the sides already are accepted: a
+ * target may have wider ones on purpose.
  *
  * @param options `routes`: the databases that will be checked, before the switch begins
  */
