@@ -34,6 +34,11 @@ export interface AcquireOptions {
    * take its place, closing them may take half of it.
    */
   readonly maxPauseMs: number;
+  /**
+   * When it is given up, on the clock of `performance.now()`: set if clients have been made to wait
+   * before.
+   */
+  readonly deadlineMs: number | undefined;
   readonly onBlocker: BlockerPolicy;
   readonly events: EventSink;
   /** Receives every attempt that gave way. */
@@ -56,7 +61,7 @@ export async function acquireBarrier(
   switches: readonly DatabaseSwitch[],
   options: AcquireOptions,
 ): Promise<AcquiredBarrier> {
-  const { barrierAttempts, maxPauseMs, events, timeline, signal } = options;
+  const { barrierAttempts, maxPauseMs, deadlineMs, events, timeline, signal } = options;
   for (let attempt = 1;; attempt++) {
     signal.throwIfAborted();
     const sinceMs = performance.now();
@@ -85,8 +90,13 @@ export async function acquireBarrier(
     });
     if (attempt >= barrierAttempts) throw blocked(found);
     const isRemoved = attempt >= patientAttempts && await remove(found, options);
-    const delayMs = barrierDelaysMs[Math.min(attempt, barrierDelaysMs.length) - 1]!;
-    await pause(isRemoved ? removedDelayMs : delayMs, signal);
+    const delayMs = isRemoved
+      ? removedDelayMs
+      : barrierDelaysMs[Math.min(attempt, barrierDelaysMs.length) - 1]!;
+    if (deadlineMs !== undefined && performance.now() + delayMs >= deadlineMs) {
+      throw blocked(found, maxPauseMs);
+    }
+    await pause(delayMs, signal);
   }
 }
 
@@ -130,18 +140,26 @@ async function remove(
   return isRemoved;
 }
 
-function blocked(found: readonly Blocked[]): ReplicatorError {
+/** @param hookedMs how long clients whom a hook holds may wait; undefined without such a hook */
+function blocked(found: readonly Blocked[], hookedMs?: number): ReplicatorError {
   const [first] = found;
   return new ReplicatorError(
     "other transactions hold locks on tables in scope; writers continue, and nothing was changed",
     {
       side: first?.each.route.from.side,
-      details: found.flatMap(({ each, blockers }) =>
-        blockers.flatMap((blocker) => [
-          `${each.name}: ${describeBlocker(blocker)}`,
-          `  → ${blockerRemedy(blocker, each.route.from.side)}`,
-        ])
-      ),
+      details: [
+        ...found.flatMap(({ each, blockers }) =>
+          blockers.flatMap((blocker) => [
+            `${each.name}: ${describeBlocker(blocker)}`,
+            `  → ${blockerRemedy(blocker, each.route.from.side)}`,
+          ])
+        ),
+        ...(hookedMs === undefined ? [] : [
+          `after the hook before, the barrier is tried for --max-pause (${
+            formatDuration(hookedMs)
+          }) only, because clients may be waiting`,
+        ]),
+      ],
       // the command is printed complete
       remedy: `end them, then run cutover ${
         first?.each.route.from.side === "target" ? "rollback" : "run"

@@ -23,7 +23,7 @@ export interface CompleteOpeningOptions {
   /** Backends of the tool's own sessions on the closed side. */
   readonly ownPids: (route: DatabaseRoute) => readonly number[];
   /** Runs a hook as a step, if there is one. */
-  readonly hook: (hook: "switch" | "after") => Promise<void>;
+  readonly hook: (hook: "switch" | "after") => Promise<unknown>;
   readonly timeline: Timeline;
   readonly events: EventSink;
 }

@@ -168,8 +168,11 @@ class SwitchRun {
     });
     let held: Pause | undefined;
     try {
-      if (switches.length > 0 && !this.#isContinued) await this.#hook("before", this.#input.routes);
-      held = switches.length === 0 ? undefined : await this.#closeAll(switches);
+      const isHooked = switches.length > 0 && !this.#isContinued &&
+        await this.#hook("before", this.#input.routes);
+      held = switches.length === 0
+        ? undefined
+        : await this.#closeAll(switches, isHooked ? performance.now() : undefined);
     } catch (error) {
       if (this.#isPastReturn) throw unfinished(error, this.#isUnknown);
       await this.#giveUp(switches);
@@ -277,14 +280,27 @@ class SwitchRun {
     }
   }
 
-  async #closeAll(switches: readonly DatabaseSwitch[]): Promise<Pause> {
+  /**
+   * @param hookedMs when the hook `before` had run, which may hold clients, on the clock of
+   * `performance.now()`; undefined without one
+   */
+  async #closeAll(
+    switches: readonly DatabaseSwitch[],
+    hookedMs: number | undefined,
+  ): Promise<Pause> {
     const { maxPauseMs } = this.#settings;
     const { events } = this.#context;
     const signal = this.#abort.signal;
     const barrier = await this.#timeline.step(
       "barrier",
       () =>
-        acquireBarrier(switches, { ...this.#settings, events, timeline: this.#timeline, signal }),
+        acquireBarrier(switches, {
+          ...this.#settings,
+          deadlineMs: hookedMs === undefined ? undefined : hookedMs + maxPauseMs,
+          events,
+          timeline: this.#timeline,
+          signal,
+        }),
       {
         summarise: () => {
           const failed = this.#timeline.attempts.length;
@@ -294,7 +310,7 @@ class SwitchRun {
       },
     );
     this.#timeline.isPause = true;
-    const deadlineMs = barrier.sinceMs + maxPauseMs;
+    const deadlineMs = (hookedMs ?? barrier.sinceMs) + maxPauseMs;
     const timer = setTimeout(
       () => this.#abort.abort(pauseExceeded(maxPauseMs)),
       Math.max(0, deadlineMs - performance.now()),
@@ -493,13 +509,15 @@ class SwitchRun {
     return this.#input.closed.length + this.#input.opened.length > 0;
   }
 
-  /** Runs a hook as a step, if there is one. */
+  /** Runs a hook as a step; returns whether there is one. */
   async #hook(
     hook: Exclude<CutoverHook, "abort">,
     routes: readonly DatabaseRoute[],
-  ): Promise<void> {
+  ): Promise<boolean> {
     const running = this.#settings.hook(hook, routes);
-    if (running !== undefined) await this.#timeline.step(`hook-${hook}`, () => running);
+    if (running === undefined) return false;
+    await this.#timeline.step(`hook-${hook}`, () => running);
+    return true;
   }
 }
 

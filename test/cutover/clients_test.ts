@@ -162,7 +162,7 @@ const moving = new Set([
   "CONNECT_TIMEOUT",
 ]);
 const psqlMoving =
-  /read-only|terminating connection|server closed the connection|is closed since|connection to server was lost/;
+  /read-only|closed by a cutover|terminating connection|server closed the connection|is closed since|connection to server was lost/;
 
 /** As if `init` had been given a source with several hosts. */
 async function subscribeToSeveralHosts(

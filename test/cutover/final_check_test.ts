@@ -115,6 +115,22 @@ Deno.test("writers wait no longer than --max-pause, without an error, if changes
       ok(longestMs >= 900 && longestMs < 4_000, String(longestMs));
       await run(holder, "ROLLBACK");
     });
+    await withSession(pair.url, async (holder) => {
+      // conflicts with the barrier, and lets the load write
+      await run(holder, "BEGIN; LOCK TABLE balance IN SHARE UPDATE EXCLUSIVE MODE");
+      const ranAt: Record<string, number> = {};
+      const { details } = await refusedRun(pair, {
+        hook: (name) => {
+          ranAt[name] = performance.now();
+          return Promise.resolve();
+        },
+        maxPauseMs: 3_000,
+      });
+      match(details.at(-1)!, /^after the hook before, the barrier is tried for --max-pause/);
+      // of 20 attempts, which take more than a minute
+      ok(ranAt["abort"]! - ranAt["before"]! < 20_000, JSON.stringify(ranAt));
+      await run(holder, "ROLLBACK");
+    });
     deepStrictEqual((await load.stop()).errors, {});
     await switchCutover("run", pair);
   });

@@ -105,7 +105,7 @@ export async function switchCutover(
     endSessions: true,
     slotTimeoutMs: 30_000,
     finalCheck: "structure",
-    hook: () => Promise.resolve(),
+    hook: () => undefined,
     isContinued: false,
     onUnfinished: () => Promise.resolve(),
     now: () => new Date(),

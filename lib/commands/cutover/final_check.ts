@@ -43,7 +43,7 @@ export function uncheckedBy(finalCheck: CutoverSwitchOptions["finalCheck"]): rea
 }
 
 /** Compares a database while writers wait, and throws to abandon the switch. */
-export type FinalCheck = (route: DatabaseRoute, signal: AbortSignal) => Promise<void>;
+export type RouteCheck = (route: DatabaseRoute, signal: AbortSignal) => Promise<void>;
 
 /**
  * The check of a switch. Columns whose types differ between the sides already are accepted: a
@@ -59,7 +59,7 @@ export async function checkerFor(
     /** Receives what the last check compared, by database. */
     readonly compared: Map<string, FinalComparison>;
   },
-): Promise<FinalCheck> {
+): Promise<RouteCheck> {
   const accepted = new Map<string, ReadonlySet<string>>();
   for (const route of routes) {
     await using from = await retry(() => openSession(route.from, { signal }), { signal });

@@ -27,7 +27,7 @@ import {
 } from "../../cutover/internal.ts";
 import { examineLocks } from "./examine_locks.ts";
 import { examineRoute } from "./examine_route.ts";
-import { checkerFor, type FinalCheck, uncheckedBy } from "./final_check.ts";
+import { checkerFor, type RouteCheck, uncheckedBy } from "./final_check.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import { explained, explainInterruption } from "./interrupted.ts";
 import type { RunContext } from "../shared/run.ts";
@@ -337,7 +337,7 @@ async function performUntilDone(
     readonly run: RunContext;
     /** Repeats the checks of a database before its first attempt. */
     readonly recheck: (route: DatabaseRoute) => Promise<void>;
-    readonly finalCheck: FinalCheck;
+    readonly finalCheck: RouteCheck;
     /** The outcome of an attempt that could not be begun. */
     readonly notBegun: (error: unknown) => SwitchOutcome;
   },
@@ -437,7 +437,7 @@ async function attemptSwitch(
   { options, run, finalCheck, recheck, reading }: {
     readonly options: CutoverSwitchOptions;
     readonly run: RunContext;
-    readonly finalCheck: FinalCheck;
+    readonly finalCheck: RouteCheck;
     readonly recheck: (route: DatabaseRoute) => Promise<void>;
     /** The context in which the state is read. */
     readonly reading: RunContext;
