@@ -33,24 +33,35 @@ export interface CommitOptions {
  * transaction has then been committed or it never will be.
  *
  * @param session holds the lock of the cutover
+ * @returns whether the server has confirmed it, or has no synchronous standbys: otherwise one of
+ * them that is promoted may not have the transaction
  * @throws CommitUnknownError if the server cannot be asked; any other error means that it was not
  * committed
  */
 export async function commitSide(
   session: Session,
   { timeoutMs, isCommitted }: CommitOptions,
-): Promise<void> {
+): Promise<{ readonly isConfirmed: boolean }> {
   try {
     await commitWithin(session, timeoutMs);
+    return { isConfirmed: true };
   } catch (error) {
-    let record: SideRecord | undefined;
+    let found: RecordedSide;
     try {
-      record = await readAfterEnding(session.endpoint, session.processId);
+      found = await readAfterEnding(session.endpoint, session.processId);
     } catch (cause) {
       throw new CommitUnknownError(session.endpoint, cause);
     }
-    if (!isCommitted(record)) throw error;
+    if (!isCommitted(found.record)) throw error;
+    return { isConfirmed: !found.hasStandbys };
   }
+}
+
+/** What a server has recorded. */
+interface RecordedSide {
+  readonly record: SideRecord | undefined;
+  /** Whether a COMMIT waits for synchronous standbys. */
+  readonly hasStandbys: boolean;
 }
 
 async function commitWithin(session: Session, timeoutMs: number): Promise<void> {
@@ -91,10 +102,7 @@ const endingPollMs = 50;
 const endingTimeoutMs = 10_000;
 
 /** The record once the backend has ended: it may still be committing. */
-async function readAfterEnding(
-  endpoint: Endpoint,
-  pid: number,
-): Promise<SideRecord | undefined> {
+async function readAfterEnding(endpoint: Endpoint, pid: number): Promise<RecordedSide> {
   return await retry(async () => {
     await using session = await openSession(endpoint, { settings: durableSettings });
     const ended = await poll(async (probes) => {
@@ -104,7 +112,10 @@ async function readAfterEnding(
       return undefined;
     }, { intervalMs: endingPollMs, timeoutMs: endingTimeoutMs });
     if (ended === undefined) throw new Error(`the backend ${pid} does not end`);
-    return await readSide(session);
+    const { hasStandbys } = await session.queryOne<{ readonly hasStandbys: boolean }>(
+      `SELECT pg_catalog.current_setting('synchronous_standby_names') <> '' AS "hasStandbys"`,
+    );
+    return { record: await readSide(session), hasStandbys };
   }, { delaysMs: reconnectDelaysMs });
 }
 

@@ -432,18 +432,23 @@ export class DatabaseSwitch implements AsyncDisposable {
   /**
    * The point of no return: commits the fence and the record that this side is closed.
    *
+   * @returns what is not certain about it
    * @throws CommitUnknownError if the server cannot be asked whether it was committed; any other
    * error means that it was not
    */
-  async close(timeoutMs: number): Promise<void> {
+  async close(timeoutMs: number): Promise<readonly string[]> {
     const generation = this.#nextGeneration;
-    await commitSide(this.#barrier, {
+    const { isConfirmed } = await commitSide(this.#barrier, {
       timeoutMs,
       isCommitted: (record) =>
         record !== undefined && !record.isOpen && record.generation >= generation,
     });
     this.#isHeld = false;
     this.#isClosed = true;
+    const { side, database } = this.route.from;
+    return isConfirmed ? [] : [
+      `the synchronous standbys of the ${side} have not confirmed that ${database} is closed: if one of them is promoted before it has received that, it accepts writes again; do not fail over until pg_stat_replication shows that it has caught up`,
+    ];
   }
 
   get #nextGeneration(): number {

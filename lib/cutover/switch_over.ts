@@ -100,6 +100,7 @@ class SwitchRun {
   #isUnknown = false;
   #felt: Felt | undefined;
   #switches: readonly DatabaseSwitch[] = [];
+  /** Warnings: what could not be restored, and a close that is not certain. */
   readonly #leftovers: string[] = [];
 
   constructor(input: SwitchInput, settings: SwitchSettings, context: SwitchContext) {
@@ -192,6 +193,7 @@ class SwitchRun {
         events: this.#context.events,
       }),
     );
+    warnings.push(...this.#leftovers);
     warnings.push(...await readLateObjects(switches));
     const refused = await countRefusals([...routes, ...earlier]);
     warnings.push(...refused.warnings);
@@ -457,10 +459,11 @@ class SwitchRun {
         : laterCommitMs;
       this.#isPastReturn = true;
       try {
-        await this.#timeline.step("fence", () => each.close(timeoutMs), {
+        const uncertain = await this.#timeline.step("fence", () => each.close(timeoutMs), {
           ...(switches.length === 1 ? {} : { database: each.name }),
           summarise: () => `${each.name} closed`,
         });
+        this.#leftovers.push(...uncertain);
       } catch (error) {
         if (index === 0) {
           this.#isUnknown = error instanceof CommitUnknownError;

@@ -1,4 +1,4 @@
-import { ok, strictEqual } from "node:assert/strict";
+import { match, ok, strictEqual } from "node:assert/strict";
 import { sharedCluster } from "../support/clusters.ts";
 import {
   type CutoverPair,
@@ -21,7 +21,7 @@ Deno.test("a COMMIT that a synchronous standby holds up ends with the pause, and
   await withCutoverPair({ source, target }, async (pair) => {
     await prepareCutover(pair);
     let isFreed = Promise.resolve(false);
-    const { code, error } = await runCutover(inputOf(pair), {
+    const { code, error, lines } = await runCutover(inputOf(pair), {
       point: "begin fence 1",
       halts: true,
       act: async () => {
@@ -31,6 +31,7 @@ Deno.test("a COMMIT that a synchronous standby holds up ends with the pause, and
     });
     strictEqual(await isFreed, true);
     strictEqual(code, 0, error);
+    match(lines.at(-1)!, /synchronous standbys of the source have not confirmed/);
     strictEqual(await accepts(pair.url, write), false);
     strictEqual(await accepts(pair.targetUrl, write), true);
   });
