@@ -214,7 +214,7 @@ async function lookForBlockers(
   }
 }
 
-/** How the barrier is felt at the moment. */
+/** The sessions that wait for the barrier at the moment. */
 export interface BarrierWaiters {
   /** Sessions that wait for it. */
   readonly sessions: number;

@@ -29,7 +29,7 @@ export interface CompleteOpeningOptions {
 }
 
 /**
- * Runs the hooks, lets the tripwire begin, ends client sessions, and records that this is done.
+ * Runs the hooks, arms the tripwire, ends client sessions, and records that this is done.
  *
  * @returns what failed
  */
@@ -99,7 +99,7 @@ function closedBy(route: DatabaseRoute): FenceKind {
 }
 
 /**
- * Lets the tripwire begin where nothing was written after the tokens; otherwise leaves the changes
+ * Arms the tripwire where nothing was written after the tokens; otherwise leaves the changes
  * where `cutover status` shows them.
  */
 async function proveOrKeep(route: DatabaseRoute): Promise<readonly string[]> {

@@ -245,7 +245,7 @@ export class DatabaseSwitch implements AsyncDisposable {
     return this.#releasedMs;
   }
 
-  /** How the barrier is felt. */
+  /** The sessions that wait for the barrier. */
   waiters(): Promise<BarrierWaiters> {
     return readBarrierWaiters(this.#monitor, this.#barrier.processId);
   }
@@ -483,7 +483,7 @@ export class DatabaseSwitch implements AsyncDisposable {
     }
     const left: string[] = [];
     if (!this.#isClosed) {
-      await this.#sessions?.giveBack().catch((error) => {
+      await this.#sessions?.release().catch((error) => {
         left.push(
           `${this.name} is still read-only by default, run the same command again: ${
             errorMessage(error)

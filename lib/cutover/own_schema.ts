@@ -82,7 +82,7 @@ function fenceBody(elsewhere: string): string {
   );
   // an apply worker, which has to pass, is known by its process; statement triggers do not fire for
   // its INSERT, UPDATE and DELETE in any case. A session of the tool that applies changes is the
-  // one in the record of its stream, which only the tool's role can write: whoever may create
+  // one in the record of its stream, which only the tool's role can write: a role that may create
   // schemas could create another of that name, so its owner is examined. The setting saves all
   // others from reading it. Table and sequence are looked up in the catalogs, because their names
   // would need USAGE on the schemas
@@ -126,7 +126,7 @@ END`;
 
 /**
  * Whether the session's database has a function of the fence that this version would replace:
- * another version has created it, or somebody has changed it. The place that it names does not
+ * another version has created it, or it has been changed. The place that it names does not
  * count, because the same database may be reached in several ways.
  */
 export async function isFenceOutdated(session: Session): Promise<boolean> {

@@ -1,10 +1,9 @@
 /**
- * What writers feel of a switch while it lasts.
+ * How long writers wait for a switch, while it lasts.
  *
  * @module
  */
-import { pause } from "../core/internal.ts";
-import type { EventSink } from "../core/internal.ts";
+import { type EventSink, pause, sum } from "../core/internal.ts";
 import type { DatabaseSwitch } from "./database_switch.ts";
 
 const monitorMs = 100;
@@ -17,7 +16,7 @@ export interface MonitorOptions {
   readonly maxPauseMs: number;
 }
 
-/** Reports, while writers wait, how they feel it. */
+/** Reports, while writers wait, how many of them do, and for how long. */
 export class PauseMonitor implements AsyncDisposable {
   readonly #switches: readonly DatabaseSwitch[];
   readonly #options: MonitorOptions;
@@ -79,8 +78,4 @@ export class PauseMonitor implements AsyncDisposable {
       // stopped, or the session ended with the switch, which reports its own error
     }
   }
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

@@ -185,7 +185,7 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
   }
   const generation = existing?.generation ?? 0;
   if (existing?.details.isClosing === true) {
-    await new SessionFence(options.source, existing).takeBack();
+    await new SessionFence(options.source, existing).reopen();
   }
   await createOwnSchema(source, {
     elsewhere: describePlace(options.target),

@@ -83,20 +83,27 @@ export async function rehearse(
   const sequencesMs = await time(() => database.carrySequences(sequenceMargin));
   await database.largeObjects.carry();
   const largeObjectsMs = await time(() => database.largeObjects.carry());
-  const openMs = await database.measureOpening();
-  const restoreMs = await database.measureRestoring();
-  const reverseMs = restoreMs + await reverseEstimateMs(route, signal);
+  const turning = await measureTurning(database, signal);
   const held = brownoutMs === undefined ? undefined : await brownout(database, options);
   return {
     drainMs,
     sequencesMs,
     largeObjectsMs,
-    reverseMs,
-    restoreMs,
-    openMs,
+    ...turning,
     brownoutMs: held?.ms,
     blockers: held?.blockers ?? [],
   };
+}
+
+/** Measures turning replication around and opening the other side; nothing is changed. */
+export async function measureTurning(
+  database: DatabaseSwitch,
+  signal: AbortSignal,
+): Promise<Pick<Rehearsal, "reverseMs" | "restoreMs" | "openMs">> {
+  const openMs = await database.measureOpening();
+  const restoreMs = await database.measureRestoring();
+  const reverseMs = restoreMs + await reverseEstimateMs(database.route, signal);
+  return { reverseMs, restoreMs, openMs };
 }
 
 async function brownout(

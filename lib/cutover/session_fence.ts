@@ -102,7 +102,7 @@ export async function readOtherSessions(session: Session): Promise<readonly Othe
  * Closes a side by its sessions, and keeps ending those that come until {@linkcode stop}.
  *
  * States: idle → closing ({@linkcode close}: durable, new sessions are read-only) → idle
- * ({@linkcode giveBack}) or, once the caller has committed the record, closed.
+ * ({@linkcode release}) or, once the caller has committed the record, closed.
  */
 export class SessionFence implements AsyncDisposable {
   readonly #endpoint: Endpoint;
@@ -259,15 +259,15 @@ export class SessionFence implements AsyncDisposable {
   }
 
   /** Ends what {@linkcode close} has begun: new sessions may write again. */
-  async giveBack(): Promise<void> {
+  async release(): Promise<void> {
     if (!this.#isClosing) return;
     await this.stop();
-    await this.takeBack();
+    await this.reopen();
     this.#isClosing = false;
   }
 
   /** The same for a closing that another process has begun, and that has died. */
-  async takeBack(): Promise<void> {
+  async reopen(): Promise<void> {
     await retry(async () => {
       await using session = await openSession(this.#endpoint, { settings: durableSettings });
       const record = await readSide(session);

@@ -125,7 +125,7 @@ export interface SwitchReport {
   readonly warnings: readonly string[];
 }
 
-/** What a switch that failed had done, and how its users felt it. */
+/** What a switch that failed had done, and how long writers waited for it. */
 export interface SwitchFailure {
   readonly error: unknown;
   /**

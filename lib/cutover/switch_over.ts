@@ -12,8 +12,15 @@ import {
   plural,
   ReplicatorError,
   retry,
+  sum,
 } from "../core/internal.ts";
-import { durableSettings, openSession, type Session } from "../postgres/internal.ts";
+import {
+  durableSettings,
+  openSession,
+  ServerError,
+  type Session,
+  SqlState,
+} from "../postgres/internal.ts";
 import { acquireBarrier } from "./acquire_barrier.ts";
 import { advanceSlotIfIdle, ensureSlot, logRunningTransactions } from "./back_stream.ts";
 import { CommitUnknownError } from "./commit.ts";
@@ -23,6 +30,7 @@ import { closedLast, readDurablePauseMs } from "./durable_pause.ts";
 import { completeOpening } from "./complete_opening.ts";
 import { fenceOf } from "./model.ts";
 import { PauseMonitor } from "./pause_monitor.ts";
+import { measureTurning, predictPauseMs, type Rehearsal } from "./rehearse.ts";
 import { readRefusals, resetRefusalsStatement } from "./refusals.ts";
 import { type DatabaseRoute, nameOnSource } from "./route.ts";
 import type {
@@ -81,8 +89,8 @@ interface Pause {
 /** What is known of a database while both sides are closed. */
 type HeldDatabase = Omit<SwitchedDatabase, "refusedWrites">;
 
-/** How a barrier that was granted is felt. */
-interface Felt {
+/** How long writers waited for a barrier that was granted. */
+interface BarrierWaits {
   /** When it was begun, on the clock of `performance.now()`. */
   readonly sinceMs: number;
   readonly waiting: readonly SwitchedDatabase["waiting"][];
@@ -98,7 +106,7 @@ class SwitchRun {
   #isPastReturn = false;
   /** Whether the server could not be asked about the first commit. */
   #isUnknown = false;
-  #felt: Felt | undefined;
+  #waits: BarrierWaits | undefined;
   #switches: readonly DatabaseSwitch[] = [];
   /** Warnings: what could not be restored, and a close that is not certain. */
   readonly #leftovers: string[] = [];
@@ -131,17 +139,17 @@ class SwitchRun {
   }
 
   #describeFailure(error: unknown): SwitchFailure {
-    const felt = this.#felt;
+    const waits = this.#waits;
     const now = performance.now();
     const released = this.#switches.map(({ releasedMs }) => releasedMs ?? now);
     return {
       error,
       isPastReturn: this.#isPastReturn,
-      pauseMs: felt === undefined ? 0 : Math.max(...released) - felt.sinceMs,
+      pauseMs: waits === undefined ? 0 : Math.max(...released) - waits.sinceMs,
       attempts: this.#timeline.attempts,
       databases: this.#input.routes.map((route, index) => ({
         database: nameOnSource(route),
-        waiting: felt?.waiting[index] ?? { sessions: 0, longestMs: 0 },
+        waiting: waits?.waiting[index] ?? { sessions: 0, longestMs: 0 },
       })),
       steps: this.#timeline.steps,
       warnings: this.#leftovers,
@@ -249,19 +257,46 @@ class SwitchRun {
       const longest = Math.max(0, ...seen.flat().map(({ ms }) => ms));
       if (longest * 2 < maxPauseMs) {
         // outside the pause: during it, only what has changed since has to be carried again
+        const startMs = performance.now();
         await joinAll(switches.map((each) => each.carrySequences(this.#settings.sequenceMargin)));
-        await this.#carryLargeObjects(switches);
+        const sequencesMs = performance.now() - startMs;
+        const largeObjectsMs = await this.#carryLargeObjects(switches);
+        await this.#predict(switches, { drainMs: [longest], sequencesMs, largeObjectsMs });
         return longest;
       }
       if (performance.now() > deadline) throw tooSlow(longest, maxPauseMs);
     }
   }
 
-  /** Copies what has changed until it is known how long comparing alone takes. */
-  async #carryLargeObjects(switches: readonly DatabaseSwitch[]): Promise<void> {
+  /** @throws ReplicatorError (prerequisite) if the pause would be longer than is allowed */
+  async #predict(
+    switches: readonly DatabaseSwitch[],
+    carried: Pick<Rehearsal, "drainMs" | "sequencesMs" | "largeObjectsMs">,
+  ): Promise<void> {
+    const { maxPauseMs } = this.#settings;
+    const turnings = await joinAll(
+      switches.map((each) =>
+        measureTurning(each, this.#abort.signal).catch((error) => {
+          // another session holds a lock at the moment: the switch itself may not meet it
+          if (isLockTimeout(error)) return undefined;
+          throw error;
+        })
+      ),
+    );
+    const predictedMs = Math.max(
+      0,
+      ...turnings.map((each) => each === undefined ? 0 : predictPauseMs({ ...carried, ...each })),
+    );
+    if (predictedMs > maxPauseMs) throw predictedTooLong(predictedMs, maxPauseMs);
+  }
+
+  /**
+   * Copies what has changed until it is known how long comparing alone takes, in milliseconds.
+   */
+  async #carryLargeObjects(switches: readonly DatabaseSwitch[]): Promise<number> {
     const { maxPauseMs } = this.#settings;
     const first = await joinAll(switches.map(({ largeObjects }) => largeObjects.carry()));
-    if (first.every(({ compared }) => compared === 0)) return;
+    if (first.every(({ compared }) => compared === 0)) return 0;
     const { events } = this.#context;
     for (const [index, { compared, copied, removed }] of first.entries()) {
       if (copied + removed === 0) continue;
@@ -280,6 +315,7 @@ class SwitchRun {
         count: sum(again.map(({ compared }) => compared)),
       });
     }
+    return longest;
   }
 
   /**
@@ -340,7 +376,7 @@ class SwitchRun {
       };
     } finally {
       clearTimeout(timer);
-      this.#felt = {
+      this.#waits = {
         sinceMs: barrier.sinceMs,
         waiting: switches.map((_, index) => monitor.waiting(index)),
       };
@@ -616,10 +652,6 @@ function unfinished(error: unknown, isUnknown: boolean): ReplicatorError {
   );
 }
 
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
-}
-
 /** Why a step cannot be done in time. */
 function pauseExceeded(maxPauseMs: number, cause?: TokensLateError): ReplicatorError {
   return new ReplicatorError(
@@ -653,6 +685,23 @@ function tooSlow(ms: number, maxPauseMs: number): ReplicatorError {
     }; nothing was changed`,
     {
       remedy: "wait until status shows no lag, or allow a longer pause with --max-pause",
+      exitCode: ExitCode.prerequisite,
+    },
+  );
+}
+
+function isLockTimeout(error: unknown): boolean {
+  return error instanceof ServerError && error.sqlState === SqlState.lockNotAvailable;
+}
+
+function predictedTooLong(ms: number, maxPauseMs: number): ReplicatorError {
+  return new ReplicatorError(
+    `the pause is expected to take ${formatDuration(ms)}, longer than the allowed ${
+      formatDuration(maxPauseMs)
+    }; nothing was changed`,
+    {
+      remedy:
+        "run cutover rehearse to see what takes the time, or allow a longer pause with --max-pause",
       exitCode: ExitCode.prerequisite,
     },
   );

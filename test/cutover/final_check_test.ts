@@ -38,6 +38,12 @@ Deno.test("DDL that runs on the old side after the preflight abandons the switch
   await withCutoverPair({ source, target }, async (pair) => {
     await prepareCutover(pair);
     const hooks: string[] = [];
+    const tooShort = await refusedRun(pair, {
+      maxPauseMs: 100,
+      hook: (name) => void hooks.push(name),
+    });
+    match(tooShort.message, /the pause is expected to take|replication is too slow/);
+    strictEqual(tooShort.exitCode, 3);
     const hook: HookRunner = (name) => {
       hooks.push(name);
       return name === "before" ? exec(pair.url, "ALTER TABLE balance ADD note text") : undefined;

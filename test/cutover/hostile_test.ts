@@ -257,7 +257,7 @@ Deno.test("event triggers of the users neither fire nor stop any part of a cutov
   });
 });
 
-Deno.test("event triggers that also fire in replicas are announced; one that fails abandons the switch for free", async () => {
+Deno.test("event triggers that also fire in replicas are announced; one that fails abandons the switch, and nothing has changed", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
     await exec(pair.url, eventTriggers);
     await prepareCutover(pair);

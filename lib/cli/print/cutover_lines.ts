@@ -261,7 +261,7 @@ const minTimelineColumns = 12;
 /** What the other columns of the timeline take, the result being short. */
 const otherColumns = 76;
 
-/** The steps with their durations, and a bar where they lie in time; █ is the pause. */
+/** The steps with their durations, and a bar that shows when they ran; █ is the pause. */
 export function timelineLines(
   steps: readonly SwitchStep[],
   options: TableOptions,

@@ -176,8 +176,8 @@ async function planAndSwitch(
     const isPastReturn = outcome.failure.isPastReturn || closed.length > 0;
     const failure = { ...outcome.failure, error, isPastReturn };
     const warned = warnings.map(describeFinding);
-    const felt = describeFelt(failure);
-    if (felt !== undefined) run.events({ kind: "info", message: felt });
+    const waits = describeWaits(failure);
+    if (waits !== undefined) run.events({ kind: "info", message: waits });
     await options.onUnfinished({
       ...describeFailure(failure),
       ...servers,
@@ -220,7 +220,7 @@ function closedNames(databases: readonly CutoverDatabase[]): readonly string[] {
 }
 
 /** How long writers waited for a switch that was abandoned; undefined if they did not. Pure. */
-function describeFelt({ isPastReturn, pauseMs, attempts }: SwitchFailure): string | undefined {
+function describeWaits({ isPastReturn, pauseMs, attempts }: SwitchFailure): string | undefined {
   if (isPastReturn || pauseMs + attempts.length === 0) return undefined;
   const inAttempts = attempts.reduce((sum, { ms }) => sum + ms, 0);
   const parts = [
@@ -427,7 +427,7 @@ function notCommitted(cause: unknown, routes: readonly DatabaseRoute[]): Replica
 async function undo(given: DatabaseRoute): Promise<void> {
   const { from, fromRecord } = await restoreIfTurning(given);
   if (fromRecord.isOpen && fromRecord.details.isClosing === true) {
-    await new SessionFence(from, fromRecord).takeBack();
+    await new SessionFence(from, fromRecord).reopen();
   }
 }
 
