@@ -71,6 +71,6 @@ export function parseDuration(text: string): number | undefined {
 }
 
 /** The sum of some numbers. */
-export function sum(values: readonly number[]): number {
+export function addUp(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }

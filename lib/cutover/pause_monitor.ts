@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type EventSink, pause, sum } from "../core/internal.ts";
+import { addUp, type EventSink, pause } from "../core/internal.ts";
 import type { DatabaseSwitch } from "./database_switch.ts";
 
 const monitorMs = 100;
@@ -67,7 +67,7 @@ export class PauseMonitor implements AsyncDisposable {
           kind: "cutover-pause",
           pauseMs: performance.now() - startedMs,
           maxPauseMs,
-          waiting: sum(now.map(({ sessions }) => sessions)),
+          waiting: addUp(now.map(({ sessions }) => sessions)),
           longestWaitMs: Math.max(0, ...now.map(({ longestMs }) => longestMs)),
           lagBytes: Math.max(0, ...lags),
           isOver: false,

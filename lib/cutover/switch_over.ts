@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  addUp,
   errorMessage,
   ExitCode,
   formatDuration,
@@ -12,7 +13,6 @@ import {
   plural,
   ReplicatorError,
   retry,
-  sum,
 } from "../core/internal.ts";
 import {
   durableSettings,
@@ -209,7 +209,7 @@ class SwitchRun {
     return {
       pauseMs: Math.max(ownPauseMs, pauseMs),
       failedAttempts: attempts.length,
-      failedAttemptsMs: sum(attempts.map(({ ms }) => ms)),
+      failedAttemptsMs: addUp(attempts.map(({ ms }) => ms)),
       attempts,
       databases: [
         ...held?.databases ?? [],
@@ -312,7 +312,7 @@ class SwitchRun {
     if (longest * 2 >= maxPauseMs) {
       throw tooManyLargeObjects(longest, {
         maxPauseMs,
-        count: sum(again.map(({ compared }) => compared)),
+        count: addUp(again.map(({ compared }) => compared)),
       });
     }
     return longest;
@@ -405,7 +405,7 @@ class SwitchRun {
       timeline.step(
         "sequences",
         () => joinAll(switches.map((each) => each.carrySequences(sequenceMargin))),
-        { summarise: (done) => plural(sum(done.map(({ count }) => count)), "sequence") },
+        { summarise: (done) => plural(addUp(done.map(({ count }) => count)), "sequence") },
       ),
       joinAll(switches.map(({ largeObjects }) => largeObjects.carry())),
     ]);
