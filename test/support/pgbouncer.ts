@@ -65,17 +65,25 @@ export class PgBouncer implements AsyncDisposable {
     return started;
   }
 
-  /** Runs a command of the admin console. */
-  async admin(command: string): Promise<void> {
+  /** Runs a command of the admin console; throws if it takes longer than that. */
+  async admin(
+    command: string,
+    { timeoutMs = 60_000 }: { readonly timeoutMs?: number } = {},
+  ): Promise<void> {
     const sql = postgres(`postgres://admin@127.0.0.1:${this.#port}/pgbouncer`, {
       max: 1,
       fetch_types: false,
       onnotice: () => {},
     });
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => reject(new Error(`${command} did not end`)), timeoutMs);
+    const work = sql.unsafe(command).simple().then(() => {});
+    work.catch(() => {}); // rejected later, if it is abandoned
     try {
-      await sql.unsafe(command).simple();
+      await Promise.race([work, late]);
     } finally {
-      await sql.end({ timeout: 1 });
+      clearTimeout(timer);
+      await sql.end({ timeout: 0 });
     }
   }
 
