@@ -292,17 +292,25 @@ export class StatusMonitor implements AsyncDisposable {
     return pairs.length > 0 || !source.reached ? pairs : await this.#finishedPairs();
   }
 
-  /** Copies from the source whose ledgers on the target are not complete. */
+  /**
+   * Copies from the source whose ledgers on the target are not complete. With a selection, a
+   * database of the target named like another database of the source is not connected to: it is
+   * taken for that one's copy.
+   */
   async #unfinishedCopies(
     { source, target }: StatusReadings,
   ): Promise<readonly UnfinishedCopy[]> {
     if (!source.reached || !target.reached) return [];
     const listed = await this.#target.query(undefined, listDatabases);
+    const sources = await this.#source.query(undefined, listDatabases);
+    const isOthers = (name: string) =>
+      !isSelectedDatabase(name, this.#options.databases) &&
+      sources.reached && sources.value.some((each) => each.name === name);
     const found: UnfinishedCopy[] = [];
     for (
       const { name, allowConnections, canConnect, isInvalid } of listed.reached ? listed.value : []
     ) {
-      if (!allowConnections || !canConnect || isInvalid) continue;
+      if (!allowConnections || !canConnect || isInvalid || isOthers(name)) continue;
       const read = await this.#target.query(name, readKnownLedgerRun);
       if (!read.reached || read.value === undefined || read.value.complete) continue;
       const { source: from, startedAt } = read.value;

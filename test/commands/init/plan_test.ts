@@ -113,7 +113,7 @@ Deno.test("sizes in the plan include TOAST, partitions and dead rows, and the pl
     const text = shown.stdout;
     match(text, /documents +[\d.]+ MB .*3 parts, binary; 9\d % TOAST/);
     match(text, /sales_2024_1 .*; partition of sales/);
-    match(text, /own_type .*text, frozen: column moods public\.mood\[\]/);
+    match(text, /own_type .*text: column moods public\.mood\[\]/);
     match(text, /about [\d.]+ m?s; 2 tables and 2 indexes in parallel/);
     match(text, /of which .*copy rows [\d.]+ m?s/);
   });
