@@ -67,7 +67,9 @@ const screens: Readonly<Record<string, (size: TableOptions) => readonly string[]
   "failures": ({ color }) =>
     failures.flatMap((error) => [...failureLines(error, { color }), ""])
       // the form in which these tests were started
-      .map((line) => line.replace(/"deno .*golden_test\.ts/, '"postgres-seren-replicator')),
+      .map((line) =>
+        line.replace(/"(npx -y )?deno [^"]* help"/, '"postgres-seren-replicator help"')
+      ),
   "live": (size) => liveFrames.flatMap((frame) => [...frame(size), ""]),
   ...await fromSample("validate", validationLines),
   ...await fromSample("status", statusLines),
