@@ -164,6 +164,8 @@ export const contradictionRemedy =
  * prepared target.
  */
 function isContradictory({ source, target }: SideRecords): boolean {
+  // a database in a chain: one of the records belongs to the cutover with its other neighbour
+  if (source?.details.side === "target" || target?.details.side === "source") return false;
   const isTargetPrepared = target?.details.isPrepared === true;
   const isTargetInUse = isTargetPrepared && target.isOpen;
   return source?.isOpen === false ? !isTargetPrepared : isTargetInUse;

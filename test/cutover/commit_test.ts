@@ -29,8 +29,8 @@ Deno.test("a COMMIT that a synchronous standby holds up ends with the pause, and
         isFreed = freedFrom(pair.url);
       },
     });
-    strictEqual(await isFreed, true);
     strictEqual(code, 0, error);
+    strictEqual(await isFreed, true);
     match(lines.at(-1)!, /synchronous standbys of the source have not confirmed/);
     strictEqual(await accepts(pair.url, write), false);
     strictEqual(await accepts(pair.targetUrl, write), true);

@@ -122,7 +122,7 @@ export async function follow(
     },
   );
   await caughtUp.catch((error) => {
-    // stopping is how applying changes here ends, at any time
+    // the caller stops applying changes: what was started is still reported
     if (!signal.aborted || clients.isEmpty) throw error;
   });
   if (!signal.aborted) clients.markCaughtUp(subscriptions);

@@ -145,7 +145,11 @@ async function followAll(
   for (const [status, kind] of fresh) {
     if (run.signal.aborted && !clients.isEmpty) break;
     for (const warning of describeVerdicts(status)) recorder.events(warning);
-    const done = await follow(status, { options, recorder, run, kind, clients });
+    const done = await follow(status, { options, recorder, run, kind, clients }).catch((error) => {
+      // stopping is how applying changes here ends, at any time
+      if (!run.signal.aborted || clients.isEmpty) throw error;
+      return [];
+    });
     databases.push({
       ...describeStreams(status),
       done,
