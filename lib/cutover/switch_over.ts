@@ -14,13 +14,7 @@ import {
   ReplicatorError,
   retry,
 } from "../core/internal.ts";
-import {
-  durableSettings,
-  openSession,
-  ServerError,
-  type Session,
-  SqlState,
-} from "../postgres/internal.ts";
+import { openSession, ServerError, type Session, SqlState } from "../postgres/internal.ts";
 import { acquireBarrier } from "./acquire_barrier.ts";
 import { advanceSlotIfIdle, ensureSlot, logRunningTransactions } from "./back_stream.ts";
 import { CommitUnknownError } from "./commit.ts";
@@ -592,8 +586,9 @@ async function countRefusals(
   const warnings: string[] = [];
   for (const route of routes) {
     try {
+      // a synchronous standby that held up the close would hold up a new count as well
       await using session = await retry(() =>
-        openSession(route.from, { settings: durableSettings })
+        openSession(route.from, { settings: { synchronous_commit: "local" } })
       );
       const count = await readRefusals(session);
       if (count === null) continue;

@@ -10,6 +10,7 @@ import { exec, query } from "../support/sql.ts";
 import { accepts } from "./open_probe.ts";
 import { runCutover } from "./run_program.ts";
 import { startTestCluster } from "../support/test_cluster.ts";
+import { waitUntil } from "../support/wait.ts";
 
 const shared = await sharedCluster(15);
 const target = await sharedCluster(18);
@@ -76,22 +77,24 @@ async function standbys(url: string, names: string): Promise<void> {
   await exec(url, "SELECT pg_reload_conf()");
 }
 
-/** Waits until a session waits for a standby and then no longer does; then removes the standby. */
+/** Waits until a COMMIT waits for a standby, and its backend ends; then removes the standby. */
 async function freedFrom(url: string): Promise<boolean> {
+  const waiting = () =>
+    query<{ pid: number }>(url, "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
   try {
-    await untilWaiting(url, true);
-    return await untilWaiting(url, false);
+    let pids: readonly number[] = [];
+    await waitUntil("a COMMIT waits", async () => {
+      pids = (await waiting()).map(({ pid }) => pid);
+      return pids.length > 0;
+    });
+    await waitUntil("it no longer waits", async () => {
+      const now = new Set((await waiting()).map(({ pid }) => pid));
+      return !pids.some((pid) => now.has(pid));
+    });
+    // the tool reads whether there are standbys once the backend has ended
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    return true;
   } finally {
     await standbys(url, "");
   }
-}
-
-async function untilWaiting(url: string, isWaiting: boolean): Promise<boolean> {
-  const deadline = performance.now() + 20_000;
-  while (performance.now() < deadline) {
-    const found = await query(url, "SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
-    if ((found.length > 0) === isWaiting) return true;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  return false;
 }

@@ -29,7 +29,7 @@ Deno.test("a second run is refused while the first holds the barrier, and leaves
       point: "begin fence 1",
       halts: true,
       act: async () => {
-        for (const second of [switchCutover("run", pair), prepareCutover(pair)]) {
+        for (const second of [() => switchCutover("run", pair), () => prepareCutover(pair)]) {
           await rejects(second, (error: ReplicatorError) => {
             strictEqual(error.exitCode, prerequisite.exitCode);
             // it is the only reason: what the first is doing is none
