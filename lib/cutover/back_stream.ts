@@ -262,7 +262,8 @@ export async function advanceSlot(session: Session, slot: string): Promise<Lsn> 
     "SELECT pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text AS lsn",
   );
   await session.execute(
-    "BEGIN; SET LOCAL synchronous_commit = on; " +
+    // flushes the WAL; a synchronous standby may be away
+    "BEGIN; SET LOCAL synchronous_commit = local; " +
       "SELECT pg_catalog.pg_logical_emit_message(true, 'seren', ''); COMMIT",
   );
   const { reached, end } = await retry(

@@ -132,7 +132,7 @@ export class LsnWatch {
     this.#movedMs = performance.now(); // restarts the interval until the next nudge
     try {
       await source.execute(
-        "SET synchronous_commit = on; SELECT pg_catalog.pg_logical_emit_message(true, 'seren', '')",
+        "SET synchronous_commit = local; SELECT pg_catalog.pg_logical_emit_message(true, 'seren', '')",
       );
     } catch (error) {
       if (!(error instanceof ServerError)) throw error;
