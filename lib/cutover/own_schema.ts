@@ -23,6 +23,7 @@ import {
 } from "../checkpoint/internal.ts";
 import { applySetting, applyStreamTable } from "../replication/internal.ts";
 import type { SideDetails, SideRecord } from "./model.ts";
+import { hasDatabaseDefault } from "./read_only_default.ts";
 
 /** The table with a side's record. */
 export const sideTable = `${cutoverSchema}.side`;
@@ -248,11 +249,7 @@ async function keepsClosed(session: Session): Promise<boolean> {
                       JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
                       JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
                      WHERE n.nspname = $1 AND t.tgenabled <> 'D')
-         OR EXISTS (SELECT FROM pg_catalog.pg_db_role_setting AS s
-                      JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
-                     CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS c (entry)
-                     WHERE s.setrole = 0 AND d.datname = pg_catalog.current_database()
-                       AND c.entry LIKE 'default_transaction_read_only=%') AS closes`,
+         OR ${hasDatabaseDefault} AS closes`,
     [cutoverSchema],
   );
   return closes;

@@ -39,6 +39,14 @@ export async function trySetReadOnly(
   }
 }
 
+/** A condition: whether the session's database has a read-only default of its own, on or off. */
+export const hasDatabaseDefault = `
+  EXISTS (SELECT FROM pg_catalog.pg_db_role_setting AS s
+            JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
+           CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS c (entry)
+           WHERE s.setrole = 0 AND d.datname = pg_catalog.current_database()
+             AND c.entry LIKE 'default_transaction_read_only=%')`;
+
 /**
  * Removes the default from the session's database, in the caller's transaction, even if the tool
  * did not set it.
@@ -46,12 +54,9 @@ export async function trySetReadOnly(
  * @returns false if the role may not
  */
 export async function tryResetReadOnly(session: Session): Promise<boolean> {
-  const { isSet } = await session.queryOne<{ readonly isSet: boolean }>(`
-    SELECT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting AS s
-                     JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
-                    CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS c (entry)
-                    WHERE s.setrole = 0 AND d.datname = pg_catalog.current_database()
-                      AND c.entry LIKE 'default_transaction_read_only=%') AS "isSet"`);
+  const { isSet } = await session.queryOne<{ readonly isSet: boolean }>(
+    `SELECT ${hasDatabaseDefault} AS "isSet"`,
+  );
   if (!isSet) return true;
   await session.execute("SAVEPOINT seren_read_only");
   try {

@@ -479,7 +479,7 @@ class SwitchRun {
    * is repeated by the same command.
    */
   async #commitAll(switches: readonly DatabaseSwitch[], deadlineMs: number): Promise<void> {
-    // their turn comes after other commits, from which there is no way back
+    // they are committed after the first, which is the point of no return
     const longestMs = Math.max(minCommitMs, deadlineMs - performance.now()) +
       laterCommitMs * switches.length;
     await joinAll(switches.slice(1).map((each) => each.holdFor(longestMs)));

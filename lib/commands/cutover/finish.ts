@@ -83,7 +83,7 @@ async function finishAll(
     ]),
     run.signal,
   );
-  // recorded first: from here on there is no way back, whatever happens
+  // recorded first: whatever fails after it, a rollback is refused
   for (const { source, records } of databases) {
     if (records.source === undefined || records.source.details.isFinished) continue;
     await locked.session("source", source.database)!.execute(finishStatement);

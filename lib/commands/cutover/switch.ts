@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  addUp,
   describeError,
   errorMessage,
   formatDuration,
@@ -222,7 +223,7 @@ function closedNames(databases: readonly CutoverDatabase[]): readonly string[] {
 /** How long writers waited for a switch that was abandoned; undefined if they did not. Pure. */
 function describeWaits({ isPastReturn, pauseMs, attempts }: SwitchFailure): string | undefined {
   if (isPastReturn || pauseMs + attempts.length === 0) return undefined;
-  const inAttempts = attempts.reduce((sum, { ms }) => sum + ms, 0);
+  const inAttempts = addUp(attempts.map(({ ms }) => ms));
   const parts = [
     ...(pauseMs === 0 ? [] : [`${formatDuration(pauseMs)} while the barrier was held`]),
     ...(attempts.length === 0 ? [] : [
@@ -267,7 +268,7 @@ function describeFailure(
     reason: describeError(error).map((line) => redact(line)),
     pauseMs,
     failedAttempts: attempts.length,
-    failedAttemptsMs: attempts.reduce((sum, { ms }) => sum + ms, 0),
+    failedAttemptsMs: addUp(attempts.map(({ ms }) => ms)),
     attempts,
     databases,
     steps,

@@ -191,7 +191,7 @@ function explain(phase: CutoverPhase, source: string): readonly [string, string]
     case "finished":
       return [
         "the cutover is finished: the target is in use, and nothing is replicated to it any longer",
-        "run cleanup once the source is no longer needed; copying again would replace what is in use",
+        "run cleanup once the source is no longer needed; copying again would overwrite the database in use",
       ];
     default:
       return [
