@@ -38,20 +38,36 @@ export function intermediaryByAddress(
     ?.kind;
 }
 
+/** How often two sessions are compared behind an intermediary. */
+const comparisons = 10;
+
 /**
  * Whether sessions share backends, as behind a pooler in transaction mode: settings,
  * locks, temporary tables and snapshots then do not belong to one session.
  *
- * Opens a second session with a transaction: without such a pooler each session keeps its own
- * backend. A pooler in session mode is not detected, and does no harm.
+ * Opens a second session: without such a pooler each session keeps its own backend, and is told its
+ * process ID when it starts. Behind an intermediary that tells something else, the two are compared
+ * several times, because other sessions of the tool can occupy backends so that each of the two
+ * happens to get the one that it had before. A pooler in session mode is not detected, and does no
+ * harm.
  */
 export async function sharesBackends(session: Session, signal: AbortSignal): Promise<boolean> {
   await using other = await openSession(session.endpoint, { signal });
   if (other.processId === session.processId) return true;
-  return await other.transaction(async () => {
-    const held = await backendOf(other);
-    const free = await backendOf(session);
-    return held !== other.processId || free !== session.processId;
+  const isDirect = session.announcedProcessId === session.processId &&
+    other.announcedProcessId === other.processId;
+  for (let count = isDirect ? 1 : comparisons; count > 0; count--) {
+    const [holder, free] = count % 2 === 0 ? [session, other] : [other, session];
+    if (await changesBackend(holder, free)) return true;
+  }
+  return false;
+}
+
+/** Compares two sessions, one of which holds its backend with a transaction. */
+async function changesBackend(holder: Session, free: Session): Promise<boolean> {
+  return await holder.transaction(async () => {
+    const pids = [await backendOf(holder), await backendOf(free)];
+    return pids[0] !== holder.processId || pids[1] !== free.processId;
   });
 }
 

@@ -126,6 +126,14 @@ export class Session implements AsyncDisposable {
     this.#watching.catch(() => {}); // thrown by close()
   }
 
+  /**
+   * Process ID that the session was told when it started: its backend's, unless a pooler or proxy
+   * keeps its own; undefined when it was told none.
+   */
+  get announcedProcessId(): number | undefined {
+    return this.#connection.backendKey?.processId;
+  }
+
   /** Major version: 15. */
   get majorVersion(): number {
     return Math.floor(this.serverVersion / 10_000);
