@@ -1,6 +1,6 @@
 /**
- * `deno task bench cutover`: the pause that writers feel in a cutover, and what a read-only switch
- * by hand loses or rejects under the same load.
+ * `deno task bench cutover`: how long writers wait in a cutover, what the clients of PgBouncer see,
+ * and what a read-only switch by hand loses or rejects under the same load.
  *
  * @module
  */
@@ -21,6 +21,7 @@ import {
   switchCutover,
   withCutoverPair,
 } from "../support/cutover_pair.ts";
+import { hasPgBouncer, PgBouncer } from "../support/pgbouncer.ts";
 import { drain } from "../support/replicated.ts";
 import { exec, query, withSession } from "../support/sql.ts";
 import type { BenchOptions } from "./options.ts";
@@ -42,11 +43,59 @@ const settings = {
   max_connections: "200",
 } as const;
 
+/** Clients of PgBouncer in transaction mode, which a hook pauses and moves to the other side. */
+async function switchBehindPgBouncer(
+  pair: CutoverPair,
+  { rounds, report }: { readonly rounds: number; readonly report: (line: string) => void },
+): Promise<readonly string[]> {
+  await prepareCutover(pair);
+  await using pool = await PgBouncer.start(pair.url, "transaction");
+  await using load = startAcknowledgedLoad([pool.url], { writers, pauseMs: 0 });
+  await load.more(500);
+  const waits: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    for (const direction of ["run", "rollback"] as const) {
+      load.takeLongestMs();
+      await switchCutover(direction, pair, {
+        hook: async (hook) => {
+          if (hook === "before") await pool.admin("PAUSE app");
+          if (hook === "switch") {
+            await pool.moveTo(direction === "run" ? pair.targetUrl : pair.url);
+          }
+          if (hook === "switch" || hook === "abort") await pool.admin("RESUME app");
+        },
+      });
+      await load.more(500);
+      waits.push(load.takeLongestMs());
+      report(`${direction} behind PgBouncer: a client waited ${Math.round(waits.at(-1)!)} ms`);
+    }
+  }
+  const outcome = await load.stop();
+  const problems = await checkAfter(pair, pair.url, { ...outcome, first: 0 });
+  if (problems.length > 0) throw new Error(problems.join("\n"));
+  return [
+    `${rounds} runs and ${rounds} rollbacks behind PgBouncer in transaction mode, paused by a hook:`,
+    `  longest wait of a client: p50 ${shareOf(waits, 0.5)}, p99 ${shareOf(waits, 0.99)}`,
+    `  acknowledged commits: ${outcome.acknowledged.length}, each once on both sides`,
+    `  errors of clients: ${describeErrors(outcome.errors)}`,
+  ];
+}
+
+function describeErrors(errors: Round["errors"]): string {
+  return Object.entries(errors).map(([code, count]) => `${count} × ${code}`).join(", ") || "none";
+}
+
+/** The time that a share of all values does not exceed. */
+function shareOf(values: readonly number[], part: number): string {
+  const sorted = values.toSorted((a, b) => a - b);
+  return `${Math.round(sorted[Math.min(sorted.length, Math.ceil(sorted.length * part)) - 1]!)} ms`;
+}
+
 /** One switch. All times are in milliseconds. */
 interface Round {
   readonly predictedMs: number;
   readonly pauseMs: number;
-  readonly feltMs: number;
+  readonly waitMs: number;
   /** Durations of the steps while writers waited, by their names. */
   readonly steps: Readonly<Record<string, number>>;
   readonly errors: Readonly<Record<string, number>>;
@@ -75,13 +124,18 @@ export async function benchCutover(
       first = result.last;
       done.push(result.round);
       report(
-        `${direction}: ${Math.round(result.round.pauseMs)} ms, felt ${
-          Math.round(result.round.feltMs)
+        `${direction}: ${Math.round(result.round.pauseMs)} ms, a writer waited ${
+          Math.round(result.round.waitMs)
         } ms, predicted ${Math.round(result.round.predictedMs)} ms`,
       );
     }
     lines.push(...table(done));
   });
+  if (await hasPgBouncer()) {
+    await withCutoverPair({ source, target, schema }, async (pair) => {
+      lines.push("", ...await switchBehindPgBouncer(pair, { rounds, report }));
+    });
+  }
   await withCutoverPair({ source, target, schema }, async (pair) => {
     lines.push("", ...await switchByHand(pair));
   });
@@ -114,7 +168,7 @@ async function measure(
   load.takeLongestMs();
   const report = await switchCutover(direction, pair);
   await load.more(500);
-  const feltMs = load.takeLongestMs();
+  const waitMs = load.takeLongestMs();
   const outcome = await load.stop();
   const problems = await checkAfter(pair, direction === "run" ? pair.targetUrl : pair.url, {
     ...outcome,
@@ -125,7 +179,7 @@ async function measure(
     round: {
       predictedMs: rehearsal.predictedPauseMs,
       pauseMs: report!.pauseMs,
-      feltMs,
+      waitMs,
       steps: pauseSteps(report!.steps),
       errors: outcome.errors,
     },
@@ -168,15 +222,10 @@ async function checkAfter(
 }
 
 function table(rounds: readonly Round[]): readonly string[] {
-  const sorted = (values: readonly number[]) => values.toSorted((a, b) => a - b);
-  const share = (values: readonly number[], part: number) =>
-    `${
-      Math.round(sorted(values)[Math.min(values.length - 1, Math.ceil(values.length * part) - 1)]!)
-    } ms`;
   const row = (name: string, values: readonly number[]) => [
     name,
-    share(values, 0.5),
-    share(values, 0.99),
+    shareOf(values, 0.5),
+    shareOf(values, 0.99),
   ];
   const errors = new Set(rounds.flatMap((round) => Object.keys(round.errors)));
   const misses = rounds.filter(({ predictedMs, pauseMs }) =>
@@ -188,7 +237,7 @@ function table(rounds: readonly Round[]): readonly string[] {
       [{ title: "" }, { title: "p50", align: "right" }, { title: "p99", align: "right" }],
       [
         row("pause by the tool's clock", rounds.map(({ pauseMs }) => pauseMs)),
-        row("longest wait that a writer felt", rounds.map(({ feltMs }) => feltMs)),
+        row("longest wait of a writer", rounds.map(({ waitMs }) => waitMs)),
         row("predicted by the rehearsal", rounds.map(({ predictedMs }) => predictedMs)),
         ...Object.keys(rounds[0]?.steps ?? {}).map((step) =>
           row(`  ${step}`, rounds.map(({ steps }) => steps[step] ?? 0))
@@ -235,12 +284,11 @@ async function switchByHand(pair: CutoverPair): Promise<readonly string[]> {
     ...outcome,
     acknowledged: [...outcome.acknowledged, { writer: 99, n: 1 }],
   });
-  const errors = Object.entries(outcome.errors).map(([code, count]) => `${count} × ${code}`);
   return [
     "The same by hand (read-only default, terminated sessions, positions equal, sequences not set):",
     `  acknowledged commits that the target lacks: ${problems.length}`,
     `  errors of writers: ${
-      errors.join(", ")
+      describeErrors(outcome.errors)
     }; transactions with unknown outcome: ${outcome.unknown.length}`,
   ];
 }
@@ -322,7 +370,7 @@ async function switchByEasyReplicate(
     each.unshift(as(pair.targetUrl, each === urls ? "app" : "batch"));
   }
   await load.more(500);
-  const feltMs = load.takeLongestMs();
+  const waitMs = load.takeLongestMs();
   const outcomes = [await load.stop(), await batch.stop()];
   const acknowledged = outcomes.flatMap((outcome) => outcome.acknowledged);
   const problems = await checkAcknowledged(pair.targetUrl, {
@@ -330,14 +378,13 @@ async function switchByEasyReplicate(
     unknown: outcomes.flatMap((outcome) => outcome.unknown),
   });
   const lost = problems.filter((problem) => /^ack .*: 0 times/.test(problem)).length;
-  const errors = Object.entries(outcomes[0]!.errors).map(([code, times]) => `${times} × ${code}`);
   return [
     `The statements of pg_easy_replicate switchover, ${
       otherRole ? "one writer in another role" : "all writers in one role"
     }:`,
     `  acknowledged commits: ${acknowledged.length}; of these, the target lacks ${lost}`,
-    `  longest time without a commit: ${Math.round(feltMs)} ms; errors of writers: ${
-      errors.join(", ")
+    `  longest time without a commit: ${Math.round(waitMs)} ms; errors of writers: ${
+      describeErrors(outcomes[0]!.errors)
     }; transactions with unknown outcome: ${outcomes[0]!.unknown.length}`,
   ];
 }
