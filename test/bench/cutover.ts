@@ -102,18 +102,21 @@ interface Round {
 }
 
 /**
- * Runs, rolls back, and runs again, so often as `--rounds` says; returns lines for the terminal.
+ * Runs, rolls back, and runs again, as often as `--rounds` says; reports lines for the terminal.
  */
 export async function benchCutover(
-  { options: { rounds, fsync }, report }: {
+  { options: { rounds, fsync }, report, print }: {
     readonly options: Pick<BenchOptions, "rounds" | "fsync">;
+    /** Receives each switch as it ends. */
     readonly report: (line: string) => void;
+    /** Receives the lines of each comparison. */
+    readonly print: (line: string) => void;
   },
-): Promise<readonly string[]> {
+): Promise<void> {
   const shared = { ...settings, fsync: fsync ? "on" : "off" };
   await using source = await startCluster({ major: 15, settings: shared });
   await using target = await startCluster({ major: 18, settings: shared });
-  const lines: string[] = [];
+  const printAll = (lines: readonly string[]) => ["", ...lines].forEach((line) => print(line));
   await withCutoverPair({ source, target, schema }, async (pair) => {
     await prepareCutover(pair);
     const done: Round[] = [];
@@ -129,23 +132,22 @@ export async function benchCutover(
         } ms, predicted ${Math.round(result.round.predictedMs)} ms`,
       );
     }
-    lines.push(...table(done));
+    printAll(table(done));
   });
   if (await hasPgBouncer()) {
     await withCutoverPair({ source, target, schema }, async (pair) => {
-      lines.push("", ...await switchBehindPgBouncer(pair, { rounds, report }));
+      printAll(await switchBehindPgBouncer(pair, { rounds, report }));
     });
   }
   await withCutoverPair({ source, target, schema }, async (pair) => {
-    lines.push("", ...await switchByHand(pair));
+    printAll(await switchByHand(pair));
   });
   for (const cluster of [source, target]) await exec(cluster.url(), easyReplicate.roles);
   for (const otherRole of [false, true]) {
     await withCutoverPair({ source, target, schema }, async (pair) => {
-      lines.push("", ...await switchByEasyReplicate(pair, { otherRole }));
+      printAll(await switchByEasyReplicate(pair, { otherRole }));
     });
   }
-  return lines;
 }
 
 async function measure(
@@ -302,6 +304,7 @@ async function switchByHand(pair: CutoverPair): Promise<readonly string[]> {
 const easyReplicate = {
   roles:
     "CREATE ROLE app LOGIN IN ROLE pg_read_all_data, pg_write_all_data; CREATE ROLE batch LOGIN IN ROLE pg_read_all_data, pg_write_all_data",
+  writable: "ALTER USER app RESET default_transaction_read_only",
   readOnly: "ALTER USER app SET default_transaction_read_only = true",
   terminate:
     "SELECT pg_terminate_backend(pg_stat_activity.pid) FROM pg_stat_activity WHERE usename = 'app'",
@@ -340,6 +343,8 @@ async function switchByEasyReplicate(
     changed.password = "";
     return String(changed);
   };
+  // an earlier comparison has left it read-only
+  await exec(pair.url, easyReplicate.writable);
   await exec(pair.url, "GRANT ALL ON SCHEMA public TO PUBLIC");
   const urls = [as(pair.url, "app")];
   const others = [as(pair.url, "batch")];

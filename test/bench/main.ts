@@ -45,7 +45,8 @@ async function main(): Promise<void> {
   if (options.scenarios.includes(cutoverScenario.name)) {
     console.error(cutoverScenario.name);
     const report = (line: string) => console.error(line);
-    console.log((await benchCutover({ options, report })).join("\n") + "\n");
+    const print = (line: string) => console.log(line);
+    await benchCutover({ options, report, print });
     if (options.scenarios.length === 1) return;
   }
   if (options.scenarios.includes(applyScenario.name)) {
