@@ -24,6 +24,7 @@ export const cutoverFaults = [
   "target",
   "both",
   "cut",
+  "drop",
   "stop",
   "backend",
   "none",
@@ -117,6 +118,12 @@ interface LoadedDatabase {
   readonly writerUrls: { readonly source: string; readonly target: string };
   readonly acknowledged: Acknowledged[];
   readonly unknown: Acknowledged[];
+}
+
+/** Between the tool and each server. */
+interface Proxies {
+  readonly source: Proxy;
+  readonly target: Proxy;
 }
 
 /** Databases that are switched back and forth together. States: set up → disposed. */
@@ -247,7 +254,7 @@ export class KillRounds implements AsyncDisposable {
     const longest = () => Math.max(...loads.map((load) => load.takeLongestMs()));
     // while the tool is suspended, no server lifts the weaker fence, unlike the barrier
     let wasRefused = this.#isWeak && kind === "stop";
-    await using proxies = kind === "cut" ? await this.#proxies() : undefined;
+    await using proxies = kind === "cut" || kind === "drop" ? await this.#proxies() : undefined;
     try {
       await more();
       for (let attempt = 1; attempt <= maxAttempts; attempt++) {
@@ -327,7 +334,7 @@ export class KillRounds implements AsyncDisposable {
     kind: CutoverFault,
     { point, proxies }: {
       readonly point: string;
-      readonly proxies: { readonly source: Proxy; readonly target: Proxy } | undefined;
+      readonly proxies: Proxies | undefined;
     },
   ): ProgramFault | undefined {
     const { source, target } = this.#options;
@@ -370,9 +377,16 @@ export class KillRounds implements AsyncDisposable {
           point,
           halts: this.#random() < 0.5,
           act: async () => {
-            const which = this.#random();
-            if (which < 0.67) await proxies!.source.cut();
-            if (which > 0.33) await proxies!.target.cut();
+            for (const proxy of this.#chosen(proxies!)) await proxy.cut();
+          },
+        };
+      case "drop":
+        return {
+          point,
+          halts: this.#random() < 0.5,
+          act: () => {
+            for (const proxy of this.#chosen(proxies!)) proxy.swallow();
+            return Promise.resolve();
           },
         };
       case "stop":
@@ -380,6 +394,12 @@ export class KillRounds implements AsyncDisposable {
       case "backend":
         return { point, halts: true, act: () => this.#endBackend() };
     }
+  }
+
+  /** One of them, or both. */
+  #chosen({ source, target }: Proxies): readonly Proxy[] {
+    const which = this.#random();
+    return [...(which < 0.67 ? [source] : []), ...(which > 0.33 ? [target] : [])];
   }
 
   /** Ends one session of the tool. */

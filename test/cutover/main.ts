@@ -3,8 +3,8 @@
  * counts every acknowledged commit on both sides.
  *
  * deno task test:cutover [--rounds N] [--databases N] [--seed S] [--kind
- * tool|random|source|target|both|cut|stop|backend|none] [--point "begin fence 1"] [--pair 15:18]
- * [--fence sessions] [--logs FILE]
+ * tool|random|source|target|both|cut|drop|stop|backend|none] [--point "begin fence 1"] [--pair
+ * 15:18] [--fence sessions] [--logs FILE]
  *
  * With --fence sessions, the source (16 or later) is closed as a role without ownership of the
  * tables closes it.
