@@ -4,29 +4,19 @@
  *
  * @module
  */
-import {
-  addUp,
-  errorMessage,
-  ExitCode,
-  formatDuration,
-  joinAll,
-  plural,
-  ReplicatorError,
-  retry,
-} from "../core/internal.ts";
-import { openSession, ServerError, type Session, SqlState } from "../postgres/internal.ts";
+import { addUp, errorMessage, formatDuration, joinAll, plural } from "../core/internal.ts";
 import { acquireBarrier } from "./acquire_barrier.ts";
-import { advanceSlotIfIdle, ensureSlot, logRunningTransactions } from "./back_stream.ts";
+import { readEarlierPauses, readLateObjects, takeRefusals } from "./after_switch.ts";
 import { CommitUnknownError } from "./commit.ts";
+import { completeOpening } from "./complete_opening.ts";
 import { completeSwitch, restoreIfTurning } from "./complete_switch.ts";
 import { DatabaseSwitch } from "./database_switch.ts";
-import { closedLast, readDurablePauseMs } from "./durable_pause.ts";
-import { completeOpening } from "./complete_opening.ts";
+import { closedLast } from "./durable_pause.ts";
 import { fenceOf } from "./model.ts";
 import { PauseMonitor } from "./pause_monitor.ts";
-import { measureTurning, predictPauseMs, type Rehearsal } from "./rehearse.ts";
-import { readRefusals, resetRefusalsStatement } from "./refusals.ts";
 import { type DatabaseRoute, nameOnSource } from "./route.ts";
+import { sessionFenceLimits } from "./session_fence.ts";
+import { pauseExceeded, unfinished } from "./switch_errors.ts";
 import type {
   CutoverHook,
   SwitchContext,
@@ -37,12 +27,9 @@ import type {
   SwitchReport,
   SwitchSettings,
 } from "./switch_options.ts";
-import { sessionFenceLimits } from "./session_fence.ts";
 import { Timeline } from "./timeline.ts";
 import { TokensLateError } from "./token.ts";
-
-/** How long the streams may take to arrive before writers are made to wait. */
-const warmUpMs = 30_000;
+import { ensureSlots, warmUp } from "./warm_up.ts";
 
 /**
  * How long a COMMIT may take at least, in milliseconds, however little is left of the pause: it
@@ -163,12 +150,20 @@ class SwitchRun {
     this.#switches = switches;
     // the caller has checked them before it asked, perhaps hours ago
     for (const route of routes) await this.#settings.recheck(route);
-    await this.#timeline.step("way-back", () => this.#ensureSlots(routes), {
+    await this.#timeline.step("way-back", () =>
+      ensureSlots(routes, {
+        slotTimeoutMs: this.#settings.slotTimeoutMs,
+        signal: this.#abort.signal,
+      }), {
       summarise: (text) => text,
     });
-    await this.#timeline.step("drain", () => this.#warmUp(switches), {
-      summarise: (ms) => `a token takes ${formatDuration(ms)} to arrive`,
-    });
+    await this.#timeline.step(
+      "drain",
+      () => warmUp(switches, this.#settings, { ...this.#context, signal: this.#abort.signal }),
+      {
+        summarise: (ms) => `a token takes ${formatDuration(ms)} to arrive`,
+      },
+    );
     let held: Pause | undefined;
     try {
       const isHooked = switches.length > 0 && !this.#isContinued &&
@@ -197,7 +192,7 @@ class SwitchRun {
     );
     warnings.push(...this.#leftovers);
     warnings.push(...await readLateObjects(switches));
-    const refused = await countRefusals([...routes, ...earlier]);
+    const refused = await takeRefusals([...routes, ...earlier]);
     warnings.push(...refused.warnings);
     const { attempts } = this.#timeline;
     return {
@@ -216,100 +211,6 @@ class SwitchRun {
       steps: this.#timeline.steps,
       warnings,
     };
-  }
-
-  /** The slots of the way back exist before anyone waits for them. */
-  async #ensureSlots(routes: readonly DatabaseRoute[]): Promise<string> {
-    const { slotTimeoutMs } = this.#settings;
-    let created = 0;
-    for (const { to, back } of routes) {
-      if (back.length === 0) continue;
-      await using session = await retry(
-        () => openSession(to, { signal: this.#abort.signal }),
-        { signal: this.#abort.signal },
-      );
-      for (const name of back) {
-        if (await ensureSlot(session, { name, timeoutMs: slotTimeoutMs }) === "created") created++;
-        await logRunningTransactionsInTime(session);
-        await advanceSlotIfIdle(session, name);
-      }
-    }
-    return created === 0 ? "slots exist" : `${plural(created, "slot")} created`;
-  }
-
-  /** A stream that lags must catch up before anyone is made to wait for it. */
-  async #warmUp(switches: readonly DatabaseSwitch[]): Promise<number> {
-    const { maxPauseMs } = this.#settings;
-    const deadline = performance.now() + Math.max(warmUpMs, maxPauseMs);
-    for (const each of switches) await each.deleteOldTokens();
-    for (;;) {
-      const seen = await joinAll(switches.map((each) => each.measureDrain(deadline))).catch(
-        (error) => {
-          throw error instanceof TokensLateError ? notArriving(error) : error;
-        },
-      );
-      const longest = Math.max(0, ...seen.flat().map(({ ms }) => ms));
-      if (longest * 2 < maxPauseMs) {
-        // outside the pause: during it, only what has changed since has to be carried again
-        const startMs = performance.now();
-        await joinAll(switches.map((each) => each.carrySequences(this.#settings.sequenceMargin)));
-        const sequencesMs = performance.now() - startMs;
-        const largeObjectsMs = await this.#carryLargeObjects(switches);
-        await this.#predict(switches, { drainMs: [longest], sequencesMs, largeObjectsMs });
-        return longest;
-      }
-      if (performance.now() > deadline) throw tooSlow(longest, maxPauseMs);
-    }
-  }
-
-  /** @throws ReplicatorError (prerequisite) if the pause would be longer than is allowed */
-  async #predict(
-    switches: readonly DatabaseSwitch[],
-    carried: Pick<Rehearsal, "drainMs" | "sequencesMs" | "largeObjectsMs">,
-  ): Promise<void> {
-    const { maxPauseMs } = this.#settings;
-    const turnings = await joinAll(
-      switches.map((each) =>
-        measureTurning(each, this.#abort.signal).catch((error) => {
-          // another session holds a lock at the moment: the switch itself may not meet it
-          if (isLockTimeout(error)) return undefined;
-          throw error;
-        })
-      ),
-    );
-    const predictedMs = Math.max(
-      0,
-      ...turnings.map((each) => each === undefined ? 0 : predictPauseMs({ ...carried, ...each })),
-    );
-    if (predictedMs > maxPauseMs) throw predictedTooLong(predictedMs, maxPauseMs);
-  }
-
-  /**
-   * Copies what has changed until it is known how long comparing alone takes, in milliseconds.
-   */
-  async #carryLargeObjects(switches: readonly DatabaseSwitch[]): Promise<number> {
-    const { maxPauseMs } = this.#settings;
-    const first = await joinAll(switches.map(({ largeObjects }) => largeObjects.carry()));
-    if (first.every(({ compared }) => compared === 0)) return 0;
-    const { events } = this.#context;
-    for (const [index, { compared, copied, removed }] of first.entries()) {
-      if (copied + removed === 0) continue;
-      events({
-        kind: "info",
-        message: `${switches[index]!.name}: ${
-          plural(compared, "large object")
-        } compared before the pause, ${copied} copied, ${removed} removed`,
-      });
-    }
-    const again = await joinAll(switches.map(({ largeObjects }) => largeObjects.carry()));
-    const longest = Math.max(...again.map(({ ms }) => ms));
-    if (longest * 2 >= maxPauseMs) {
-      throw tooManyLargeObjects(longest, {
-        maxPauseMs,
-        count: addUp(again.map(({ compared }) => compared)),
-      });
-    }
-    return longest;
   }
 
   /**
@@ -552,167 +453,4 @@ class SwitchRun {
     await this.#timeline.step(`hook-${hook}`, () => running);
     return true;
   }
-}
-
-/** Saves time in the pause; a long transaction may hold it up, which is not worth waiting for. */
-async function logRunningTransactionsInTime(session: Session): Promise<void> {
-  await session.execute(`SET statement_timeout = ${loggingMs}`);
-  await logRunningTransactions(session);
-  await session.execute("SET statement_timeout = 0");
-}
-
-const loggingMs = 1_000;
-
-/** The longest pause of databases that an earlier attempt had closed. */
-async function readEarlierPauses(
-  routes: readonly DatabaseRoute[],
-): Promise<{ readonly pauseMs: number; readonly warnings: string[] }> {
-  try {
-    const pauses = await joinAll(routes.map(readDurablePauseMs));
-    return { pauseMs: Math.max(0, ...pauses), warnings: [] };
-  } catch (error) {
-    return { pauseMs: 0, warnings: [`the pause could not be read: ${errorMessage(error)}`] };
-  }
-}
-
-/**
- * Writes that the fences have refused during the switch, by the databases' names on the source. A
- * new count begins.
- */
-async function countRefusals(
-  routes: readonly DatabaseRoute[],
-): Promise<{ readonly counts: ReadonlyMap<string, number>; readonly warnings: readonly string[] }> {
-  const counts = new Map<string, number>();
-  const warnings: string[] = [];
-  for (const route of routes) {
-    try {
-      // a synchronous standby that held up the close would hold up a new count as well
-      await using session = await retry(() =>
-        openSession(route.from, { settings: { synchronous_commit: "local" } })
-      );
-      const count = await readRefusals(session);
-      if (count === null) continue;
-      counts.set(nameOnSource(route), count);
-      // they waited for this switch; what is refused from now on still uses the closed side
-      await session.execute(resetRefusalsStatement);
-    } catch (error) {
-      warnings.push(
-        `refused writes of ${route.from.database} could not be counted: ${errorMessage(error)}`,
-      );
-    }
-  }
-  return { counts, warnings };
-}
-
-/** Large objects that a session has written after they were copied: the fence does not stop it. */
-async function readLateObjects(switches: readonly DatabaseSwitch[]): Promise<readonly string[]> {
-  const warnings: string[] = [];
-  for (const { name, largeObjects } of switches) {
-    try {
-      const late = await largeObjects.readLate();
-      if (late.length === 0) continue;
-      warnings.push(
-        `${
-          plural(late.length, "large object")
-        } of ${name} changed on the closed side after the copy: ${
-          late.slice(0, maxListed).join(", ")
-        }${late.length > maxListed ? ", …" : ""}`,
-      );
-    } catch (error) {
-      warnings.push(`large objects of ${name} could not be compared again: ${errorMessage(error)}`);
-    }
-  }
-  return warnings;
-}
-
-const maxListed = 10;
-
-function unfinished(error: unknown, isUnknown: boolean): ReplicatorError {
-  const place = error instanceof ReplicatorError
-    ? { side: error.side, object: error.object, details: error.details }
-    : {};
-  const opposite =
-    "To return to the side that was in use, run the opposite command (rollback after run)";
-  return new ReplicatorError(
-    (isUnknown
-      ? "it is not known whether the point of no return has been passed: "
-      : "the point of no return has been passed, and a step failed: ") + errorMessage(error),
-    {
-      ...place,
-      remedy: isUnknown
-        ? `once the server answers, run the same command again: it reads the state and continues. ${opposite}`
-        : `run the same command again: it continues; until then the closed databases refuse writes on both sides. ${opposite}`,
-      cause: error,
-    },
-  );
-}
-
-/** Why a step cannot be done in time. */
-function pauseExceeded(maxPauseMs: number, cause?: TokensLateError): ReplicatorError {
-  return new ReplicatorError(
-    `the pause would have exceeded --max-pause (${
-      formatDuration(maxPauseMs)
-    }); writers continue on the side in use`,
-    {
-      details: cause === undefined ? [] : [cause.message],
-      remedy: "run cutover rehearse to see what takes the time, or allow a longer pause",
-      cause,
-    },
-  );
-}
-
-/** Found before anyone is made to wait. */
-function notArriving(error: TokensLateError): ReplicatorError {
-  const { message, side, object, remedy } = error;
-  return new ReplicatorError(`${message}; nothing was changed`, {
-    ...{ side, object, remedy },
-    exitCode: ExitCode.prerequisite,
-    cause: error,
-  });
-}
-
-function tooSlow(ms: number, maxPauseMs: number): ReplicatorError {
-  return new ReplicatorError(
-    `replication is too slow: a token takes ${
-      formatDuration(ms)
-    } to arrive, more than half of the allowed pause of ${
-      formatDuration(maxPauseMs)
-    }; nothing was changed`,
-    {
-      remedy: "wait until status shows no lag, or allow a longer pause with --max-pause",
-      exitCode: ExitCode.prerequisite,
-    },
-  );
-}
-
-function isLockTimeout(error: unknown): boolean {
-  return error instanceof ServerError && error.sqlState === SqlState.lockNotAvailable;
-}
-
-function predictedTooLong(ms: number, maxPauseMs: number): ReplicatorError {
-  return new ReplicatorError(
-    `the pause is expected to take ${formatDuration(ms)}, longer than the allowed ${
-      formatDuration(maxPauseMs)
-    }; nothing was changed`,
-    {
-      remedy:
-        "run cutover rehearse to see what takes the time, or allow a longer pause with --max-pause",
-      exitCode: ExitCode.prerequisite,
-    },
-  );
-}
-
-function tooManyLargeObjects(
-  ms: number,
-  { maxPauseMs, count }: { readonly maxPauseMs: number; readonly count: number },
-): ReplicatorError {
-  return new ReplicatorError(
-    `comparing ${plural(count, "large object")} takes ${
-      formatDuration(ms)
-    }, more than half of the allowed pause of ${formatDuration(maxPauseMs)}; nothing was changed`,
-    {
-      remedy: "allow a longer pause with --max-pause: writers wait while they are compared",
-      exitCode: ExitCode.prerequisite,
-    },
-  );
 }

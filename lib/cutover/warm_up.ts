@@ -1,0 +1,143 @@
+/**
+ * What is done before anyone is made to wait: the slots of the way back, and what only has to be
+ * carried on during the pause. Refuses a pause that would be too long.
+ *
+ * @module
+ */
+import { addUp, joinAll, plural, retry } from "../core/internal.ts";
+import { openSession, ServerError, type Session, SqlState } from "../postgres/internal.ts";
+import { advanceSlotIfIdle, ensureSlot, logRunningTransactions } from "./back_stream.ts";
+import type { DatabaseSwitch } from "./database_switch.ts";
+import { measureTurning, predictPauseMs, type Rehearsal } from "./rehearse.ts";
+import type { DatabaseRoute } from "./route.ts";
+import { notArriving, predictedTooLong, tooManyLargeObjects, tooSlow } from "./switch_errors.ts";
+import type { SwitchContext, SwitchSettings } from "./switch_options.ts";
+import { TokensLateError } from "./token.ts";
+
+/** How long the streams may take to arrive before writers are made to wait. */
+const warmUpMs = 30_000;
+
+/**
+ * Creates the slots of the way back that do not exist, and advances those that no change waits for;
+ * returns what was done, in a few words.
+ */
+export async function ensureSlots(
+  routes: readonly DatabaseRoute[],
+  { slotTimeoutMs, signal }: {
+    readonly slotTimeoutMs: number;
+    readonly signal: AbortSignal;
+  },
+): Promise<string> {
+  let created = 0;
+  for (const { to, back } of routes) {
+    if (back.length === 0) continue;
+    await using session = await retry(() => openSession(to, { signal }), { signal });
+    for (const name of back) {
+      if (await ensureSlot(session, { name, timeoutMs: slotTimeoutMs }) === "created") created++;
+      await logRunningTransactionsInTime(session);
+      await advanceSlotIfIdle(session, name);
+    }
+  }
+  return created === 0 ? "slots exist" : `${plural(created, "slot")} created`;
+}
+
+/**
+ * Waits until a token arrives fast enough, and carries sequences and large objects, so that the
+ * pause has only to carry what changes from then on.
+ *
+ * @returns how long a token takes to arrive, in milliseconds
+ * @throws ReplicatorError (prerequisite) if the pause would be longer than is allowed
+ */
+export async function warmUp(
+  switches: readonly DatabaseSwitch[],
+  settings: Pick<SwitchSettings, "maxPauseMs" | "sequenceMargin">,
+  context: SwitchContext,
+): Promise<number> {
+  const { maxPauseMs, sequenceMargin } = settings;
+  const deadline = performance.now() + Math.max(warmUpMs, maxPauseMs);
+  for (const each of switches) await each.deleteOldTokens();
+  for (;;) {
+    const seen = await joinAll(switches.map((each) => each.measureDrain(deadline))).catch(
+      (error) => {
+        throw error instanceof TokensLateError ? notArriving(error) : error;
+      },
+    );
+    const longest = Math.max(0, ...seen.flat().map(({ ms }) => ms));
+    if (longest * 2 < maxPauseMs) {
+      // outside the pause: during it, only what has changed since has to be carried again
+      const startMs = performance.now();
+      await joinAll(switches.map((each) => each.carrySequences(sequenceMargin)));
+      const sequencesMs = performance.now() - startMs;
+      const largeObjectsMs = await carryLargeObjects(switches, { maxPauseMs, context });
+      const carried = { drainMs: [longest], sequencesMs, largeObjectsMs };
+      const predictedMs = await predict(switches, carried, context.signal);
+      if (predictedMs > maxPauseMs) throw predictedTooLong(predictedMs, maxPauseMs);
+      return longest;
+    }
+    if (performance.now() > deadline) throw tooSlow(longest, maxPauseMs);
+  }
+}
+
+/** How long writers are expected to wait, in milliseconds. */
+async function predict(
+  switches: readonly DatabaseSwitch[],
+  carried: Pick<Rehearsal, "drainMs" | "sequencesMs" | "largeObjectsMs">,
+  signal: AbortSignal,
+): Promise<number> {
+  const turnings = await joinAll(
+    switches.map((each) =>
+      measureTurning(each, signal).catch((error) => {
+        // another session holds a lock at the moment: the switch itself may not meet it
+        if (isLockTimeout(error)) return undefined;
+        throw error;
+      })
+    ),
+  );
+  return Math.max(
+    0,
+    ...turnings.map((each) => each === undefined ? 0 : predictPauseMs({ ...carried, ...each })),
+  );
+}
+
+/** Copies what has changed until it is known how long comparing alone takes, in milliseconds. */
+async function carryLargeObjects(
+  switches: readonly DatabaseSwitch[],
+  { maxPauseMs, context: { events } }: {
+    readonly maxPauseMs: number;
+    readonly context: SwitchContext;
+  },
+): Promise<number> {
+  const first = await joinAll(switches.map(({ largeObjects }) => largeObjects.carry()));
+  if (first.every(({ compared }) => compared === 0)) return 0;
+  for (const [index, { compared, copied, removed }] of first.entries()) {
+    if (copied + removed === 0) continue;
+    events({
+      kind: "info",
+      message: `${switches[index]!.name}: ${
+        plural(compared, "large object")
+      } compared before the pause, ${copied} copied, ${removed} removed`,
+    });
+  }
+  const again = await joinAll(switches.map(({ largeObjects }) => largeObjects.carry()));
+  const longest = Math.max(...again.map(({ ms }) => ms));
+  if (longest * 2 >= maxPauseMs) {
+    throw tooManyLargeObjects(longest, {
+      maxPauseMs,
+      count: addUp(again.map(({ compared }) => compared)),
+    });
+  }
+  return longest;
+}
+
+function isLockTimeout(error: unknown): boolean {
+  return error instanceof ServerError && error.sqlState === SqlState.lockNotAvailable;
+}
+
+/** Saves time in the pause; a long transaction may hold it up, which is not worth waiting for. */
+async function logRunningTransactionsInTime(session: Session): Promise<void> {
+  await session.execute(`SET statement_timeout = ${loggingMs}`);
+  await logRunningTransactions(session);
+  await session.execute("SET statement_timeout = 0");
+}
+
+const loggingMs = 1_000;
