@@ -62,7 +62,10 @@ export async function switchOver(
 
 /** What the pause showed. */
 interface Pause {
-  /** When the barrier was granted, on the clock of `performance.now()`. */
+  /**
+   * When the barrier was granted, or the hook `before` had run, which may hold clients, on the
+   * clock of `performance.now()`.
+   */
   readonly sinceMs: number;
   readonly databases: readonly HeldDatabase[];
 }
@@ -72,7 +75,7 @@ type HeldDatabase = Omit<SwitchedDatabase, "refusedWrites">;
 
 /** How long writers waited for a barrier that was granted. */
 interface BarrierWaits {
-  /** When it was begun, on the clock of `performance.now()`. */
+  /** As in {@linkcode Pause}. */
   readonly sinceMs: number;
   readonly waiting: readonly SwitchedDatabase["waiting"][];
 }
@@ -243,14 +246,15 @@ class SwitchRun {
       },
     );
     this.#timeline.isPause = true;
-    const deadlineMs = (hookedMs ?? barrier.sinceMs) + maxPauseMs;
+    const sinceMs = hookedMs ?? barrier.sinceMs;
+    const deadlineMs = sinceMs + maxPauseMs;
     const timer = setTimeout(
       () => this.#abort.abort(pauseExceeded(maxPauseMs)),
       Math.max(0, deadlineMs - performance.now()),
     );
     await using monitor = new PauseMonitor(switches, {
       events,
-      startedMs: barrier.sinceMs,
+      startedMs: sinceMs,
       maxPauseMs,
     });
     try {
@@ -266,13 +270,13 @@ class SwitchRun {
         { summarise: () => `${plural(switches.length, "database")} opened` },
       );
       return {
-        ...barrier,
+        sinceMs,
         databases: databases.map((each, index) => ({ ...each, waiting: monitor.waiting(index) })),
       };
     } finally {
       clearTimeout(timer);
       this.#waits = {
-        sinceMs: barrier.sinceMs,
+        sinceMs,
         waiting: switches.map((_, index) => monitor.waiting(index)),
       };
     }

@@ -180,7 +180,10 @@ export function rehearsalLines(
 /** What `cutover run` or `cutover rollback` will do. */
 export function switchPlanLines(
   { direction, databases, maxPauseMs, warnings, unchecked }: CutoverSwitchPlan,
-  options: TableOptions,
+  options: TableOptions & {
+    /** How long the hook `before` may run, in milliseconds; undefined without one. */
+    readonly hookBeforeMs?: number | undefined;
+  },
 ): string[] {
   const style = makeStyle(options.color);
   const [from, to] = direction === "run" ? ["source", "target"] : ["target", "source"];
@@ -197,6 +200,11 @@ export function switchPlanLines(
     `Writers wait for ${
       formatDuration(maxPauseMs)
     } at most; otherwise they continue on the ${from}.`,
+    ...(options.hookBeforeMs === undefined ? [] : [
+      `Clients held by the hook before wait up to ${
+        formatDuration(options.hookBeforeMs)
+      } (--hook-timeout) longer.`,
+    ]),
     ...(unchecked.length === 0
       ? []
       : ["", "Not prevented, or not checked:", ...unchecked.map((each) => `- ${each}`)]),

@@ -197,7 +197,13 @@ async function switchDatabases(
     question: direction === "run" ? "Switch over?" : "Switch back?",
     // the side that is closed first
     sides: direction === "run" ? ["source", "target"] : ["target", "source"],
-    lines: switchPlanLines,
+    lines: (plan: CutoverSwitchPlan, size) =>
+      switchPlanLines(plan, {
+        ...size,
+        hookBeforeMs: options.hooks.commands.before === undefined
+          ? undefined
+          : options.hooks.timeoutMs,
+      }),
   });
   // unknown with --remote --yes, which makes no plan
   let wayBack: boolean | undefined;
