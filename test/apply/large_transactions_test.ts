@@ -1,6 +1,8 @@
 /** Transactions that are applied in several parts, and what is only known at their end. */
-import { match, rejects, strictEqual } from "node:assert/strict";
+import { match, ok, rejects, strictEqual } from "node:assert/strict";
 import { ChangeRefusedError } from "../../lib/apply/internal.ts";
+import { peakBytesOf } from "../bench/processes.ts";
+import { denoEnvironment } from "../support/cli.ts";
 import {
   type ClientStream,
   createClientStream,
@@ -14,6 +16,8 @@ import { exec, query } from "../support/sql.ts";
 
 const old = await sharedCluster(12);
 const current = await sharedCluster(18);
+
+const program = new URL("../support/apply_program.ts", import.meta.url).pathname;
 
 async function between(
   schemas: { readonly source: string; readonly target: string },
@@ -116,4 +120,34 @@ Deno.test("what a deferred trigger refuses at COMMIT is reported with its own tr
     await Promise.race([drain(sourceUrl), applier.ended]);
     strictEqual((await query(targetUrl, "SELECT id FROM a")).length, 8);
   });
+});
+
+Deno.test({
+  name: "what a large transaction takes in memory does not grow with it",
+  ignore: Deno.build.os !== "linux", // reads /proc
+  fn: async () => {
+    const schema = "CREATE TABLE a (id int PRIMARY KEY, v text)";
+    await between({ source: schema, target: schema }, async ({ sourceUrl, targetUrl, name }) => {
+      await exec(
+        sourceUrl,
+        "INSERT INTO a SELECT n, repeat(md5(n::text), 32) FROM generate_series(1, 250000) AS n",
+      );
+      const child = new Deno.Command(Deno.execPath(), {
+        args: ["run", "--lock=deno.lock", "--frozen", "--no-check", "-A", program],
+        env: { ...denoEnvironment(), SOURCE: sourceUrl, TARGET: targetUrl, STREAM: name },
+        stdin: "null",
+        stdout: "null",
+        stderr: "null",
+      }).spawn();
+      try {
+        await Promise.race([drain(sourceUrl), child.status]);
+        const megabytes = peakBytesOf([child.pid]) / 1024 / 1024;
+        ok(megabytes < 190, `250 MB took ${Math.round(megabytes)} MB of memory`);
+      } finally {
+        child.kill("SIGKILL");
+        await child.status;
+      }
+      strictEqual(await compareRows(sourceUrl, targetUrl), 250_000);
+    });
+  },
 });
