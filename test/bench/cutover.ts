@@ -343,8 +343,8 @@ async function switchByEasyReplicate(
     changed.password = "";
     return String(changed);
   };
-  // an earlier comparison has left it read-only
-  await exec(pair.url, easyReplicate.writable);
+  // an earlier comparison has left it read-only, which has been copied
+  for (const url of [pair.url, pair.targetUrl]) await exec(url, easyReplicate.writable);
   await exec(pair.url, "GRANT ALL ON SCHEMA public TO PUBLIC");
   const urls = [as(pair.url, "app")];
   const others = [as(pair.url, "batch")];
