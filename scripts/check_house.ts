@@ -47,6 +47,7 @@ const subFolders: Readonly<Record<string, readonly string[]>> = {
     "hazards",
     "stream",
   ],
+  cutover: [".", "facts", "preflight"],
   verify: ["report", "plan", "scan", "live", "narrow", "repair", "structure", "."],
   remote: [
     "guard",

@@ -10,6 +10,7 @@ import {
   type Side,
   type TableName,
 } from "../core/internal.ts";
+import { nameSome } from "../replication/internal.ts";
 
 /** What the role of one side may do. */
 export interface RoleFacts {
@@ -98,7 +99,7 @@ function missingOf(
     ...(withoutTrigger.length === 0 ? [] : [{
       side,
       message: `${role} may not create triggers on ${plural(withoutTrigger.length, "table")}: ${
-        some(withoutTrigger)
+        nameSome(withoutTrigger)
       }`,
       remedy: `GRANT TRIGGER on the tables, and USAGE on their schemas, TO ${
         quoteIdentifier(role)
@@ -167,9 +168,4 @@ function missingForWayBack(
     add("source", wayBack.unreached.message, `${wayBack.unreached.remedy ?? ""}${orNone}`);
   }
   return missing;
-}
-
-function some(tables: readonly TableName[], max = 5): string {
-  const names = tables.slice(0, max).map((table) => displayName(table)).join(", ");
-  return tables.length > max ? `${names} and ${tables.length - max} more` : names;
 }

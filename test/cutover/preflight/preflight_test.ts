@@ -1,12 +1,10 @@
 /** Every reason not to switch, from facts alone. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import {
-  preflight,
-  type PreflightFacts,
-  type PreflightStage,
-  type SideFacts,
-  type StreamReading,
-} from "../../lib/cutover/preflight.ts";
+import type { PreflightFacts } from "../../../lib/cutover/facts/preflight_facts.ts";
+import type { SideFacts } from "../../../lib/cutover/facts/side_facts.ts";
+import type { StreamReading } from "../../../lib/cutover/facts/stream_reading.ts";
+import type { PreflightStage } from "../../../lib/cutover/preflight/findings.ts";
+import { preflight } from "../../../lib/cutover/preflight/preflight.ts";
 
 const orders = { schema: "public", name: "orders" };
 const items = { schema: "public", name: "items" };

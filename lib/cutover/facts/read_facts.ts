@@ -11,13 +11,13 @@ import {
   poll,
   tableKey,
   type TableName,
-} from "../core/internal.ts";
+} from "../../core/internal.ts";
 import {
   type EventTrigger,
   readUnsilencedEventTriggers,
   type Session,
-} from "../postgres/internal.ts";
-import { listSequences, listTables, summarizeLargeObjects } from "../catalog/internal.ts";
+} from "../../postgres/internal.ts";
+import { listSequences, listTables, summarizeLargeObjects } from "../../catalog/internal.ts";
 import {
   type ApplierProgress,
   type ApplierReading,
@@ -36,23 +36,19 @@ import {
   readWalPosition,
   type SlotState,
   streamState,
-} from "../replication/internal.ts";
-import type { FenceKind } from "../config/internal.ts";
-import { readFence } from "./fence.ts";
-import type { UnfinishedSwitch } from "./interrupted_switch.ts";
-import { readOutsideKeys } from "./outside_keys.ts";
-import type {
-  OldTransaction,
-  PreflightFacts,
-  SessionFacts,
-  SideFacts,
-  StreamReading,
-} from "./preflight.ts";
-import { readForwardStreams } from "./prepare.ts";
-import { isFenceOutdated } from "./own_schema.ts";
-import { readReadOnlyDefaults, readRoleDefaults, type RoleDefault } from "./read_only_default.ts";
-import { readOtherSessions } from "./session_fence.ts";
-import { type PrivilegesInput, readPrivileges } from "./read_privileges.ts";
+} from "../../replication/internal.ts";
+import type { FenceKind } from "../../config/internal.ts";
+import { readFence } from "../fence.ts";
+import type { UnfinishedSwitch } from "../interrupted_switch.ts";
+import { readOutsideKeys } from "../outside_keys.ts";
+import { readForwardStreams } from "../prepare.ts";
+import { isFenceOutdated } from "../own_schema.ts";
+import { readReadOnlyDefaults, readRoleDefaults, type RoleDefault } from "../read_only_default.ts";
+import { readOtherSessions } from "../session_fence.ts";
+import { type PrivilegesInput, readPrivileges } from "../read_privileges.ts";
+import type { PreflightFacts } from "./preflight_facts.ts";
+import type { OldTransaction, SessionFacts, SideFacts } from "./side_facts.ts";
+import type { StreamReading } from "./stream_reading.ts";
 
 /** What {@linkcode readPreflightFacts} takes. */
 export interface FactsInput {
