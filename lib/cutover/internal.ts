@@ -42,6 +42,7 @@ export * from "./route.ts";
 export * from "./sequences.ts";
 export * from "./session_fence.ts";
 export * from "./statements.ts";
+export * from "./switch_figures.ts";
 export * from "./switch_options.ts";
 export * from "./switch_over.ts";
 export * from "./timeline.ts";

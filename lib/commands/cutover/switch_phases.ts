@@ -36,3 +36,17 @@ export function isBeyond(database: CutoverDatabase, direction: SwitchDirection):
 export function isDone(database: CutoverDatabase, direction: SwitchDirection): boolean {
   return database.phase === switchPhases[direction].to && !isUnsettled(database, direction);
 }
+
+/** Whether nothing is left to do. */
+export function areDone(
+  databases: readonly CutoverDatabase[],
+  direction: SwitchDirection,
+): boolean {
+  return databases.length > 0 && databases.every((each) => isDone(each, direction));
+}
+
+/** Names, on the source, of databases that are closed on both sides. */
+export function closedNames(databases: readonly CutoverDatabase[]): readonly string[] {
+  return databases.filter(({ phase }) => closedPhases.includes(phase))
+    .map(({ source }) => source.database);
+}

@@ -118,15 +118,14 @@ export async function withCause(
   // a client records the error itself
   if (each.applier?.kind === "client" || each.newErrors < terminalErrors) return failure;
   const { transaction, lines } = await diagnoseAwaited(each, { source, target });
-  return new ReplicatorError(failure.message, {
-    ...describeFailure(failure),
-    remedy: failingRemedy(transaction?.finishLsn),
+  const { message, side, object, exitCode } = failure;
+  return new ReplicatorError(message, {
+    side,
+    object,
     details: lines,
+    remedy: failingRemedy(transaction?.finishLsn),
+    exitCode,
   });
-}
-
-function describeFailure({ side, object, remedy, exitCode }: ReplicatorError) {
-  return { side, object, remedy, exitCode };
 }
 
 async function diagnoseAwaited(
