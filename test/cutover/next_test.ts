@@ -13,14 +13,14 @@ import type { CutoverPhase } from "../../lib/cutover/internal.ts";
 
 const next = (...phases: readonly CutoverPhase[]) =>
   cutoverNextSteps(
-    phases.map((phase) => ({ phase, unfinished: null, wayBack: true, isReplicated: true })),
+    phases.map((phase) => ({ phase, unfinished: null, wayBack: true, isKnown: true })),
   )
     .map(({ command }) => command);
 
 Deno.test("after a switch both the way back and finish are possible; without a way back only finish", () => {
   deepStrictEqual(next("switched"), ["cutover rollback", "cutover finish"]);
   deepStrictEqual(
-    cutoverNextSteps([{ phase: "switched", unfinished: null, wayBack: false, isReplicated: true }])
+    cutoverNextSteps([{ phase: "switched", unfinished: null, wayBack: false, isKnown: true }])
       .map(({ command }) => command),
     ["cutover finish"],
   );
@@ -34,7 +34,7 @@ Deno.test("two closed sides lead out in both directions, the one that was interr
 Deno.test("a finished cutover leads to cleanup; nothing leads on where neither a cutover nor a stream is known", () => {
   deepStrictEqual(next("finished"), ["cleanup"]);
   deepStrictEqual(
-    cutoverNextSteps([{ phase: "none", unfinished: null, wayBack: false, isReplicated: false }]),
+    cutoverNextSteps([{ phase: "none", unfinished: null, wayBack: false, isKnown: false }]),
     [],
   );
   deepStrictEqual(next("none", "finished"), ["cutover prepare"]);

@@ -180,6 +180,7 @@ Deno.test("after finish, status reports the finished cutover instead of advising
     doesNotMatch(printed, /init --enable-sync/);
     const finished = await executeCutoverStatus(pair.servers, quietRun);
     deepStrictEqual(finished.next, ["cleanup"]);
+    deepStrictEqual(finished.databases.map(({ isKnown }) => isKnown), [true]);
     match(cutoverStatusLines(finished, size).join("\n"), / target .*✓ the cutover is finished/s);
 
     await executeFinish({
@@ -189,6 +190,7 @@ Deno.test("after finish, status reports the finished cutover instead of advising
     }, quietRun);
     const forgotten = await executeCutoverStatus(pair.servers, quietRun);
     deepStrictEqual(forgotten.next, []);
+    deepStrictEqual(forgotten.databases.map(({ isKnown }) => isKnown), [false]);
     const shown = cutoverStatusLines(forgotten, size).join("\n");
     match(shown, /not known/);
     doesNotMatch(shown, /cutover prepare|is finished/);

@@ -101,7 +101,8 @@ const actions: Readonly<Record<CutoverAction, Action>> = {
         report.databases.map((each) => ({
           ...each,
           unfinished: each.unfinished ?? null,
-          isReplicated: report.next.includes("cutover prepare"),
+          // a service of an earlier version does not report it
+          isKnown: each.isKnown ?? false,
         })),
       ),
     });
@@ -131,7 +132,7 @@ const actions: Readonly<Record<CutoverAction, Action>> = {
           phase: "prepared",
           unfinished: null,
           wayBack: wayBack !== null,
-          isReplicated: true,
+          isKnown: true,
         })),
       ),
     });
@@ -179,7 +180,7 @@ const actions: Readonly<Record<CutoverAction, Action>> = {
         phase: "finished",
         unfinished: null,
         wayBack: false,
-        isReplicated: false,
+        isKnown: true,
       }]),
     });
     return ExitCode.success;
@@ -243,7 +244,7 @@ async function switchDatabases(
         phase: direction === "run" ? "switched" : "prepared",
         unfinished: null,
         wayBack,
-        isReplicated: true,
+        isKnown: true,
       }]),
   });
   if (reportFile !== undefined) {

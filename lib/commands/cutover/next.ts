@@ -13,8 +13,8 @@ export interface NextInput {
   readonly unfinished: UnfinishedSwitch | null;
   /** Whether the way back exists. */
   readonly wayBack: boolean;
-  /** Whether a stream connects the database with the target. */
-  readonly isReplicated: boolean;
+  /** Whether a cutover is recorded, or a stream connects the database with the target. */
+  readonly isKnown: boolean;
 }
 
 /** A command to run next, and when it is the one to run. */
@@ -65,7 +65,7 @@ export function cutoverNextSteps(databases: readonly NextInput[]): readonly Next
       },
     ];
   }
-  if (databases.some(({ phase, isReplicated }) => phase === "none" && isReplicated)) {
+  if (databases.some(({ phase, isKnown }) => phase === "none" && isKnown)) {
     return [{ label: "Next:", command: "cutover prepare" }];
   }
   return has("finished")

@@ -42,6 +42,11 @@ export interface CutoverDatabaseStatus {
   /** See {@linkcode CutoverPhase}. */
   readonly phase: CutoverPhase;
   /**
+   * Whether a cutover is recorded, or a stream connects the database with the target; otherwise it
+   * is not known which side is in use. Missing in reports of earlier versions.
+   */
+  readonly isKnown?: boolean;
+  /**
    * A switch before its point of no return that has changed something: it is running, or was
    * interrupted, and the same command restores what it left. Null without one; missing in reports
    * of earlier versions.

@@ -51,22 +51,23 @@ export async function executeCutoverStatus(
     const changes = [records.source, records.target].flatMap((each) =>
       each === undefined ? [] : [each.changedAt]
     );
-    const isReplicated = phase !== "none" || await isConnected(database, run.signal);
+    const isKnown = phase !== "none" || await isConnected(database, run.signal);
     const wayBack = record?.details.back != null;
     const unfinished = await unfinishedOf(database, run.signal);
-    known.push({ phase, unfinished, wayBack, isReplicated });
+    known.push({ phase, unfinished, wayBack, isKnown });
     const { tripwire, unarmed } = await tripwireOf(database, run.signal);
     reports.push({
       source: source.database,
       target: target.database,
       phase,
+      isKnown,
       unfinished,
       since: changes.sort().at(-1) ?? null,
       tables: record?.details.tables.length ?? 0,
       wayBack,
       tripwire,
       refusedWrites: await refusedWritesOf(database, run.signal),
-      findings: isReplicated
+      findings: isKnown
         ? [...await findingsOf(database, run.signal), ...unarmed]
         : [unknown(source.database)],
     });
