@@ -71,6 +71,12 @@ export function displayName({ schema, name }: TableName): string {
   return schema === "public" ? displayPart(name) : `${displayPart(schema)}.${displayPart(name)}`;
 }
 
+/** Lists up to `max` relations and counts the others: `a, b and 3 more`. */
+export function nameSome(tables: readonly TableName[], max = 5): string {
+  const names = tables.slice(0, max).map(displayName).join(", ");
+  return tables.length > max ? `${names} and ${tables.length - max} more` : names;
+}
+
 function displayPart(part: string): string {
   return /^[\p{Ll}_][\p{Ll}\p{Nd}_$]*$/u.test(part) ? part : quoteIdentifier(part);
 }

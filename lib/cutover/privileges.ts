@@ -5,12 +5,12 @@
  */
 import {
   displayName,
+  nameSome,
   plural,
   quoteIdentifier,
   type Side,
   type TableName,
 } from "../core/internal.ts";
-import { nameSome } from "../replication/internal.ts";
 
 /** What the role of one side may do. */
 export interface RoleFacts {

@@ -6,6 +6,7 @@
 import { selectRows } from "./replicated_rows.ts";
 import {
   ExitCode,
+  nameSome,
   plural,
   ReplicatorError,
   tableKey,
@@ -17,7 +18,6 @@ import {
   type ApplierKind,
   isCreationOrphaned,
   keepTables,
-  nameSome,
   openApplier,
   parseReplicationName,
   planPublication,

@@ -3,7 +3,14 @@
  *
  * @module
  */
-import { plural, poll, ReplicatorError, retry, type TableName } from "../../core/internal.ts";
+import {
+  nameSome,
+  plural,
+  poll,
+  ReplicatorError,
+  retry,
+  type TableName,
+} from "../../core/internal.ts";
 import {
   ConnectionError,
   openSession,
@@ -13,7 +20,6 @@ import {
 import {
   abandonStream,
   dropSlotApart,
-  nameSome,
   openApplier,
   type StreamStart,
 } from "../../replication/internal.ts";

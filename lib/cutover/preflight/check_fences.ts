@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { tableKey } from "../../core/internal.ts";
-import { nameSome } from "../../replication/internal.ts";
+import { nameSome, tableKey } from "../../core/internal.ts";
 import type { PreflightCheck } from "./preflight_check.ts";
 
 /** The fence that `prepare` has created. */

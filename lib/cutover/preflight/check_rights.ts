@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { plural } from "../../core/internal.ts";
-import { nameSome } from "../../replication/internal.ts";
+import { nameSome, plural } from "../../core/internal.ts";
 import type { SideFacts } from "../facts/side_facts.ts";
 import { checkSessions } from "./check_sessions.ts";
 import type { PreflightCheck } from "./preflight_check.ts";

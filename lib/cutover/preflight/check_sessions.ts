@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { plural } from "../../core/internal.ts";
-import { nameSome } from "../../replication/internal.ts";
+import { nameSome, plural } from "../../core/internal.ts";
 import type { SessionFacts, SideFacts } from "../facts/side_facts.ts";
 import { describeSessions, sessionFenceLimits } from "../session_fence.ts";
 import type { PreflightCheck } from "./preflight_check.ts";

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { formatDuration, plural, quoteLiteral } from "../../core/internal.ts";
-import { nameSome } from "../../replication/internal.ts";
+import { formatDuration, nameSome, plural, quoteLiteral } from "../../core/internal.ts";
 import type { SideFacts } from "../facts/side_facts.ts";
 import { checkRights, checkRightsInUse } from "./check_rights.ts";
 import type { PreflightCheck } from "./preflight_check.ts";

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { formatBytes, quoteIdentifier } from "../../core/internal.ts";
-import { nameSome } from "../../replication/internal.ts";
+import { formatBytes, nameSome, quoteIdentifier } from "../../core/internal.ts";
 import type { StreamReading } from "../facts/stream_reading.ts";
 import type { PreflightCheck } from "./preflight_check.ts";
 import { streamRemedy, wayBackRemedy } from "./stream_remedies.ts";

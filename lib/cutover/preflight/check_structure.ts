@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { nameSome } from "../../replication/internal.ts";
+import { nameSome } from "../../core/internal.ts";
 import type { PreflightCheck } from "./preflight_check.ts";
 
 /** Differences in structure. */

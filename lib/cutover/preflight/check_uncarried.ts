@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { plural, tableKey, type TableName } from "../../core/internal.ts";
-import { nameSome } from "../../replication/internal.ts";
+import { nameSome, plural, tableKey, type TableName } from "../../core/internal.ts";
 import type { PreflightFacts } from "../facts/preflight_facts.ts";
 import type { PreflightCheck } from "./preflight_check.ts";
 

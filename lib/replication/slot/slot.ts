@@ -4,7 +4,6 @@
  * @module
  */
 import {
-  displayName,
   ExitCode,
   type Lsn,
   parseLsn,
@@ -183,13 +182,4 @@ export async function isCreationOrphaned(session: Session, slot: SlotState): Pro
 export async function dropSlotApart(source: Endpoint, name: string): Promise<void> {
   await using session = await retry(() => openSession(source));
   await dropSlot(session, { name });
-}
-
-/** Lists up to `max` tables and counts the others. */
-export function nameSome(
-  tables: readonly { readonly schema: string; readonly name: string }[],
-  max = 5,
-): string {
-  const names = tables.slice(0, max).map(displayName).join(", ");
-  return tables.length > max ? `${names} and ${tables.length - max} more` : names;
 }
