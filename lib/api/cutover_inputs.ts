@@ -132,7 +132,7 @@ export interface CutoverSwitchInput extends ServersInput {
 /** What `cutoverFinish` takes. */
 export interface CutoverFinishInput extends ServersInput {
   /**
-   * Whether the source accepts writes again, which go nowhere.
+   * Whether the source accepts writes again, which are not replicated.
    *
    * @default {false}
    */

@@ -41,7 +41,7 @@ export interface AcquireOptions {
   readonly deadlineMs: number | undefined;
   readonly onBlocker: BlockerPolicy;
   readonly events: EventSink;
-  /** Receives every attempt that gave way. */
+  /** Receives every failed attempt. */
   readonly timeline: Timeline;
   readonly signal: AbortSignal;
 }

@@ -9,7 +9,7 @@ import type { FailedAttempt, SwitchedDatabase, SwitchReport } from "./switch_opt
 /** No session waited. */
 export const noWaiting: SwitchedDatabase["waiting"] = { sessions: 0, longestMs: 0 };
 
-/** Attempts at the barrier that gave way, and their totals. */
+/** Failed attempts at the barrier, and their totals. */
 export function attemptFigures(
   attempts: readonly FailedAttempt[],
 ): Pick<SwitchReport, "failedAttempts" | "failedAttemptsMs" | "attempts"> {

@@ -78,7 +78,7 @@ export interface SwitchStep {
   readonly summary: string;
 }
 
-/** One attempt at the barrier that gave way: writers waited in the meantime. */
+/** One failed attempt at the barrier: writers waited in the meantime. */
 export interface FailedAttempt {
   /** Since the start of the switch, in milliseconds. */
   readonly atMs: number;
@@ -134,7 +134,7 @@ export interface SwitchFailure {
   readonly isPastReturn: boolean;
   /** How long writers waited for the barrier that was granted, in ms; 0 if none was. */
   readonly pauseMs: number;
-  /** Attempts at the barrier that gave way. */
+  /** Failed attempts at the barrier. */
   readonly attempts: readonly FailedAttempt[];
   /** The databases whose side in use was to be closed. */
   readonly databases: readonly Pick<SwitchedDatabase, "database" | "waiting">[];

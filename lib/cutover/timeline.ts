@@ -37,7 +37,7 @@ export class Timeline {
     return this.#steps;
   }
 
-  /** Attempts at the barrier that gave way. */
+  /** Failed attempts at the barrier. */
   get attempts(): readonly FailedAttempt[] {
     return this.#attempts;
   }
@@ -71,8 +71,8 @@ export class Timeline {
     const record = (summary: string, since: number | undefined) => {
       const from = since ?? start;
       const ms = performance.now() - from;
-      const isFelt = isPause || since !== undefined;
-      this.#steps.push({ step, atMs: from - this.#startMs, ms, isPause: isFelt, summary });
+      const writersWait = isPause || since !== undefined;
+      this.#steps.push({ step, atMs: from - this.#startMs, ms, isPause: writersWait, summary });
       return ms;
     };
     let result: Result;

@@ -71,7 +71,7 @@ export function renderSwitchReport(report: SwitchView, options: HtmlReportOption
 }
 
 /**
- * Renders a switch that failed, with what it tried and what its users felt. Pure; all text is
+ * Renders a switch that failed, with what it tried and how long its users waited. Pure; all text is
  * escaped.
  */
 export function renderUnfinishedSwitch(

@@ -64,7 +64,7 @@ export interface ProgressState {
   /** Load on the source: why the copy is throttled, who waits for it, how old its snapshot is. */
   readonly throttle: Readonly<Partial<Record<ThrottleSubject, string>>>;
   readonly samples: readonly Sample[];
-  /** How a cutover is felt; undefined while no one waits for it. */
+  /** How long writers wait for a cutover; undefined while no one waits for it. */
   readonly pause: PauseState | undefined;
   /** Streams whose changes this process applies. */
   readonly applying: readonly ApplyingStream[];

@@ -20,7 +20,7 @@ import { pidOf, run } from "./_facts.ts";
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
 
-/** A run that fails: its evidence, and the events that say how writers felt it. */
+/** A run that fails: its evidence, and the events that say how long writers waited. */
 async function abandoned(pair: CutoverPair, barrierAttempts: number) {
   const reports: CutoverUnfinishedReport[] = [];
   const said: string[] = [];
@@ -40,7 +40,7 @@ async function abandoned(pair: CutoverPair, barrierAttempts: number) {
   return {
     report: reports[0]!,
     remedies,
-    felt: said.find((each) => each.startsWith("writers waited")),
+    waits: said.find((each) => each.startsWith("writers waited")),
   };
 }
 
@@ -50,7 +50,7 @@ Deno.test("a run whose barrier was never granted leaves its attempts, what they 
     await withSession(pair.url, async (holder) => {
       await run(holder, "BEGIN; INSERT INTO ack (writer, n) VALUES (99, 99)");
       const pid = await pidOf(holder);
-      const { report, remedies, felt } = await abandoned(pair, 2);
+      const { report, remedies, waits } = await abandoned(pair, 2);
       deepStrictEqual(
         [report.outcome, report.pauseMs, report.failedAttempts, report.attempts.length],
         ["abandoned", 0, 2, 2],
@@ -70,7 +70,7 @@ Deno.test("a run whose barrier was never granted leaves its attempts, what they 
       match(report.reason.join("\n"), /hold locks on tables in scope; writers continue/);
       match(report.reason.join("\n"), /→ end them, then run cutover run again/);
       strictEqual(report.steps.at(-1)!.step, "barrier");
-      match(felt!, /^writers waited .+ in 2 attempts that gave way; they have continued$/);
+      match(waits!, /^writers waited .+ in 2 failed attempts; they have continued$/);
     });
   });
 });
@@ -123,7 +123,7 @@ Deno.test("a run that is interrupted says which side is in use, and leaves a rep
   });
 });
 
-Deno.test("a run that gives up while writers wait leaves the pause that they felt", async () => {
+Deno.test("a run that gives up while writers wait leaves how long they waited", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
     await prepareCutover(pair);
     await using load = startAcknowledgedLoad([pair.url, pair.targetUrl], { writers: 4 });
@@ -131,14 +131,14 @@ Deno.test("a run that gives up while writers wait leaves the pause that they fel
     await withSession(pair.targetUrl, async (holder) => {
       // its fence cannot be disabled, which only the pause notices
       await run(holder, "BEGIN; LOCK TABLE ack IN ROW EXCLUSIVE MODE");
-      const { report, felt } = await abandoned(pair, 20);
+      const { report, waits } = await abandoned(pair, 20);
       strictEqual(report.outcome, "abandoned");
       ok(report.pauseMs >= 300, String(report.pauseMs));
       const [{ database, waiting } = { database: "", waiting: { sessions: 0, longestMs: 0 } }] =
         report.databases;
       strictEqual(database, pair.name);
       ok(waiting.sessions > 0 && waiting.longestMs > 0, JSON.stringify(waiting));
-      match(felt!, /^writers waited .+ while the barrier was held.*; they have continued$/);
+      match(waits!, /^writers waited .+ while the barrier was held.*; they have continued$/);
     });
     await load.more(20);
     deepStrictEqual((await load.stop()).errors, {});

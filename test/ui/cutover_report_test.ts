@@ -195,7 +195,7 @@ Deno.test("the report of a switch has its evidence: tokens, positions, counts, s
   }
 });
 
-Deno.test("the report of an abandoned switch has its reason, its attempts and what users felt", () => {
+Deno.test("the report of an abandoned switch has its reason, its attempts and how long users waited", () => {
   const page = renderUnfinishedSwitch({
     ...unfinishedOf("app"),
     reason: ["the pause would have exceeded --max-pause"],

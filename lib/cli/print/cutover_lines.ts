@@ -258,9 +258,7 @@ export function cutoverSwitchedLines(
     } of ${formatDuration(maxPauseMs)} allowed` +
     (failedAttempts === 0
       ? ""
-      : `, and ${formatDuration(failedAttemptsMs)} in ${
-        plural(failedAttempts, "attempt")
-      } that gave way`),
+      : `, and ${formatDuration(failedAttemptsMs)} in ${plural(failedAttempts, "failed attempt")}`),
   ];
 }
 
@@ -318,7 +316,7 @@ export function finishPlanLines(
       style.yellow("the way back will be removed: rollback is impossible afterwards")
     }`,
     openOldSide
-      ? style.yellow("The source will accept writes again; they go nowhere.")
+      ? style.yellow("The source will accept writes again; they are not replicated.")
       : "The source stays closed (--open-old-side opens it).",
   ];
 }

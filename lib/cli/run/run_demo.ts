@@ -62,13 +62,13 @@ function narrate({ terminal: { stderr }, output, progress }: CommandContext): De
           style.dim("▏".padEnd(1 + lagBar(bytes), "█"))
         }`,
       ]),
-    switched: ({ direction, pauseMs, feltMs }) =>
+    switched: ({ direction, pauseMs, waitMs }) =>
       print([
         `  ${style.green("✓")} ${
           direction === "run" ? "to the new server" : "back to the old server"
         }: writers waited ${
           formatDuration(pauseMs)
-        }; the longest time between two commits of a user was ${formatDuration(feltMs)}`,
+        }; the longest time between two commits of a user was ${formatDuration(waitMs)}`,
       ]),
     cleaned: (report) =>
       print([

@@ -29,7 +29,7 @@ export function refuseState(
   if (involved.length === 0 && !isNamed) {
     reasons.push("no database is prepared: run cutover prepare first");
   }
-  // an interrupted switch of several databases leads out in both directions
+  // an interrupted switch of several databases can be completed in both directions
   const isInterrupted = involved.some((database) =>
     closedPhases.includes(database.phase) || isUnsettled(database, direction)
   );

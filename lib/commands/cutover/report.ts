@@ -178,7 +178,7 @@ export interface CutoverSwitchReport {
   readonly pauseMs: number;
   /** How long writers may wait, in milliseconds. */
   readonly maxPauseMs: number;
-  /** Attempts at the barrier that gave way. */
+  /** Failed attempts at the barrier. */
   readonly failedAttempts: number;
   /** How long writers waited in these attempts altogether, in milliseconds. */
   readonly failedAttemptsMs: number;
@@ -219,7 +219,7 @@ export interface CutoverUnfinishedReport {
   readonly pauseMs: number;
   /** How long writers may wait, in milliseconds. */
   readonly maxPauseMs: number;
-  /** Attempts at the barrier that gave way. */
+  /** Failed attempts at the barrier. */
   readonly failedAttempts: number;
   /** How long writers waited in these attempts altogether, in milliseconds. */
   readonly failedAttemptsMs: number;

@@ -7,8 +7,8 @@ import { describeError, ExitCode, ReplicatorError } from "../../core/internal.ts
 import type { SwitchDirection } from "./report.ts";
 
 /**
- * The failure with what it would hide: which databases an attempt has closed, and what leads out.
- * The reason speaks of the others only. Pure.
+ * The failure with what it would hide: which databases an attempt has closed, and how to complete
+ * or undo it. The reason speaks of the others only. Pure.
  *
  * @param closed names, on the source, of databases that are closed on both sides
  * @returns the error itself if there are none

@@ -34,7 +34,7 @@ import { areDone, closedNames, isBeyond, switchPhases } from "./switch_phases.ts
 
 /**
  * Switches all selected databases in one direction. A run that died is continued by the same call,
- * from any machine; after its point of no return, both directions lead out: forward or back.
+ * from any machine; after its point of no return, it can be completed in both directions.
  *
  * Requires `--allow-net` for both servers.
  *

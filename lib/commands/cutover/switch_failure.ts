@@ -64,7 +64,7 @@ export function describeWaits(
   const parts = [
     ...(pauseMs === 0 ? [] : [`${formatDuration(pauseMs)} while the barrier was held`]),
     ...(attempts.length === 0 ? [] : [
-      `${formatDuration(inAttempts)} in ${plural(attempts.length, "attempt")} that gave way`,
+      `${formatDuration(inAttempts)} in ${plural(attempts.length, "failed attempt")}`,
     ]),
   ];
   return `writers waited ${parts.join(", and ")}; they have continued`;

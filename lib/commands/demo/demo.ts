@@ -95,7 +95,7 @@ export interface DemoSwitch {
   /** From the barrier until the other server was open, in milliseconds. */
   readonly pauseMs: number;
   /** The longest time between two commits of a user, in milliseconds. */
-  readonly feltMs: number;
+  readonly waitMs: number;
 }
 
 /** The result of {@linkcode demo}. */
@@ -292,7 +292,7 @@ async function switchAndReturn(
     const done = {
       direction,
       pauseMs: report?.pauseMs ?? 0,
-      feltMs: load.takeLongestPauseMs(),
+      waitMs: load.takeLongestPauseMs(),
     };
     narrator.switched(done);
     switches.push(done);

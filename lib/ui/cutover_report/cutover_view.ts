@@ -55,7 +55,7 @@ export interface UnfinishedSwitchView extends CutoverView {
   readonly warnings: readonly string[];
 }
 
-/** One attempt at the barrier that gave way. */
+/** One failed attempt at the barrier. */
 export interface FailedAttemptView {
   readonly atMs: number;
   readonly ms: number;

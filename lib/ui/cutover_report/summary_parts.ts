@@ -3,7 +3,7 @@ import { type Markup, markup } from "../html_report/markup.ts";
 import { serverEntry, tile } from "../html_report/summary_section.ts";
 import type { CutoverView, SwitchView } from "./cutover_view.ts";
 
-/** Tiles: how many sessions waited, and the attempts that gave way. */
+/** Tiles: how many sessions waited, and the failed attempts. */
 export function waitingTiles(
   { databases, failedAttempts, failedAttemptsMs }:
     & Pick<SwitchView, "failedAttempts" | "failedAttemptsMs">
@@ -21,7 +21,7 @@ export function waitingTiles(
   }
 ${
     tile({
-      title: "Attempts that gave way",
+      title: "Failed attempts",
       value: formatCount(failedAttempts),
       note: failedAttempts === 0
         ? withoutAttempts

@@ -74,10 +74,10 @@ export function switchTimeline({ steps }: Pick<SwitchView, "steps">): Markup {
   ]);
 }
 
-/** Attempts at the barrier that gave way, and what each waited for. */
+/** Failed attempts at the barrier, and what each waited for. */
 export function attemptsSection({ attempts }: Pick<SwitchView, "attempts">): Markup {
   return section(
-    { id: "attempts", title: "Attempts that gave way" },
+    { id: "attempts", title: "Failed attempts" },
     attempts.length === 0 ? markup`<p>None.</p>` : dataTable({
       caption:
         "Each made writers wait for a moment; then they continued, and the next one was made later.",

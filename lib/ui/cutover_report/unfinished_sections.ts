@@ -43,7 +43,7 @@ export function reasonSection({ reason }: UnfinishedSwitchView): Markup {
   );
 }
 
-/** What the users of each database felt while the barrier was held. */
+/** How long the users of each database waited while the barrier was held. */
 export function usersSection({ databases }: UnfinishedSwitchView): Markup {
   return section(
     { id: "users", title: "Users" },
