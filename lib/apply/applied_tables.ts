@@ -3,7 +3,13 @@
  *
  * @module
  */
-import { quoteIdentifier, ReplicatorError, tableKey, type TableName } from "../core/internal.ts";
+import {
+  quoteIdentifier,
+  quoteQualified,
+  ReplicatorError,
+  tableKey,
+  type TableName,
+} from "../core/internal.ts";
 import { catalogResultBytes, type Session } from "../postgres/internal.ts";
 
 /** A column of a table on the target. */
@@ -15,6 +21,8 @@ export interface TargetColumn {
   readonly arrayType: number;
   /** Separates the elements of such an array: a comma, except for `box`. */
   readonly delimiter: string;
+  /** Its collation, qualified and quoted; undefined if the type has none. */
+  readonly collation: string | undefined;
   /** Whether it is `GENERATED ALWAYS AS IDENTITY`: no UPDATE can set it. */
   readonly isIdentityAlways: boolean;
   /** Whether `=` of pg_catalog compares it. */
@@ -138,6 +146,7 @@ const columnStatement = `
                      SELECT FROM base WHERE base.domain = t.oid AND base.kind = 'c')
               THEN 0::pg_catalog.oid ELSE t.typarray END AS array_type,
          t.typdelim::pg_catalog.text AS delimiter,
+         l.collname::pg_catalog.text AS collation, ln.nspname::pg_catalog.text AS collation_schema,
          a.attidentity = 'a' AS is_identity_always,
          t.typtype = 'b' AND t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
            AND EXISTS (SELECT FROM pg_catalog.pg_operator AS o
@@ -147,6 +156,8 @@ const columnStatement = `
     FROM pg_catalog.json_array_elements_text($1::pg_catalog.json) AS wanted (oid)
     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = wanted.oid::pg_catalog.oid
     JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+    LEFT JOIN pg_catalog.pg_collation AS l ON l.oid = a.attcollation
+    LEFT JOIN pg_catalog.pg_namespace AS ln ON ln.oid = l.collnamespace
    WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
    ORDER BY a.attrelid, a.attnum`;
 
@@ -187,6 +198,8 @@ type ColumnRow = {
   readonly type: number;
   readonly array_type: number;
   readonly delimiter: string;
+  readonly collation: string | null;
+  readonly collation_schema: string | null;
   readonly is_identity_always: boolean;
   readonly has_equality: boolean;
 };
@@ -227,6 +240,9 @@ export async function readTargetTables(
       type: column.type,
       arrayType: column.array_type,
       delimiter: column.delimiter,
+      collation: column.collation === null || column.collation_schema === null
+        ? undefined
+        : quoteQualified(column.collation_schema, column.collation),
       isIdentityAlways: column.is_identity_always,
       hasBuiltInEquality: column.has_equality,
     }])),

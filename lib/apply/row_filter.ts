@@ -18,8 +18,9 @@ import {
   type Session,
   Tuple,
 } from "../postgres/internal.ts";
-import { inParentheses } from "../rules/internal.ts";
+import { inParentheses, withoutSchema, wordsOf } from "../rules/internal.ts";
 import { ByteWriter } from "./byte_writer.ts";
+import type { TargetColumn } from "./applied_tables.ts";
 import { ChangeCollector, type CollectedChange, type Item } from "./collect.ts";
 import { mayPass } from "./explain.ts";
 import type { TableMapping } from "./table_mapping.ts";
@@ -108,22 +109,23 @@ export class RowFilter implements AsyncDisposable {
       settings: { search_path: "pg_catalog", default_transaction_read_only: "on" },
     });
     const session = this.#session;
-    // the filter refers to columns of the identity only, which alone are always sent
-    const positions = mapping.columns.flatMap(({ arrayType, delimiter }, position) =>
-      arrayType !== 0 && delimiter === "," &&
-        (mapping.relation.isIdentityFull || mapping.relation.columns[position]?.isKey)
-        ? [position]
-        : []
-    );
+    const positions = sentPositions(mapping);
     try {
       const types = await this.#typeNames(
         session,
-        positions.map((position) => mapping.columns[position]?.arrayType ?? 0),
+        positions.map((position) => mapping.columns[position]?.type ?? 0),
       );
       const values = rows.map((row) => row.values());
-      const arrays = positions.map((position) => arrayOf(values.map((row) => row[position])));
+      const arrays = positions.map((position) =>
+        arrayOf(values.map((row) => row[position]), delimiterOf(mapping.columns[position]))
+      );
       const { kept } = await session.queryOne<{ readonly kept: string }>(
-        evaluateStatement(mapping, { positions, types, hasEncoding: this.#hasEncoding }),
+        evaluateStatement(mapping, {
+          rows: rows.length,
+          positions,
+          types,
+          hasEncoding: this.#hasEncoding,
+        }),
         arrays.map((array) => this.#hasEncoding ? decoder.decode(array) : array.toHex()),
         { resultBytes: rowResultBytes },
       );
@@ -144,9 +146,10 @@ export class RowFilter implements AsyncDisposable {
     }
   }
 
+  /** Without a modifier, `char` and `bit` would be read as those of one character. */
   async #typeNames(session: Session, oids: readonly number[]): Promise<readonly string[]> {
     const rows = await session.query<{ readonly name: string }>(
-      `SELECT pg_catalog.format_type(o.oid::pg_catalog.oid, NULL) AS name
+      `SELECT pg_catalog.format_type(o.oid::pg_catalog.oid, -1) AS name
          FROM pg_catalog.json_array_elements_text($1::pg_catalog.json) WITH ORDINALITY AS o (oid, position)
         ORDER BY o.position`,
       [JSON.stringify(oids.map(String))],
@@ -216,41 +219,72 @@ function transform(
   );
 }
 
+/**
+ * The columns that the filter mentions: others may be large. All of them, if it mentions the whole
+ * row. It can refer to columns of the identity only, which alone are always sent.
+ */
+function sentPositions({ relation, columns, table, rowFilter = "" }: TableMapping) {
+  const { identifiers } = wordsOf(rowFilter);
+  const mentioned = new Set(identifiers.map((name) => name.toLowerCase()));
+  const isNamed = (name: string) => mentioned.has(name.toLowerCase());
+  const isWhole = isNamed(table.name) || /\.\s*\*/.test(rowFilter);
+  return relation.columns.flatMap(({ isKey }, position) =>
+    (isKey || relation.isIdentityFull) && (isWhole || isNamed(columns[position]?.name ?? ""))
+      ? [position]
+      : []
+  );
+}
+
+/** Text is the element type of arrays that have no type of their own. */
+function delimiterOf(column: TargetColumn | undefined): string {
+  return column === undefined || column.arrayType === 0 ? "," : column.delimiter;
+}
+
+/** The values have the types and collations of the table's columns, as columns of a subquery. */
 function evaluateStatement(
-  { table, columns, rowFilter }: TableMapping,
-  { positions, types, hasEncoding }: {
+  { table, columns, rowFilter = "true" }: TableMapping,
+  { rows, positions, types, hasEncoding }: {
+    /** How many there are. */
+    readonly rows: number;
     readonly positions: readonly number[];
     readonly types: readonly string[];
     readonly hasEncoding: boolean;
   },
 ): string {
-  const arrays = types.map((type, at) => {
+  const used = positions.flatMap((position) => columns[position] ?? []);
+  const arrays = used.map(({ arrayType }, at) => {
     const text = hasEncoding
       ? `$${at + 1}`
       : `pg_catalog.convert_from(pg_catalog.decode($${at + 1}, 'hex'), 'SQL_ASCII')`;
-    return `pg_catalog.unnest(${text}::${type})`;
+    return `pg_catalog.unnest(${text}::${arrayType === 0 ? "pg_catalog.text" : types[at]}[])`;
   });
-  const names = positions.map((position) => quoteIdentifier(columns[position]?.name ?? ""));
+  const values = used.map(({ name, arrayType, collation }, at) =>
+    `v.c${at}${arrayType === 0 ? `::${types[at]}` : ""}${
+      collation === undefined ? "" : ` COLLATE ${collation}`
+    } AS ${quoteIdentifier(name)}, `
+  );
   return `SELECT pg_catalog.string_agg(CASE WHEN ${
-    inParentheses(rowFilter ?? "true")
+    inParentheses(withoutSchema(rowFilter, table))
   } THEN '1' ELSE '0' END, '' ORDER BY seren_position) AS kept
-    FROM ROWS FROM (${arrays.join(", ")}) WITH ORDINALITY AS ${quoteIdentifier(table.name)} (${
-    [...names, "seren_position"].join(", ")
-  })`;
+    FROM (SELECT ${values.join("")}v.n AS seren_position
+            FROM ROWS FROM (${
+    [`pg_catalog.generate_series(1, ${rows})`, ...arrays].join(", ")
+  }) AS v (${["n", ...used.map((_, at) => `c${at}`)].join(", ")})) AS ${
+    quoteIdentifier(table.name)
+  }`;
 }
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 const nullElement = encoder.encode("NULL");
-const comma = 0x2c;
 const quote = 0x22;
 const backslash = 0x5c;
 
-function arrayOf(values: readonly ColumnValue[]): Uint8Array<ArrayBuffer> {
+function arrayOf(values: readonly ColumnValue[], delimiter: string): Uint8Array<ArrayBuffer> {
   const writer = new ByteWriter();
   writer.byte(0x7b); // {
   for (const [index, value] of values.entries()) {
-    if (index > 0) writer.byte(comma);
+    if (index > 0) writer.byte(delimiter.charCodeAt(0));
     if (!value) writer.bytes(nullElement);
     else {
       writer.byte(quote);

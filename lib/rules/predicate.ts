@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { tokenize } from "../core/internal.ts";
+import { type TableName, tokenize } from "../core/internal.ts";
 import { quotedPattern, type Reading } from "./name_pattern.ts";
 
 /**
@@ -132,7 +132,26 @@ export function wordsOf(predicate: string): PredicateWords {
   };
 }
 
-function nameOf({ kind, text }: { readonly kind: string; readonly text: string }) {
+/**
+ * The predicate with `table.column` for `schema.table.column`, for a query of something else that
+ * has the table's name.
+ */
+export function withoutSchema(predicate: string, { schema, name }: TableName): string {
+  const tokens = [...tokenize(predicate)].map(({ kind, start, end }) => ({
+    kind,
+    text: predicate.slice(start, end),
+  }));
+  const isPrefix = (index: number) =>
+    nameOf(tokens[index]) === schema && tokens[index + 1]?.text === "." &&
+    nameOf(tokens[index + 2]) === name && tokens[index + 3]?.text === "." &&
+    tokens[index - 1]?.text !== ".";
+  return tokens.map(({ text }, index) =>
+    isPrefix(index) || tokens[index]?.text === "." && isPrefix(index - 1) ? "" : text
+  ).join("");
+}
+
+function nameOf(token: { readonly kind: string; readonly text: string } | undefined) {
+  const { kind, text = "" } = token ?? {};
   if (kind === "word") return text.toLowerCase();
   return kind === "quoted-identifier" ? text.slice(1, -1).replaceAll('""', '"') : undefined;
 }

@@ -15,6 +15,8 @@ export interface PredicateFacts {
   readonly functions: readonly { readonly name: string; readonly volatility: Volatility }[];
   /** Columns of the table that it mentions. */
   readonly columns: readonly string[];
+  /** System columns that it mentions, such as `ctid`. */
+  readonly systemColumns: readonly string[];
   readonly hasSubquery: boolean;
   /** Estimated rows that satisfy it, of all estimated rows. */
   readonly estimate: { readonly rows: number; readonly of: number };
@@ -48,6 +50,9 @@ export function publicationProblems(
       ]
       : []),
     ...(facts.hasSubquery ? ["a publication's row filter cannot contain a subquery"] : []),
+    ...facts.systemColumns.map((name) =>
+      `a publication's row filter cannot use the system column ${name}`
+    ),
     ...mutable.map(({ name, volatility }) =>
       `${name} is ${volatility}; a publication's row filter allows only immutable functions`
     ),

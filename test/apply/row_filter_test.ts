@@ -26,10 +26,10 @@ const filters = { f: `state = 'it''s "on"' AND v < 100 -- kept`, k: "k.id % 2 = 
 async function filtered(
   from: typeof old,
   use: (stream: ClientStream & { readonly apply: () => Promise<void> }) => Promise<void>,
-  options?: string,
+  { options, tables = schema }: { readonly options?: string; readonly tables?: string } = {},
 ): Promise<void> {
-  await using source = await createDatabase(from, schema, options);
-  await using target = await createDatabase(current, schema, options);
+  await using source = await createDatabase(from, tables, options);
+  await using target = await createDatabase(current, tables, options);
   const stream = await createClientStream(source.url, target.url);
   try {
     for (const [table, filter] of Object.entries(filters)) {
@@ -104,6 +104,88 @@ Deno.test("changes are filtered as a publication of 15 would: rows enter, change
   });
 });
 
+const typedFilters: readonly string[] = [
+  "c = 'DE'",
+  "c <> 'DX'",
+  "b = B'101'",
+  "one = 'o'",
+  "d = 'DE' AND typed.one = 'o'",
+  "n[1] = 1 AND pg_catalog.cardinality(s5.typed.n) = 2",
+  "(p).a = 'ab' AND (p).b = 1",
+  "x <@ box '((0,0),(9,9))'",
+  "m > 'sad'",
+  "s = '{1.5,2.25}'",
+  String.raw`"Named" = 'n"\{},'`,
+  "sorted < 'Z'",
+  "loose = 'abc'",
+  "v < 'b' OR U&\"\\0076\" > 'c'",
+  "typed IS NOT NULL",
+  "typed.* IS NOT NULL",
+  "true",
+];
+
+const typedSchema = `
+  CREATE DOMAIN code AS char(2);
+  CREATE TYPE pair AS (a char(2), b int);
+  CREATE TYPE mood AS ENUM ('sad', 'glad');
+  CREATE COLLATION folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+  ${
+  typedFilters.map((_, index) => `
+    CREATE SCHEMA s${index};
+    CREATE TABLE s${index}.typed (
+      id int PRIMARY KEY, "Big" text, c char(2), b bit(3), one char, d code, n int[], p pair, x box,
+      m mood, s numeric(6, 3)[], "Named" text, sorted text COLLATE "en-x-icu",
+      loose text COLLATE folded, v name);
+    ALTER TABLE s${index}.typed REPLICA IDENTITY FULL;`).join("\n")
+}`;
+
+const typedChanges = String.raw`
+  INSERT INTO typed VALUES
+    (1, 'x', 'DE', B'101', 'o', 'DE', '{1,2}', '("ab",1)', '(1,1),(2,2)', 'glad', '{1.5,2.25}',
+     'n"\{},', 'a', 'ABC', 'a'),
+    (2, 'x', 'DX', B'100', 'p', 'DX', '{1}', '("aX",1)', '(1,1),(20,2)', 'sad', '{1.5,2.375}',
+     'n', 'z', 'abd', 'b');
+  INSERT INTO typed VALUES (3, NULL, 'D', B'101');
+  UPDATE typed SET id = 10 + id WHERE id < 3;
+  DELETE FROM typed WHERE id = 11;
+  UPDATE typed SET c = 'DE', d = 'DE', one = 'o' WHERE id = 12;
+  INSERT INTO typed SELECT 4, 'y', c, b, one, d, '{1,2}', p, x, 'glad', s, 'n"\{},', 'a', 'Abc', 'a'
+    FROM typed WHERE id = 12;`;
+
+Deno.test("a filter sees values of any type as the column has them, with its collation", async () => {
+  await filtered(old, async ({ sourceUrl, targetUrl, apply }) => {
+    for (const [index, filter] of typedFilters.entries()) {
+      await query(
+        targetUrl,
+        "UPDATE seren_apply.stream_table SET row_filter = $1 WHERE schema_name = $2",
+        [filter, `s${index}`],
+      );
+    }
+    const all = typedFilters.map((_, index) =>
+      `SET search_path = s${index}, public; ${typedChanges}`
+    );
+    await exec(sourceUrl, all.join("\n"));
+    await apply();
+    for (const [index, filter] of typedFilters.entries()) {
+      const ids = (where: string) =>
+        `SELECT json_agg(id ORDER BY id) AS ids FROM s${index}.typed WHERE ${where}`;
+      deepStrictEqual(
+        await query(targetUrl, ids("true")),
+        await query(sourceUrl, ids(filter)),
+        filter,
+      );
+    }
+    await exec(
+      sourceUrl,
+      typedFilters.map((_, index) => `DELETE FROM s${index}.typed`).join(";"),
+    );
+    await apply();
+    for (const [index, filter] of typedFilters.entries()) {
+      deepStrictEqual(await query(targetUrl, `SELECT id FROM s${index}.typed`), [], filter);
+    }
+  }, { tables: typedSchema });
+});
+
 Deno.test("the filter of a database without an encoding sees the bytes of each value", async () => {
   await filtered(old, async ({ sourceUrl, targetUrl, apply }) => {
     await exec(
@@ -125,7 +207,7 @@ Deno.test("the filter of a database without an encoding sees the bytes of each v
     await exec(sourceUrl, "UPDATE f SET state = 'plain' WHERE id = 1");
     await apply();
     deepStrictEqual(await query(targetUrl, "SELECT id FROM f"), [{ id: 2 }]);
-  }, "TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'");
+  }, { options: "TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'" });
 });
 
 Deno.test("a filter that the target cannot evaluate stops the stream, with the filter", async () => {

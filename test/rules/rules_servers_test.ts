@@ -152,6 +152,10 @@ for (const cluster of [old, source]) {
         { name: "CURRENT_USER", volatility: "stable" },
       ]);
       strictEqual(valid.facts.hasSubquery, false);
+      equal(valid.facts.systemColumns, []);
+      const system = await check("tableoid::pg_catalog.int8 > xmin::pg_catalog.text::int");
+      ok("facts" in system);
+      equal(system.facts.systemColumns, ["tableoid", "xmin"]);
       equal(await readIdentity(session, table), { columns: ["id"] });
       equal(await query(url, "SELECT txid_current_if_assigned() AS t"), [{ t: null }]);
     });

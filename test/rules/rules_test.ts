@@ -17,7 +17,7 @@ import {
   readFilterPattern,
   readRulePattern,
 } from "../../lib/rules/name_pattern.ts";
-import { inParentheses, readPredicate, wordsOf } from "../../lib/rules/predicate.ts";
+import { inParentheses, readPredicate, withoutSchema, wordsOf } from "../../lib/rules/predicate.ts";
 import { publicationProblems } from "../../lib/rules/publication.ts";
 import { resolveRules } from "../../lib/rules/resolve.ts";
 import type { SourceDatabase, SourceTable } from "../../lib/rules/source_tables.ts";
@@ -602,6 +602,17 @@ Deno.test("wordsOf() finds columns, calls and subqueries", () => {
   );
 });
 
+Deno.test("withoutSchema() leaves the table's name before its columns", () => {
+  const table = { schema: "s", name: "T" };
+  equal(
+    withoutSchema(
+      `S."T".id > 1 AND "s"."T"."x" AND s.t.id = 's."T".id' AND a.s."T".b -- s."T".id`,
+      table,
+    ),
+    `"T".id > 1 AND "T"."x" AND s.t.id = 's."T".id' AND a.s."T".b -- s."T".id`,
+  );
+});
+
 Deno.test("the start of a window is a literal, in UTC, by the calendar", () => {
   const from = (window: string, moment: string) => {
     const read = readTimeWindow(window);
@@ -639,18 +650,20 @@ Deno.test("publicationProblems() reports what a row filter does not allow", () =
   const facts = {
     functions: [{ name: "now", volatility: "stable" as const }],
     columns: ["id", "note"],
+    systemColumns: ["ctid"],
     hasSubquery: true,
     estimate: { rows: 1, of: 2 },
   };
   equal(publicationProblems(facts, { identity: { columns: ["id"] }, sourceMajor: 14 }), [
     "PostgreSQL 14 cannot filter the rows of a publication: row filters require 15, or --apply-from here",
     "a publication's row filter cannot contain a subquery",
+    "a publication's row filter cannot use the system column ctid",
     "now is stable; a publication's row filter allows only immutable functions",
     "the replica identity does not cover note: UPDATE and DELETE on the source would fail",
   ]);
   equal(
     publicationProblems(
-      { ...facts, functions: [], hasSubquery: false },
+      { ...facts, functions: [], systemColumns: [], hasSubquery: false },
       { identity: { columns: undefined }, sourceMajor: 15 },
     ),
     [],

@@ -53,6 +53,7 @@ export async function checkPredicate(
         columns: table.columns.map(({ name }) => name).filter((name) =>
           words.identifiers.includes(name)
         ),
+        systemColumns: systemColumns.filter((name) => words.identifiers.includes(name)),
         hasSubquery: words.hasSubquery,
         estimate: { rows: Math.min(rows, all), of: all },
       },
@@ -65,6 +66,9 @@ export async function checkPredicate(
     await session.execute("ROLLBACK").catch(() => {});
   }
 }
+
+/** A user's column cannot have such a name. */
+const systemColumns: readonly string[] = ["tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"];
 
 async function plannedRows(session: Session, query: string): Promise<number> {
   const row = await session.queryOne<{ readonly "QUERY PLAN": unknown }>(
