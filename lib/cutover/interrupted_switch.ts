@@ -21,7 +21,7 @@ export interface InterruptedSwitch {
   /** The side in use. */
   readonly inUse: Side;
   /**
-   * Whether the streams are being turned around: any of them may be stopped or started, on purpose.
+   * Whether the streams are being reversed: any of them may be stopped or started, on purpose.
    * To start one without stopping its counterpart would replicate in both directions.
    */
   readonly isTurning: boolean;

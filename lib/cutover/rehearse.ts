@@ -39,7 +39,7 @@ export interface Rehearsal {
   /** Comparing large objects; those that differed are copied first. */
   readonly largeObjectsMs: number;
   /**
-   * Turning replication around, as far as it can be measured: see {@linkcode reverseEstimateMs}.
+   * Reversing replication, as far as it can be measured: see {@linkcode reverseEstimateMs}.
    * Includes `restoreMs`.
    */
   readonly reverseMs: number;
@@ -95,7 +95,7 @@ export async function rehearse(
   };
 }
 
-/** Measures turning replication around and opening the other side; nothing is changed. */
+/** Measures reversing replication and opening the other side; nothing is changed. */
 export async function measureTurning(
   database: DatabaseSwitch,
   signal: AbortSignal,

@@ -147,7 +147,7 @@ export function rehearsalLines(
         { title: "Changes arrive in", align: "right" },
         { title: "99% within", align: "right" },
         { title: "Sequences", align: "right" },
-        { title: "Turn around", align: "right" },
+        { title: "Reverse", align: "right" },
         ...(withBrownout ? [{ title: "Held writers", align: "right" as const }] : []),
       ],
       databases.map(({ source, drain, sequencesMs, reverseMs, brownoutMs }) => [

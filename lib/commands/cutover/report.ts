@@ -254,7 +254,7 @@ export interface CutoverRehearsal {
     readonly drain: { readonly p50Ms: number; readonly p99Ms: number };
     /** Milliseconds to read and set the sequences. */
     readonly sequencesMs: number;
-    /** Milliseconds that replication takes to turn around. */
+    /** Milliseconds that reversing replication takes. */
     readonly reverseMs: number;
     /**
      * Milliseconds that the barrier of `--brownout` lasted, from its request, by the server's

@@ -25,7 +25,7 @@ export function preflight(
   const findings = new PreflightFindings({ database: facts.database, stage });
   const check: PreflightCheck = { facts, stage, findings };
   checkUnfinished(check);
-  // while they are turned around, their states are neither errors nor to be repaired one by one
+  // while they are reversed, their states are neither errors nor to be repaired one by one
   if (facts.unfinished?.isTurning !== true) {
     for (const stream of facts.streams) checkStream(stream, check);
   }

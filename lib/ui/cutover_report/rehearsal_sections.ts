@@ -37,7 +37,7 @@ export function measurementsSection({ databases }: RehearsalView): Markup {
         { title: "Changes arrive in", align: "right" },
         { title: "99% within", align: "right" },
         { title: "Sequences", align: "right" },
-        { title: "Turn around", align: "right" },
+        { title: "Reverse", align: "right" },
         { title: "Writers held", align: "right" },
       ],
       rows: databases.map(({ source, drain, sequencesMs, reverseMs, brownoutMs }) => [

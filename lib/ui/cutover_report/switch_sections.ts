@@ -65,13 +65,18 @@ export function switchTimeline({ steps }: Pick<SwitchView, "steps">): Markup {
       ],
       rows: steps.map(({ step, atMs, ms, isPause, summary }) => [
         stepTitle(step),
-        formatDuration(atMs),
+        startOf(atMs),
         formatDuration(ms),
         isPause ? "wait" : "",
         redact(summary),
       ]),
     }),
   ]);
+}
+
+/** Steps overlap by milliseconds: a rounded time would not show their order. */
+function startOf(ms: number): string {
+  return `${(ms / 1_000).toFixed(3)} s`;
 }
 
 /** Failed attempts at the barrier, and what each waited for. */
@@ -87,7 +92,7 @@ export function attemptsSection({ attempts }: Pick<SwitchView, "attempts">): Mar
         { title: "Waited for" },
       ],
       rows: attempts.map(({ atMs, ms, blockers }) => [
-        formatDuration(atMs),
+        startOf(atMs),
         formatDuration(ms),
         blockers.length === 0
           ? "locks that were released in the meantime"
