@@ -49,6 +49,7 @@ import type { DatabaseSelection, InitOptions } from "../shared/run.ts";
 import { loadReplication } from "../shared/load_replication.ts";
 import { type DatabaseScope, scopeNotes, tableDecisions } from "../shared/table_scope.ts";
 import { optionDefaults } from "../../config/internal.ts";
+import { subjectPrefix } from "../validate/check.ts";
 import { predictRun } from "./predict/predict_run.ts";
 import type { PredictedWork } from "./predict/predict_steps.ts";
 
@@ -102,6 +103,7 @@ export async function buildPlan(input: PlanInput): Promise<MeasurablePlan> {
   const works = surveys.map(({ work }) => work);
   const predict = (signal: AbortSignal) => predictRun(works, { options, sides, signal });
   const globals = await previewGlobals(sides.source, sides.target);
+  const several = planning.databases.length > 1;
   const written = new Set(planning.databases.map(({ target }) => target));
   const plan: InitPlan = {
     source: await summarize(sides.source),
@@ -136,8 +138,9 @@ export async function buildPlan(input: PlanInput): Promise<MeasurablePlan> {
       ),
       ...urlDatabaseWarnings(options, planning.databases.map((each) => each.source.name)),
       ...planning.skipped.map(({ name, reason }) => `database ${name} is left out: it ${reason}`),
-      ...checks.filter(({ status }) => status === "warn").map(({ finding, fix }) =>
-        fix === undefined ? finding : `${finding} → ${fix}`
+      ...checks.filter(({ status }) => status === "warn").map(({ finding, fix, ...subject }) =>
+        (several && subject.database !== undefined ? subjectPrefix(subject, { several }) : "") +
+        (fix === undefined ? finding : `${finding} → ${fix}`)
       ),
     ],
   };

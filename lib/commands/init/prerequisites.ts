@@ -12,6 +12,7 @@ import { defaultApplySettings } from "../shared/complete_options.ts";
 import { loadReplication } from "../shared/load_replication.ts";
 import { accessTo } from "../shared/replicated_rows.ts";
 import type { InitOptions, RunContext } from "../shared/run.ts";
+import { subjectPrefix } from "../validate/check.ts";
 import { type Examination, examineServers } from "../validate/validate.ts";
 
 /** Runs `validate`, and throws one error with all failures. */
@@ -36,13 +37,14 @@ export async function requirePrerequisites(
   }, place);
   const failed = examination.report.checks.filter(({ status }) => status === "fail");
   if (failed.length === 0) return examination;
+  const several = examination.planning.databases.length > 1;
   throw new ReplicatorError(
     `${plural(failed.length, "prerequisite is", "prerequisites are")} not met; nothing was changed`,
     {
       exitCode: ExitCode.prerequisite,
       remedy: "fix what is listed, then run again; validate checks again",
-      details: failed.flatMap(({ side, finding, fix }) => [
-        side === "both" ? finding : `${side}: ${finding}`,
+      details: failed.flatMap(({ finding, fix, ...subject }) => [
+        subjectPrefix(subject, { several }) + finding,
         ...(fix === undefined ? [] : [`  → ${fix}`]),
       ]),
     },

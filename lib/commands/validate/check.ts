@@ -35,6 +35,21 @@ export function failIf(matters: boolean, subject: CheckSubject, found: CheckFind
   return matters ? fail(subject, found) : warn(subject, found);
 }
 
+/**
+ * What a finding is about, as the beginning of a line: `app, source: `. Empty for both sides; the
+ * database is named where `several` are copied.
+ */
+export function subjectPrefix(
+  { side, database }: Pick<Check, "side" | "database">,
+  { several }: { readonly several: boolean },
+): string {
+  const parts = [
+    ...(several && database !== undefined ? [database] : []),
+    ...(side === "both" ? [] : [side]),
+  ];
+  return parts.length === 0 ? "" : `${parts.join(", ")}: `;
+}
+
 function about({ id, side, database }: CheckSubject): CheckSubject & { database?: string } {
   return { id, side, ...(database === undefined ? {} : { database }) } as never;
 }

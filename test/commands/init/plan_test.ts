@@ -138,3 +138,25 @@ Deno.test("the plan says that a database in the source's URL does not limit the 
     [],
   );
 });
+
+Deno.test("a plan of several databases says which one a warning is about", async () => {
+  await withDatabase(source, undefined, async ({ name, url }) => {
+    await withDatabase(source, undefined, async (other) => {
+      await exec(url, "CREATE TABLE no_key (id int)");
+      const init = async (...options: readonly string[]) =>
+        await runCli([
+          ...["init", "--dry-run", "--json", "--enable-sync", "--source", url],
+          ...["--target", target.url(), "--include-databases", `${name},${other.name}`],
+          ...options,
+        ]);
+      const refused = await init();
+      strictEqual(refused.code, 3, refused.stderr);
+      ok(refused.stderr.includes(`  ${name}, source: 1 table without`), refused.stderr);
+      const { stdout } = await init("--replica-identity", "skip");
+      const { warnings } = JSON.parse(stdout) as { warnings: string[] };
+      const about = warnings.filter((warning) => warning.includes("no_key"));
+      ok(about.length > 0, warnings.join("\n"));
+      ok(about.every((warning) => warning.startsWith(`${name}, source: `)), about.join("\n"));
+    });
+  });
+});
