@@ -1,5 +1,6 @@
 /**
- * One cutover of a database at a time: an advisory lock on each side, held by a session.
+ * One cutover of a database at a time: an advisory lock on each side, held by a session. Runs of
+ * `sync` share it with each other while they change streams or copy tables.
  *
  * @module
  */
@@ -21,10 +22,17 @@ const pollMs = 100;
  * @throws ReplicatorError (prerequisite) that names the holder
  */
 export async function lockCutover(session: Session): Promise<void> {
+  await lock(session, "pg_try_advisory_lock");
+}
+
+async function lock(
+  session: Session,
+  name: "pg_try_advisory_lock" | "pg_try_advisory_lock_shared",
+): Promise<void> {
   const deadline = performance.now() + lockWaitMs;
   for (;;) {
     const { granted } = await session.queryOne<{ readonly granted: boolean }>(
-      "SELECT pg_catalog.pg_try_advisory_lock($1, $2) AS granted",
+      `SELECT pg_catalog.${name}($1, $2) AS granted`,
       [lockClass, lockObject],
     );
     if (granted) return;
@@ -32,7 +40,7 @@ export async function lockCutover(session: Session): Promise<void> {
     await pause(pollMs);
   }
   const holder = await readLockHolder(session);
-  throw new ReplicatorError(isLocked, {
+  throw new ReplicatorError(isLockedBy(holder), {
     side: session.side,
     object: `database ${session.endpoint.database}`,
     details: holder === undefined ? [] : [describeHolder(holder)],
@@ -41,7 +49,11 @@ export async function lockCutover(session: Session): Promise<void> {
   });
 }
 
-const isLocked = "another cutover command is working on the database";
+function isLockedBy(holder: LockHolder | undefined): string {
+  return holder?.is_sync === true
+    ? "sync is copying tables of the database, or starting its streams"
+    : "another cutover command is working on the database";
+}
 
 /** Another command that holds the lock, in a sentence, and what to do about it. */
 export interface LockFinding {
@@ -65,7 +77,7 @@ export async function findOtherCommand(
     if (holder === undefined) return undefined;
     if (performance.now() >= deadline) {
       return {
-        message: `${isLocked}; ${describeHolder(holder)}`,
+        message: `${isLockedBy(holder)}; ${describeHolder(holder)}`,
         remedy: holderRemedy(holder),
       };
     }
@@ -79,22 +91,25 @@ function holderRemedy({ pid }: LockHolder): string {
 
 /**
  * Does the work while no cutover command works on the database, and keeps them from beginning.
+ * Other runs of `sync` are not kept from it.
  *
- * @param session the one that changes something
+ * @param session the one that changes something: it is lost together with the lock
  * @throws ReplicatorError (prerequisite) that names the holder
  */
-export async function withCutoverLock<Result>(
+export async function withoutCutover<Result>(
   session: Session,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  await lockCutover(session);
+  await lock(session, "pg_try_advisory_lock_shared");
   try {
     return await work();
   } finally {
     if (session.isOpen) {
       // it ends with the session at the latest
-      await session.query("SELECT pg_catalog.pg_advisory_unlock($1, $2)", [lockClass, lockObject])
-        .catch(() => session.close());
+      await session.query("SELECT pg_catalog.pg_advisory_unlock_shared($1, $2)", [
+        lockClass,
+        lockObject,
+      ]).catch(() => session.close());
     }
   }
 }
@@ -111,6 +126,8 @@ export async function holdsCutoverLock(session: Session, pid: number): Promise<b
 
 type LockHolder = {
   readonly pid: number;
+  /** Whether it shares the lock, as only `sync` does. */
+  readonly is_sync: boolean;
   readonly role: string | null;
   readonly application: string | null;
   readonly address: string | null;
@@ -134,7 +151,7 @@ function describeHolder(
 
 async function readLockHolder(session: Session): Promise<LockHolder | undefined> {
   const [holder] = await session.query<LockHolder>(
-    `SELECT l.pid, a.usename::pg_catalog.text AS role, a.application_name AS application,
+    `SELECT l.pid, l.mode = 'ShareLock' AS is_sync, a.usename::pg_catalog.text AS role, a.application_name AS application,
             pg_catalog.host(a.client_addr) AS address,
             pg_catalog.to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS since,
             extract(epoch FROM pg_catalog.clock_timestamp() - a.state_change)::pg_catalog.float8 AS silence_seconds

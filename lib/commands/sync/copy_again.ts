@@ -56,7 +56,7 @@ export interface CopyAgainOptions {
  * undone, the tables are in no stream, and the error says so.
  */
 export async function copyAgain(work: CopyAgainOptions): Promise<void> {
-  const { status, options, signal, tool, recorder } = work;
+  const { status, signal, tool } = work;
   const { source, target } = status;
   await using from = await retry(() => openSession(source, { signal }), { signal });
   await using to = await retry(() => openSession(target, { signal }), { signal });
@@ -65,11 +65,27 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
     areNew: tool !== undefined,
   });
   await refuseUnpublishable(work, { from, to });
-  const remembered = await whileNotSwitching(
-    status,
-    { from, to },
-    () => removeFromStreams(status.streams, { tables: work.tables, from, to, recorder, signal }),
-  );
+  await whileNotSwitching(status, { from, to }, () => copyUnderLock(work, { from, to, settings }));
+}
+
+/**
+ * @param sessions `to` holds the lock of the target, which no switch can open meanwhile, and
+ * empties the tables. If it is lost, the publication of the new stream, which is removed after the
+ * copy, keeps a switch from beginning
+ */
+async function copyUnderLock(
+  work: CopyAgainOptions,
+  { from, to, settings }: {
+    readonly from: Session;
+    readonly to: Session;
+    readonly settings: Readonly<Record<string, string>>;
+  },
+): Promise<void> {
+  const { status, options, signal, tool, recorder } = work;
+  const { source } = status;
+  const { tables } = work;
+  const removal = { tables, from, to, recorder, signal };
+  const remembered = await removeFromStreams(status.streams, removal);
   let started: StreamStart | undefined;
   let structure: NewStructure | undefined;
   let stage: CopyStage = "copying";

@@ -22,7 +22,7 @@ import {
   type UnfinishedSwitch,
   unfinishedSwitchRemedy,
   visiblePhase,
-  withCutoverLock,
+  withoutCutover,
 } from "../../cutover/internal.ts";
 import { readAppliers } from "../../replication/internal.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
@@ -69,8 +69,9 @@ async function readState(
 }
 
 /**
- * Changes streams to the target while no cutover command works on the database: one that is turning
- * them around has stopped some of them on purpose.
+ * Changes streams to the target, or copies tables there, while no cutover command works on the
+ * database: one that is turning the streams around has stopped some of them on purpose, and tables
+ * of a target in use must not be overwritten.
  *
  * @param options sessions on both sides; `to` makes the changes
  * @throws ReplicatorError if a command is working on the database, has switched it since it was
@@ -81,7 +82,7 @@ export async function whileNotSwitching<Result>(
   { from, to }: { readonly from: Session; readonly to: Session },
   work: () => Promise<Result>,
 ): Promise<Result> {
-  return await withCutoverLock(to, async () => {
+  return await withoutCutover(to, async () => {
     const { phase, records } = await readState({ from, to }, async () => {
       const running = (await readAppliers(to)).filter(({ enabled }) => enabled);
       const names = new Set(running.map(({ name }) => name));

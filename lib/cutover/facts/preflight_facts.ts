@@ -7,6 +7,7 @@ import type { TableName } from "../../core/internal.ts";
 import type { UnfinishedSwitch } from "../interrupted_switch.ts";
 import type { OutsideKey } from "../outside_keys.ts";
 import type { PrivilegeFacts } from "../privileges.ts";
+import type { IncompleteStream } from "./incomplete_streams.ts";
 import type { SideFacts } from "./side_facts.ts";
 import type { StreamReading } from "./stream_reading.ts";
 
@@ -18,6 +19,8 @@ export interface PreflightFacts {
   /** The side that will be opened. */
   readonly to: SideFacts;
   readonly streams: readonly StreamReading[];
+  /** Streams between the databases that nothing applies. */
+  readonly incomplete: readonly IncompleteStream[];
   /** A switch that has changed something and is running, or was interrupted. */
   readonly unfinished: UnfinishedSwitch | undefined;
   /** Tables with a fence, as recorded by `prepare`; before it, those that it would fence. */

@@ -15,6 +15,7 @@ import type { UnfinishedSwitch } from "../interrupted_switch.ts";
 import { readOutsideKeys } from "../outside_keys.ts";
 import { readForwardStreams } from "../prepare.ts";
 import { type PrivilegesInput, readPrivileges } from "../read_privileges.ts";
+import { readIncompleteStreams } from "./incomplete_streams.ts";
 import type { PreflightFacts } from "./preflight_facts.ts";
 import { readSideFacts, type SideFactsInput } from "./read_side_facts.ts";
 import { readCommonSequences, readUnmappedSequences } from "./sequence_scope.ts";
@@ -81,6 +82,7 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
     ...uncarried,
     database: from.endpoint.database,
     streams,
+    incomplete: await readIncompleteStreams({ from, to }),
     unfinished,
     tables,
     carried: forward.tables,

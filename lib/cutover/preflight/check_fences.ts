@@ -15,14 +15,17 @@ export function checkFences(check: PreflightCheck): void {
 }
 
 function checkFencedTables({ facts, findings }: PreflightCheck): void {
-  const { tables, carried } = facts;
+  const { tables, carried, incomplete } = facts;
   const remedy = prepareAgain(facts);
   const fenced = new Set(tables.map((table) => tableKey(table)));
   const added = carried.filter((table) => !fenced.has(tableKey(table)));
   if (added.length > 0) {
     findings.problem({ message: `tables were added to replication: ${nameSome(added)}`, remedy });
   }
-  const kept = new Set(carried.map((table) => tableKey(table)));
+  // those that are being copied again are reported as such
+  const kept = new Set(
+    [...carried, ...incomplete.flatMap((stream) => stream.tables)].map((table) => tableKey(table)),
+  );
   const lost = tables.filter((table) => !kept.has(tableKey(table)));
   if (lost.length > 0) {
     findings.problem({ message: `tables are no longer replicated: ${nameSome(lost)}`, remedy });

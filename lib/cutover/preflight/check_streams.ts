@@ -42,6 +42,17 @@ export function checkStream(
   }
 }
 
+/** Tables whose rows are being copied, or were not copied completely. */
+export function checkIncomplete({ facts: { from, incomplete }, findings }: PreflightCheck): void {
+  for (const { tables, message, remedy = "run sync" } of incomplete) {
+    findings.problem({
+      side: from.side,
+      message: `${message} (${nameSome(tables)})`,
+      remedy: `wait until the copy is complete, if it is running; otherwise ${remedy}`,
+    });
+  }
+}
+
 /** Streams that the switch starts and nothing would apply. */
 export function checkUnattended({ facts: { from, unattended }, findings }: PreflightCheck): void {
   for (const name of unattended) {

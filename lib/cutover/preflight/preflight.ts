@@ -11,7 +11,12 @@ import { checkLargeObjects } from "./check_large_objects.ts";
 import { checkOutsideKeys } from "./check_outside_keys.ts";
 import { checkReadOnlyDefaults } from "./check_read_only.ts";
 import { checkSide } from "./check_side.ts";
-import { checkStream, checkSubscriptions, checkUnattended } from "./check_streams.ts";
+import {
+  checkIncomplete,
+  checkStream,
+  checkSubscriptions,
+  checkUnattended,
+} from "./check_streams.ts";
 import { checkStructure } from "./check_structure.ts";
 import { checkUncarried } from "./check_uncarried.ts";
 import { type PreflightFinding, PreflightFindings, type PreflightStage } from "./findings.ts";
@@ -29,6 +34,7 @@ export function preflight(
   if (facts.unfinished?.isTurning !== true) {
     for (const stream of facts.streams) checkStream(stream, check);
   }
+  checkIncomplete(check);
   for (const side of [facts.from, facts.to]) checkSide(side, check);
   for (const missing of missingPrivileges(facts.privileges)) findings.problem(missing);
   checkUnattended(check);

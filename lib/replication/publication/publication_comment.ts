@@ -165,7 +165,10 @@ export function commentOnSubscription(name: string, scopeComment: ScopeComment):
 }
 
 /** Whether two comments describe the same two databases, whatever their rules. */
-export function sameDatabaseRefs(a: ScopeComment, b: ScopeComment): boolean {
+export function sameDatabaseRefs(
+  a: Pick<ScopeComment, "source" | "target">,
+  b: Pick<ScopeComment, "source" | "target">,
+): boolean {
   return isSameRef(a.source, b.source) && isSameRef(a.target, b.target);
 }
 

@@ -55,6 +55,7 @@ const good: PreflightFacts = {
   from: side("source"),
   to: side("target"),
   streams: [stream],
+  incomplete: [],
   tables: [orders, items],
   carried: [orders, items],
   drift: [],
@@ -195,6 +196,19 @@ const problems: readonly Case[] = [
     source({ isFenceOutdated: true }),
     /function of the fence was created by another version/,
     /prepare again for app: it replaces/,
+  ],
+  [
+    "an unfinished copy",
+    {
+      carried: [orders],
+      incomplete: [{
+        tables: [items],
+        message: "not all rows are on the target",
+        remedy: "run sync --resnapshot again",
+      }],
+    },
+    /^not all rows are on the target \(items\)$/,
+    /^wait until .*; otherwise run sync --resnapshot again$/,
   ],
   ["added", { tables: [orders] }, /added to replication: items/, /prepare again/],
   ["removed", { carried: [orders] }, /no longer replicated: items/, /prepare again/],
