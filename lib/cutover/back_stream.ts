@@ -261,11 +261,7 @@ export async function advanceSlot(session: Session, slot: string): Promise<Lsn> 
   const { lsn } = await session.queryOne<{ readonly lsn: string }>(
     "SELECT pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text AS lsn",
   );
-  await session.execute(
-    // flushes the WAL; a synchronous standby may be away
-    "BEGIN; SET LOCAL synchronous_commit = local; " +
-      "SELECT pg_catalog.pg_logical_emit_message(true, 'seren', ''); COMMIT",
-  );
+  await flushWal(session);
   const { reached, end } = await retry(
     () =>
       session.queryOne<{ readonly reached: boolean; readonly end: string }>(
@@ -287,7 +283,18 @@ export async function advanceSlot(session: Session, slot: string): Promise<Lsn> 
   });
 }
 
-/** The same for a slot that may be in use: then it cannot be advanced, and need not be. */
+/** Flushes all WAL; a synchronous standby, which may be away, is not waited for. */
+export async function flushWal(session: Session): Promise<void> {
+  await session.execute(
+    "BEGIN; SET LOCAL synchronous_commit = local; " +
+      "SELECT pg_catalog.pg_logical_emit_message(true, 'seren', ''); COMMIT",
+  );
+}
+
+/**
+ * The same as `advanceSlot` for a slot that may be in use: then it cannot be advanced, and need not
+ * be.
+ */
 export async function advanceSlotIfIdle(session: Session, slot: string): Promise<void> {
   const [row] = await session.query<{ readonly active: boolean }>(
     "SELECT active FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",

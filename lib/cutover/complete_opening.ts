@@ -10,7 +10,7 @@ import { advanceSlotIfIdle } from "./back_stream.ts";
 import { endClientSessions } from "./client_sessions.ts";
 import type { DatabaseRoute } from "./route.ts";
 import { readSide, settleStatement } from "./own_schema.ts";
-import { describeLateChanges, readLateChanges } from "./tripwire.ts";
+import { closedSideOf, describeLateChanges, readForeignChanges } from "./tripwire.ts";
 import { readReadOnlyDefaults } from "./read_only_default.ts";
 import type { FenceKind } from "../config/internal.ts";
 import { fenceOf } from "./model.ts";
@@ -50,14 +50,16 @@ export async function completeOpening(
       });
     }
   };
+  const armTripwires = async (closed: readonly DatabaseRoute[]) => {
+    for (const route of closed) {
+      await tolerate("tripwire", () =>
+        timeline.step("tripwire", async () => {
+          warnings.push(...await armTripwire(route));
+        }));
+    }
+  };
   await tolerate("hook-switch", () => hook("switch"));
-  for (const { from, out } of routes.filter((route) => closedBy(route) === "triggers")) {
-    await tolerate("tripwire", () =>
-      timeline.step("tripwire", async () => {
-        await using session = await retry(() => openSession(from));
-        for (const slot of out) await advanceSlotIfIdle(session, slot);
-      }));
-  }
+  await armTripwires(routes.filter((route) => closedBy(route) === "triggers"));
   for (const route of endSessions ? routes : []) {
     const { from } = route;
     await tolerate("end-sessions", () =>
@@ -73,12 +75,8 @@ export async function completeOpening(
         return ended;
       }, { summarise: (ended) => `${plural(ended, "session")} of ${from.database} terminated` }));
   }
-  for (const route of routes.filter((each) => closedBy(each) === "sessions")) {
-    await tolerate("tripwire", () =>
-      timeline.step("tripwire", async () => {
-        warnings.push(...await proveOrKeep(route));
-      }));
-  }
+  // what terminates the sessions must not be outrun
+  await armTripwires(routes.filter((route) => closedBy(route) === "sessions"));
   await tolerate("hook-after", () => hook("after"));
   for (const { to } of routes) {
     await tolerate("open", async () => {
@@ -99,24 +97,27 @@ function closedBy(route: DatabaseRoute): FenceKind {
 }
 
 /**
- * Arms the tripwire where nothing was written after the tokens; otherwise leaves the changes
- * where `cutover status` shows them.
+ * Lets the slots of the closed side skip what its last close has proven, unless something was
+ * written after that: then `cutover status` shows it.
+ *
+ * @returns what was found, or is not proven
  */
-async function proveOrKeep(route: DatabaseRoute): Promise<readonly string[]> {
-  const { from, out, back } = route;
+async function armTripwire(route: DatabaseRoute): Promise<readonly string[]> {
+  const { from, out } = route;
+  const weaker = closedBy(route) === "sessions" ? " (--fence sessions)" : "";
   await using session = await retry(() => openSession(from));
-  const tokens = (await readSide(session))?.details.evidence?.tokens ?? [];
-  const late = await readLateChanges(session, { tokens, back, advances: true });
-  if (late === undefined) {
+  const record = await readSide(session) ?? route.fromRecord;
+  const changes = await readForeignChanges(session, closedSideOf(record), { advances: true });
+  if (changes.isKnown && changes.found.length > 0) {
     return [
-      `database ${from.database} on the ${from.side}: it is not proven that nothing was written after it was closed (--fence sessions): the changes of the way back carry no origin`,
+      `database ${from.database} on the ${from.side} was written to after it was closed${weaker}; these changes did not reach the other side: ${
+        describeLateChanges(changes.found)
+      }`,
     ];
   }
-  if (late.length > 0) {
+  if (!changes.isKnown && weaker !== "") {
     return [
-      `database ${from.database} on the ${from.side} was written to after it was closed (--fence sessions); these changes did not reach the other side: ${
-        describeLateChanges(late)
-      }`,
+      `database ${from.database} on the ${from.side}: it is not proven that nothing was written after it was closed${weaker}: ${changes.reason}`,
     ];
   }
   for (const slot of out) await advanceSlotIfIdle(session, slot);

@@ -44,8 +44,8 @@ import {
 } from "./sequences.ts";
 import { awaitTokens, deleteOldTokens, sendToken } from "./token.ts";
 import { SessionFence } from "./session_fence.ts";
-import { describeLateChanges, readLateChanges, type TripwireFinding } from "./tripwire.ts";
-import { refuseLateChanges, restoreStreams, stopStreams } from "./turn_streams.ts";
+import { describeLateChanges, readForeignChanges, type TripwireFinding } from "./tripwire.ts";
+import { refuseForeignChanges, restoreStreams, stopStreams } from "./turn_streams.ts";
 
 /**
  * Moves one database.
@@ -333,7 +333,7 @@ export class DatabaseSwitch implements AsyncDisposable {
    */
   async reverse(deadlineMs: number): Promise<readonly TokenEvidence[]> {
     await this.#stop();
-    await refuseLateChanges(this.route, this.#to);
+    await refuseForeignChanges(this.route, this.#to);
     for (const name of this.route.back) {
       await using applier = await openApplier(this.#from, { name, signal: this.#signal });
       await applier.advance(await advanceSlot(this.#to, name));
@@ -410,13 +410,10 @@ export class DatabaseSwitch implements AsyncDisposable {
   async proveClosed(tokens: readonly TokenEvidence[]): Promise<readonly string[]> {
     if (this.#sessions === undefined) return [];
     this.#sessions.check();
-    const late = await readLateChanges(this.#from, { tokens, back: this.route.back });
-    if (late === undefined) {
-      return [
-        "that nothing was written after the tokens: the changes of the way back carry no origin",
-      ];
-    }
-    if (late.length > 0) throw writtenAfterTokens(this.route.from, late);
+    const { out: leaving, back: arriving } = this.route;
+    const late = await readForeignChanges(this.#from, { leaving, arriving, tokens });
+    if (!late.isKnown) return [`that nothing was written after the tokens: ${late.reason}`];
+    if (late.found.length > 0) throw writtenAfterTokens(this.route.from, late.found);
     return [];
   }
 

@@ -172,7 +172,7 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
     isTurning: false,
     isSettled: true,
     ...(side === "source" && fence === "sessions" ? { fence } : {}),
-    evidence: existing?.details.evidence ?? null,
+    evidence: records[side]?.details.evidence ?? null,
   });
   const unwanted = wayBack === undefined ? existing?.details.back ?? undefined : undefined;
   if (unwanted !== undefined) {

@@ -15,6 +15,7 @@ import {
   parseLsn,
   poll,
   retry,
+  type Side,
   type TableName,
 } from "../core/internal.ts";
 import {
@@ -24,7 +25,7 @@ import {
   SqlState,
   textArray,
 } from "../postgres/internal.ts";
-import type { TokenEvidence } from "./model.ts";
+import type { CutoverPhase, SideRecord, TokenEvidence } from "./model.ts";
 
 /** A change on the closed side that replication did not bring. */
 export interface TripwireFinding extends TableName {
@@ -291,34 +292,95 @@ async function retryBusy<Result>(work: () => Promise<Result>): Promise<Result> {
   });
 }
 
+/** What is known of a closed side. */
+export interface ClosedSide {
+  /** Streams that leave it: their slots are kept. */
+  readonly leaving: readonly string[];
+  /** Streams that arrive there. */
+  readonly arriving: readonly string[];
+  /** What its last close has proven; empty if no switch has closed it. */
+  readonly tokens: readonly TokenEvidence[];
+}
+
+/** The side that is closed while the other one is in use; undefined in other phases. Pure. */
+export function closedSideIn(phase: CutoverPhase): Side | undefined {
+  if (phase === "prepared") return "target";
+  return phase === "switched" ? "source" : undefined;
+}
+
+/** What the record of a closed side says of it. Pure. */
+export function closedSideOf(
+  { details: { side, forward, back, evidence } }: SideRecord,
+): ClosedSide {
+  const backward = back === null ? [] : [back];
+  const tokens = evidence?.tokens ?? [];
+  return side === "source"
+    ? { leaving: forward, arriving: backward, tokens }
+    : { leaving: backward, arriving: forward, tokens };
+}
+
+/** Changes that replication did not bring, or why it cannot be said whether there are any. */
+export type ForeignChanges =
+  | { readonly isKnown: true; readonly found: readonly TripwireFinding[] }
+  | { readonly isKnown: false; readonly reason: string };
+
 /**
- * Changes on a side, in the tables of its streams, that were committed after the tokens which prove
- * what has arrived on the other side, and that replication did not bring.
+ * Changes on a closed side, in the tables of its streams, that were committed after the tokens
+ * which prove what has arrived on the other side, and that replication did not bring. A side that
+ * no switch has closed may have no slots yet.
  *
  * @param session on that side
- * @param options `advances`: whether the slots advance, because no stream will resume from them
- * @returns undefined if they cannot be distinguished from changes of the way back
+ * @param options `advances`: whether the slots advance past what was checked, because no stream
+ * will resume from there; `timeoutMs`: after which time nothing further is read then
  */
-export async function readLateChanges(
+export async function readForeignChanges(
   session: Session,
-  { tokens, back, advances = false }: {
-    readonly tokens: readonly TokenEvidence[];
-    readonly back: readonly string[];
+  { leaving, arriving, tokens }: ClosedSide,
+  { advances = false, timeoutMs }: {
     readonly advances?: boolean;
-  },
-): Promise<readonly TripwireFinding[] | undefined> {
-  const origins = await readOrigins(session, back);
-  if (origins === undefined) return undefined;
+    readonly timeoutMs?: number | undefined;
+  } = {},
+): Promise<ForeignChanges> {
+  const slots = tokens.length > 0 ? leaving : await existingSlots(session, leaving);
+  if (slots.length === 0) return { isKnown: true, found: [] };
+  const origins = await readOrigins(session, arriving);
+  if (origins === undefined) return withoutOrigin;
   const found: TripwireFinding[] = [];
-  for (const { stream, lsn } of tokens) {
-    const options = { slot: stream, publication: stream, origins, after: parseLsn(lsn) };
-    found.push(
-      ...advances
-        ? await checkTripwire(session, options) ?? []
-        : await retryBusy(() => readTripwire(session, options)),
-    );
+  for (const slot of slots) {
+    const token = tokens.find(({ stream }) => stream === slot);
+    const options = {
+      ...{ slot, publication: slot, origins },
+      after: token === undefined ? undefined : parseLsn(token.lsn),
+    };
+    const changes = advances
+      ? await checkTripwire(session, { ...options, timeoutMs })
+      : await retryBusy(() => readTripwire(session, options));
+    if (changes === undefined) return notReadToTheEnd;
+    found.push(...changes);
   }
-  return found;
+  return { isKnown: true, found };
+}
+
+const withoutOrigin: ForeignChanges = {
+  isKnown: false,
+  reason: "the changes that replication brings carry no origin, or nothing brings them any longer",
+};
+
+const notReadToTheEnd: ForeignChanges = {
+  isKnown: false,
+  reason: "not all WAL since the last check has been read yet",
+};
+
+async function existingSlots(
+  session: Session,
+  names: readonly string[],
+): Promise<readonly string[]> {
+  const rows = await session.query<{ readonly name: string }>(
+    `SELECT slot_name::pg_catalog.text AS name FROM pg_catalog.pg_replication_slots
+      WHERE slot_name = ANY ($1::pg_catalog.name[])`,
+    [textArray(names)],
+  );
+  return rows.map(({ name }) => name);
 }
 
 /** Describes findings: `INSERT into public.orders (16/B374D848)`. */

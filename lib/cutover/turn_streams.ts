@@ -6,11 +6,10 @@
 import { pause, ReplicatorError, retry } from "../core/internal.ts";
 import { openSession, type Session } from "../postgres/internal.ts";
 import { openApplier } from "../replication/internal.ts";
-import { advanceSlot, ensureSlot } from "./back_stream.ts";
-import { fenceOf } from "./model.ts";
+import { advanceSlot, advanceSlotIfIdle, ensureSlot, flushWal } from "./back_stream.ts";
 import type { DatabaseRoute } from "./route.ts";
 import { sendToken } from "./token.ts";
-import { describeLateChanges, readLateChanges } from "./tripwire.ts";
+import { closedSideOf, describeLateChanges, readForeignChanges } from "./tripwire.ts";
 
 /**
  * Stops streams while their side is in use. A token wakes appliers that wait for changes: before 16
@@ -79,24 +78,40 @@ export async function turnAround(
 }
 
 /**
- * Refuses to skip changes that a session made on the side which will be opened, while it was closed
- * by its sessions only: no stream would carry them.
+ * Lets the slots of the way back skip what replication has brought to the side that will be opened,
+ * and nothing else.
  *
  * @param session on that side
+ * @throws ReplicatorError that names the tables in which something else was written
+ */
+export async function skipReplicated(route: DatabaseRoute, session: Session): Promise<void> {
+  if (await refuseForeignChanges(route, session, { advances: true })) return;
+  for (const name of route.back) await advanceSlotIfIdle(session, name);
+}
+
+/**
+ * Refuses to skip changes that were made on the side which will be opened, while it was closed: no
+ * stream would carry them.
+ *
+ * @param session on that side
+ * @param options `advances`: whether the slots advance past what was checked
+ * @returns whether it is known that there are none
  * @throws ReplicatorError that names the tables
  */
-export async function refuseLateChanges(
-  { to, toRecord, out }: DatabaseRoute,
+export async function refuseForeignChanges(
+  { to, toRecord }: DatabaseRoute,
   session: Session,
-): Promise<void> {
-  const { isOpen, details } = toRecord;
-  if (isOpen || fenceOf(toRecord) !== "sessions" || details.evidence === null) return;
-  const late = await readLateChanges(session, { tokens: details.evidence.tokens, back: out });
-  if (late === undefined || late.length === 0) return;
+  { advances = false }: { readonly advances?: boolean } = {},
+): Promise<boolean> {
+  if (toRecord.isOpen) return false;
+  await flushWal(session);
+  const changes = await readForeignChanges(session, closedSideOf(toRecord), { advances });
+  if (!changes.isKnown) return false;
+  if (changes.found.length === 0) return true;
   throw new ReplicatorError("the side that is opened was written to while it was closed", {
     side: to.side,
     object: `database ${to.database}`,
-    details: [describeLateChanges(late)],
+    details: [describeLateChanges(changes.found)],
     remedy: "run the same command again: it shows what to do about these changes",
   });
 }

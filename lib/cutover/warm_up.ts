@@ -6,20 +6,23 @@
  */
 import { addUp, joinAll, plural, retry } from "../core/internal.ts";
 import { openSession, ServerError, type Session, SqlState } from "../postgres/internal.ts";
-import { advanceSlotIfIdle, ensureSlot, logRunningTransactions } from "./back_stream.ts";
+import { ensureSlot, logRunningTransactions } from "./back_stream.ts";
 import type { DatabaseSwitch } from "./database_switch.ts";
 import { measureTurning, predictPauseMs, type Rehearsal } from "./rehearse.ts";
 import type { DatabaseRoute } from "./route.ts";
 import { notArriving, predictedTooLong, tooManyLargeObjects, tooSlow } from "./switch_errors.ts";
 import type { SwitchContext, SwitchSettings } from "./switch_options.ts";
 import { TokensLateError } from "./token.ts";
+import { skipReplicated } from "./turn_streams.ts";
 
 /** How long the streams may take to arrive before writers are made to wait. */
 const warmUpMs = 30_000;
 
 /**
- * Creates the slots of the way back that do not exist, and advances those that no change waits for;
- * returns what was done, in a few words.
+ * Creates the slots of the way back that do not exist, and advances those that do past what
+ * replication has brought; returns what was done, in a few words.
+ *
+ * @throws ReplicatorError if something else was written on the side that will be opened
  */
 export async function ensureSlots(
   routes: readonly DatabaseRoute[],
@@ -29,14 +32,15 @@ export async function ensureSlots(
   },
 ): Promise<string> {
   let created = 0;
-  for (const { to, back } of routes) {
+  for (const route of routes) {
+    const { to, back } = route;
     if (back.length === 0) continue;
     await using session = await retry(() => openSession(to, { signal }), { signal });
     for (const name of back) {
       if (await ensureSlot(session, { name, timeoutMs: slotTimeoutMs }) === "created") created++;
       await logRunningTransactionsInTime(session);
-      await advanceSlotIfIdle(session, name);
     }
+    await skipReplicated(route, session);
   }
   return created === 0 ? "slots exist" : `${plural(created, "slot")} created`;
 }

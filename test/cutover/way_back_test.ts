@@ -1,12 +1,22 @@
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { executeCutoverStatus } from "../../lib/commands/cutover/status.ts";
+import { ReplicatorError } from "../../lib/core/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
-import { prepareCutover, switchCutover, withCutoverPair } from "../support/cutover_pair.ts";
+import {
+  type CutoverPair,
+  prepareCutover,
+  quietRun,
+  switchCutover,
+  withCutoverPair,
+} from "../support/cutover_pair.ts";
+import { installedClient } from "../support/installed.ts";
 import { drain } from "../support/replicated.ts";
-import { query, withSession } from "../support/sql.ts";
+import { exec, query, withSession } from "../support/sql.ts";
 import { run } from "./_facts.ts";
 
 const source = await sharedCluster(16);
 const target = await sharedCluster(18);
+const client = await installedClient();
 
 Deno.test("the way back brings what clients write on the target, and nothing that has an origin: 16 to 18", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
@@ -32,5 +42,89 @@ Deno.test("the way back brings what clients write on the target, and nothing tha
     await drain(pair.targetUrl);
     const rows = await query(pair.url, "SELECT n FROM ack WHERE writer = 50");
     strictEqual(rows.map(({ n }) => n).join(), "2");
+  });
+});
+
+/** What an owner who takes the fence away for a moment writes. */
+function foreignWrite(n: number): string {
+  return `BEGIN READ WRITE; SET LOCAL synchronous_commit = on; ALTER TABLE ack DISABLE TRIGGER seren_fence;
+    INSERT INTO ack (writer, n) VALUES (60, ${n});
+    ALTER TABLE ack ENABLE ALWAYS TRIGGER seren_fence; COMMIT`;
+}
+
+/** Writes while nothing else can happen. */
+function writeAtOnce(url: string, psql: string): void {
+  const { success, stderr } = new Deno.Command(psql, {
+    args: [url, "-Xqc", foreignWrite(2)],
+  }).outputSync();
+  ok(success, new TextDecoder().decode(stderr));
+}
+
+async function refusalOf(work: Promise<unknown>): Promise<ReplicatorError> {
+  try {
+    await work;
+  } catch (error) {
+    ok(error instanceof ReplicatorError, String(error));
+    return error;
+  }
+  throw new Error("it was not refused");
+}
+
+async function changesShown({ servers }: CutoverPair): Promise<string> {
+  const { databases } = await executeCutoverStatus(servers, quietRun);
+  return databases[0]!.tripwire.map(({ change, name }) => `${change} ${name}`).join();
+}
+
+Deno.test("neither direction opens a side that was written to while it was closed, and status shows the changes until they are accepted", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    await switchCutover("run", pair);
+    for (const [side, direction] of [["source", "rollback"], ["target", "run"]] as const) {
+      const url = side === "source" ? pair.url : pair.targetUrl;
+      await exec(url, foreignWrite(1));
+      const refused = await refusalOf(switchCutover(direction, pair));
+      strictEqual(refused.exitCode, 3);
+      const details = refused.details.join("\n");
+      match(details, new RegExp(`${side}: this side was written to .*: INSERT in public.ack at `));
+      strictEqual(await changesShown(pair), "INSERT ack");
+      const [, remedy] = /then on the \w+: (SELECT pg_catalog\.pg_replication_slot_advance.*)/
+        .exec(details)!;
+      await query(url, remedy!);
+      strictEqual(await changesShown(pair), "");
+
+      // the last moment: what leads back to the side in use has just been stopped
+      const late = await refusalOf(switchCutover(direction, pair, {
+        hook: (hook) =>
+          client === undefined && hook === "before" ? exec(url, foreignWrite(2)) : undefined,
+      }, {
+        ...quietRun,
+        events: (event) => {
+          if (client === undefined || event.kind !== "step-finished") return;
+          if (event.step === "barrier") writeAtOnce(url, client.psql);
+        },
+      }));
+      match(late.message, /was written to while it was closed/);
+      match(late.details.join(), /^INSERT in public\.ack at /);
+      strictEqual(await changesShown(pair), "INSERT ack");
+      await query(url, remedy!);
+      await exec(url, foreignWrite(3).replace(/INSERT.*;/, "DELETE FROM ack WHERE writer = 60;"));
+      await query(url, remedy!);
+      await switchCutover(direction, pair);
+    }
+    // nothing tells its changes from others any longer
+    const [{ name } = { name: "" }] = await query<{ name: string }>(
+      pair.url,
+      `SELECT subname AS name FROM pg_subscription AS s JOIN pg_database AS d ON d.oid = s.subdbid
+        WHERE d.datname = current_database()`,
+    );
+    for (const change of ["DISABLE", "SET (slot_name = NONE)"]) {
+      await query(pair.url, `ALTER SUBSCRIPTION "${name}" ${change}`);
+    }
+    await query(pair.url, `DROP SUBSCRIPTION "${name}"`);
+    const { databases } = await executeCutoverStatus(pair.servers, quietRun);
+    match(
+      databases[0]!.findings.map(({ message }) => message).join("\n"),
+      /the tripwire is not armed, .* carry no origin, or nothing brings them any longer/,
+    );
   });
 });

@@ -4,15 +4,17 @@
  * @module
  */
 import { quoteLiteral, retry } from "../../core/internal.ts";
-import { openSession, ServerError, type Session } from "../../postgres/internal.ts";
+import { openSession, ServerError, type Session, SqlState } from "../../postgres/internal.ts";
 import { isSlotLost, readSlots } from "../../replication/internal.ts";
 import {
+  closedSideOf,
   type DatabaseRoute,
   describeLateChanges,
   fenceOf,
+  type ForeignChanges,
   preflight,
   type PreflightFinding,
-  readLateChanges,
+  readForeignChanges,
   readPreflightFacts,
   readUnfinishedSwitch,
   sideRecordsOf,
@@ -22,13 +24,16 @@ import {
  * Reads both sides of a prepared database and returns every finding about its switch.
  *
  * @param options `oldTransactionMs`: from which age on a transaction is worth a warning;
- * `attendanceMs`: how long to wait for the process that applies changes after the switch
+ * `attendanceMs`: how long to wait for the process that applies changes after the switch;
+ * `tripwireMs`: how long changes on the closed side are looked for, if the caller reports by itself
+ * that this was not enough
  */
 export async function examineRoute(
   route: DatabaseRoute,
-  { oldTransactionMs, attendanceMs = 0, signal }: {
+  { oldTransactionMs, attendanceMs = 0, tripwireMs, signal }: {
     readonly oldTransactionMs: number;
     readonly attendanceMs?: number;
+    readonly tripwireMs?: number | undefined;
     readonly signal: AbortSignal;
   },
 ): Promise<readonly PreflightFinding[]> {
@@ -52,7 +57,9 @@ export async function examineRoute(
   return [
     ...preflight(facts, "switch"),
     ...await lostSlots(route, to),
-    ...(unfinished?.isTurning === true ? [] : await writtenTo(route, to)),
+    ...(unfinished?.isTurning === true
+      ? []
+      : await writtenTo(route, { session: to, timeoutMs: tripwireMs })),
   ];
 }
 
@@ -75,35 +82,51 @@ async function lostSlots(
   }));
 }
 
-/**
- * Changes on the side that would be opened, if it was closed by its sessions only: no stream would
- * carry them.
- */
+/** Changes on the side that would be opened, made while it was closed: no stream carries them. */
 async function writtenTo(
-  { to, toRecord: { isOpen, details }, out }: DatabaseRoute,
-  session: Session,
+  { to, toRecord }: DatabaseRoute,
+  { session, timeoutMs }: { readonly session: Session; readonly timeoutMs: number | undefined },
 ): Promise<readonly PreflightFinding[]> {
-  if (isOpen || details.fence !== "sessions" || details.evidence === null) return [];
-  const { tokens } = details.evidence;
-  const late = await readLateChanges(session, { tokens, back: out, advances: true }).catch(
-    (error) => {
-      if (error instanceof ServerError) return undefined; // see `lostSlots`
+  if (toRecord.isOpen) return [];
+  const place = { database: to.database, side: to.side };
+  const closed = closedSideOf(toRecord);
+  const changes = await readForeignChanges(session, closed, { advances: true, timeoutMs }).catch(
+    (error): ForeignChanges | undefined => {
+      if (isSlotMissing(error)) return undefined; // see `lostSlots`
+      // another command reads it at the moment
+      if (error instanceof ServerError) return { isKnown: false, reason: error.message };
       throw error;
     },
   );
-  if (late === undefined || late.length === 0) return [];
+  if (changes === undefined) return [];
+  if (!changes.isKnown) {
+    return timeoutMs !== undefined ? [] : [{
+      ...place,
+      severity: "warning",
+      message:
+        `whether this side was written to while it was closed cannot be determined: ${changes.reason}`,
+      remedy: "compare both sides with verify",
+    }];
+  }
+  if (changes.found.length === 0) return [];
   return [{
+    ...place,
     severity: "problem",
-    database: to.database,
-    side: to.side,
-    message: `this side was written to while it was closed: ${describeLateChanges(late)}`,
+    message: `this side was written to while it was closed: ${describeLateChanges(changes.found)}`,
     remedy:
       `compare both sides with verify, and repeat or undo these changes; then on the ${to.side}: ${
-        tokens.map(({ stream }) =>
+        closed.leaving.map((slot) =>
           `SELECT pg_catalog.pg_replication_slot_advance(${
-            quoteLiteral(stream).trim()
+            quoteLiteral(slot).trim()
           }, pg_catalog.pg_current_wal_flush_lsn());`
         ).join(" ")
       }`,
   }];
+}
+
+/** Whether a slot was dropped, or invalidated. */
+function isSlotMissing(error: unknown): boolean {
+  return error instanceof ServerError &&
+    (error.sqlState === SqlState.undefinedObject ||
+      error.sqlState === SqlState.objectNotInPrerequisiteState);
 }

@@ -4,19 +4,17 @@
  * @module
  */
 import { retry } from "../../core/internal.ts";
-import { openSession, ServerError, type Session } from "../../postgres/internal.ts";
+import { openSession, ServerError } from "../../postgres/internal.ts";
 import {
-  checkTripwire,
+  closedSideIn,
+  closedSideOf,
   contradictionMessage,
   contradictionRemedy,
   countingSide,
-  type DatabaseRoute,
-  fenceOf,
   interruptedSwitch,
   type PreflightFinding,
+  readForeignChanges,
   readForwardStreams,
-  readLateChanges,
-  readOrigins,
   readRefusals,
   readUnfinishedSwitch,
   type TripwireFinding,
@@ -123,50 +121,41 @@ interface TripwireStatus {
   readonly unarmed: readonly PreflightFinding[];
 }
 
+/** How long the changes of one closed side are read; the next check continues there. */
+const tripwireTimeoutMs = 10_000;
+
 async function tripwireOf(
   database: CutoverDatabase,
   signal: AbortSignal,
 ): Promise<TripwireStatus> {
-  // in the middle of a rollback, the slots are in use
+  const side = closedSideIn(database.phase);
+  const record = side && database.records[side];
+  // while a switch turns replication around, the slots are in use
   const isTurning = interruptedSwitch(database.records)?.isTurning === true;
-  if (database.phase !== "switched" || isTurning) return { tripwire: [], unarmed: [] };
-  const route = routeOf(database, "run");
-  await using session = await retry(() => openSession(route.from, { signal }), { signal });
+  if (side === undefined || record === undefined || isTurning) return { tripwire: [], unarmed: [] };
+  const endpoint = database[side];
+  await using session = await retry(() => openSession(endpoint, { signal }), { signal });
+  const unarmed = (reason: string): TripwireStatus => ({
+    tripwire: [],
+    unarmed: [{
+      severity: "warning",
+      database: endpoint.database,
+      side,
+      message: `the tripwire is not armed, changes on the closed side are not found: ${reason}`,
+      remedy: "if the slot was lost or dropped, the next switch creates it again",
+    }],
+  });
   try {
-    return { tripwire: await readChanges(session, route), unarmed: [] };
+    const changes = await readForeignChanges(session, closedSideOf(record), {
+      advances: true,
+      timeoutMs: tripwireTimeoutMs,
+    });
+    return changes.isKnown ? { tripwire: changes.found, unarmed: [] } : unarmed(changes.reason);
   } catch (error) {
     // the slot was lost or dropped, or another command reads it
     if (!(error instanceof ServerError)) throw error;
-    return {
-      tripwire: [],
-      unarmed: [{
-        severity: "warning",
-        database: route.from.database,
-        side: route.from.side,
-        message:
-          `the tripwire is not armed, changes on the closed side are not found: ${error.message}`,
-        remedy: "if the slot was lost or dropped, the next switch creates it again",
-      }],
-    };
+    return unarmed(error.message);
   }
-}
-
-async function readChanges(
-  session: Session,
-  { out, back, fromRecord }: DatabaseRoute,
-): Promise<readonly TripwireFinding[]> {
-  const origins = await readOrigins(session, back);
-  // changes that the tool applies without an origin could not be told from others
-  if (origins === undefined) return [];
-  if (fenceOf(fromRecord) === "sessions") {
-    const tokens = fromRecord.details.evidence?.tokens ?? [];
-    return await readLateChanges(session, { tokens, back, advances: true }) ?? [];
-  }
-  const found: TripwireFinding[] = [];
-  for (const name of out) {
-    found.push(...await checkTripwire(session, { slot: name, publication: name, origins }) ?? []);
-  }
-  return found;
 }
 
 async function refusedWritesOf(
@@ -192,6 +181,10 @@ async function findingsOf(
   if (route.out.length === 0) return [];
   return [
     ...await examineLocks([database], { waitMs: endingMs, signal }),
-    ...await examineRoute(route, { oldTransactionMs: 30_000, signal }),
+    ...await examineRoute(route, {
+      oldTransactionMs: 30_000,
+      tripwireMs: tripwireTimeoutMs,
+      signal,
+    }),
   ];
 }
