@@ -117,10 +117,13 @@ Deno.test("neither direction opens a side that was written to while it was close
       `SELECT subname AS name FROM pg_subscription AS s JOIN pg_database AS d ON d.oid = s.subdbid
         WHERE d.datname = current_database()`,
     );
-    for (const change of ["DISABLE", "SET (slot_name = NONE)"]) {
-      await query(pair.url, `ALTER SUBSCRIPTION "${name}" ${change}`);
-    }
-    await query(pair.url, `DROP SUBSCRIPTION "${name}"`);
+    await withSession(pair.url, async (session) => {
+      await run(session, "SET default_transaction_read_only = off");
+      for (const change of ["DISABLE", "SET (slot_name = NONE)"]) {
+        await run(session, `ALTER SUBSCRIPTION "${name}" ${change}`);
+      }
+      await run(session, `DROP SUBSCRIPTION "${name}"`);
+    });
     const { databases } = await executeCutoverStatus(pair.servers, quietRun);
     match(
       databases[0]!.findings.map(({ message }) => message).join("\n"),
