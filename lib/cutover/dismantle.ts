@@ -22,6 +22,7 @@ import { unpublishTokens } from "./back_stream.ts";
 import { changeFence } from "./change_fence.ts";
 import { dropFence, readFence } from "./fence.ts";
 import { readSide } from "./own_schema.ts";
+import { staysReadOnly } from "./open_side.ts";
 import { tryResetReadOnly } from "./read_only_default.ts";
 
 /** What {@linkcode removeStream} takes; an undefined side is left as it is. */
@@ -88,6 +89,7 @@ async function removeDeparture(name: string, leaves: Endpoint): Promise<readonly
  * @param options.keepsReadOnly whether the source of a finished cutover keeps the read-only
  * default: clients that list both servers would otherwise return to it
  * @returns the number of tables that had a fence
+ * @throws ReplicatorError if the role may not remove the default; the schema is left then
  */
 export async function dismantleSide(
   session: Session,
@@ -98,10 +100,12 @@ export async function dismantleSide(
   const record = await readSide(session);
   await withoutEventTriggers(session, async () => {
     await session.execute("SET LOCAL client_min_messages = error; SET LOCAL lock_timeout = '10s'");
-    const isReadOnly = record !== undefined &&
-      (!record.isOpen || record.details.isClosing === true);
+    // a side that no switch has closed has no default of the cutover
+    const isReadOnly = record?.details.isClosing === true ||
+      record?.isOpen === false && record.details.evidence !== null;
     const stays = keepsReadOnly && record?.details.isFinished === true && !record.isOpen;
-    if (isReadOnly && !stays) await tryResetReadOnly(session);
+    // the schema says why the database is read-only: it stays too
+    if (isReadOnly && !stays && !await tryResetReadOnly(session)) throw staysReadOnly(session);
     await session.execute(`DROP SCHEMA IF EXISTS ${cutoverSchema} CASCADE`);
   });
   return fenced.length;

@@ -5,7 +5,7 @@
  * @module
  */
 import type { FenceKind } from "../config/internal.ts";
-import type { Side, TableName } from "../core/internal.ts";
+import { type Side, tableKey, type TableName } from "../core/internal.ts";
 import type { DatabaseRef } from "../replication/internal.ts";
 
 /**
@@ -192,19 +192,25 @@ export function visiblePhase(
 }
 
 /**
- * Whether two readings of a side's record, or of its absence, show the same state: what a switch
- * has done afterwards, such as hooks, does not count. Pure.
+ * Whether two readings of a side's record, or of its absence, show the same state and the same
+ * objects: what a switch has done afterwards, such as hooks, does not count. Pure.
  */
 export function isSameState(a: SideRecord | undefined, b: SideRecord | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
-  return a.id === b.id && a.isOpen === b.isOpen && a.generation === b.generation &&
-    a.details.isPrepared === b.details.isPrepared &&
-    a.details.isFinished === b.details.isFinished &&
-    a.details.isTurning === b.details.isTurning;
+  return stateText(a) === stateText(b);
+}
+
+function stateText({ id, isOpen, generation, details }: SideRecord): string {
+  const { databases, forward, back, tables, isPrepared, isFinished, isTurning } = details;
+  return JSON.stringify([
+    ...[id, isOpen, generation, databases, forward, back],
+    tables.map((table) => tableKey(table)),
+    ...[isPrepared, isFinished, isTurning, fenceOf({ details })],
+  ]);
 }
 
 /** How a side is closed. Pure. */
-export function fenceOf(record: SideRecord): FenceKind {
+export function fenceOf(record: Pick<SideRecord, "details">): FenceKind {
   return record.details.fence ?? "triggers";
 }
 

@@ -194,7 +194,13 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
   });
   await createOwnSchema(target, {
     elsewhere: describePlace(options.source),
-    record: { id, isOpen: true, generation, details: detailsOf("target") },
+    // one that a rollback has closed stays closed, with its read-only default
+    record: {
+      id,
+      isOpen: records.target?.isOpen ?? true,
+      generation,
+      details: detailsOf("target"),
+    },
     streams: forward.names,
   });
   if (fence === "triggers") await createFences(source, forward.tables);

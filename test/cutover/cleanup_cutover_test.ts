@@ -11,6 +11,7 @@ import { acknowledgedSchema, startAcknowledgedLoad } from "../support/acknowledg
 import { sharedCluster } from "../support/clusters.ts";
 import {
   type CutoverPair,
+  interruptSwitch,
   prepareCutover,
   quietRun,
   switchCutover,
@@ -84,7 +85,23 @@ async function clean({ servers, name }: CutoverPair): Promise<CleanupPlan> {
 
 Deno.test("cleanup removes a prepared cutover from both sides", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
-    await prepareCutover(pair);
+    // a default of the user, in a database that no switch has closed
+    await exec(
+      pair.targetUrl,
+      `ALTER DATABASE "${pair.name}" SET default_transaction_read_only = on`,
+    );
+    await prepareCutover(pair, { wayBack: "none" });
+    // while the question is open, the records come to name a way back
+    const overtaken = executeCleanup({
+      ...pair.servers,
+      databases: { include: [pair.name], exclude: [] },
+      checkpoints: undefined,
+      confirm: async () => {
+        await prepareCutover(pair);
+        return true;
+      },
+    }, quietRun);
+    await rejects(overtaken, /another command has changed the state/);
     const plan = await clean(pair);
     ok(
       plan.items.some(({ kind, side, detail }) =>
@@ -92,10 +109,45 @@ Deno.test("cleanup removes a prepared cutover from both sides", async () => {
       ),
     );
     deepStrictEqual(await remains(pair.url), []);
-    deepStrictEqual(await remains(pair.targetUrl), []);
+    deepStrictEqual(await remains(pair.targetUrl), ["setting default_transaction_read_only=on"]);
+    await exec(
+      target.url({}),
+      `ALTER DATABASE "${pair.name}" RESET default_transaction_read_only`,
+    );
     for (const url of [pair.url, pair.targetUrl]) {
       await exec(url, "INSERT INTO balance VALUES (99, 0)");
     }
+  });
+});
+
+Deno.test("cleanup removes the read-only default that a rollback set on the target, also after a second prepare that failed", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    await switchCutover("run", pair);
+    await switchCutover("rollback", pair);
+    await withSession(pair.targetUrl, async (session) => {
+      await session.unsafe("BEGIN READ WRITE; LOCK TABLE ack IN ROW EXCLUSIVE MODE").simple();
+      const preparing = prepareCutover(pair);
+      preparing.catch(() => {});
+      await waitUntil("prepare waits for the lock", async () => {
+        const canceled = await query(
+          pair.targetUrl,
+          `SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'
+              AND query LIKE '%ENABLE ALWAYS TRIGGER%'`,
+        );
+        return canceled.length > 0;
+      }, { during: preparing });
+      await rejects(preparing);
+    });
+    const plan = await clean(pair);
+    match(
+      plan.items.find(({ kind, side }) => kind === "cutover" && side === "target")!.detail,
+      /ACCEPT WRITES again/,
+    );
+    deepStrictEqual(await remains(pair.url), []);
+    deepStrictEqual(await remains(pair.targetUrl), []);
+    await exec(pair.targetUrl, "INSERT INTO balance VALUES (99, 0)");
   });
 });
 
@@ -125,9 +177,12 @@ for (const lost of ["target", "source"] as const) {
   Deno.test(`the statements that cleanup prints for an unreachable ${lost} remove everything there`, async () => {
     await withCutoverPair({ source, target, schema: keyless }, async (pair) => {
       await prepareKeyless(pair);
-      await switchCutover("run", pair);
-      // the fence of the target closes with a read-only default
-      if (lost === "target") await switchCutover("rollback", pair);
+      if (lost === "source") await interruptSwitch("run", pair, { isClosed: true });
+      else {
+        // the fence of the target closes with a read-only default
+        await switchCutover("run", pair);
+        await switchCutover("rollback", pair);
+      }
       const nowhere = await endpointOf(`postgres://nobody@127.0.0.1:1/${pair.name}`, lost);
       const result = await executeCleanup({
         ...pair.servers,

@@ -81,8 +81,8 @@ export function cutoversOnSource(cutovers: readonly SidedCutover[]): readonly st
     const { source: { database }, back } = record.details;
     return [
       inDatabase(database),
-      // an open target has closed it
-      ...(record.isOpen && record.details.isPrepared ? endReadOnly(database) : []),
+      // an open target shows that it is closed, a closed one not that it is open
+      ...endReadOnly(database),
       ...(back === null ? [] : [
         `ALTER SUBSCRIPTION ${quoteIdentifier(back)} DISABLE;`,
         `ALTER SUBSCRIPTION ${quoteIdentifier(back)} SET (slot_name = NONE);`,
@@ -100,8 +100,8 @@ export function cutoversOnTarget(cutovers: readonly SidedCutover[]): readonly st
     const { target: { database }, back } = record.details;
     return [
       inDatabase(database),
-      // a rollback has closed it; before the first switch only the fence does
-      ...(record.isOpen && record.generation > 0 ? endReadOnly(database) : []),
+      // a rollback may have closed it; before the first switch only the fence does
+      ...(record.generation > 0 ? endReadOnly(database) : []),
       ...(back === null ? [] : [
         `SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE slot_name = ${
           quoteLiteral(back).trim()
