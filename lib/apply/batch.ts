@@ -5,6 +5,7 @@
  */
 import {
   cutoverSchema,
+  displayName,
   ExitCode,
   formatLsn,
   type Lsn,
@@ -58,6 +59,10 @@ export interface BatchReaderOptions {
   readonly existing: ReadonlySet<string>;
   /** Those of `applied` that exist on the target. */
   readonly tables: ReadonlyMap<string, MappedTable>;
+  /** OIDs of the tables that are published, not those at the time of a change. */
+  readonly published: ReadonlySet<number>;
+  /** The source's WAL ended here before `published` was read. */
+  readonly publishedAt: Lsn;
   /** Row filters that the source does not apply, by {@linkcode tableKey}. */
   readonly rowFilters: ReadonlyMap<string, string>;
 }
@@ -241,21 +246,16 @@ export class BatchReader {
     const key = tableKey(relation);
     const table = this.#options.tables.get(key);
     const isApplied = this.#options.applied.has(key);
-    const exists = this.#options.existing.has(key);
-    if (!exists && relation.schema !== cutoverSchema) {
-      throw new ReplicatorError(
-        isApplied
-          ? "the table does not exist on the target"
-          : "the source sends changes of this table, which the target lacks: it was renamed on the source",
-        {
+    if (relation.schema !== cutoverSchema) {
+      if (!isApplied) return this.#leaveOut(relation);
+      if (!this.#options.existing.has(key)) {
+        throw new ReplicatorError("the table does not exist on the target", {
           side: "target",
-          object: `table ${relation.schema}.${relation.name}`,
-          remedy: isApplied
-            ? "create it there, then run sync --retry"
-            : "rename it on the target too, then run sync --retry",
+          object: `table ${displayName(relation)}`,
+          remedy: "create it there, then run sync --retry",
           exitCode: ExitCode.unhealthy,
-        },
-      );
+        });
+      }
     }
     const mapping = isApplied && table !== undefined
       ? mapTable(relation, table, this.#options.rowFilters.get(key))
@@ -263,6 +263,30 @@ export class BatchReader {
     if (mapping !== undefined && relation.schema !== cutoverSchema) this.#changesTables = true;
     this.#mappings.set(relation.oid, { relation, mapping });
     return mapping;
+  }
+
+  /**
+   * A table that is not listed was left out on purpose only if it has left the publication since
+   * the change. Where that is not known, because the change is later, it is found out by reading
+   * again.
+   */
+  #leaveOut(relation: Relation): undefined {
+    const { published, publishedAt, existing } = this.#options;
+    const commitLsn = this.#transaction?.commitLsn ?? publishedAt;
+    if (commitLsn < publishedAt && !published.has(relation.oid)) return undefined;
+    const { schema, name } = relation;
+    const pattern = displayName({ schema, name });
+    throw new ReplicatorError(
+      "the table is published, but does not belong to the stream: it was renamed on the source, or added to the publication",
+      {
+        side: "source",
+        object: `table ${pattern}`,
+        remedy: existing.has(tableKey(relation))
+          ? `copy it with sync --resnapshot ${pattern}, then run sync --retry`
+          : `rename it on the target too and copy it with sync --resnapshot ${pattern}, or, if it is new, with sync --add-tables ${pattern}; then run sync --retry`,
+        exitCode: ExitCode.unhealthy,
+      },
+    );
   }
 }
 

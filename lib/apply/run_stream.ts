@@ -7,6 +7,7 @@ import {
   ExitCode,
   formatLsn,
   type Lsn,
+  parseLsn,
   parseOptionalLsn,
   poll,
   quoteIdentifier,
@@ -17,6 +18,7 @@ import {
 } from "../core/internal.ts";
 import {
   actAsReplica,
+  catalogResultBytes,
   ConnectionError,
   durableSettings,
   encodeQuery,
@@ -111,7 +113,7 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
   await target.execute(`SET ${applySetting} = ${quoteLiteral(name)}`);
   await useApplyOrigin(target, options);
   await using source = await openSession(options.source, { signal, replication: true });
-  await refuseGap(source, record);
+  const publishedAt = await refuseGap(source, record);
   const hasEncoding = await matchEncodings(source, target);
   const tables = await readTargetTables(target, names);
   const reader = new BatchReader({
@@ -121,6 +123,9 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
     applied: new Set(names.map((table) => tableKey(table))),
     tables,
     existing: await readTableKeys(target),
+    // after the list: a table leaves the publication first
+    published: await readPublishedOids(source, name),
+    publishedAt,
     rowFilters: new Map(
       names.flatMap((table) =>
         table.row_filter === null ? [] : [[tableKey(table), table.row_filter]]
@@ -162,16 +167,27 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
  * A slot is never acknowledged beyond the record. If it is ahead nevertheless, the target was
  * restored to an earlier state, or the slot was created again: changes in between are lost.
  */
-async function refuseGap(source: Session, { name, slotName, endLsn }: ApplyRecord): Promise<void> {
+/**
+ * @returns where the source's WAL ends
+ */
+async function refuseGap(source: Session, { name, slotName, endLsn }: ApplyRecord): Promise<Lsn> {
   const slot = slotName ?? name;
-  const [row] = await source.query<{ readonly lsn: string | null }>(
-    "SELECT confirmed_flush_lsn::pg_catalog.text AS lsn FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
+  const { found, lsn, decodable } = await source.queryOne<{
+    readonly found: string | null;
+    readonly lsn: string | null;
+    readonly decodable: string;
+  }>(
+    `SELECT s.slot_name AS found, s.confirmed_flush_lsn::pg_catalog.text AS lsn,
+            w.decodable::pg_catalog.text AS decodable
+       FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+                         ELSE pg_catalog.pg_current_wal_flush_lsn() END AS decodable) AS w
+       LEFT JOIN pg_catalog.pg_replication_slots AS s ON s.slot_name = $1`,
     [slot],
   );
-  const position = parseOptionalLsn(row?.lsn ?? null);
-  if (row !== undefined && (position === undefined || position <= endLsn)) return;
+  const position = parseOptionalLsn(lsn);
+  if (found !== null && (position === undefined || position <= endLsn)) return parseLsn(decodable);
   throw new ReplicatorError(
-    row === undefined
+    found === null
       ? `the slot ${slot} no longer exists: changes made since it was dropped are lost`
       : `the slot ${slot} is at ${
         formatLsn(position ?? 0n)
@@ -179,13 +195,30 @@ async function refuseGap(source: Session, { name, slotName, endLsn }: ApplyRecor
         formatLsn(endLsn)
       }: it was restored to an earlier state, or the slot was created again`,
     {
-      side: row === undefined ? "source" : "target",
+      side: found === null ? "source" : "target",
       object: `database ${source.endpoint.database}`,
       remedy:
         "copy its tables again with sync --resnapshot TABLES (or '*'); other tables are not affected",
       exitCode: ExitCode.unhealthy,
     },
   );
+}
+
+/** The tables that a publication has now, by OID: a renamed table keeps its own. */
+async function readPublishedOids(
+  source: Session,
+  publication: string,
+): Promise<ReadonlySet<number>> {
+  const rows = await source.query<{ readonly oid: number }>(
+    `SELECT c.oid
+       FROM pg_catalog.pg_publication_tables AS p
+       JOIN pg_catalog.pg_namespace AS n ON n.nspname = p.schemaname
+       JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = p.tablename
+      WHERE p.pubname = $1`,
+    [publication],
+    { resultBytes: catalogResultBytes },
+  );
+  return new Set(rows.map(({ oid }) => oid));
 }
 
 /** The source reads the publication only when it decodes a change, as it was at that time. */
@@ -505,8 +538,8 @@ class StreamRun {
   }
 
   async #apply(batch: Batch): Promise<void> {
-    const { endLsn, lastCommitLsn } = batch;
-    if (batch.refusal !== undefined) return await this.#reread(batch.refusal, lastCommitLsn);
+    const { endLsn } = batch;
+    if (batch.refusal !== undefined) return await this.#reread(batch.refusal, batch);
     if (this.#isUnheld && this.#reader.changesTables) return await this.#end({ kind: "unheld" });
     this.#counts.transactions += batch.transactions;
     this.#counts.changes += batch.changes;
@@ -546,23 +579,36 @@ class StreamRun {
         error instanceof ServerError || error instanceof ConnectionError ||
         !(error instanceof ReplicatorError)
       ) throw error;
-      return await this.#refuse(error, batch.lastCommitLsn);
+      return await this.#refuse(error, batch);
     }
   }
 
   /** The target may have been altered since its tables were read. */
-  async #reread(error: ReplicatorError, commitLsn: Lsn): Promise<never> {
-    if (this.#options.rereadFor === commitLsn) return await this.#refuse(error, commitLsn);
+  async #reread(error: ReplicatorError, batch: Batch): Promise<never> {
+    const commitLsn = batch.lastCommitLsn;
+    if (this.#options.rereadFor === commitLsn) return await this.#refuse(error, batch);
     await this.#closing;
     await this.#checked;
     return await this.#end({ kind: "outdated", commitLsn });
   }
 
-  /** Stops after what came before. */
-  async #refuse(error: ReplicatorError, commitLsn: Lsn): Promise<never> {
+  /**
+   * Stops after what came before, which is recorded: only then is the transaction the next one, and
+   * known. So it has to be alone in its batch.
+   */
+  async #refuse(
+    error: ReplicatorError,
+    { isStrict, lastCommitLsn }: Pick<Batch, "isStrict" | "lastCommitLsn">,
+  ): Promise<never> {
     await this.#closing;
     await this.#checked;
-    throw refusedBy(error, commitLsn);
+    if (!isStrict) return await this.#end({ kind: "failed", strictUntil: lastCommitLsn });
+    if (!this.#isOpen && this.#position > this.#recorded) {
+      this.#beat();
+      await this.#closing;
+      await this.#checked;
+    }
+    throw refusedBy(error, lastCommitLsn);
   }
 
   /** Writes the position of an idle stream into the record. */

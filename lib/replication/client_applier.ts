@@ -83,7 +83,6 @@ export class ClientApplier implements Applier {
   }
 
   async skip(lsn: Lsn): Promise<void> {
-    await this.stop();
     await skipClientTransaction(this.#session, { name: this.name, lsn });
   }
 

@@ -96,10 +96,16 @@ async function stream(connection: RogueConnection): Promise<void> {
     if (type !== "Q") continue;
     const sql = new TextDecoder().decode(body);
     if (sql.includes("START_REPLICATION")) break;
-    const column = sql.includes("confirmed_flush_lsn") ? "lsn" : "encoding";
+    const row = Object.entries(
+      sql.includes("confirmed_flush_lsn")
+        ? { found: name, lsn: "0/10", decodable: "0/10" }
+        : sql.includes("pg_publication")
+        ? { oid: "0" }
+        : { encoding: "UTF8" },
+    );
     await connection.send(
-      rowDescription([[column, 25]]),
-      dataRow([column === "lsn" ? "0/10" : "UTF8"]),
+      rowDescription(row.map(([column]) => [column, column === "oid" ? 26 : 25])),
+      dataRow(row.map(([, text]) => text)),
       commandComplete("SELECT 1"),
       ready,
     );

@@ -252,10 +252,20 @@ Deno.test("a switch stops every client, although a transaction that is being app
 Deno.test("a client skips a transaction, resumes no earlier than its advanced slot, and follows changed tables", async () => {
   await withStream(async ({ to, targetUrl, create }) => {
     const applier = await create();
-    await exec(
-      targetUrl,
-      `UPDATE seren_apply.stream SET error = '{"message": "x"}', end_lsn = '0/5'`,
-    );
+    const stopped = (lsn: string, enabled: boolean) =>
+      exec(
+        targetUrl,
+        `UPDATE seren_apply.stream SET enabled = ${enabled}, end_lsn = '0/5',
+                error = '{"message": "x", "finishLsn": "${lsn}"}'`,
+      );
+    for (const [lsn, enabled] of [["0/B", false], ["0/A", true]] as const) {
+      await stopped(lsn, enabled);
+      await rejects(
+        applier.skip(parseLsn("0/A")),
+        /the transaction that ends at 0\/A does not stop the stream/,
+      );
+    }
+    await stopped("0/A", false);
     await applier.skip(parseLsn("0/A"));
     await applier.advance(parseLsn("0/7"));
     await applier.advance(parseLsn("0/6"));

@@ -120,12 +120,10 @@ async function explainFailure(
   failed: FailedStream,
   signal: AbortSignal,
 ): Promise<{ readonly lines: readonly string[]; readonly finishLsn: Lsn | undefined }> {
-  const { lines, transaction } = await diagnoseStream(failed, signal);
   const { error } = failed.stream.applier ?? {};
-  if (error !== undefined) {
-    // the record has the position of the transaction that failed
-    return { lines: [...explainApplyError(error), ...lines], finishLsn: undefined };
-  }
+  // the record knows which transaction it is, and why
+  if (error !== undefined) return { lines: explainApplyError(error), finishLsn: undefined };
+  const { lines, transaction } = await diagnoseStream(failed, signal);
   return {
     lines: [
       ...lines,

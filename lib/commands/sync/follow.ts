@@ -8,6 +8,7 @@ import {
   ExitCode,
   formatLsn,
   type Lsn,
+  parseOptionalLsn,
   plural,
   ReplicatorError,
   retry,
@@ -16,9 +17,11 @@ import {
 import { openSession, type Session } from "../../postgres/internal.ts";
 import {
   type ApplierKind,
+  type ApplierReading,
   compareTypes,
   describeApplyProcess,
   diagnoseApplyError,
+  explainApplyError,
   handOver,
   openApplier,
   readTypes,
@@ -169,8 +172,9 @@ async function start(
 /**
  * Skips the transaction that stops a stream.
  *
- * It must be the next one: otherwise everything up to the position would be skipped before 15, and
- * silently nothing since 15.
+ * Where the tool applies the changes, it must be the one that the record names, and that alone is
+ * skipped. Of a subscription it must be the next one: otherwise everything up to the position would
+ * be skipped before 15, and silently nothing since 15.
  *
  * @throws ReplicatorError with the next transactions, if it is not one of them
  */
@@ -211,14 +215,45 @@ export async function skip(
     {
       side: "target",
       details: others,
-      remedy: "set --skip-lsn to the position shown here, at which the next transaction ends",
+      remedy:
+        "set --skip-lsn to the position shown here, at which the transaction ends that cannot be applied",
       exitCode: ExitCode.prerequisite,
     },
   );
 }
 
-/** @returns the next transaction if it is another one, which changes nothing */
+/** @returns what stops the stream if it is another transaction, which changes nothing */
 async function skipIn(
+  failed: FailedStream,
+  options: { readonly lsn: Lsn; readonly signal: AbortSignal },
+): Promise<readonly string[] | undefined> {
+  const { applier } = failed.stream;
+  return applier?.kind === "client"
+    ? await skipOfClient(failed, applier, options)
+    : await skipOfSubscription(failed, options);
+}
+
+async function skipOfClient(
+  { status, stream: { name } }: FailedStream,
+  { error }: Pick<ApplierReading, "error">,
+  { lsn, signal }: { readonly lsn: Lsn; readonly signal: AbortSignal },
+): Promise<readonly string[] | undefined> {
+  if (error === undefined || parseOptionalLsn(error.finishLsn ?? null) !== lsn) {
+    return error === undefined
+      ? [`${name}: nothing to skip`]
+      : explainApplyError(error).map((line) => `${name}: ${line}`);
+  }
+  const { source, target } = status;
+  await using from = await retry(() => openSession(source, { signal }), { signal });
+  await using to = await retry(() => openSession(target, { signal }), { signal });
+  return await whileNotSwitching(status, { from, to }, async () => {
+    await using applier = await openApplier(to, { name, signal });
+    await applier.skip(lsn);
+    return undefined;
+  });
+}
+
+async function skipOfSubscription(
   { status, stream: { name, applier: existing, slot, publication } }: FailedStream,
   { lsn, signal }: { readonly lsn: Lsn; readonly signal: AbortSignal },
 ): Promise<readonly string[] | undefined> {

@@ -193,18 +193,33 @@ export async function disableClientStream(
 
 const skipStatement = `
   UPDATE ${applyStreamTable} SET skip_lsn = $2::pg_catalog.pg_lsn, enabled = true, error = NULL
-   WHERE name = $1
+   WHERE name = $1 AND NOT enabled AND (error ->> 'finishLsn')::pg_catalog.pg_lsn OPERATOR(pg_catalog.=) $2::pg_catalog.pg_lsn
   RETURNING name`;
 
-/** Lets a stopped stream skip the transaction that ends at a position, and starts it. */
+/**
+ * Lets a stream that is stopped by the transaction that ends at a position skip it, and starts it.
+ *
+ * @throws ReplicatorError if that transaction does not stop it, or no longer
+ */
 export async function skipClientTransaction(
   session: Session,
   { name, lsn }: { readonly name: string; readonly lsn: Lsn },
 ): Promise<void> {
   await changeRecord(session, {
     name,
-    work: async () =>
-      refuseAbsent(session, name, await session.query(skipStatement, [name, formatLsn(lsn)])),
+    work: async () => {
+      const skipped = await session.query(skipStatement, [name, formatLsn(lsn)]);
+      if (skipped.length > 0) return;
+      throw new ReplicatorError(
+        `the transaction that ends at ${formatLsn(lsn)} does not stop the stream ${name}`,
+        {
+          side: "target",
+          object: `database ${session.endpoint.database}`,
+          remedy: "see sync and status for the state of replication",
+          exitCode: ExitCode.prerequisite,
+        },
+      );
+    },
   });
 }
 

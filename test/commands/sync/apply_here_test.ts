@@ -1,5 +1,5 @@
 import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
-import { ExitCode, ReplicatorError, type RunEvent } from "../../../lib/core/internal.ts";
+import { ExitCode, parseLsn, ReplicatorError, type RunEvent } from "../../../lib/core/internal.ts";
 import { executeCleanup } from "../../../lib/commands/cleanup/cleanup.ts";
 import type { SyncReport } from "../../../lib/commands/shared/sync_report.ts";
 import { sharedCluster } from "../../support/clusters.ts";
@@ -10,6 +10,7 @@ import { compareRows } from "../../support/replicated.ts";
 import { exec, query } from "../../support/sql.ts";
 import { runSync, syncSettings } from "../../support/sync.ts";
 import { runVerify } from "../../support/verify.ts";
+import { waitUntil } from "../../support/wait.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(17);
@@ -181,6 +182,55 @@ Deno.test("a change that cannot be applied ends sync; --retry applies it once th
   });
 });
 
+Deno.test("--skip-lsn skips the transaction that was refused, and never another one", async () => {
+  await withCopy(async (place) => {
+    const { sourceUrl, targetUrl } = place;
+    await exec(sourceUrl, "CREATE TABLE unpublished (id int)");
+    for (
+      const statement of [
+        "INSERT INTO orders VALUES (101, 'before')",
+        "INSERT INTO unpublished VALUES (1)",
+        "ALTER TABLE orders ADD COLUMN w int; INSERT INTO orders VALUES (102, 'refused')",
+        "ALTER TABLE orders DROP COLUMN w",
+        "INSERT INTO orders VALUES (103, 'after')",
+      ]
+    ) await exec(sourceUrl, statement);
+    const before = await query(sourceUrl, "SELECT pg_current_wal_lsn()::text AS lsn");
+    let advised = "";
+    await rejects(new RunningSync(place).done, (error: unknown) => {
+      if (!(error instanceof ReplicatorError)) return false;
+      match(error.message, /the source sends w/);
+      advised = /--skip-lsn (\S+),/.exec(String(error.remedy))?.[1] ?? "";
+      return true;
+    });
+    const skip = (lsn: string) =>
+      new RunningSync(place, { action: { kind: "skip", lsn: parseLsn(lsn) } });
+    for (const lsn of [String(before[0]!["lsn"]), "0/10"]) {
+      await rejects(skip(lsn).done, (error: unknown) => {
+        if (!(error instanceof ReplicatorError)) return false;
+        match(error.message, /nothing was skipped/);
+        strictEqual(
+          /--skip-lsn (\S+)/.exec(error.details.join("\n"))?.[1],
+          advised,
+        );
+        return true;
+      });
+    }
+    await using sync = skip(advised);
+    await sync.applies();
+    await waitUntil(
+      "the transaction after it is applied",
+      async () => (await query(targetUrl, "SELECT id FROM orders WHERE id > 102")).length === 1,
+      { during: sync.done },
+    );
+    deepStrictEqual(
+      await query(targetUrl, "SELECT id FROM orders WHERE id > 100 ORDER BY id"),
+      [{ id: 101 }, { id: 103 }],
+    );
+    await sync.stop();
+  }, { from: old });
+});
+
 Deno.test("an existing stream keeps what applies its changes", async () => {
   await withCopy(async (place) => {
     await rejects(
@@ -205,6 +255,41 @@ Deno.test("tables are copied again under a stream of their own, which this tool 
     strictEqual(streams.length, 1);
     match(String(streams[0]!["name"]), /_e2$/);
   });
+});
+
+Deno.test("a table that was renamed on both sides is copied again, and loses no change", async () => {
+  await withCopy(async (place) => {
+    const { sourceUrl, targetUrl } = place;
+    await exec(sourceUrl, "ALTER TABLE goods RENAME TO wares; INSERT INTO wares VALUES (2)");
+    await exec(targetUrl, "ALTER TABLE goods RENAME TO wares");
+    await exec(sourceUrl, "INSERT INTO orders VALUES (101, 'new')");
+    await rejects(new RunningSync(place).done, (error: unknown) => {
+      match(
+        (error as ReplicatorError).details.join("\n"),
+        /sync --resnapshot wares, then run sync --retry/,
+      );
+      return true;
+    });
+    {
+      await using _copy = new RunningSync(place, {
+        action: { kind: "copy", tables: ["public.wares"], areNew: false },
+      });
+      await waitUntil("the table has a stream of its own", async () =>
+        (await query(
+          targetUrl,
+          "SELECT name FROM seren_apply.stream WHERE enabled AND name LIKE '%_e2'",
+        )).length === 1);
+    }
+    await exec(sourceUrl, "INSERT INTO wares VALUES (3)");
+    await using sync = new RunningSync(place, { action: { kind: "retry" } });
+    await untilEqual(place);
+    await waitUntil(
+      "all rows have arrived",
+      async () => (await query(targetUrl, "SELECT id FROM wares")).length === 3,
+      { during: sync.done },
+    );
+    await sync.stop();
+  }, { more: "CREATE TABLE goods (id int PRIMARY KEY); INSERT INTO goods VALUES (1)" });
 });
 
 Deno.test("a role without privileges on the target is enough, and cleanup restores triggers and keys", async () => {
