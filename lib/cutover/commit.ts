@@ -5,14 +5,8 @@
  * @module
  */
 import { errorMessage, formatDuration, poll, ReplicatorError, retry } from "../core/internal.ts";
-import {
-  durableSettings,
-  type Endpoint,
-  openSession,
-  ServerError,
-  type Session,
-} from "../postgres/internal.ts";
-import { holdsCutoverLock } from "./lock.ts";
+import { durableSettings, type Endpoint, openSession, type Session } from "../postgres/internal.ts";
+import { holdsCutoverLock, terminateBackend } from "./lock.ts";
 import type { SideRecord } from "./model.ts";
 import { readSide } from "./own_schema.ts";
 
@@ -98,8 +92,8 @@ const reconnectDelaysMs: readonly number[] = [
   30_000,
 ];
 
-const endingPollMs = 50;
-const endingTimeoutMs = 10_000;
+const backendPollMs = 50;
+const backendTimeoutMs = 10_000;
 
 /** The record once the backend has ended: it may still be committing. */
 async function readAfterEnding(endpoint: Endpoint, pid: number): Promise<RecordedSide> {
@@ -108,23 +102,15 @@ async function readAfterEnding(endpoint: Endpoint, pid: number): Promise<Recorde
     const ended = await poll(async (probes) => {
       // by its lock: after a restart the process ID may be another session's
       if (!await holdsCutoverLock(session, pid)) return true;
-      if (probes === 0) await terminate(session, pid);
+      if (probes === 0) await terminateBackend(session, pid);
       return undefined;
-    }, { intervalMs: endingPollMs, timeoutMs: endingTimeoutMs });
+    }, { intervalMs: backendPollMs, timeoutMs: backendTimeoutMs });
     if (ended === undefined) throw new Error(`the backend ${pid} does not end`);
     const { hasStandbys } = await session.queryOne<{ readonly hasStandbys: boolean }>(
       `SELECT pg_catalog.current_setting('synchronous_standby_names') <> '' AS "hasStandbys"`,
     );
     return { record: await readSide(session), hasStandbys };
   }, { delaysMs: reconnectDelaysMs });
-}
-
-async function terminate(session: Session, pid: number): Promise<void> {
-  try {
-    await session.query("SELECT pg_catalog.pg_terminate_backend($1)", [pid]);
-  } catch (error) {
-    if (!(error instanceof ServerError)) throw error; // it may end on its own
-  }
 }
 
 /** Whether a side has been closed, or opened, is not known. */

@@ -4,21 +4,21 @@
  *
  * @module
  */
-import { ExitCode, ReplicatorError, retry } from "../core/internal.ts";
+import { errorMessage, retry } from "../core/internal.ts";
 import {
   durableSettings,
-  type Endpoint,
   openSession,
   type Session,
   silenceEventTriggers,
 } from "../postgres/internal.ts";
 import { commitSide } from "./commit.ts";
 import { interruptedSwitch, sideRecordsOf } from "./interrupted_switch.ts";
-import { lockCutover } from "./lock.ts";
-import { isSameState, withTurning } from "./model.ts";
+import { endOwnSessions, lockCutover, OtherCommandError, overtaken } from "./lock.ts";
+import { isSamePosition, isSameState, withTurning } from "./model.ts";
 import { beginOpening } from "./open_side.ts";
-import { readSide, recordSideStatement } from "./own_schema.ts";
+import { readSide, replaceSide } from "./own_schema.ts";
 import type { DatabaseRoute } from "./route.ts";
+import { reopenSessions } from "./session_fence.ts";
 import { restoreStreams, turnAround } from "./turn_streams.ts";
 
 const openingTimeoutMs = 10_000;
@@ -44,7 +44,7 @@ export async function completeSwitch(given: DatabaseRoute): Promise<void> {
     await turnAround(route, { onFrom, onTo });
     if (route.fromRecord.details.isTurning) {
       // of the switch that closed `to`, and is taken back
-      await onFrom.execute(recordSideStatement(withTurning(route.fromRecord, false)));
+      await replaceSide(onFrom, route.fromRecord, withTurning(route.fromRecord, false));
     }
     await silenceEventTriggers(onTo);
     await beginOpening(onTo, {
@@ -82,21 +82,11 @@ export async function refuseStale(
   }
 }
 
-/** The refusal of a command whose databases another one has moved in the meantime. */
-export function overtaken({ side, database }: Endpoint): ReplicatorError {
-  return new ReplicatorError("another command has changed the state of the cutover", {
-    side,
-    object: `database ${database}`,
-    remedy: "run cutover status to see the current state",
-    exitCode: ExitCode.prerequisite,
-  });
-}
-
 /**
  * Restores the streams if an earlier attempt died while it was turning them around.
  *
  * @returns the route with the current records
- * @throws ReplicatorError if another command is working on the databases
+ * @throws OtherCommandError if another command is working on the databases
  */
 export async function restoreIfTurning(given: DatabaseRoute): Promise<DatabaseRoute> {
   if (interruptedSwitch(sideRecordsOf(given))?.isTurning !== true) return given;
@@ -106,9 +96,73 @@ export async function restoreIfTurning(given: DatabaseRoute): Promise<DatabaseRo
   await lockCutover(onTo);
   const route = await refresh(given, { from: onFrom, to: onTo });
   if (!route.fromRecord.isOpen) throw overtaken(route.from);
+  return await restoreTurning(route, { onFrom, onTo });
+}
+
+/** Restores the streams if the records say that they are being turned around. */
+export async function restoreTurning(
+  route: DatabaseRoute,
+  sessions: LockedSessions,
+): Promise<DatabaseRoute> {
   if (interruptedSwitch(sideRecordsOf(route))?.isTurning !== true) return route;
-  await restoreStreams(route);
+  await restoreStreams(route, sessions);
   const toRecord = withTurning(route.toRecord, false);
-  await onTo.execute(recordSideStatement(toRecord));
+  await replaceSide(sessions.onTo, route.toRecord, toRecord);
   return { ...route, toRecord };
+}
+
+/** Sessions that hold the lock of both sides. */
+interface LockedSessions {
+  readonly onFrom: Session;
+  readonly onTo: Session;
+}
+
+/**
+ * Undoes what a switch has changed that has closed nothing: new sessions of `from` may write again,
+ * and the streams are restored. Under the lock of both sides, and only if no side has been opened
+ * or closed since the route was read: otherwise all of that belongs to another command.
+ *
+ * @param options `own`: process IDs of the backends of the switch's sessions, which are ended first
+ * @returns what could not be undone, in sentences
+ * @throws OtherCommandError if another command is working on the databases or has changed their
+ * state; nothing was changed then
+ */
+export async function undoSwitch(
+  given: DatabaseRoute,
+  { own = { from: [], to: [] } }: {
+    readonly own?: { readonly from: readonly number[]; readonly to: readonly number[] };
+  } = {},
+): Promise<readonly string[]> {
+  const { database: name } = given.from;
+  await using onFrom = await retry(() => openSession(given.from, { settings: durableSettings }));
+  await using onTo = await retry(() => openSession(given.to, { settings: durableSettings }));
+  await endOwnSessions(onFrom, own.from);
+  await endOwnSessions(onTo, own.to);
+  await lockCutover(onFrom);
+  await lockCutover(onTo);
+  const route = await refresh(given, { from: onFrom, to: onTo });
+  if (
+    !isSamePosition(route.fromRecord, given.fromRecord) ||
+    !isSamePosition(route.toRecord, given.toRecord)
+  ) {
+    throw overtaken(route.from);
+  }
+  const left: string[] = [];
+  const attempt = async (what: string, work: () => Promise<unknown>) => {
+    try {
+      await work();
+    } catch (error) {
+      if (error instanceof OtherCommandError) throw error;
+      left.push(`${what}: ${errorMessage(error)}`);
+    }
+  };
+  await attempt(
+    `${name} is still read-only by default, run the same command again`,
+    () => reopenSessions(onFrom, route.fromRecord),
+  );
+  await attempt(
+    `replication of ${name} was not restored`,
+    () => restoreTurning(route, { onFrom, onTo }),
+  );
+  return left;
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { errorMessage, ReplicatorError, retry } from "../core/internal.ts";
+import { errorMessage, joinAll, ReplicatorError, retry } from "../core/internal.ts";
 import {
   durableSettings,
   type Endpoint,
@@ -25,14 +25,13 @@ import {
 } from "./barrier.ts";
 import type { Blocker } from "./blockers.ts";
 import { commitSide } from "./commit.ts";
-import { refuseStale } from "./complete_switch.ts";
+import { refuseStale, restoreTurning, undoSwitch } from "./complete_switch.ts";
 import { enableFence, fenceMessages } from "./fence.ts";
-import { interruptedSwitch, sideRecordsOf } from "./interrupted_switch.ts";
 import { LargeObjectCarrier } from "./large_objects.ts";
-import { lockCutover } from "./lock.ts";
+import { joinCutover, lockCutover, OtherCommandError } from "./lock.ts";
 import { type CloseEvidence, fenceOf, type TokenEvidence, withTurning } from "./model.ts";
 import { beginOpening } from "./open_side.ts";
-import { recordSideStatement } from "./own_schema.ts";
+import { refuseUnreplaced, replaceSide, replaceSideStatement } from "./own_schema.ts";
 import { trySetReadOnly } from "./read_only_default.ts";
 import { resetRefusalsStatement } from "./refusals.ts";
 import type { DatabaseRoute } from "./route.ts";
@@ -45,7 +44,7 @@ import {
 import { awaitTokens, deleteOldTokens, sendToken } from "./token.ts";
 import { SessionFence } from "./session_fence.ts";
 import { describeLateChanges, readForeignChanges, type TripwireFinding } from "./tripwire.ts";
-import { refuseForeignChanges, restoreStreams, stopStreams } from "./turn_streams.ts";
+import { refuseForeignChanges, stopStreams } from "./turn_streams.ts";
 
 /**
  * Moves one database.
@@ -59,7 +58,10 @@ import { refuseForeignChanges, restoreStreams, stopStreams } from "./turn_stream
  * | closed | {@linkcode close}: the point of no return, durable on `from` | none: writers are refused | the same command opens `to` |
  * | opened | {@linkcode openOther}: durable on `to` | to | nothing is left to do |
  *
- * {@linkcode release} leads from held, drained and reversed back to connected.
+ * {@linkcode release} leads from held back to connected. An attempt that has gone further ends in
+ * {@linkcode undo}. Every change is made by a session that holds the lock of its side or takes part
+ * in it ({@linkcode joinCutover}): a process that was suspended until the server ended its sessions
+ * can change nothing until it has the lock again, and has read the records again.
  */
 export class DatabaseSwitch implements AsyncDisposable {
   readonly route: DatabaseRoute;
@@ -84,7 +86,6 @@ export class DatabaseSwitch implements AsyncDisposable {
   #holdUntilMs = Infinity;
   #isOpening = false;
   #isClosed = false;
-  #isReversed = false;
 
   private constructor(
     route: DatabaseRoute,
@@ -109,12 +110,15 @@ export class DatabaseSwitch implements AsyncDisposable {
     this.#opening = sessions.opening;
     this.#monitor = sessions.monitor;
     this.#sessions = fenceOf(route.fromRecord) === "sessions"
-      ? new SessionFence(route.from, route.fromRecord, [
-        sessions.barrier.processId,
-        sessions.from.processId,
-        sessions.monitor.processId,
-        sessions.largeObjects.processId,
-      ])
+      ? new SessionFence(route.from, route.fromRecord, {
+        spared: [
+          sessions.barrier.processId,
+          sessions.from.processId,
+          sessions.monitor.processId,
+          sessions.largeObjects.processId,
+        ],
+        join: (session) => joinCutover(session, sessions.barrier),
+      })
       : undefined;
     this.largeObjects = sessions.largeObjects;
     this.#signal = signal;
@@ -129,23 +133,32 @@ export class DatabaseSwitch implements AsyncDisposable {
       stack.use(
         await retry(() => openSession(endpoint, { signal, settings: durableSettings }), { signal }),
       );
+    const barrier = await open(route.from);
+    const opening = await open(route.to);
     const sessions = {
-      barrier: await open(route.from),
+      barrier,
       from: await open(route.from),
       to: await open(route.to),
-      opening: await open(route.to),
+      opening,
       monitor: await open(route.from),
-      largeObjects: stack.use(await LargeObjectCarrier.open(route, signal)),
+      largeObjects: stack.use(
+        await LargeObjectCarrier.open(route, {
+          signal,
+          join: (session) => joinCutover(session, opening),
+        }),
+      ),
     };
     // held by the sessions that commit: whatever the lock's holder reads in the records is the
     // phase
-    await lockCutover(sessions.barrier);
-    await lockCutover(sessions.opening);
+    await lockCutover(barrier);
+    await lockCutover(opening);
+    await joinAll([
+      joinCutover(sessions.from, barrier),
+      joinCutover(sessions.monitor, barrier),
+      joinCutover(sessions.to, opening),
+    ]);
     await refuseStale(route, { from: sessions.from, to: sessions.to });
-    if (interruptedSwitch(sideRecordsOf(route))?.isTurning === true) {
-      await restoreStreams(route);
-      await sessions.to.execute(recordSideStatement(withTurning(route.toRecord, false)));
-    }
+    await restoreTurning(route, { onFrom: barrier, onTo: opening });
     // ALTER TABLE must not run the user's event triggers in the middle of the pause
     await silenceEventTriggers(sessions.barrier);
     await silenceEventTriggers(sessions.opening);
@@ -285,8 +298,9 @@ export class DatabaseSwitch implements AsyncDisposable {
    */
   async drain(deadlineMs: number): Promise<readonly TokenEvidence[]> {
     const evidence = await this.measureDrain(deadlineMs);
-    this.#isReversed = true;
-    await this.#to.execute(recordSideStatement(withTurning(this.route.toRecord, true)));
+    const { toRecord } = this.route;
+    // by the session that holds the lock
+    await replaceSide(this.#opening, toRecord, withTurning(toRecord, true));
     return evidence;
   }
 
@@ -384,20 +398,20 @@ export class DatabaseSwitch implements AsyncDisposable {
     if (this.#sessions !== undefined) {
       await this.#barrier.execute("BEGIN; SET LOCAL synchronous_commit = on");
     }
-    await this.#barrier.execute(
-      `${limitSilence(this.#holdUntilMs)};\n${
-        recordSideStatement({
-          ...fromRecord,
-          isOpen: false,
-          generation: this.#nextGeneration,
-          details: {
-            ...fromRecord.details,
-            ...(this.#sessions === undefined ? {} : { isClosing: false }),
-            evidence,
-          },
-        })
-      };\n${resetRefusalsStatement}`,
+    const closed = replaceSideStatement(fromRecord, {
+      ...fromRecord,
+      isOpen: false,
+      generation: this.#nextGeneration,
+      details: {
+        ...fromRecord.details,
+        ...(this.#sessions === undefined ? {} : { isClosing: false }),
+        evidence,
+      },
+    });
+    const results = await this.#barrier.queryAll(
+      `${limitSilence(this.#holdUntilMs)};\n${closed};\n${resetRefusalsStatement}`,
     );
+    refuseUnreplaced(results, this.#barrier);
     await trySetReadOnly(this.#barrier, { database: from.database, timeoutMs: this.#timeoutMs });
   }
 
@@ -467,43 +481,45 @@ export class DatabaseSwitch implements AsyncDisposable {
   }
 
   /**
-   * Lets writers continue on `from`, then restores the streams. Never throws: the barrier's locks
-   * end with its session at the latest.
-   *
-   * @returns what could not be restored
+   * Lets writers continue on `from`. Never throws: the barrier's locks end with its session at the
+   * latest.
    */
-  async release(): Promise<readonly string[]> {
+  async release(): Promise<void> {
     if (this.#isHeld) {
       this.#isHeld = false;
       await this.#barrier.execute("ROLLBACK").catch(() => this.#barrier.close());
       this.#releasedMs = performance.now();
     }
-    const left: string[] = [];
     if (!this.#isClosed) {
-      await this.#sessions?.release().catch((error) => {
-        left.push(
-          `${this.name} is still read-only by default, run the same command again: ${
-            errorMessage(error)
-          }`,
-        );
-      });
+      // otherwise `undo` does it
+      await this.#sessions?.release(this.#barrier).catch(() => {});
     }
     if (this.#isOpening) {
       this.#isOpening = false;
       await this.#opening.execute("ROLLBACK").catch(() => this.#opening.close());
     }
-    if (!this.#isReversed) return left;
-    this.#isReversed = false;
-    this.#stopping = undefined;
+  }
+
+  /**
+   * Ends its sessions, and undoes what it has changed: nothing is closed, and nothing can be
+   * attempted any more.
+   *
+   * @returns what could not be undone, in sentences
+   * @throws OtherCommandError if another command has taken over the database since the server ended
+   * the lock: then nothing is undone
+   */
+  async undo(): Promise<readonly string[]> {
+    const own = {
+      from: this.processIdsOnFrom,
+      to: [this.#to.processId, this.#opening.processId],
+    };
     try {
-      await restoreStreams(this.route);
-      await using session = await retry(() =>
-        openSession(this.route.to, { settings: durableSettings })
-      );
-      await session.execute(recordSideStatement(withTurning(this.route.toRecord, false)));
-      return left;
+      // what does not end by itself is ended
+      await this[Symbol.asyncDispose]().catch(() => {});
+      return await undoSwitch(this.route, { own });
     } catch (error) {
-      return [...left, `replication of ${this.name} was not restored: ${errorMessage(error)}`];
+      if (error instanceof OtherCommandError) throw error;
+      return [`${this.name} was not restored: ${errorMessage(error)}`];
     }
   }
 

@@ -37,6 +37,12 @@ type Contents = ReadonlyMap<number, string>;
 
 const refreshAttempts = 3;
 
+interface CarrierOptions {
+  readonly signal: AbortSignal;
+  /** Has a session that writes on the other side take part in the lock of the switch. */
+  readonly join: (session: Session) => Promise<void>;
+}
+
 /**
  * The large objects of one database of a switch.
  *
@@ -47,16 +53,18 @@ export class LargeObjectCarrier implements AsyncDisposable {
   readonly #route: DatabaseRoute;
   readonly #signal: AbortSignal;
   readonly #reading: Session;
+  readonly #join: CarrierOptions["join"];
   /** What the other side has. */
   #known: Contents | undefined;
 
   private constructor(
     route: DatabaseRoute,
-    { reading, signal }: { readonly reading: Session; readonly signal: AbortSignal },
+    { reading, signal, join }: CarrierOptions & { readonly reading: Session },
   ) {
     this.#route = route;
     this.#reading = reading;
     this.#signal = signal;
+    this.#join = join;
   }
 
   /** Process ID of the backend that reads the side in use. */
@@ -65,9 +73,10 @@ export class LargeObjectCarrier implements AsyncDisposable {
   }
 
   /** Opens the session that reads the side in use. */
-  static async open(route: DatabaseRoute, signal: AbortSignal): Promise<LargeObjectCarrier> {
+  static async open(route: DatabaseRoute, options: CarrierOptions): Promise<LargeObjectCarrier> {
+    const { signal } = options;
     const reading = await retry(() => openSession(route.from, { signal }), { signal });
-    return new LargeObjectCarrier(route, { reading, signal });
+    return new LargeObjectCarrier(route, { ...options, reading });
   }
 
   /**
@@ -129,6 +138,7 @@ export class LargeObjectCarrier implements AsyncDisposable {
     if (created.length + changed.length + removed.length === 0) return [];
     await using source = await this.#open("from");
     await using target = await this.#open("to");
+    await this.#join(target);
     await silenceEventTriggers(target);
     const refused: string[] = [];
     await refreshLargeObjects({ source, target }, {

@@ -5,8 +5,7 @@
  */
 import { retry, type Side } from "../core/internal.ts";
 import { durableSettings, type Endpoint, openSession, type Session } from "../postgres/internal.ts";
-import { overtaken } from "./complete_switch.ts";
-import { lockCutover } from "./lock.ts";
+import { lockCutover, overtaken } from "./lock.ts";
 import { isSameState, type SideRecord } from "./model.ts";
 import { readSide } from "./own_schema.ts";
 
@@ -30,7 +29,7 @@ export class LockedSides implements AsyncDisposable {
    * Takes the lock of every side, then reads the records again: what the caller has planned, or
    * asked about, may have been overtaken since.
    *
-   * @throws ReplicatorError (prerequisite) if another command holds a lock or has changed a record
+   * @throws OtherCommandError if another command holds a lock or has changed a record
    */
   static async take(sides: readonly KnownSide[], signal: AbortSignal): Promise<LockedSides> {
     await using stack = new AsyncDisposableStack();

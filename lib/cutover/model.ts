@@ -209,6 +209,11 @@ function stateText({ id, isOpen, generation, details }: SideRecord): string {
   ]);
 }
 
+/** Whether no command has opened or closed a side between two readings of its record. Pure. */
+export function isSamePosition(a: SideRecord, b: SideRecord): boolean {
+  return a.id === b.id && a.isOpen === b.isOpen && a.generation === b.generation;
+}
+
 /** How a side is closed. Pure. */
 export function fenceOf(record: Pick<SideRecord, "details">): FenceKind {
   return record.details.fence ?? "triggers";

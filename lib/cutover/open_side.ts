@@ -7,7 +7,7 @@ import { quoteIdentifier, ReplicatorError, type TableName } from "../core/intern
 import type { Session } from "../postgres/internal.ts";
 import { disableFence, fenceMessages } from "./fence.ts";
 import { fenceOf, openedRecord, type SideRecord } from "./model.ts";
-import { recordSideStatement } from "./own_schema.ts";
+import { replaceSide } from "./own_schema.ts";
 import { tryResetReadOnly } from "./read_only_default.ts";
 
 /**
@@ -42,7 +42,7 @@ export async function beginOpening(
   // waits for another ALTER DATABASE of the database
   if (!await tryResetReadOnly(session)) throw staysReadOnly(session);
   await session.execute("SET LOCAL lock_timeout = 0");
-  await session.execute(recordSideStatement(openedRecord(record)));
+  await replaceSide(session, record, openedRecord(record));
 }
 
 /** The refusal of a role that may not remove the read-only default. */

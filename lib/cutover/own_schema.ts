@@ -22,6 +22,7 @@ import {
   type LedgerTrust,
 } from "../checkpoint/internal.ts";
 import { applySetting, applyStreamTable } from "../replication/internal.ts";
+import { overtaken } from "./lock.ts";
 import type { SideDetails, SideRecord } from "./model.ts";
 import { hasDatabaseDefault } from "./read_only_default.ts";
 
@@ -387,6 +388,38 @@ export function recordSideStatement(record: Omit<SideRecord, "changedAt">): stri
     ON CONFLICT (only_row) DO UPDATE
       SET id = EXCLUDED.id, is_open = EXCLUDED.is_open, generation = EXCLUDED.generation,
           changed_at = EXCLUDED.changed_at, details = EXCLUDED.details`;
+}
+
+/**
+ * The statement that replaces the record of a side that is what the caller knows of it; to be
+ * checked with {@linkcode refuseUnreplaced}, because it changes nothing if another command has
+ * opened or closed the side in the meantime.
+ */
+export function replaceSideStatement(known: SideRecord, record: SideRecord): string {
+  return `UPDATE ${sideTable}
+    SET is_open = ${record.isOpen}, generation = ${record.generation},
+        changed_at = pg_catalog.clock_timestamp(),
+        details = ${quoteLiteral(JSON.stringify(record.details))}
+    WHERE id = ${quoteLiteral(known.id)} AND is_open = ${known.isOpen}
+      AND generation = ${known.generation}
+    RETURNING true AS is_replaced`;
+}
+
+/** @throws OtherCommandError unless one of the results is that of a record that was replaced */
+export function refuseUnreplaced(
+  results: readonly (readonly Readonly<Record<string, unknown>>[])[],
+  { endpoint }: Session,
+): void {
+  if (!results.flat().some((row) => row["is_replaced"] === true)) throw overtaken(endpoint);
+}
+
+/** Replaces the record of the session's side, unless another command has opened or closed it. */
+export async function replaceSide(
+  session: Session,
+  known: SideRecord,
+  record: SideRecord,
+): Promise<void> {
+  refuseUnreplaced(await session.queryAll(replaceSideStatement(known, record)), session);
 }
 
 /** The statement that records that nothing is left to do after an opening. */

@@ -52,7 +52,7 @@ import {
   schemaStatements,
   tokenTableName,
 } from "./own_schema.ts";
-import { SessionFence } from "./session_fence.ts";
+import { reopenSessions } from "./session_fence.ts";
 import { awaitTokens, sendToken } from "./token.ts";
 
 /** What preparing a database takes. */
@@ -184,9 +184,7 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
     });
   }
   const generation = existing?.generation ?? 0;
-  if (existing?.details.isClosing === true) {
-    await new SessionFence(options.source, existing).reopen();
-  }
+  if (records.source !== undefined) await reopenSessions(source, records.source);
   await createOwnSchema(source, {
     elsewhere: describePlace(options.target),
     record: { id, isOpen: true, generation, details: detailsOf("source") },

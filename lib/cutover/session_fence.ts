@@ -10,18 +10,12 @@
  * @module
  */
 import { pause, quoteIdentifier, ReplicatorError, retry } from "../core/internal.ts";
-import {
-  durableSettings,
-  type Endpoint,
-  openSession,
-  ServerError,
-  type Session,
-} from "../postgres/internal.ts";
+import { type Endpoint, openSession, ServerError, type Session } from "../postgres/internal.ts";
 import type { BarrierAttempt } from "./barrier.ts";
 import type { Blocker } from "./blockers.ts";
 import type { SideRecord } from "./model.ts";
 import { staysReadOnly } from "./open_side.ts";
-import { readSide, recordSideStatement } from "./own_schema.ts";
+import { replaceSide } from "./own_schema.ts";
 import { tryResetReadOnly } from "./read_only_default.ts";
 
 /** What the weaker fence does not stop, for plans and reports. */
@@ -108,6 +102,7 @@ export class SessionFence implements AsyncDisposable {
   readonly #endpoint: Endpoint;
   readonly #record: SideRecord;
   readonly #spared: readonly number[];
+  readonly #join: (session: Session) => Promise<void>;
   #session: Session | undefined;
   #loop: Promise<void> | undefined;
   #stopping = new AbortController();
@@ -118,11 +113,22 @@ export class SessionFence implements AsyncDisposable {
   #streamsSince: ReadonlyMap<number, number> = new Map();
   #isClosing: boolean;
 
-  /** @param spared backends of the caller's own sessions */
-  constructor(endpoint: Endpoint, record: SideRecord, spared: readonly number[] = []) {
+  /**
+   * @param options `spared`: backends of the caller's own sessions; `join`: has a session of its
+   * own take part in the caller's lock
+   */
+  constructor(
+    endpoint: Endpoint,
+    record: SideRecord,
+    { spared, join }: {
+      readonly spared: readonly number[];
+      readonly join: (session: Session) => Promise<void>;
+    },
+  ) {
     this.#endpoint = endpoint;
     this.#record = record;
     this.#spared = spared;
+    this.#join = join;
     // an earlier attempt may have died
     this.#isClosing = record.details.isClosing === true;
   }
@@ -131,7 +137,7 @@ export class SessionFence implements AsyncDisposable {
    * Makes new sessions read-only and ends the others; returns once none is left that may have begun
    * in read-write mode by default.
    *
-   * @param session of the caller, for the durable transaction
+   * @param session of the caller, which holds the lock: for the durable transaction
    */
   async close(
     session: Session,
@@ -143,7 +149,10 @@ export class SessionFence implements AsyncDisposable {
     );
     this.#isClosing = true;
     await setClosing(session, { record: this.#record, isClosing: true });
-    this.#session ??= await retry(() => openSession(this.#endpoint, { signal }), { signal });
+    if (this.#session === undefined) {
+      this.#session = await retry(() => openSession(this.#endpoint, { signal }), { signal });
+      await this.#join(this.#session);
+    }
     const deadline = start + Math.min(maxAttemptMs, maxMs);
     // starting backends are read first: one that finishes starting in between is then found as a
     // session
@@ -258,28 +267,33 @@ export class SessionFence implements AsyncDisposable {
     this.#loop = undefined;
   }
 
-  /** Ends what {@linkcode close} has begun: new sessions may write again. */
-  async release(): Promise<void> {
+  /**
+   * Ends what {@linkcode close} has begun: new sessions may write again.
+   *
+   * @param session of the caller, which holds the lock
+   */
+  async release(session: Session): Promise<void> {
     if (!this.#isClosing) return;
     await this.stop();
-    await this.reopen();
+    await setClosing(session, { record: this.#record, isClosing: false });
     this.#isClosing = false;
-  }
-
-  /** The same for a closing that another process has begun, and that has died. */
-  async reopen(): Promise<void> {
-    await retry(async () => {
-      await using session = await openSession(this.#endpoint, { settings: durableSettings });
-      const record = await readSide(session);
-      if (record === undefined || !record.isOpen) return;
-      await setClosing(session, { record, isClosing: false });
-    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
     await this.#session?.[Symbol.asyncDispose]();
   }
+}
+
+/**
+ * Lets new sessions of a side write again that a switch was closing, if it was.
+ *
+ * @param session holds the lock
+ * @param record the current one
+ */
+export async function reopenSessions(session: Session, record: SideRecord): Promise<void> {
+  if (!record.isOpen || record.details.isClosing !== true) return;
+  await setClosing(session, { record, isClosing: false });
 }
 
 /**
@@ -290,10 +304,9 @@ async function setClosing(
   session: Session,
   { record, isClosing }: { readonly record: SideRecord; readonly isClosing: boolean },
 ): Promise<void> {
-  await session.execute("BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '5s'");
-  try {
+  await session.transaction(async () => {
     const { details } = record;
-    await session.execute(recordSideStatement({ ...record, details: { ...details, isClosing } }));
+    await replaceSide(session, record, { ...record, details: { ...details, isClosing } });
     if (isClosing) {
       await session.execute(
         `ALTER DATABASE ${
@@ -303,11 +316,7 @@ async function setClosing(
     } else {
       if (!await tryResetReadOnly(session)) throw staysReadOnly(session);
     }
-    await session.execute("COMMIT");
-  } catch (error) {
-    if (session.isOpen) await session.execute("ROLLBACK");
-    throw error;
-  }
+  }, "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '5s'");
 }
 
 async function readPrepared(session: Session): Promise<readonly string[]> {

@@ -10,6 +10,7 @@ import {
   plural,
   ReplicatorError,
 } from "../core/internal.ts";
+import { OtherCommandError } from "./lock.ts";
 import type { TokensLateError } from "./token.ts";
 
 /** After the point of no return, or when it is not known whether it has been passed. */
@@ -30,6 +31,18 @@ export function unfinished(error: unknown, isUnknown: boolean): ReplicatorError 
         : `run the same command again: it continues; until then the closed databases refuse writes on both sides. ${opposite}`,
       cause: error,
     },
+  );
+}
+
+/**
+ * The server has ended the lock of the switch, of a process that was suspended or cut off, and
+ * another command got it.
+ */
+export function takenOver(other: OtherCommandError, cause: unknown): OtherCommandError {
+  return new OtherCommandError(
+    `the switch was abandoned, and another command has taken over: ${other.message}; nothing was undone, because that is up to the other command`,
+    other.place,
+    { details: [errorMessage(cause), ...other.details], remedy: other.remedy, cause },
   );
 }
 

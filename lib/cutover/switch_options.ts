@@ -132,6 +132,11 @@ export interface SwitchFailure {
    * Whether the point of no return was passed, or that is not known. Otherwise nothing was changed.
    */
   readonly isPastReturn: boolean;
+  /**
+   * Whether another command works on the databases, or has moved them, and this one had not closed
+   * any: what is closed now belongs to that command.
+   */
+  readonly isTakenOver: boolean;
   /** How long writers waited for the barrier that was granted, in ms; 0 if none was. */
   readonly pauseMs: number;
   /** Failed attempts at the barrier. */

@@ -12,11 +12,12 @@ import { completeOpening } from "./complete_opening.ts";
 import { completeSwitch, restoreIfTurning } from "./complete_switch.ts";
 import { DatabaseSwitch } from "./database_switch.ts";
 import { closedLast } from "./durable_pause.ts";
+import { OtherCommandError } from "./lock.ts";
 import { fenceOf } from "./model.ts";
 import { PauseMonitor } from "./pause_monitor.ts";
 import { type DatabaseRoute, nameOnSource } from "./route.ts";
 import { sessionFenceLimits } from "./session_fence.ts";
-import { pauseExceeded, unfinished } from "./switch_errors.ts";
+import { pauseExceeded, takenOver, unfinished } from "./switch_errors.ts";
 import type {
   CutoverHook,
   SwitchContext,
@@ -129,6 +130,8 @@ class SwitchRun {
     return {
       error,
       isPastReturn: this.#isPastReturn,
+      isTakenOver: error instanceof OtherCommandError && !this.#isPastReturn &&
+        !this.#isContinued,
       pauseMs: waits === undefined ? 0 : Math.max(...released) - waits.sinceMs,
       attempts: this.#timeline.attempts,
       databases: this.#input.routes.map((route, index) => ({
@@ -176,8 +179,7 @@ class SwitchRun {
         : await this.#closeAll(switches, isHooked ? performance.now() : undefined);
     } catch (error) {
       if (this.#isPastReturn) throw unfinished(error, this.#isUnknown);
-      await this.#giveUp(switches);
-      throw error;
+      throw await this.#giveUp(switches, error);
     }
     await this.#openClosed(closed);
     this.#timeline.isPause = false;
@@ -409,24 +411,38 @@ class SwitchRun {
     }
   }
 
-  async #giveUp(switches: readonly DatabaseSwitch[]): Promise<void> {
-    const left = (await Promise.all(switches.map((each) => each.release()))).flat();
-    this.#leftovers.push(...left);
-    for (const message of left) {
-      this.#context.events({
-        kind: "warning",
-        message,
-        remedy: "run the same command again, or cutover status",
-      });
+  /** Undoes what was begun; returns why it was abandoned. */
+  async #giveUp(switches: readonly DatabaseSwitch[], error: unknown): Promise<unknown> {
+    await Promise.all(switches.map((each) => each.release()));
+    let other: OtherCommandError | undefined;
+    for (const undoing of switches.map((each) => each.undo())) {
+      try {
+        for (const message of await undoing) {
+          this.#warn(message, "run the same command again, or cutover status");
+        }
+      } catch (cause) {
+        if (!(cause instanceof OtherCommandError)) throw cause;
+        other = cause;
+      }
     }
-    if (this.#isContinued) return; // clients of closed databases must keep waiting
+    // its hooks hold and move the clients now
+    if (other !== undefined) return takenOver(other, error);
+    if (this.#isContinued) return error; // clients of closed databases must keep waiting
     try {
       await this.#settings.hook("abort", this.#input.routes);
-    } catch (error) {
-      const message = `the hook abort failed: ${errorMessage(error)}`;
-      this.#leftovers.push(message);
-      this.#context.events({ kind: "warning", message });
+    } catch (cause) {
+      this.#warn(`the hook abort failed: ${errorMessage(cause)}`);
     }
+    return error;
+  }
+
+  #warn(message: string, remedy?: string): void {
+    this.#leftovers.push(message);
+    this.#context.events({
+      kind: "warning",
+      message,
+      ...(remedy === undefined ? {} : { remedy }),
+    });
   }
 
   /** Databases whose other side an earlier attempt did not open any more. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { pause, ReplicatorError, retry } from "../core/internal.ts";
-import { openSession, type Session } from "../postgres/internal.ts";
+import { pause, ReplicatorError } from "../core/internal.ts";
+import type { Session } from "../postgres/internal.ts";
 import { openApplier } from "../replication/internal.ts";
 import { advanceSlot, advanceSlotIfIdle, ensureSlot, flushWal } from "./back_stream.ts";
 import type { DatabaseRoute } from "./route.ts";
@@ -118,10 +118,13 @@ export async function refuseForeignChanges(
 
 /**
  * Stops the way back and starts the streams to `to`: how replication stands while `from` is open.
+ *
+ * @param sessions hold the lock of both sides
  */
-export async function restoreStreams({ from, to, back, out }: DatabaseRoute): Promise<void> {
-  await using onFrom = await retry(() => openSession(from));
-  await using onTo = await retry(() => openSession(to));
+export async function restoreStreams(
+  { back, out }: Pick<DatabaseRoute, "back" | "out">,
+  { onFrom, onTo }: { readonly onFrom: Session; readonly onTo: Session },
+): Promise<void> {
   for (const name of back) {
     await using applier = await openApplier(onFrom, { name, stopTimeoutMs });
     if (await applier.state() === "running") await applier.stop();

@@ -3,7 +3,7 @@ import { hookVariables } from "../../lib/cli/run/hooks.ts";
 import { executeCleanup } from "../../lib/commands/cleanup/cleanup.ts";
 import { executeFinish } from "../../lib/commands/cutover/finish.ts";
 import { executeCutoverStatus } from "../../lib/commands/cutover/status.ts";
-import type { ReplicatorError } from "../../lib/core/internal.ts";
+import { pause, type ReplicatorError } from "../../lib/core/internal.ts";
 import { executeStatus } from "../../lib/commands/status/status.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
@@ -14,6 +14,7 @@ import {
   withCutoverPair,
 } from "../support/cutover_pair.ts";
 import { exec, query, withSession } from "../support/sql.ts";
+import { waitUntil } from "../support/wait.ts";
 import { accepts } from "./open_probe.ts";
 import { runCutover } from "./run_program.ts";
 
@@ -72,6 +73,68 @@ Deno.test("a run that was overtaken by a rollback after its commit does not open
     match(error, /changed the state|failed/);
     strictEqual(await accepts(pair.url, write), true);
     strictEqual(await accepts(pair.targetUrl, write), false);
+  });
+});
+
+Deno.test("a switch that was suspended for longer than its locks last leaves everything to the command that took over", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    for (
+      const [point, command] of [
+        ["begin way-back 2", "run"],
+        ["end drain 2", "rollback"],
+        ["begin barrier 1", "run"],
+      ] as const
+    ) {
+      const maxPauseMs = 4_000;
+      const { code, error, hitAt, lines } = await runCutover(
+        { ...inputOf(pair), command, maxPauseMs },
+        {
+          point,
+          halts: true,
+          act: async () => {
+            const until = performance.now() + maxPauseMs;
+            // as the servers do, and an operator who follows the remedy; its other sessions live on
+            for (const url of [pair.url, pair.targetUrl]) {
+              await query(
+                url,
+                `SELECT pg_terminate_backend(pid) FROM pg_locks
+                  WHERE locktype = 'advisory' AND classid = 1397051971 AND objid = 1`,
+              );
+            }
+            await switchCutover(command, pair);
+            await pause(Math.max(0, until - performance.now()));
+          },
+        },
+      );
+      const what = `${command} at ${point}: ${error}`;
+      strictEqual(hitAt, point, what);
+      ok(code !== 0, what);
+      match(error, /another command has (taken over|changed the state)/, what);
+      strictEqual(lines.some((line) => line.includes('"hook":"abort"')), false, what);
+      const [inUse, closed] = command === "run"
+        ? [pair.targetUrl, pair.url]
+        : [pair.url, pair.targetUrl];
+      strictEqual(await accepts(inUse, write), true, what);
+      strictEqual(await accepts(closed, write), false, what);
+      const enabled = (url: string) =>
+        query(
+          url,
+          "SELECT FROM pg_subscription JOIN pg_database AS d ON d.oid = subdbid WHERE subenabled AND datname = current_database()",
+        );
+      deepStrictEqual(
+        [(await enabled(inUse)).length, (await enabled(closed)).length],
+        [0, 1],
+        what,
+      );
+      await exec(inUse, `INSERT INTO balance VALUES (${-command.length}, 1)`);
+      await waitUntil(
+        "replication to the closed side",
+        async () =>
+          (await query(closed, `SELECT FROM balance WHERE id = ${-command.length}`)).length === 1,
+      );
+      await exec(inUse, `DELETE FROM balance WHERE id = ${-command.length}`);
+    }
   });
 });
 

@@ -84,7 +84,10 @@ async function main(input: ProgramInput): Promise<void> {
         endSessions: input.endSessions ?? false,
         slotTimeoutMs: 20_000,
         finalCheck: input.finalCheck ?? "structure",
-        hook: () => Promise.resolve(),
+        hook: (hook) => {
+          say({ hook });
+          return Promise.resolve();
+        },
         isContinued: false,
         onUnfinished: () => Promise.resolve(),
         now: () => new Date(),

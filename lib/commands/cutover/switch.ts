@@ -154,7 +154,7 @@ async function concludeFailure(
   if (options.isContinued && current !== undefined && areDone(current, direction)) {
     return await reportDoneEarlier(current, call);
   }
-  const closed = closedNames(current ?? involved);
+  const closed = found.isTakenOver ? [] : closedNames(current ?? involved);
   const error = await explained(
     withStillClosed(found.error, { direction, closed }),
     { action: direction, servers: options, run },

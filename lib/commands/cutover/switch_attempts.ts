@@ -6,11 +6,11 @@
 import { describeError, errorMessage, pause, ReplicatorError } from "../../core/internal.ts";
 import {
   type DatabaseRoute,
-  restoreIfTurning,
-  SessionFence,
+  interruptedSwitch,
   type SwitchFailure,
   type SwitchOutcome,
   switchOver,
+  undoSwitch,
 } from "../../cutover/internal.ts";
 import type { RunContext } from "../shared/run.ts";
 import { type RouteCheck, uncheckedBy } from "./final_check.ts";
@@ -55,6 +55,8 @@ export async function performUntilDone(
   let last = first.outcome;
   for (let attempt = 1;; attempt++) {
     if (last.kind === "switched") return last;
+    // what is closed now belongs to that command
+    if (attempt === 1 && last.failure.isTakenOver) return last;
     // if the servers cannot be asked; one that has begun may have closed a side
     const mayBeBeyond = first.hasBegun || last.failure.isPastReturn;
     const databases = await readCutover(options, unstoppable(run)).catch(() => undefined);
@@ -96,9 +98,11 @@ async function undoUnlessBeyond(
   const warnings = [...failure.warnings];
   const routes = involved.map((database) => routeOf(database, direction));
   for (const route of routes) {
-    await undo(route).catch((error) => {
+    try {
+      warnings.push(...await undoSwitch(route));
+    } catch (error) {
       warnings.push(`${route.from.database} was not restored: ${errorMessage(error)}`);
-    });
+    }
   }
   try {
     await options.hook("abort", routes);
@@ -122,14 +126,6 @@ function notCommitted(cause: unknown, routes: readonly DatabaseRoute[]): Replica
   );
 }
 
-/** Undoes what an attempt left that has closed nothing. */
-async function undo(given: DatabaseRoute): Promise<void> {
-  const { from, fromRecord } = await restoreIfTurning(given);
-  if (fromRecord.isOpen && fromRecord.details.isClosing === true) {
-    await new SessionFence(from, fromRecord).reopen();
-  }
-}
-
 /** One attempt, from the state in which the databases are. */
 async function attemptSwitch(
   { direction, options, run }: SwitchCall,
@@ -148,7 +144,9 @@ async function attemptSwitch(
     databases.filter(matches).map((database) => routeOf(database, direction));
   // with databases that an attempt in the other direction has not closed yet: it is undone
   for (const database of databases.filter((each) => each.phase === switchPhases[direction].to)) {
-    await undo(routeOf(database, opposite(direction)));
+    if (interruptedSwitch(database.records) === undefined) continue;
+    const left = await undoSwitch(routeOf(database, opposite(direction)));
+    if (left.length > 0) throw new ReplicatorError(left.join("; "));
   }
   const closed = ofPhase(({ phase }) => closedPhases.includes(phase));
   return await switchOver(

@@ -7,6 +7,7 @@ import { addUp, describeError, formatDuration, plural, redact } from "../../core
 import {
   attemptFigures,
   noWaiting,
+  OtherCommandError,
   type SwitchFailure,
   type SwitchOutcome,
 } from "../../cutover/internal.ts";
@@ -19,9 +20,11 @@ export function unbegunSwitch(
   error: unknown,
   databases: readonly CutoverDatabase[],
 ): Extract<SwitchOutcome, { readonly kind: "failed" }> {
+  const isPastReturn = closedNames(databases).length > 0;
   const failure: SwitchFailure = {
     error,
-    isPastReturn: closedNames(databases).length > 0,
+    isPastReturn,
+    isTakenOver: error instanceof OtherCommandError && !isPastReturn,
     pauseMs: 0,
     attempts: [],
     databases: databases.map(({ source }) => ({ database: source.database, waiting: noWaiting })),
