@@ -7,7 +7,13 @@
  *
  * @module
  */
-import { displayName, quoteIdentifier, quoteLiteral, quoteQualified } from "../core/internal.ts";
+import {
+  cutoverSchema,
+  displayName,
+  quoteIdentifier,
+  quoteLiteral,
+  quoteQualified,
+} from "../core/internal.ts";
 import type { CollectedChange, Item } from "./collect.ts";
 import type { RowGroup } from "./row_group.ts";
 import type { ColumnValue, Tuple } from "../postgres/internal.ts";
@@ -206,6 +212,14 @@ function countingChanges({ hasKeyIndex }: TableMapping, sql: string): string {
     SELECT FROM changed GROUP BY n HAVING pg_catalog.count(*) OPERATOR(pg_catalog.=) 1`;
 }
 
+/**
+ * Whether a row that is missing is an error. A token of a cutover may be: a stream that is reversed
+ * skips those which were not applied.
+ */
+function isCounted({ table }: TableMapping): boolean {
+  return table.schema !== cutoverSchema;
+}
+
 /** A statement for many rows, with settings of its own if no index finds them. */
 function arrayStep(
   mapping: TableMapping,
@@ -223,7 +237,7 @@ function arrayStep(
     types: arrays.types,
     parameters: arrays.parameters,
     isRepeated: hasKeyIndex,
-    rows,
+    rows: isCounted(mapping) ? rows : undefined,
     change: undefined,
   };
   return hasKeyIndex ? [step] : withFreePlanner([step], base(mapping));
@@ -369,7 +383,7 @@ function singleStep(change: CollectedChange): Step {
     types: values.types,
     parameters: values.parameters,
     isRepeated: true,
-    rows: 1,
+    rows: change.kind === "insert" || isCounted(mapping) ? 1 : undefined,
     change,
   };
 }

@@ -30,9 +30,9 @@ export async function stopStreams(
   for (const name of streams) {
     await using applier = await openApplier(session, { name, signal });
     const stopped = applier.stop();
-    const waking = wake(sender, name, stopped);
+    // a process of the tool is ended by its lock, and its stream would skip the tokens
+    if (applier.kind === "subscription") await wake(sender, name, stopped);
     await stopped;
-    await waking;
   }
 }
 

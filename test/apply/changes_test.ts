@@ -492,3 +492,30 @@ Deno.test("updates of rows with composite values are combined", async () => {
     strictEqual(await compareRows(sourceUrl, targetUrl), 50);
   });
 });
+
+Deno.test("tokens of a cutover that a reversed stream has skipped may be missing when they are deleted", async () => {
+  const schema = `CREATE TABLE t (id int PRIMARY KEY); CREATE SCHEMA seren_cutover;
+    CREATE TABLE seren_cutover.token_1 (id text PRIMARY KEY, sent_at timestamptz DEFAULT now());`;
+  await streaming({ from: old, to: current }, schema, async (stream) => {
+    const { sourceUrl, targetUrl, name, apply } = stream;
+    await query(
+      targetUrl,
+      "INSERT INTO seren_apply.stream_table VALUES ($1, 'seren_cutover', 'token_1')",
+      [name],
+    );
+    await exec(
+      sourceUrl,
+      "INSERT INTO seren_cutover.token_1 SELECT n FROM generate_series(1, 9) AS n",
+    );
+    await apply();
+    await exec(targetUrl, "DELETE FROM seren_cutover.token_1 WHERE id < '5'");
+    await exec(
+      sourceUrl,
+      `DELETE FROM seren_cutover.token_1 WHERE id < '8'; INSERT INTO t VALUES (1);
+       DELETE FROM seren_cutover.token_1 WHERE id = '8'`,
+    );
+    await apply();
+    deepStrictEqual(await query(targetUrl, "SELECT id FROM t"), [{ id: 1 }]);
+    deepStrictEqual(await query(targetUrl, "SELECT id FROM seren_cutover.token_1"), [{ id: "9" }]);
+  });
+});

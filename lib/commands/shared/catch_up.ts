@@ -5,10 +5,10 @@
  */
 import { type EventSink, type Lsn, retry, retryEvent } from "../../core/internal.ts";
 import { type Endpoint, openSession } from "../../postgres/internal.ts";
-import { readWalPosition, waitForLsn } from "../../replication/internal.ts";
+import { readWalPosition, waitForLsn, type WaitForLsnOptions } from "../../replication/internal.ts";
 
 /** What is waited for. */
-export interface CatchUpOptions {
+export interface CatchUpOptions extends Pick<WaitForLsnOptions, "isAwaited" | "onFailure"> {
   /** The database on the source. */
   readonly source: Endpoint;
   /** The database on the target. */
@@ -50,11 +50,9 @@ async function readEnd({ source, signal }: CatchUpOptions): Promise<Lsn> {
   return (await readWalPosition(session)).inserted;
 }
 
-async function wait(
-  { source, target, subscriptions, signal, events }: CatchUpOptions,
-  lsn: Lsn,
-): Promise<void> {
+async function wait({ source, target, ...options }: CatchUpOptions, lsn: Lsn): Promise<void> {
+  const { signal } = options;
   await using from = await openSession(source, { signal });
   await using to = await openSession(target, { signal });
-  await waitForLsn({ source: from, target: to, subscriptions, lsn, signal, events });
+  await waitForLsn({ ...options, source: from, target: to, lsn });
 }

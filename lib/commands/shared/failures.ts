@@ -53,6 +53,26 @@ export function combineFailures(failures: readonly DatabaseFailure[], databases:
   );
 }
 
+/** One error for all streams whose changes are not applied; undefined if there are none. */
+export function combineStreamFailures(
+  failures: readonly ReplicatorError[],
+): ReplicatorError | undefined {
+  const [first] = failures;
+  if (failures.length < 2) return first;
+  const codes = new Set(failures.map(({ exitCode }) => exitCode));
+  return new ReplicatorError(
+    "the changes of some streams are not applied, for these reasons; the others were applied",
+    {
+      details: failures.flatMap(describeError),
+      remedy: "follow the remedy of each; docs/guides/sync.md explains every state",
+      exitCode: codes.size === 1 || !codes.has(ExitCode.unhealthy)
+        ? first!.exitCode
+        : ExitCode.unhealthy,
+      cause: new AggregateError(failures),
+    },
+  );
+}
+
 /** The errors that {@linkcode combineFailures} has combined, or the error alone. */
 export function failuresOf(error: unknown): readonly unknown[] {
   return error instanceof ReplicatorError && error.cause instanceof AggregateError

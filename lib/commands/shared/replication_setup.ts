@@ -36,7 +36,7 @@ import {
   type StreamStart,
 } from "../../replication/internal.ts";
 import { sameAsExisting } from "./choose_applier.ts";
-import { catchUpApplying } from "./client_streams.ts";
+import { catchUpApplying } from "./take_over.ts";
 
 /** What is replicated. */
 export interface ReplicationSetupOptions extends EarlierStreamsOptions {

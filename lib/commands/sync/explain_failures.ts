@@ -16,6 +16,7 @@ import {
 } from "../../core/internal.ts";
 import { type Endpoint, openSession } from "../../postgres/internal.ts";
 import {
+  type ApplierKind,
   type ApplyErrorDiagnosis,
   applyRemedy,
   diagnoseApplyError,
@@ -25,6 +26,7 @@ import {
   scopeDifferences,
   type StreamVerdict,
 } from "../../replication/internal.ts";
+import type { SyncOptions } from "../shared/run.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 
 /** A stream that an apply error has stopped, with its databases. */
@@ -45,42 +47,81 @@ export function failedStreams(statuses: readonly ReplicationStatus[]): readonly 
   );
 }
 
+/** Streams that cannot resume. */
+export interface UnresumableStreams {
+  readonly names: ReadonlySet<string>;
+  /** Every reason; undefined if there are none. */
+  readonly error: ReplicatorError | undefined;
+}
+
 /**
- * Refuses if any stream of any database cannot resume.
+ * Finds the streams that cannot resume. Those whose changes a process of this tool applies do not
+ * wait for them; the server continues to apply those of a subscription.
  *
- * @throws ReplicatorError with every reason; nothing was changed
+ * @param kinds what applies the changes of each database, or will
+ * @throws ReplicatorError with every reason if there is nothing to apply here; nothing was changed
  */
-export async function refuseWhatCannotFollow(
-  statuses: readonly ReplicationStatus[],
-  { retrying, signal }: { readonly retrying: boolean; readonly signal: AbortSignal },
-): Promise<void> {
+export async function findUnresumable(
+  kinds: ReadonlyMap<ReplicationStatus, ApplierKind>,
+  { options: { action }, signal }: {
+    readonly options: Pick<SyncOptions, "action">;
+    readonly signal: AbortSignal;
+  },
+): Promise<UnresumableStreams> {
+  const retrying = action.kind === "retry" || action.kind === "skip";
   const refusals: { readonly isFailing: boolean; readonly lines: readonly string[] }[] = [];
-  for (const status of statuses) {
+  const names = new Set<string>();
+  let areAnyApplied = false;
+  for (const [status, kind] of kinds) {
     const { streams, verdicts, source } = status;
     const refuse = (isFailing: boolean, lines: readonly string[]) => {
-      if (lines.length === 0) return;
       refusals.push({ isFailing, lines: lines.map((line) => `${source.database}: ${line}`) });
     };
     if (streams.length === 0) refuse(false, explainNoStream(status));
     for (const verdict of verdicts) {
-      if (verdict.action === "refuse" || verdict.action === "retry") {
-        if (retrying && verdict.action === "retry") continue;
-        refuse(false, await explain(verdict, status, signal));
-      } else if (!retrying) {
-        const lines = await explainHidden(verdict, status, signal);
-        refuse(verdict.action === "wait", lines);
+      const lines = await explainVerdict(verdict, { status, retrying, signal });
+      if (lines.length === 0) {
+        areAnyApplied ||= (verdict.stream.applier?.kind ?? kind) === "client";
+        continue;
       }
+      refuse(verdict.action === "wait", lines);
+      names.add(verdict.stream.name);
     }
   }
-  if (refusals.length === 0) return;
-  throw new ReplicatorError("replication cannot resume; nothing was changed", {
-    details: refusals.flatMap(({ lines }) => lines),
-    remedy: "docs/guides/sync.md explains every state",
-    // waiting for a failing worker would end the same way
-    exitCode: refusals.every(({ isFailing }) => isFailing)
-      ? ExitCode.unhealthy
-      : ExitCode.prerequisite,
-  });
+  if (refusals.length === 0) return { names, error: undefined };
+  const error = new ReplicatorError(
+    areAnyApplied
+      ? "replication of some streams cannot resume"
+      : action.kind === "copy"
+      ? "the tables were copied, but replication of others cannot resume"
+      : "replication cannot resume; nothing was changed",
+    {
+      details: refusals.flatMap(({ lines }) => lines),
+      remedy: "docs/guides/sync.md explains every state",
+      // waiting for a failing worker would end the same way
+      exitCode: refusals.every(({ isFailing }) => isFailing)
+        ? ExitCode.unhealthy
+        : ExitCode.prerequisite,
+    },
+  );
+  if (!areAnyApplied) throw error;
+  return { names, error };
+}
+
+/** Why a stream cannot resume; empty if it can. */
+async function explainVerdict(
+  verdict: StreamVerdict,
+  { status, retrying, signal }: {
+    readonly status: ReplicationStatus;
+    readonly retrying: boolean;
+    readonly signal: AbortSignal;
+  },
+): Promise<readonly string[]> {
+  const { action } = verdict;
+  if (action === "refuse" || action === "retry" && !retrying) {
+    return await explain(verdict, status, signal);
+  }
+  return retrying ? [] : await explainHidden(verdict, status, signal);
 }
 
 function explainNoStream({ wanted, others, target }: ReplicationStatus): string[] {

@@ -31,8 +31,8 @@ import {
 import { accessTo, selectRows } from "../shared/replicated_rows.ts";
 import type { Recorder } from "../shared/recorder.ts";
 import type { RunContext, SyncOptions } from "../shared/run.ts";
-import { catchUp } from "../shared/catch_up.ts";
-import { type ClientStreams, findIdleClients } from "../shared/client_streams.ts";
+import type { ClientStreams } from "../shared/client_streams.ts";
+import { catchUpTakingOver, startIdle } from "../shared/take_over.ts";
 import { whileNotSwitching } from "./cutover_phase.ts";
 import type { FailedStream } from "./explain_failures.ts";
 import { hazardEvents, readHazards } from "./report_hazards.ts";
@@ -51,7 +51,8 @@ export interface FollowContext {
 
 /**
  * Starts what is stopped and waits until the target has everything that the source has now.
- * Changes of clients that no other process runs are applied by `clients`, which continues.
+ * Changes of clients that no other process runs are applied by `clients`, which continues. A stream
+ * that fails is reported to it, and no longer waited for.
  *
  * @returns what was done, in words
  */
@@ -96,23 +97,25 @@ export async function follow(
     });
   }, { step: "subscription", database, summarize: () => done.join("; ") || "already enabled" });
   const subscriptions = verdicts.map(({ stream }) => stream.name);
-  const idle = await findIdleClients(target, { names: subscriptions, signal });
+  await startIdle(clients, { source, target, names: subscriptions, signal });
   for (const name of subscriptions) {
-    if (idle.includes(name) || clients.has(name)) continue;
+    if (clients.has(name)) continue;
     const holder = await describeApplyProcess(to, name);
     if (holder === undefined) continue;
     recorder.events({
       kind: "info",
       message:
-        `${target.database}: another process applies the changes of ${name} (${holder}); this command waits until both sides are equal, and ends`,
+        `${target.database}: another process applies the changes of ${name} (${holder}); this command waits until both sides are equal, and ends; if that process ends first, it applies them itself`,
     });
   }
-  clients.start({ source, target, streams: idle });
   const caughtUp = recorder.step(
     () =>
-      clients.during(
-        catchUp({ source, target, subscriptions, signal, events: recorder.events }),
-      ),
+      catchUpTakingOver(clients, {
+        ...{ source, target, subscriptions, signal, events: recorder.events },
+        untilAlive: true,
+        isAwaited: (name) => !clients.hasFailed(name),
+        onFailure: (name, error) => clients.fail(name, error),
+      }),
     {
       step: "catch-up",
       database,
@@ -128,7 +131,9 @@ export async function follow(
     // the caller stops applying changes: what was started is still reported
     if (!signal.aborted || clients.isEmpty) throw error;
   });
-  if (!signal.aborted) clients.markCaughtUp(subscriptions);
+  if (!signal.aborted) {
+    clients.markCaughtUp(subscriptions.filter((name) => !clients.hasFailed(name)));
+  }
   return done;
 }
 

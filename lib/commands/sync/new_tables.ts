@@ -34,7 +34,7 @@ import {
   selectStatements,
 } from "../../schema/internal.ts";
 import type { Recorder } from "../shared/recorder.ts";
-import { catchUpApplying } from "../shared/client_streams.ts";
+import { catchUpApplying } from "../shared/take_over.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 
 /** What {@linkcode makeTables} takes. */

@@ -21,11 +21,13 @@ import { Recorder } from "../shared/recorder.ts";
 import type { SyncDatabaseReport, SyncReport } from "../shared/sync_report.ts";
 import type { RunContext, SyncOptions } from "../shared/run.ts";
 import { copyAgain } from "./copy_again.ts";
-import { ClientStreams, findIdleClients } from "../shared/client_streams.ts";
+import { ClientStreams } from "../shared/client_streams.ts";
+import { endsRun } from "../shared/failures.ts";
+import { startIdle } from "../shared/take_over.ts";
 import { chooseKind } from "./choose_kind.ts";
 import { findWaiting } from "./cutover_phase.ts";
 import { chooseTables } from "./choose_tables.ts";
-import { describeVerdicts, failedStreams, refuseWhatCannotFollow } from "./explain_failures.ts";
+import { describeVerdicts, failedStreams, findUnresumable } from "./explain_failures.ts";
 import { planCopies } from "./plan_copies.ts";
 import { readReplicationStatus, type ReplicationStatus } from "./replication_status.ts";
 import { follow, skip } from "./follow.ts";
@@ -130,24 +132,30 @@ async function followAll(
       kind,
     );
   }
-  const retrying = options.action.kind === "retry" || options.action.kind === "skip";
-  await refuseWhatCannotFollow([...fresh.keys()], { retrying, signal: run.signal });
+  const unresumable = await findUnresumable(fresh, { options, signal: run.signal });
   const { onApplying } = options;
   await using clients = new ClientStreams({
     events: recorder.events,
     signal: run.signal,
     onApplying,
   });
-  for (const status of fresh.keys()) await resume(status, { clients, signal: run.signal });
-  const verdicts = [...fresh.keys()].flatMap((status) => status.verdicts);
+  const followed = new Map(
+    [...fresh].map(([status, kind]) => [without(status, unresumable.names), kind]),
+  );
+  for (const status of followed.keys()) await resume(status, { clients, signal: run.signal });
+  if (unresumable.error !== undefined) clients.refuse(unresumable.error, true);
+  const verdicts = [...followed.keys()].flatMap((status) => status.verdicts);
   if (verdicts.every(isEnabled)) clients.completeStart();
   const databases: SyncDatabaseReport[] = [];
-  for (const [status, kind] of fresh) {
+  for (const [status, kind] of followed) {
     if (run.signal.aborted && !clients.isEmpty) break;
+    if (status.verdicts.length === 0) continue;
     for (const warning of describeVerdicts(status)) recorder.events(warning);
     const done = await follow(status, { options, recorder, run, kind, clients }).catch((error) => {
+      if (!run.signal.aborted && error instanceof ReplicatorError && !endsRun(error)) {
+        clients.refuse(error, followed.size > 1 || !clients.isEmpty);
+      } else if (!run.signal.aborted || clients.isEmpty) throw error;
       // stopping is how applying changes here ends, at any time
-      if (!run.signal.aborted || clients.isEmpty) throw error;
       return [];
     });
     databases.push({
@@ -157,7 +165,7 @@ async function followAll(
     });
   }
   clients.completeStart();
-  if (!clients.isEmpty) await clients.untilEnd();
+  await clients.untilEnd();
   return {
     databases: withCounts(databases, clients),
     steps: recorder.steps,
@@ -173,7 +181,12 @@ async function resume(
 ): Promise<void> {
   const names = verdicts.filter(isEnabled).map(({ stream }) => stream.name);
   if (names.length === 0) return;
-  clients.start({ source, target, streams: await findIdleClients(target, { names, signal }) });
+  await startIdle(clients, { source, target, names, signal });
+}
+
+/** A database without the streams that cannot resume. */
+function without(status: ReplicationStatus, names: ReadonlySet<string>): ReplicationStatus {
+  return { ...status, verdicts: status.verdicts.filter(({ stream }) => !names.has(stream.name)) };
 }
 
 function isEnabled({ action }: StreamVerdict): boolean {

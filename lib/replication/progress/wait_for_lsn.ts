@@ -51,6 +51,18 @@ export interface WaitForLsnOptions {
    * @default as long as it takes
    */
   readonly timeoutMs?: number;
+  /**
+   * Whether an applier is still waited for; asked at each reading.
+   *
+   * @default all are
+   */
+  readonly isAwaited?: (name: string) => boolean;
+  /**
+   * Called for an applier that will never reach the position, which is no longer waited for.
+   *
+   * @default the error is thrown
+   */
+  readonly onFailure?: (name: string, error: ReplicatorError) => Promise<void>;
 }
 
 const minPauseMs = 20;
@@ -79,15 +91,18 @@ const pageBytes = 8192;
  */
 export async function waitForLsn(options: WaitForLsnOptions): Promise<void> {
   const { source, target, subscriptions, lsn, signal, timeoutMs = Infinity } = options;
+  const { isAwaited = () => true, onFailure } = options;
+  const failed = new Set<string>();
   if (subscriptions.length === 0) throw new RangeError("no subscription given");
   const watch = new LsnWatch(options);
   for (let pauseMs = minPauseMs;; pauseMs = Math.min(maxPauseMs, pauseMs * 2)) {
-    const states = await readApplierProgress(target, subscriptions);
+    const names = subscriptions.filter((name) => !failed.has(name) && isAwaited(name));
+    const states = await readApplierProgress(target, names);
     const slotNames = states.flatMap(({ slotName }) => slotName ?? []);
     const slots = await readSlots(source, slotNames);
     const wal = await readWalPosition(source);
     const awaited = watch.note(
-      subscriptions.map((name): [string, Omit<AwaitedApplier, "newErrors">] => {
+      names.map((name): [string, Omit<AwaitedApplier, "newErrors">] => {
         const applier = states.find((state) => state.name === name);
         return [name, {
           applier,
@@ -97,9 +112,15 @@ export async function waitForLsn(options: WaitForLsnOptions): Promise<void> {
     );
     for (const [name, each] of awaited) {
       const failure = terminalFailure(name, each);
-      if (failure !== undefined) throw await withCause(failure, { each, source, target });
+      if (failure === undefined) continue;
+      const error = await withCause(failure, { each, source, target });
+      if (onFailure === undefined) throw error;
+      failed.add(name);
+      await onFailure(name, error);
     }
-    const late = awaited.filter(([, { slot }]) => !hasReachedLsn(slot, lsn));
+    const late = awaited.filter(([name, { slot }]) =>
+      !failed.has(name) && !hasReachedLsn(slot, lsn)
+    );
     if (late.length === 0) return;
     if (watch.elapsedMs > timeoutMs) throw notInTime(late, { lsn, timeoutMs, source });
     watch.report(late);

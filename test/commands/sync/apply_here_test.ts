@@ -1,6 +1,8 @@
 import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
 import { ExitCode, parseLsn, ReplicatorError, type RunEvent } from "../../../lib/core/internal.ts";
 import { executeCleanup } from "../../../lib/commands/cleanup/cleanup.ts";
+import { openSession } from "../../../lib/postgres/internal.ts";
+import { applyLockKey } from "../../../lib/replication/internal.ts";
 import type { SyncReport } from "../../../lib/commands/shared/sync_report.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../../support/databases.ts";
@@ -229,6 +231,79 @@ Deno.test("--skip-lsn skips the transaction that was refused, and never another 
     );
     await sync.stop();
   }, { from: old });
+
+Deno.test("a change that one database refuses does not stop another, whose changes a later sync applies as well", async () => {
+  await withCopy(async (bad) => {
+    await withCopy(async (good) => {
+      const both = { include: [bad.name, good.name] };
+      const refuseOne = async (id: number) => {
+        await exec(bad.targetUrl, `INSERT INTO orders VALUES (${id}, 'in the way')`);
+        await exec(bad.sourceUrl, `INSERT INTO orders VALUES (${id}, 'new')`);
+      };
+      const applyOne = async (id: number) => {
+        await exec(good.sourceUrl, `INSERT INTO orders VALUES (${id}, 'good')`);
+        await untilEqual(good);
+      };
+      const isReported = ({ events }: RunningSync, id: number) =>
+        events.some((event) =>
+          event.kind === "warning" &&
+          new RegExp(`duplicate key.*${id}.*other streams continue`, "s").test(event.message)
+        );
+      const isError = (exitCode: ExitCode) => (error: unknown) => {
+        if (!(error instanceof ReplicatorError)) return false;
+        strictEqual(error.exitCode, exitCode);
+        match([error.message, ...error.details].join("\n"), /duplicate key/);
+        return true;
+      };
+      {
+        await using sync = new RunningSync(bad, both);
+        await refuseOne(1000);
+        await waitUntil("the refusal", () => isReported(sync, 1000), { during: sync.done });
+        await applyOne(1000);
+        // another command decides; the one that runs resumes the stream
+        await exec(bad.targetUrl, "DELETE FROM orders WHERE id = 1000");
+        await using retry = new RunningSync(bad, { action: { kind: "retry" } });
+        await retry.done;
+        await untilEqual(bad);
+        await refuseOne(1001);
+        await waitUntil("the refusal", () => isReported(sync, 1001), { during: sync.done });
+        await applyOne(1001);
+        await rejects(sync.stop(), isError(ExitCode.unhealthy));
+      }
+      await using sync = new RunningSync(bad, both);
+      await waitUntil("the refusal", () => isReported(sync, 1001), { during: sync.done });
+      await applyOne(1002);
+      await rejects(sync.stop(), isError(ExitCode.prerequisite));
+    });
+  });
+});
+
+Deno.test("sync applies changes once the backend of a process that has ended is gone", async () => {
+  await withCopy(async (place) => {
+    const { sourceUrl, targetUrl } = place;
+    const [record] = await query(targetUrl, "SELECT name FROM seren_apply.stream");
+    const session = await openSession(await endpointOf(targetUrl, "target"));
+    await using sync = await (async () => {
+      await using _held = session;
+      await session.query("SELECT pg_advisory_lock($1, $2)", [
+        ...applyLockKey(String(record!["name"])),
+      ]);
+      const waiting = new RunningSync(place);
+      await waitUntil(
+        "the holder is named",
+        () =>
+          waiting.events.some((event) =>
+            event.kind === "info" && /another process applies/.test(event.message)
+          ),
+        { during: waiting.done },
+      );
+      return waiting;
+    })();
+    await exec(sourceUrl, "INSERT INTO orders VALUES (1000, 'new')");
+    await Promise.race([untilEqual(place), sync.done]);
+    await untilEqual(place);
+    await sync.stop();
+  });
 });
 
 Deno.test("an existing stream keeps what applies its changes", async () => {
