@@ -48,7 +48,7 @@ export function failedStreams(statuses: readonly ReplicationStatus[]): readonly 
 }
 
 /** Streams that cannot resume. */
-export interface UnresumableStreams {
+export interface RefusedStreams {
   readonly names: ReadonlySet<string>;
   /** Every reason; undefined if there are none. */
   readonly error: ReplicatorError | undefined;
@@ -61,13 +61,13 @@ export interface UnresumableStreams {
  * @param kinds what applies the changes of each database, or will
  * @throws ReplicatorError with every reason if there is nothing to apply here; nothing was changed
  */
-export async function findUnresumable(
+export async function findRefusedStreams(
   kinds: ReadonlyMap<ReplicationStatus, ApplierKind>,
   { options: { action }, signal }: {
     readonly options: Pick<SyncOptions, "action">;
     readonly signal: AbortSignal;
   },
-): Promise<UnresumableStreams> {
+): Promise<RefusedStreams> {
   const retrying = action.kind === "retry" || action.kind === "skip";
   const refusals: { readonly isFailing: boolean; readonly lines: readonly string[] }[] = [];
   const names = new Set<string>();

@@ -27,7 +27,7 @@ import { startIdle } from "../shared/take_over.ts";
 import { chooseKind } from "./choose_kind.ts";
 import { findWaiting } from "./cutover_phase.ts";
 import { chooseTables } from "./choose_tables.ts";
-import { describeVerdicts, failedStreams, findUnresumable } from "./explain_failures.ts";
+import { describeVerdicts, failedStreams, findRefusedStreams } from "./explain_failures.ts";
 import { planCopies } from "./plan_copies.ts";
 import { readReplicationStatus, type ReplicationStatus } from "./replication_status.ts";
 import { follow, skip } from "./follow.ts";
@@ -132,7 +132,7 @@ async function followAll(
       kind,
     );
   }
-  const unresumable = await findUnresumable(fresh, { options, signal: run.signal });
+  const unresumable = await findRefusedStreams(fresh, { options, signal: run.signal });
   const { onApplying } = options;
   await using clients = new ClientStreams({
     events: recorder.events,

@@ -231,6 +231,7 @@ Deno.test("--skip-lsn skips the transaction that was refused, and never another 
     );
     await sync.stop();
   }, { from: old });
+});
 
 Deno.test("a change that one database refuses does not stop another, whose changes a later sync applies as well", async () => {
   await withCopy(async (bad) => {
