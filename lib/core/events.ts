@@ -55,8 +55,15 @@ export type ThrottleSubject = "speed" | "locks" | "snapshot";
  * bytes.
  */
 export type RunEvent =
-  | { readonly kind: "step-started"; readonly step: StepName; readonly database?: string }
   | {
+    /** A step begins. */
+    readonly kind: "step-started";
+    readonly step: StepName;
+    /** Absent for steps that concern all databases. */
+    readonly database?: string;
+  }
+  | {
+    /** A step has ended. */
     readonly kind: "step-finished";
     readonly step: StepName;
     readonly database?: string;
@@ -69,9 +76,11 @@ export type RunEvent =
     readonly failed?: true;
   }
   | {
+    /** The copy of a database begins. */
     readonly kind: "database-planned";
     readonly database: string;
     readonly tables: number;
+    /** Size on disk of the tables. */
     readonly bytes: number;
   }
   | {
@@ -84,12 +93,16 @@ export type RunEvent =
     readonly bytes: number;
   }
   | {
+    /** The copy of a table's rows begins. */
     readonly kind: "table-started";
     readonly database: string;
+    /** `schema.table` */
     readonly table: string;
+    /** Size on disk. */
     readonly bytes: number;
   }
   | {
+    /** How far the copy of a table's rows is. */
     readonly kind: "table-progress";
     readonly database: string;
     readonly table: string;
@@ -97,10 +110,12 @@ export type RunEvent =
     readonly bytes: number;
   }
   | {
+    /** A table's rows have been copied. */
     readonly kind: "table-finished";
     readonly database: string;
     readonly table: string;
     readonly rows: number;
+    /** COPY bytes. */
     readonly bytes: number;
     readonly ms: number;
   }
@@ -148,6 +163,7 @@ export type RunEvent =
     readonly over?: true;
   }
   | {
+    /** Something was done differently than expected, or needs attention. */
     readonly kind: "warning";
     readonly message: string;
     readonly side?: Side;
@@ -192,7 +208,7 @@ export type RunEvent =
   | {
     /** What users of the database experience while a cutover makes writers wait. */
     readonly kind: "cutover-pause";
-    /** Since the barrier was granted. */
+    /** Since the barrier was granted, or the hook `before` had run. */
     readonly pauseMs: number;
     /** The limit; exceeding it rolls back. */
     readonly maxPauseMs: number;
@@ -206,6 +222,7 @@ export type RunEvent =
     readonly isOver: boolean;
   }
   | {
+    /** Something to know. */
     readonly kind: "info";
     readonly message: string;
     /** What can be done about it. */

@@ -53,6 +53,8 @@ export const navigation: readonly NavigationGroup[] = [
       "reference/configuration.md",
       "reference/exit-codes.md",
       "reference/formats.md",
+      "reference/events.md",
+      "reference/metrics.md",
       "guides/library.md",
       "guides/permissions.md",
     ],

@@ -16,13 +16,26 @@ import { cutoverPhases, type StatusReport, type StreamStatus } from "./report.ts
 /** A sample whose value is null if it is unknown. */
 type MetricReading = Pick<MetricSample, "labels"> & { readonly value: number | null };
 
+/** A metric of a report. */
+export interface StatusMetric extends Omit<Metric, "samples"> {
+  readonly readings: readonly MetricReading[];
+}
+
 /** The report in the Prometheus text format, without the values that are unknown. */
 export function prometheusMetrics(report: StatusReport): string {
-  const metrics = [...serverMetrics(report), ...streamMetrics(report), ...databaseMetrics(report)];
+  const metrics = statusMetrics(report).map(({ readings, ...metric }) => ({
+    ...metric,
+    samples: readings.flatMap(({ labels, value }) => value === null ? [] : [{ labels, value }]),
+  }));
   return printMetrics(metrics.filter(({ samples }) => samples.length > 0));
 }
 
-function serverMetrics({ source, target, wal, healthy, findings }: StatusReport): Metric[] {
+/** Every metric, with the values that are unknown. */
+export function statusMetrics(report: StatusReport): readonly StatusMetric[] {
+  return [...serverMetrics(report), ...streamMetrics(report), ...databaseMetrics(report)];
+}
+
+function serverMetrics({ source, target, wal, healthy, findings }: StatusReport): StatusMetric[] {
   const count = (severity: string) =>
     findings.filter((finding) => finding.severity === severity).length;
   return [
@@ -55,7 +68,7 @@ function serverMetrics({ source, target, wal, healthy, findings }: StatusReport)
   ];
 }
 
-function streamMetrics({ databases }: StatusReport): Metric[] {
+function streamMetrics({ databases }: StatusReport): StatusMetric[] {
   const streams = databases.flatMap(({ source, target, streams }) =>
     streams.map((stream) => ({
       stream,
@@ -173,7 +186,7 @@ function streamMetrics({ databases }: StatusReport): Metric[] {
   ];
 }
 
-function databaseMetrics({ databases }: StatusReport): Metric[] {
+function databaseMetrics({ databases }: StatusReport): StatusMetric[] {
   const labels = ({ source, target }: StatusReport["databases"][number]) => ({
     database: source ?? "",
     target_database: target ?? "",
@@ -218,14 +231,10 @@ function databaseMetrics({ databases }: StatusReport): Metric[] {
   ];
 }
 
-function gauge(name: string, help: string, readings: readonly MetricReading[]): Metric {
-  return { name, type: "gauge", help, samples: known(readings) };
+function gauge(name: string, help: string, readings: readonly MetricReading[]): StatusMetric {
+  return { name, type: "gauge", help, readings };
 }
 
-function counter(name: string, help: string, readings: readonly MetricReading[]): Metric {
-  return { name, type: "counter", help, samples: known(readings) };
-}
-
-function known(readings: readonly MetricReading[]): readonly MetricSample[] {
-  return readings.flatMap(({ labels, value }) => value === null ? [] : [{ labels, value }]);
+function counter(name: string, help: string, readings: readonly MetricReading[]): StatusMetric {
+  return { name, type: "counter", help, readings };
 }

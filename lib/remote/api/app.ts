@@ -1,10 +1,10 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import { type Metric, printMetrics, prometheusContentType } from "../../core/internal.ts";
+import { printMetrics, prometheusContentType } from "../../core/internal.ts";
 import { addAdminRoutes } from "./admin_routes.ts";
 import { requireScope } from "./authenticate.ts";
 import { addJobRoutes } from "./job_routes.ts";
-import { readDatabaseMetrics } from "./metrics.ts";
+import { eventStreamMetric, readDatabaseMetrics } from "./metrics.ts";
 import { HttpProblem } from "./problem.ts";
 import { addressOf, answering, type Bindings, type ServiceApp } from "./routing.ts";
 import type { ServiceParts } from "./service.ts";
@@ -84,7 +84,11 @@ function addOpenRoutes(app: ServiceApp, parts: ServiceParts): void {
         requireScope(key, "metrics:read");
       }
       const metrics = await parts.pool.use((session) => readDatabaseMetrics(session));
-      const text = printMetrics([...metrics, streamMetric(parts), parts.metrics.metric()]);
+      const text = printMetrics([
+        ...metrics,
+        eventStreamMetric(parts.hub.size),
+        parts.metrics.metric(),
+      ]);
       return context.body(text, 200, { "content-type": prometheusContentType });
     });
   });
@@ -98,13 +102,4 @@ function addOpenRoutes(app: ServiceApp, parts: ServiceParts): void {
           "Runs migrations of PostgreSQL databases as jobs. Errors are application/problem+json.",
       },
     })));
-}
-
-function streamMetric({ hub }: ServiceParts): Metric {
-  return {
-    name: "seren_event_streams",
-    type: "gauge",
-    help: "Open event streams of this instance.",
-    samples: [{ labels: {}, value: hub.size }],
-  };
 }

@@ -20,6 +20,37 @@ const methods: ReadonlySet<string> = new Set([
   "OPTIONS",
 ]);
 
+/** A metric without its samples. */
+interface MetricKind extends Omit<Metric, "samples"> {
+  readonly labels: readonly string[];
+}
+
+const requestDuration: MetricKind = {
+  name: "seren_http_request_duration_seconds",
+  type: "histogram",
+  help: "Duration of requests to this instance.",
+  labels: ["method", "route", "status"],
+};
+
+const eventStreams: MetricKind = {
+  name: "seren_event_streams",
+  type: "gauge",
+  help: "Open event streams of this instance.",
+  labels: [],
+};
+
+/** What an instance knows of itself. */
+export const instanceMetrics: readonly MetricKind[] = [requestDuration, eventStreams];
+
+/** The number of open event streams. */
+export function eventStreamMetric(open: number): Metric {
+  return metricOf(eventStreams, [{ labels: {}, value: open }]);
+}
+
+function metricOf({ name, type, help }: MetricKind, samples: Metric["samples"]): Metric {
+  return { name, type, help, samples };
+}
+
 /** Counts the requests of this instance. Labels are routes, never paths. */
 export class RequestMetrics {
   readonly #series = new Map<string, Series>();
@@ -58,12 +89,7 @@ export class RequestMetrics {
 
   /** The durations of requests, as a histogram. */
   metric(): Metric {
-    return {
-      name: "seren_http_request_duration_seconds",
-      type: "histogram",
-      help: "Duration of requests to this instance.",
-      samples: [...this.#series.values()].flatMap(histogramSamples),
-    };
+    return metricOf(requestDuration, [...this.#series.values()].flatMap(histogramSamples));
   }
 }
 
@@ -81,16 +107,18 @@ function histogramSamples({ labels, count, seconds, buckets }: Series): readonly
   ];
 }
 
-interface DatabaseMetric extends Omit<Metric, "samples"> {
-  /** Returns rows of `labels` (an object) and `value`. */
+interface ServiceMetric extends MetricKind {
+  /** Returns rows of `labels` (an object with those) and `value`. */
   readonly statement: string;
 }
 
-const databaseMetrics: readonly DatabaseMetric[] = [
+/** What the service's database knows. */
+export const serviceMetrics: readonly ServiceMetric[] = [
   {
     name: "seren_jobs",
     help: "Retained jobs, by command and state.",
     type: "gauge",
+    labels: ["command", "state"],
     statement: `
       SELECT pg_catalog.jsonb_build_object('command', command, 'state', state) AS labels, pg_catalog.count(*)::pg_catalog.float8 AS value
         FROM seren_remote.jobs GROUP BY command, state ORDER BY command, state`,
@@ -99,6 +127,7 @@ const databaseMetrics: readonly DatabaseMetric[] = [
     name: "seren_job_run_seconds_sum",
     help: "Total run time of the retained finished jobs, from first attempt to end.",
     type: "gauge",
+    labels: ["command", "state"],
     statement: `
       SELECT pg_catalog.jsonb_build_object('command', command, 'state', state) AS labels,
              pg_catalog.sum(extract(epoch FROM finished_at - started_at))::pg_catalog.float8 AS value
@@ -109,6 +138,7 @@ const databaseMetrics: readonly DatabaseMetric[] = [
     name: "seren_queue_waiting",
     help: "Jobs waiting for a worker, by queue.",
     type: "gauge",
+    labels: ["queue"],
     statement: `
       SELECT pg_catalog.jsonb_build_object('queue', queue) AS labels, pg_catalog.count(*)::pg_catalog.float8 AS value
         FROM seren_remote.jobs WHERE state = 'queued' GROUP BY queue ORDER BY queue`,
@@ -117,6 +147,7 @@ const databaseMetrics: readonly DatabaseMetric[] = [
     name: "seren_queue_oldest_seconds",
     help: "How long the oldest queued job has been waiting, by queue.",
     type: "gauge",
+    labels: ["queue"],
     statement: `
       SELECT pg_catalog.jsonb_build_object('queue', queue) AS labels,
              pg_catalog.max(extract(epoch FROM pg_catalog.now() - created_at))::pg_catalog.float8 AS value
@@ -127,6 +158,7 @@ const databaseMetrics: readonly DatabaseMetric[] = [
     help:
       "Attempts of retained jobs after the first of each: lost workers, unreachable servers, shutdowns.",
     type: "gauge",
+    labels: [],
     statement: `
       SELECT '{}'::pg_catalog.jsonb AS labels, coalesce(pg_catalog.sum(greatest(0, attempt - 1)), 0)::pg_catalog.float8 AS value
         FROM seren_remote.jobs`,
@@ -136,6 +168,7 @@ const databaseMetrics: readonly DatabaseMetric[] = [
     help:
       "Messages whose workers were lost too many times and whose jobs have not been marked as failed yet.",
     type: "gauge",
+    labels: [],
     statement: `
       SELECT '{}'::pg_catalog.jsonb AS labels, pg_catalog.count(*)::pg_catalog.float8 AS value FROM seren_remote_queue.job
        WHERE name = 'dead' AND state < 'completed'`,
@@ -144,6 +177,7 @@ const databaseMetrics: readonly DatabaseMetric[] = [
     name: "seren_workers",
     help: "Workers that reported within the last minute.",
     type: "gauge",
+    labels: ["draining"],
     statement: `
       SELECT pg_catalog.jsonb_build_object('draining', draining::pg_catalog.text) AS labels, pg_catalog.count(*)::pg_catalog.float8 AS value
         FROM seren_remote.workers WHERE seen_at > pg_catalog.now() - interval '1 minute'
@@ -153,6 +187,7 @@ const databaseMetrics: readonly DatabaseMetric[] = [
     name: "seren_worker_slots",
     help: "Jobs that these workers can run concurrently.",
     type: "gauge",
+    labels: [],
     statement: `
       SELECT '{}'::pg_catalog.jsonb AS labels, coalesce(pg_catalog.sum(concurrency), 0)::pg_catalog.float8 AS value
         FROM seren_remote.workers WHERE seen_at > pg_catalog.now() - interval '1 minute'`,
@@ -161,6 +196,7 @@ const databaseMetrics: readonly DatabaseMetric[] = [
     name: "seren_worker_running",
     help: "Jobs that these workers are running.",
     type: "gauge",
+    labels: [],
     statement: `
       SELECT '{}'::pg_catalog.jsonb AS labels, coalesce(pg_catalog.sum(running), 0)::pg_catalog.float8 AS value
         FROM seren_remote.workers WHERE seen_at > pg_catalog.now() - interval '1 minute'`,
@@ -169,6 +205,7 @@ const databaseMetrics: readonly DatabaseMetric[] = [
     name: "seren_api_keys",
     help: "API keys, by state.",
     type: "gauge",
+    labels: ["state"],
     statement: `
       SELECT pg_catalog.jsonb_build_object('state', state) AS labels, pg_catalog.count(*)::pg_catalog.float8 AS value
         FROM (SELECT CASE WHEN revoked_at IS NOT NULL THEN 'revoked'
@@ -181,8 +218,8 @@ const databaseMetrics: readonly DatabaseMetric[] = [
 /** Reads what the service's database knows; the same from every instance. */
 export async function readDatabaseMetrics(session: Session): Promise<readonly Metric[]> {
   const metrics: Metric[] = [];
-  for (const { statement, ...metric } of databaseMetrics) {
-    metrics.push({ ...metric, samples: await session.query<MetricSample>(statement) });
+  for (const metric of serviceMetrics) {
+    metrics.push(metricOf(metric, await session.query<MetricSample>(metric.statement)));
   }
   return metrics;
 }
