@@ -33,15 +33,22 @@ export async function createClientStream(
   return { name, sourceUrl, targetUrl };
 }
 
-/** Lists all tables of the target in the record. */
-export async function listTables({ name, targetUrl }: ClientStream): Promise<void> {
+/**
+ * Lists the tables in the record that the source sends changes of: partitions, not their parents.
+ */
+export async function listTables({ name, sourceUrl, targetUrl }: ClientStream): Promise<void> {
+  const tables = await query<{ schema: string; name: string }>(
+    sourceUrl,
+    `SELECT n.nspname AS schema, c.relname AS name
+       FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+      WHERE c.relkind = 'r' AND n.nspname !~ '^(pg_|information_schema|seren)'`,
+  );
   await query(
     targetUrl,
     `INSERT INTO seren_apply.stream_table
-     SELECT $1, n.nspname, c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-      WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^(pg_|information_schema|seren)'
+     SELECT $1, t.schema, t.name FROM json_to_recordset($2::text::json) AS t (schema text, name text)
      ON CONFLICT DO NOTHING`,
-    [name],
+    [name, JSON.stringify(tables)],
   );
 }
 

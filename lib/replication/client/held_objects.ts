@@ -63,7 +63,10 @@ interface ActingObject {
 export type HeldEffect = "disabled" | "deferred" | "dropped";
 
 // Triggers of partitions that belong to one of the partitioned table: before 15 they are internal,
-// and follow it; from 15 on each is listed. Triggers that are enabled ALWAYS fire under
+// and follow it, which before 13 needs a superuser; from 15 on each is listed. The key of a
+// partition belongs to that of the partitioned table, too: a stream lists partitions, so those are
+// found above them. What a partition outside the stream has is not as on the source, so that keys
+// of its table cannot wait. Triggers that are enabled ALWAYS fire under
 // session_replication_role = replica as well, and do here.
 const actingStatement = `
   WITH RECURSIVE applied (oid) AS (
@@ -76,6 +79,22 @@ const actingStatement = `
     SELECT i.inhrelid FROM applied
       JOIN pg_catalog.pg_inherits AS i ON i.inhparent = applied.oid
       JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid AND c.relispartition
+  ), above (oid) AS (
+    SELECT i.inhparent FROM applied
+      JOIN pg_catalog.pg_class AS c ON c.oid = applied.oid AND c.relispartition
+      JOIN pg_catalog.pg_inherits AS i ON i.inhrelid = c.oid
+    UNION
+    SELECT i.inhparent FROM above
+      JOIN pg_catalog.pg_class AS c ON c.oid = above.oid AND c.relispartition
+      JOIN pg_catalog.pg_inherits AS i ON i.inhrelid = c.oid
+  ), concerned (oid) AS (
+    SELECT oid FROM applied UNION SELECT oid FROM above
+  ), whole (oid) AS (
+    SELECT oid FROM applied
+    UNION
+    SELECT above.oid FROM above
+     WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree(above.oid) AS p
+                        WHERE p.isleaf AND p.relid::pg_catalog.oid NOT IN (SELECT oid FROM applied))
   ), named AS (
     SELECT c.oid, c.relkind, c.relowner, pg_catalog.format('%I.%I', n.nspname, c.relname) AS name,
            CASE WHEN NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')
@@ -86,15 +105,15 @@ const actingStatement = `
     SELECT k.oid, k.confrelid, k.conname, k.condeferrable, k.condeferred, t.name, t.obstacle,
            k.convalidated, t.relkind = 'p' AND k.convalidated AS is_split,
            k.confdeltype = 'a' AND k.confupdtype = 'a'
-             AND k.conrelid IN (SELECT oid FROM applied)
-             AND k.confrelid IN (SELECT oid FROM applied) AS can_wait,
+             AND k.conrelid IN (SELECT oid FROM whole)
+             AND k.confrelid IN (SELECT oid FROM whole) AS can_wait,
            CASE WHEN NOT pg_catalog.has_table_privilege(k.confrelid, 'REFERENCES')
                 THEN 'restoring it requires REFERENCES on ' || r.name END AS reference_obstacle
       FROM pg_catalog.pg_constraint AS k
       JOIN named AS t ON t.oid = k.conrelid
       JOIN named AS r ON r.oid = k.confrelid
      WHERE k.contype = 'f' AND k.conparentid = 0
-       AND (k.conrelid IN (SELECT oid FROM applied) OR k.confrelid IN (SELECT oid FROM applied))
+       AND (k.conrelid IN (SELECT oid FROM concerned) OR k.confrelid IN (SELECT oid FROM concerned))
        -- from 18 on a key may be NOT ENFORCED
        AND EXISTS (SELECT FROM pg_catalog.pg_trigger AS g WHERE g.tgconstraint = k.oid)
   ), inherited (oid, confrelid) AS (
@@ -112,15 +131,23 @@ const actingStatement = `
      WHERE k.contype = 'f'
   )
   SELECT pg_catalog.format('trigger %I of %s', g.tgname, t.name) AS object, t.obstacle,
-         pg_catalog.format('ALTER TABLE %s DISABLE TRIGGER %I', o.only || t.name, g.tgname) AS hold,
-         pg_catalog.format('ALTER TABLE %s ENABLE TRIGGER %I', o.only || t.name, g.tgname) AS restore,
-         NULL AS validate, 'disabled' AS effect
-    FROM applied
-    JOIN named AS t ON t.oid = applied.oid
+         CASE WHEN v.must_drop THEN pg_catalog.format('DROP TRIGGER %I ON %s', g.tgname, t.name)
+              ELSE pg_catalog.format('ALTER TABLE %s DISABLE TRIGGER %I', v.only || t.name, g.tgname) END AS hold,
+         CASE WHEN v.must_drop
+              THEN pg_catalog.pg_get_triggerdef(g.oid) || COALESCE(pg_catalog.format(
+                     '; COMMENT ON TRIGGER %I ON %s IS %L', g.tgname, t.name,
+                     pg_catalog.obj_description(g.oid, 'pg_trigger')), '')
+              ELSE pg_catalog.format('ALTER TABLE %s ENABLE TRIGGER %I', v.only || t.name, g.tgname) END AS restore,
+         NULL AS validate, CASE WHEN v.must_drop THEN 'dropped' ELSE 'disabled' END AS effect
+    FROM concerned
+    JOIN named AS t ON t.oid = concerned.oid
     JOIN pg_catalog.pg_trigger AS g ON g.tgrelid = t.oid
-   CROSS JOIN (SELECT CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 150000
-                           THEN 'ONLY ' ELSE '' END AS only) AS o
+   CROSS JOIN (SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS number) AS server
+   CROSS JOIN LATERAL (
+         SELECT CASE WHEN server.number >= 150000 THEN 'ONLY ' ELSE '' END AS only,
+                server.number < 130000 AND t.relkind = 'p' AND (g.tgtype & 1) = 1 AS must_drop) AS v
    WHERE NOT g.tgisinternal AND g.tgenabled = 'O'
+     AND (server.number < 150000 OR t.oid IN (SELECT oid FROM applied))
   UNION ALL
   SELECT pg_catalog.format('rule %I of %s', w.rulename, t.name), t.obstacle,
          pg_catalog.format('ALTER TABLE %s DISABLE RULE %I', t.name, w.rulename),
