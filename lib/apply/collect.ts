@@ -121,15 +121,9 @@ export class ChangeCollector {
   ): void {
     const { mapping, before, row } = change;
     if (row.size > maxCopiedRowBytes) return this.#addSingle(change);
+    // an UPDATE also keeps what the target's row has in columns that the source does not send
     if (before !== row && !isSameKey(keyColumns, before, row, before)) {
-      // The target's row may have values that the source does not send. Only UPDATE cannot set a
-      // column that is GENERATED ALWAYS AS IDENTITY.
-      const isUpdated = keyColumns.every((position) =>
-        !mapping.columns[position]?.isIdentityAlways
-      );
-      if (isUpdated || mapping.hasOwnColumns || row.isPartial) return this.#addSingle(change);
-      this.#addDelete(mapping, keyColumns, before);
-      return this.#addInsert(mapping, row);
+      return this.#addSingle(change);
     }
     const group = this.#indexedGroup(mapping, keyColumns);
     const known = group.find(before);

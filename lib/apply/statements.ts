@@ -164,6 +164,17 @@ export function onlyRelation(table: MappedTable): string {
 }
 
 function copyStep(mapping: TableMapping, lines: readonly Tuple[]): Step {
+  if (mapping.columns.length === 0) {
+    return {
+      ...base(mapping),
+      kind: "query",
+      sql: `INSERT INTO ${
+        relationOf(mapping.table)
+      } SELECT FROM pg_catalog.generate_series(1, ${lines.length})`,
+      rows: lines.length,
+      change: undefined,
+    };
+  }
   const columns = mapping.columns.map(({ name }) => quoteIdentifier(name)).join(", ");
   return {
     ...base(mapping),
@@ -375,6 +386,8 @@ function singleStep(change: CollectedChange): Step {
     ? insertSql(mapping, change.row, values)
     : change.kind === "delete"
     ? `DELETE FROM ${onlyRelation(mapping.table)} AS t WHERE ${rowCondition(change, values)}`
+    : changesFixed(change)
+    ? replaceSql(change, values)
     : updateSql(change, values);
   return {
     ...base(mapping),
@@ -389,6 +402,9 @@ function singleStep(change: CollectedChange): Step {
 }
 
 function insertSql(mapping: TableMapping, row: Tuple, values: ValueParameters): string {
+  if (mapping.columns.length === 0) {
+    return `INSERT INTO ${relationOf(mapping.table)} DEFAULT VALUES`;
+  }
   const columns = mapping.columns.map(({ name }) => quoteIdentifier(name)).join(", ");
   const sent = row.values();
   const list = mapping.columns.map((column, position) => values.add(column, sent[position]));
@@ -397,10 +413,39 @@ function insertSql(mapping: TableMapping, row: Tuple, values: ValueParameters): 
   })`;
 }
 
-function updateSql(
-  change: CollectedChange & { readonly kind: "update" },
-  values: ValueParameters,
-): string {
+type Update = CollectedChange & { readonly kind: "update" };
+
+/** Whether it changes a column that no UPDATE can set, as far as the old value is known. */
+function changesFixed({ mapping, before, row }: Update): boolean {
+  if (before === row) return false;
+  const { columns, relation, keyColumns = [] } = mapping;
+  const [next, previous] = [row.values(), before.values()];
+  return columns.some(({ isIdentityAlways }, position) =>
+    isIdentityAlways && next[position] !== undefined &&
+    (relation.isIdentityFull || keyColumns.includes(position)) &&
+    !sameValue(next[position], previous[position])
+  );
+}
+
+/** Deletes the row and inserts it with its new values, and what else it had. */
+function replaceSql(change: Update, values: ValueParameters): string {
+  const { mapping: { table, columns }, row } = change;
+  const condition = rowCondition(change, values);
+  const sent = row.values();
+  const known = new Map(columns.flatMap((column, position) => {
+    const value = sent[position];
+    return value === undefined ? [] : [[column.name, values.add(column, value)] as const];
+  }));
+  const names = [...table.columns.keys()];
+  return `WITH old AS (DELETE FROM ${onlyRelation(table)} AS t WHERE ${condition} RETURNING t.*)
+    INSERT INTO ${relationOf(table)} (${
+    names.map(quoteIdentifier).join(", ")
+  }) OVERRIDING SYSTEM VALUE SELECT ${
+    names.map((name) => known.get(name) ?? `old.${quoteIdentifier(name)}`).join(", ")
+  } FROM old`;
+}
+
+function updateSql(change: Update, values: ValueParameters): string {
   const { mapping, row, before } = change;
   const { table, keyColumns = [], settable, fixed } = mapping;
   const [next, previous] = [row.values(), before.values()];
@@ -443,7 +488,7 @@ function rowCondition(
   );
   return `(t.tableoid, t.ctid) OPERATOR(pg_catalog.=) (SELECT o.tableoid, o.ctid FROM ${
     onlyRelation(mapping.table)
-  } AS o WHERE ${conditions.join(" AND ")} LIMIT 1)`;
+  } AS o WHERE ${conditions.length === 0 ? "true" : conditions.join(" AND ")} LIMIT 1)`;
 }
 
 const textType = 25;

@@ -20,8 +20,6 @@ export interface TableMapping {
    * it.
    */
   readonly keyColumns: readonly number[] | undefined;
-  /** Whether the target has columns that the source does not send. */
-  readonly hasOwnColumns: boolean;
   /** Whether a unique index of the target finds a row by these columns. */
   readonly hasKeyIndex: boolean;
   /** Positions of the columns that an UPDATE sets if it does not change the key. */
@@ -70,7 +68,6 @@ export function mapTable(
     hasKeyIndex: table.uniqueIndexes.some((names) => names.every((name) => keyNames.has(name))),
     settable: others.filter((position) => !isFixed(position)),
     fixed: others.filter(isFixed),
-    hasOwnColumns: table.columns.size > columns.length,
     rowFilter,
   };
 }
