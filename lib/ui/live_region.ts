@@ -25,6 +25,7 @@ const endUpdate = "\x1b[?2026l";
 export class LiveRegion implements Disposable {
   readonly #terminal: LiveTerminal;
   #drawn: readonly string[] = [];
+  #isCursorHidden = false;
 
   constructor(terminal: LiveTerminal) {
     this.#terminal = terminal;
@@ -39,6 +40,7 @@ export class LiveRegion implements Disposable {
     const body = fitting.map((line) => `${line}\n`).join("");
     this.#terminal.write(`${beginUpdate}${this.#erasing()}${hideCursor}${body}${endUpdate}`);
     this.#drawn = fitting;
+    this.#isCursorHidden = true;
   }
 
   /** Prints permanent lines above the region, which the next {@linkcode draw} restores. */
@@ -47,16 +49,16 @@ export class LiveRegion implements Disposable {
     this.#drawn = [];
   }
 
-  /** Erases the region and shows the cursor. */
+  /** Erases the region and shows the cursor; writes nothing if nothing has been drawn. */
   clear(): void {
-    if (this.#drawn.length === 0) return;
+    if (!this.#isCursorHidden) return;
     this.#terminal.write(`${this.#erasing()}${showCursor}`);
     this.#drawn = [];
+    this.#isCursorHidden = false;
   }
 
   [Symbol.dispose](): void {
-    this.#terminal.write(`${this.#erasing()}${showCursor}`);
-    this.#drawn = [];
+    this.clear();
   }
 
   /**

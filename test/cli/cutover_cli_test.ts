@@ -38,7 +38,15 @@ async function withReplicated(
           ...args,
           "--include-databases",
           name,
-        ], { env: { ...denoEnvironment(), SOURCE_URL: url, TARGET_URL: targetUrl } });
+        ], {
+          env: {
+            ...denoEnvironment(),
+            SOURCE_URL: url,
+            TARGET_URL: targetUrl,
+            // as a configuration file would use it
+            SEREN_OLD_PASSWORD: "planted",
+          },
+        });
       await use({ cutover, url, targetUrl, name });
       const cleaned = await runProgram(Deno.execPath(), [
         ...command,
@@ -229,7 +237,7 @@ Deno.test("hooks learn of the switch but no password; a failing or hanging one r
     match(run.stderr, /hook before: SEREN_CUTOVER_DIRECTION=run/);
     match(run.stderr, new RegExp(`hook before: SEREN_CUTOVER_DATABASES=${name}`));
     match(run.stderr, new RegExp(`hook before: SEREN_CUTOVER_TO_PORT=${target.port}`));
-    ok(!/SOURCE_URL|TARGET_URL/.test(run.stderr));
+    ok(!/SOURCE_URL|TARGET_URL|SEREN_(?!CUTOVER_)/.test(run.stderr));
     match(run.stdout, /! .*the hook after failed with exit code 1/);
   });
 });

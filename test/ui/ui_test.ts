@@ -153,6 +153,19 @@ Deno.test("LiveRegion draws each frame as one synchronized update", () => {
   }
 });
 
+Deno.test("LiveRegion writes nothing where nothing was drawn, and shows the cursor again after lines were printed", () => {
+  let written = "";
+  const size = { columns: 20, rows: 5 };
+  const region = new LiveRegion({ write: (text) => written += text, size: () => size });
+  region.clear();
+  region[Symbol.dispose]();
+  strictEqual(written, "");
+  region.draw(["one"]);
+  region.print("permanent\n");
+  region.clear();
+  ok(written.endsWith("\x1b[?25h"));
+});
+
 Deno.test("LiveRegion erases lines that wrapped when the window became narrower", () => {
   let size = { columns: 40, rows: 24 };
   let written = "";

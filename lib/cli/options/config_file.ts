@@ -18,7 +18,13 @@ export async function readConfigFile(
   const text = await readText(name, { reader, readFile });
   if (text === undefined) return;
   const { readConfig } = await import("../../config/read_config.ts");
-  const { config, problems } = readConfig(text, { name, lookUp });
+  const { config, problems } = readConfig(text, {
+    name,
+    lookUp: (variable) => {
+      reader.fileVariables.push(variable);
+      return lookUp(variable);
+    },
+  });
   reader.problems.push(...problems);
   if (config !== undefined) reader.useFile(config);
 }

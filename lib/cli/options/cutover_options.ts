@@ -27,6 +27,8 @@ import { readServerOptions, type ReplicationOptions } from "./replication_option
 export interface HookCommands {
   readonly commands: Readonly<Partial<Record<CutoverHook, string>>>;
   readonly timeoutMs: number;
+  /** Variables of the configuration file, which may hold passwords: hooks do not get them. */
+  readonly hiddenVariables: readonly string[];
 }
 
 /** `cutover` in full; each action uses its part. */
@@ -145,7 +147,11 @@ function readHooks(reader: OptionReader): HookCommands {
     if (command.trim() === "") reader.problem(`--hook-${hook}`, "is empty; give a command");
     commands[hook] = command;
   }
-  return { commands, timeoutMs: reader.duration("hookTimeout") };
+  return {
+    commands,
+    timeoutMs: reader.duration("hookTimeout"),
+    hiddenVariables: reader.fileVariables,
+  };
 }
 
 async function readTargetFromSource(

@@ -33,6 +33,8 @@ type ValuesOf<Name extends OptionName> = OptionTable[Name] extends
  */
 export class OptionReader {
   readonly problems: Problem[];
+  /** Names of the variables that the configuration file takes values from, such as passwords. */
+  readonly fileVariables: string[] = [];
   readonly #raw: RawOptions;
   /** Whether the grammar found a problem. */
   readonly #isMisread: boolean;

@@ -28,7 +28,10 @@ export function hookRunner(options: HookOptions): HookRunner {
 /** The program that runs hooks. */
 export const hookShell: string = Deno.build.os === "windows" ? "cmd" : "sh";
 
-/** Variables that may hold a password; a hook does not get them. */
+/**
+ * Variables that may hold a password; a hook does not get them, nor those of the configuration file
+ * and, on Unix, others of this tool.
+ */
 const secretVariables = [
   "SOURCE_URL",
   "TARGET_URL",
@@ -45,13 +48,18 @@ const graceMs = 2_000;
 const outputMs = 500;
 
 /**
- * Ends the whole process group: Deno signals a single process only. TERM asks for it, USR1 forces
- * it.
+ * Runs the command, its first argument, without the variables that the others name. Ends the whole
+ * process group: Deno signals a single process only. TERM asks for it, USR1 forces it.
  */
-const supervisor = `unset ${secretVariables.join(" ")}
+const supervisor = `command=$1
+shift
+unset "$@"
+for name in $(env | sed -n 's/^\\(SEREN_[A-Za-z0-9_]*\\)=.*/\\1/p'); do
+  case $name in SEREN_CUTOVER_*) ;; *) unset "$name" ;; esac
+done
 trap 'trap "" TERM; kill -TERM 0' TERM
 trap 'kill -KILL 0' USR1
-sh -c "$1" & child=$!
+sh -c "$command" & child=$!
 while :; do
   wait "$child"
   code=$?
@@ -67,13 +75,14 @@ async function runHook(
   },
 ): Promise<void> {
   const { events, timeoutMs, direction, signal } = options;
+  const hidden = [...secretVariables, ...options.hiddenVariables];
   const isWindows = Deno.build.os === "windows";
   let child: Deno.ChildProcess;
   try {
     child = new Deno.Command(hookShell, {
-      args: isWindows ? ["/d", "/c", command] : ["-c", supervisor, "sh", command],
+      args: isWindows ? ["/d", "/c", command] : ["-c", supervisor, "sh", command, ...hidden],
       env: {
-        ...(isWindows ? Object.fromEntries(secretVariables.map((name) => [name, ""])) : {}),
+        ...(isWindows ? Object.fromEntries(hidden.map((name) => [name, ""])) : {}),
         ...hookVariables(hook, { direction, routes }),
       },
       stdin: "null",
