@@ -22,6 +22,8 @@ export interface StepView {
   readonly database: string | undefined;
   readonly startedAt: number;
   readonly ms: number | undefined;
+  /** Whether it ended with an error. */
+  readonly hasFailed: boolean;
   readonly summary: string | undefined;
   readonly done: number | undefined;
   readonly total: number | undefined;
@@ -202,6 +204,7 @@ export class Progress {
       database,
       startedAt: event.kind === "step-started" ? at : before?.startedAt ?? at,
       ms: event.kind === "step-finished" ? event.ms : undefined,
+      hasFailed: event.kind === "step-finished" && event.failed === true,
       summary: event.kind === "step-finished" ? event.summary : undefined,
       done,
       total,

@@ -38,7 +38,8 @@ class StepItem {
   readonly element: HTMLElement = make("li", {}, this.#label, this.#detail, this.#time);
 
   update(step: StepView, { over, now }: { readonly over: boolean; readonly now: number }): void {
-    const state = step.ms !== undefined ? "done" : over ? "stopped" : "running";
+    const ended = step.hasFailed ? "failed" : "done";
+    const state = step.ms !== undefined ? ended : over ? "stopped" : "running";
     setAttribute(this.element, "data-state", state);
     const word = stepTitle(step.step);
     if (this.#label.childElementCount + this.#label.childNodes.length === 0) {
@@ -56,8 +57,8 @@ class StepItem {
   }
 }
 
-function detailOf({ ms, summary, done, total, current }: StepView): string {
-  if (ms !== undefined) return summary ?? "";
+function detailOf({ ms, hasFailed, summary, done, total, current }: StepView): string {
+  if (ms !== undefined) return summary ?? (hasFailed ? "failed" : "");
   const counted = total === undefined ? "" : `${formatCount(done ?? 0)} of ${formatCount(total)}`;
   return [counted, current].filter((part) => part !== undefined && part !== "").join(" · ");
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { EventSink, StepName } from "../core/internal.ts";
+import { type EventSink, InterruptedError, type StepName } from "../core/internal.ts";
 import type { FailedAttempt, SwitchStep } from "./switch_options.ts";
 
 /** How a step is reported. */
@@ -79,8 +79,16 @@ export class Timeline {
     try {
       result = await work();
     } catch (error) {
-      const ms = record("failed", undefined);
-      this.#events({ kind: "step-finished", step, ...place, ms, failed: true });
+      const summary = error instanceof InterruptedError ? "interrupted" : "failed";
+      const ms = record(summary, undefined);
+      this.#events({
+        kind: "step-finished",
+        step,
+        ...place,
+        ms,
+        failed: true,
+        ...(summary === "failed" ? {} : { summary }),
+      });
       throw error;
     }
     const summary = summarise(result);

@@ -133,9 +133,9 @@ function describe(event: RunEvent): string | undefined {
       return `${stepTitle(event.step)}${ofDatabase(event)} …`;
     case "step-finished":
       return `${stepTitle(event.step)}${ofDatabase(event)}: ${
-        event.failed ? "failed after" : "done in"
-      } ${formatDuration(event.ms)}` +
-        (event.summary === undefined ? "" : `, ${event.summary}`);
+        event.failed ? event.summary ?? "failed" : "done"
+      } ${event.failed ? "after" : "in"} ${formatDuration(event.ms)}` +
+        (event.failed || event.summary === undefined ? "" : `, ${event.summary}`);
     case "database-planned":
       return `${event.database}: ${plural(event.tables, "table")}, ${formatBytes(event.bytes)}`;
     case "table-started":

@@ -25,6 +25,8 @@ export interface StepState {
   readonly startedAtMs: number;
   /** Undefined while it runs. */
   readonly ms: number | undefined;
+  /** Whether it ended with an error. */
+  readonly hasFailed: boolean;
   readonly summary: string | undefined;
   readonly done: number | undefined;
   readonly total: number | undefined;
@@ -116,7 +118,13 @@ export function reduce(state: ProgressState, event: RunEvent, nowMs: number): Pr
         steps: changeStep(
           state.steps,
           event,
-          (step) => ({ ...step, ms: event.ms, summary: event.summary, current: undefined }),
+          (step) => ({
+            ...step,
+            ms: event.ms,
+            hasFailed: event.failed === true,
+            summary: event.summary,
+            current: undefined,
+          }),
           nowMs,
         ),
       };
@@ -308,6 +316,7 @@ function startedStep({ step, database }: StepKey, startedAtMs: number): StepStat
     database,
     startedAtMs,
     ms: undefined,
+    hasFailed: false,
     summary: undefined,
     done: undefined,
     total: undefined,

@@ -69,8 +69,10 @@ function stepLine(step: StepState, { state, style, nowMs }: View): string {
   const time = padStart(formatDuration(ms), 10);
   const padded = padEnd(title, titleColumns);
   if (step.ms !== undefined) {
-    const summary = step.summary === undefined ? "" : style.dim(`  ${printable(step.summary)}`);
-    return `${style.green("✓")} ${padded}${style.dim(time)}${summary}`;
+    const words = step.summary ?? (step.hasFailed ? "failed" : undefined);
+    const summary = words === undefined ? "" : style.dim(`  ${printable(words)}`);
+    const mark = step.hasFailed ? style.red("✗") : style.green("✓");
+    return `${mark} ${padded}${style.dim(time)}${summary}`;
   }
   const frame = spinner[Math.floor(nowMs / 100) % spinner.length] ?? "";
   const count = step.total === undefined

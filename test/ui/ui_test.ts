@@ -141,6 +141,16 @@ Deno.test("render() shows steps, running tables and overall progress", () => {
   ) ok(text.includes(part), `${part} is missing in\n${text}`);
 });
 
+Deno.test("a step that failed or was interrupted is marked as such, and not as done", () => {
+  const size = { columns: 80, rows: 24, color: false, nowMs: 9_000 };
+  const drain = { kind: "step-finished", step: "drain", ms: 300, failed: true } as const;
+  const shown = (end: RunEvent) =>
+    render(stateAfter([{ kind: "step-started", step: "drain" }, end]), size).join("\n");
+  match(shown(drain), /✗ Drain replication +300 ms +failed/);
+  match(shown({ ...drain, summary: "interrupted" }), /✗ Drain replication +300 ms +interrupted/);
+  ok(!shown(drain).includes("✓"));
+});
+
 Deno.test("LiveRegion draws each frame as one synchronized update", () => {
   const frames: string[] = [];
   const size = { columns: 20, rows: 5 };
