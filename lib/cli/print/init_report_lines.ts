@@ -50,8 +50,9 @@ export function initReportLines(report: InitReport, options: TableOptions): stri
   }
   lines.push(...stepLines(report, options), ...retryLines(report, style));
   lines.push("", ...warningLines(report.warnings, style), ...setAsideLines(report, style));
+  const mark = setAsideObjects(report).length === 0 ? style.green("✓") : style.yellow("!");
   lines.push(
-    `${style.green("✓")} ${totalWords(report)}` +
+    `${mark} ${totalWords(report)}` +
       (report.warnings.length === 0 ? "" : `, ${plural(report.warnings.length, "warning")}`),
   );
   if (report.steps.some(({ step }) => step === "catch-up")) {

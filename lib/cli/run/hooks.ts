@@ -1,5 +1,11 @@
 import type { SwitchDirection } from "../../commands/cutover/report.ts";
-import { errorMessage, type EventSink, ExitCode, ReplicatorError } from "../../core/internal.ts";
+import {
+  errorMessage,
+  type EventSink,
+  ExitCode,
+  formatDuration,
+  ReplicatorError,
+} from "../../core/internal.ts";
 import type { CutoverHook, DatabaseRoute, HookRunner } from "../../cutover/internal.ts";
 import type { HookCommands } from "../options/cutover_options.ts";
 
@@ -110,7 +116,10 @@ async function runHook(
   await Promise.race([output, delay(outputMs)]);
   if (wasKilled) {
     if (hook === "before") signal.throwIfAborted();
-    throw failure(hook, `did not end within --hook-timeout (${timeoutMs} ms) and was stopped`);
+    throw failure(
+      hook,
+      `did not end within --hook-timeout (${formatDuration(timeoutMs)}) and was stopped`,
+    );
   }
   if (!success) throw failure(hook, `failed with exit code ${code}`);
 }

@@ -10,7 +10,7 @@ import { demo, type DemoNarrator, type DemoReport } from "../../commands/demo/de
 import { makeStyle, printable, renderTable, wrap } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { resolveDemoOptions } from "../options/demo_options.ts";
-import { printJson, tableOptions } from "../print/print.ts";
+import { printJson, printLines, tableOptions } from "../print/print.ts";
 import { commandLine } from "../print/resume_command.ts";
 import { initPlanLines } from "../print/init_plan_lines.ts";
 import { initReportLines } from "../print/init_report_lines.ts";
@@ -46,7 +46,7 @@ function narrate({ terminal: { stderr }, output, progress }: CommandContext): De
   if (output.logFormat === "json") return silent;
   const print = (lines: readonly string[]) => {
     progress.pause();
-    stderr.write(`${lines.join("\n")}\n`);
+    printLines(stderr, lines);
   };
   return {
     chapter: (title) => print(["", style.bold(style.cyan(`── ${title} `.padEnd(60, "─")))]),
