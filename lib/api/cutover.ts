@@ -280,6 +280,8 @@ async function switchDatabases(
       finalCheck: sound.finalCheck ?? optionDefaults.finalCheck,
       hook: sound.hook ?? (() => undefined),
       isContinued: false,
+      beginning: undefined,
+      onBegin: () => Promise.resolve(),
       now: sound.now ?? systemClock,
       confirm: answer(sound.confirm),
       onUnfinished: sound.onUnfinished ?? (() => Promise.resolve()),

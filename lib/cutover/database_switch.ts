@@ -34,7 +34,7 @@ import { beginOpening } from "./open_side.ts";
 import { refuseUnreplaced, replaceSide, replaceSideStatement } from "./own_schema.ts";
 import { trySetReadOnly } from "./read_only_default.ts";
 import { resetRefusalsStatement } from "./refusals.ts";
-import type { DatabaseRoute } from "./route.ts";
+import { type DatabaseRoute, nextGeneration } from "./route.ts";
 import {
   changedSettings,
   planSequences,
@@ -401,7 +401,7 @@ export class DatabaseSwitch implements AsyncDisposable {
     const closed = replaceSideStatement(fromRecord, {
       ...fromRecord,
       isOpen: false,
-      generation: this.#nextGeneration,
+      generation: nextGeneration(this.route),
       details: {
         ...fromRecord.details,
         ...(this.#sessions === undefined ? {} : { isClosing: false }),
@@ -448,7 +448,7 @@ export class DatabaseSwitch implements AsyncDisposable {
    * error means that it was not
    */
   async close(timeoutMs: number): Promise<readonly string[]> {
-    const generation = this.#nextGeneration;
+    const generation = nextGeneration(this.route);
     const { isConfirmed } = await commitSide(this.#barrier, {
       timeoutMs,
       isCommitted: (record) =>
@@ -460,10 +460,6 @@ export class DatabaseSwitch implements AsyncDisposable {
     return isConfirmed ? [] : [
       `the synchronous standbys of the ${side} have not confirmed that ${database} is closed: if one of them is promoted before it has received that, it accepts writes again; do not fail over until pg_stat_replication shows that it has caught up`,
     ];
-  }
-
-  get #nextGeneration(): number {
-    return Math.max(this.route.fromRecord.generation, this.route.toRecord.generation) + 1;
   }
 
   /**

@@ -64,3 +64,10 @@ export function routeBetween(
 export function nameOnSource({ from, to }: DatabaseRoute): string {
   return from.side === "source" ? from.database : to.database;
 }
+
+/** The generation of the record that closes `from`. Pure. */
+export function nextGeneration(
+  { fromRecord, toRecord }: Pick<DatabaseRoute, "fromRecord" | "toRecord">,
+): number {
+  return Math.max(fromRecord.generation, toRecord.generation) + 1;
+}

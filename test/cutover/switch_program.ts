@@ -89,6 +89,8 @@ async function main(input: ProgramInput): Promise<void> {
           return Promise.resolve();
         },
         isContinued: false,
+        beginning: undefined,
+        onBegin: () => Promise.resolve(),
         onUnfinished: () => Promise.resolve(),
         now: () => new Date(),
         confirm,

@@ -107,6 +107,8 @@ export async function switchCutover(
     finalCheck: "structure",
     hook: () => undefined,
     isContinued: false,
+    beginning: undefined,
+    onBegin: () => Promise.resolve(),
     onUnfinished: () => Promise.resolve(),
     now: () => new Date(),
     confirm: () => Promise.resolve(true),

@@ -44,7 +44,14 @@ export interface CutoverCommandOptions {
   readonly rehearse: Omit<CutoverRehearseOptions, keyof ReplicationOptions | "now">;
   readonly run: Omit<
     CutoverSwitchOptions,
-    keyof ReplicationOptions | "hook" | "isContinued" | "now" | "confirm" | "onUnfinished"
+    | keyof ReplicationOptions
+    | "hook"
+    | "isContinued"
+    | "beginning"
+    | "onBegin"
+    | "now"
+    | "confirm"
+    | "onUnfinished"
   >;
   readonly finish: Pick<CutoverFinishOptions, "openOldSide">;
   readonly hooks: HookCommands;

@@ -224,6 +224,8 @@ async function switchDatabases(
       ...options.run,
       hook: hookRunner({ ...options.hooks, direction, events, signal }),
       isContinued: false,
+      beginning: undefined,
+      onBegin: () => Promise.resolve(),
       now: () => new Date(),
       confirm,
       onUnfinished,

@@ -13,6 +13,7 @@ import type {
   CutoverSwitchPlan,
   CutoverUnfinishedReport,
 } from "./report.ts";
+import type { SwitchBeginning } from "./switch_beginning.ts";
 
 /** What `cutover prepare` takes. */
 export interface CutoverPrepareOptions extends CutoverServers {
@@ -63,6 +64,10 @@ export interface CutoverSwitchOptions extends CutoverServers {
    * no return.
    */
   readonly isContinued: boolean;
+  /** What the interrupted call found when it began, if that is known. */
+  readonly beginning: SwitchBeginning | undefined;
+  /** Receives what a call finds, before anything is changed. */
+  readonly onBegin: (beginning: SwitchBeginning) => Promise<void>;
   readonly now: () => Date;
   /** Receives the plan; false leaves everything unchanged. */
   readonly confirm: (plan: CutoverSwitchPlan) => Promise<boolean>;

@@ -4,7 +4,6 @@
  * @module
  */
 import {
-  type DatabaseRoute,
   describeSwitch,
   type PreflightFinding,
   type SwitchFailure,
@@ -25,7 +24,8 @@ import type {
   SwitchDirection,
 } from "./report.ts";
 import { withStillClosed } from "./still_closed.ts";
-import { performUntilDone } from "./switch_attempts.ts";
+import { type AttemptChecks, performUntilDone } from "./switch_attempts.ts";
+import { beginningOf, refuseMoved, type SwitchBeginning } from "./switch_beginning.ts";
 import { readingContext, type SwitchCall, unstoppable } from "./switch_call.ts";
 import { SwitchChecks } from "./switch_checks.ts";
 import { reportDoneEarlier } from "./switch_done_earlier.ts";
@@ -68,6 +68,10 @@ async function planAndSwitch(call: SwitchCall): Promise<CutoverSwitchReport | un
     if (!involved.some((each) => isBeyond(each, direction))) run.signal.throwIfAborted();
   }
   refuseState(direction, { databases, involved, options });
+  if (options.beginning !== undefined) {
+    refuseMoved(options.beginning, { ...options, databases: involved, direction });
+  }
+  const beginning = options.beginning ?? beginningOf(involved, direction);
   const open = involved.filter(({ phase }) => phase === switchPhases[direction].from)
     .map((database) => routeOf(database, direction));
   const checks = new SwitchChecks(call);
@@ -76,13 +80,13 @@ async function planAndSwitch(call: SwitchCall): Promise<CutoverSwitchReport | un
   const finalCheck = await checkerFor(options, { routes: open, signal: run.signal, compared });
   const plan = planSwitch(involved, { call, warnings: checks.warnings });
   const servers = await describeServers(involved[0]!, readingContext(call).signal);
-  const answer = await options.confirm(plan).catch((error: unknown) =>
+  const answer = await confirmSwitch(plan, { options, beginning }).catch((error: unknown) =>
     unbegunSwitch(error, involved)
   );
   if (answer === false) return undefined;
-  const recheck = (route: DatabaseRoute) => checks.recheck(route);
+  const recheck: AttemptChecks["recheck"] = (route, signal) => checks.recheck(route, signal);
   const outcome = answer === true
-    ? await performUntilDone(call, { involved, finalCheck, recheck })
+    ? await performUntilDone(call, { involved, finalCheck, recheck, beginning })
     : answer;
   const { warnings } = checks;
   if (outcome.kind === "failed") {
@@ -104,6 +108,18 @@ async function planAndSwitch(call: SwitchCall): Promise<CutoverSwitchReport | un
     unchecked: uncheckedBy(options.finalCheck),
     ms: performance.now() - call.startMs,
   };
+}
+
+async function confirmSwitch(
+  plan: CutoverSwitchPlan,
+  { options, beginning }: {
+    readonly options: CutoverSwitchOptions;
+    readonly beginning: SwitchBeginning;
+  },
+): Promise<boolean> {
+  if (!await options.confirm(plan)) return false;
+  await options.onBegin(beginning);
+  return true;
 }
 
 /** What will be done, for the question. Pure. */

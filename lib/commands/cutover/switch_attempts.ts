@@ -7,6 +7,7 @@ import { describeError, errorMessage, pause, ReplicatorError } from "../../core/
 import {
   type DatabaseRoute,
   interruptedSwitch,
+  OtherCommandError,
   type SwitchFailure,
   type SwitchOutcome,
   switchOver,
@@ -17,6 +18,7 @@ import { type RouteCheck, uncheckedBy } from "./final_check.ts";
 import { type CutoverDatabase, readCutover, routeOf } from "./read_cutover.ts";
 import { refuseState } from "./refuse_switch.ts";
 import type { SwitchDirection } from "./report.ts";
+import { findMoved, refuseMoved, type SwitchBeginning } from "./switch_beginning.ts";
 import { readingContext, type SwitchCall, unstoppable } from "./switch_call.ts";
 import { unbegunSwitch } from "./switch_failure.ts";
 import {
@@ -34,9 +36,11 @@ const completionAttempts = 5;
 /** What an attempt checks. */
 export interface AttemptChecks {
   /** Repeats the checks of a database before its first attempt. */
-  readonly recheck: (route: DatabaseRoute) => Promise<void>;
+  readonly recheck: (route: DatabaseRoute, signal: AbortSignal) => Promise<void>;
   /** Compares a database while writers wait. */
   readonly finalCheck: RouteCheck;
+  /** What an attempt that continues must still find. */
+  readonly beginning: SwitchBeginning;
 }
 
 /** After the point of no return, continues by itself as the same command would. */
@@ -61,6 +65,14 @@ export async function performUntilDone(
     const mayBeBeyond = first.hasBegun || last.failure.isPastReturn;
     const databases = await readCutover(options, unstoppable(run)).catch(() => undefined);
     if (databases === undefined && !mayBeBeyond) return last;
+    if (databases !== undefined) {
+      const moved = findMoved(checks.beginning, {
+        ...call.options,
+        databases,
+        direction: call.direction,
+      });
+      if (moved !== undefined) return leaveTo(moved, last.failure);
+    }
     if (databases !== undefined && closedNames(databases).length === 0) {
       return await undoUnlessBeyond(last.failure, { call, databases });
     }
@@ -79,6 +91,17 @@ export async function performUntilDone(
       run.events({ kind: "warning", message: errorMessage(cause) });
     }
   }
+}
+
+/** The outcome of a switch that another command has undone, or moved on. */
+function leaveTo(moved: OtherCommandError, failure: SwitchFailure): SwitchOutcome {
+  const { message, place, remedy } = moved;
+  const error = new OtherCommandError(message, place, {
+    details: describeError(failure.error),
+    remedy,
+    cause: failure.error,
+  });
+  return { kind: "failed", failure: { ...failure, error, isPastReturn: false, isTakenOver: true } };
 }
 
 /**
@@ -128,16 +151,18 @@ function notCommitted(cause: unknown, routes: readonly DatabaseRoute[]): Replica
 
 /** One attempt, from the state in which the databases are. */
 async function attemptSwitch(
-  { direction, options, run }: SwitchCall,
-  { finalCheck, recheck, reading }: AttemptChecks & {
+  call: SwitchCall,
+  { finalCheck, recheck, beginning, reading }: AttemptChecks & {
     /** The context in which the state is read. */
     readonly reading: RunContext;
   },
 ): Promise<SwitchOutcome> {
+  const { direction, options, run } = call;
   const selected = await readCutover(options, reading);
   const databases = selected.filter(({ phase }) => phase !== "none");
   // another command may have changed it, while the question was open or after an attempt
   refuseState(direction, { databases: selected, involved: databases, options });
+  refuseMoved(beginning, { ...options, databases, direction });
   // both sides are closed: a request to stop must not leave them closed
   const context = databases.some((each) => isBeyond(each, direction)) ? unstoppable(run) : run;
   const ofPhase = (matches: (database: CutoverDatabase) => boolean) =>
@@ -158,7 +183,7 @@ async function attemptSwitch(
     },
     {
       ...options,
-      recheck,
+      recheck: (route) => recheck(route, context.signal),
       unchecked: uncheckedBy(options.finalCheck),
       finalCheck,
     },

@@ -59,7 +59,9 @@ export class SwitchChecks {
     const { signal } = readingContext(this.#call);
     refuse(await examineLocks(involved, { waitMs: lockWaitMs, signal }));
     for (const route of open) {
-      this.#warnings.push(...await this.#examineRoute(await restoreIfTurning(route)));
+      this.#warnings.push(
+        ...await this.#examineRoute(await restoreIfTurning(route), this.#call.run.signal),
+      );
     }
     refuse(this.#warnings);
   }
@@ -68,13 +70,14 @@ export class SwitchChecks {
    * Repeats the checks of a database before its first attempt, perhaps hours after the question,
    * and reports what is new.
    *
+   * @param signal that of the attempt: one that has to complete a switch is not interrupted
    * @throws ReplicatorError (prerequisite) with every problem
    */
-  async recheck(route: DatabaseRoute): Promise<void> {
+  async recheck(route: DatabaseRoute, signal: AbortSignal): Promise<void> {
     // an attempt that continues has stopped its streams, and restored them just now
     if (this.#rechecked.has(nameOnSource(route))) return;
     const known = new Set(this.#warnings.map(describeFinding));
-    const found = await this.#examineRoute(route);
+    const found = await this.#examineRoute(route, signal);
     refuseProblems(found);
     this.#rechecked.add(nameOnSource(route));
     for (const finding of found.filter((each) => !known.has(describeFinding(each)))) {
@@ -88,12 +91,11 @@ export class SwitchChecks {
     }
   }
 
-  async #examineRoute(route: DatabaseRoute): Promise<readonly PreflightFinding[]> {
-    const { options, run } = this.#call;
-    return await examineRoute(route, {
-      oldTransactionMs: options.maxPauseMs,
-      attendanceMs,
-      signal: run.signal,
-    });
+  async #examineRoute(
+    route: DatabaseRoute,
+    signal: AbortSignal,
+  ): Promise<readonly PreflightFinding[]> {
+    const { options: { maxPauseMs } } = this.#call;
+    return await examineRoute(route, { oldTransactionMs: maxPauseMs, attendanceMs, signal });
   }
 }

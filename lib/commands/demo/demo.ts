@@ -284,6 +284,8 @@ async function switchAndReturn(
       finalCheck: "structure",
       hook: () => undefined,
       isContinued: false,
+      beginning: undefined,
+      onBegin: () => Promise.resolve(),
       onUnfinished: () => Promise.resolve(),
       now: () => new Date(now),
       confirm,

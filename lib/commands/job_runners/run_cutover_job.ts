@@ -12,6 +12,7 @@ import { executeCutoverPrepare } from "../cutover/prepare.ts";
 import { executeRehearse } from "../cutover/rehearse.ts";
 import { executeCutoverStatus } from "../cutover/status.ts";
 import { executeSwitch } from "../cutover/switch.ts";
+import type { SwitchBeginning } from "../cutover/switch_beginning.ts";
 
 type CutoverJob = Parameters<JobRunner<"cutover">>[0];
 
@@ -31,9 +32,9 @@ export interface CutoverJobDefaults {
 /**
  * Returns the runner of `cutover` jobs.
  *
- * A switch is begun with a mark in the job's checkpoint. A later attempt that finds it continues:
- * it completes what is past the point of no return, even if the job has been cancelled, reports
- * what is complete, and otherwise starts over.
+ * A switch begins with what it found, in the job's checkpoint. A later attempt continues: it
+ * completes what is past the point of no return, even if the job has been cancelled, reports what
+ * is complete, and otherwise starts over; unless another command has moved the databases since.
  */
 export function cutoverRunner(defaults: CutoverJobDefaults): JobRunner<"cutover"> {
   return (job, context) => actions[job.options.action ?? "status"]({ job, context, defaults });
@@ -90,11 +91,10 @@ async function runSwitch(
 ): Promise<RunnerOutcome> {
   const { options } = job;
   const checkpoint = context.checkpoints(`cutover ${direction}`);
-  const isContinued = context.attempt > 1 && await checkpoint.read() !== undefined;
+  const begun = context.attempt > 1 ? await checkpoint.read() : undefined;
+  const isContinued = begun !== undefined;
   if (!isContinued) context.signal.throwIfAborted();
-  const plan = new Plan(options, async () => {
-    if (!isContinued) await checkpoint.write("begun");
-  });
+  const plan = new Plan(options);
   const report = await executeSwitch(direction, {
     ...serversOf(job),
     maxPauseMs: options.max_pause_ms ?? optionDefaults.maxPauseMs,
@@ -109,6 +109,10 @@ async function runSwitch(
     // a client's commands do not run on the service's machines
     hook: () => undefined,
     isContinued,
+    beginning: begun === undefined ? undefined : readBeginning(begun),
+    onBegin: async (beginning) => {
+      if (!isContinued) await checkpoint.write(JSON.stringify(beginning));
+    },
     now: defaults.now,
     confirm: plan.confirm,
     onUnfinished: (soFar) => {
@@ -119,6 +123,11 @@ async function runSwitch(
   return plan.outcome(report);
 }
 
+/** Earlier versions have stored only that the switch was begun. */
+function readBeginning(text: string): SwitchBeginning | undefined {
+  return text === "begun" ? undefined : JSON.parse(text) as SwitchBeginning;
+}
+
 function serversOf({ source, target, databases }: CutoverJob) {
   return { source, target, databases };
 }
@@ -126,21 +135,15 @@ function serversOf({ source, target, databases }: CutoverJob) {
 /** Submitting a job confirms its plan; with `dry_run` the plan is the result. */
 class Plan {
   readonly #isDry: boolean;
-  readonly #onBegin: () => Promise<void>;
   #plan: unknown;
 
-  constructor(
-    { dry_run }: Pick<CutoverJobOptions, "dry_run">,
-    onBegin: () => Promise<void> = () => Promise.resolve(),
-  ) {
+  constructor({ dry_run }: Pick<CutoverJobOptions, "dry_run">) {
     this.#isDry = dry_run === true;
-    this.#onBegin = onBegin;
   }
 
-  readonly confirm = async (plan: unknown): Promise<boolean> => {
+  readonly confirm = (plan: unknown): Promise<boolean> => {
     this.#plan = plan;
-    if (!this.#isDry) await this.#onBegin();
-    return !this.#isDry;
+    return Promise.resolve(!this.#isDry);
   };
 
   outcome(report: unknown): RunnerOutcome {
