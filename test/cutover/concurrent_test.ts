@@ -4,10 +4,13 @@ import { executeCleanup } from "../../lib/commands/cleanup/cleanup.ts";
 import { executeFinish } from "../../lib/commands/cutover/finish.ts";
 import { executeCutoverStatus } from "../../lib/commands/cutover/status.ts";
 import { pause, type ReplicatorError } from "../../lib/core/internal.ts";
+import { cutoverRunner } from "../../lib/commands/job_runners/run_cutover_job.ts";
 import { executeStatus } from "../../lib/commands/status/status.ts";
+import { noTableRules } from "../../lib/rules/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
   type CutoverPair,
+  interruptSwitch,
   prepareCutover,
   quietRun,
   switchCutover,
@@ -58,13 +61,7 @@ Deno.test("a run that was overtaken by a rollback after its commit does not open
         strictEqual(await accepts(pair.url, write), false);
         await rejects(switchCutover("rollback", pair), prerequisite);
         // as after a failure of both servers, or of the network
-        for (const url of [pair.url, pair.targetUrl]) {
-          await query(
-            url,
-            `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-              WHERE datname = current_database() AND application_name = 'postgres-seren-replicator'`,
-          );
-        }
+        await endSessions(pair, "application");
         await switchCutover("rollback", pair);
         strictEqual(await accepts(pair.url, write), true);
       },
@@ -95,13 +92,7 @@ Deno.test("a switch that was suspended for longer than its locks last leaves eve
           act: async () => {
             const until = performance.now() + maxPauseMs;
             // as the servers do, and an operator who follows the remedy; its other sessions live on
-            for (const url of [pair.url, pair.targetUrl]) {
-              await query(
-                url,
-                `SELECT pg_terminate_backend(pid) FROM pg_locks
-                  WHERE locktype = 'advisory' AND classid = 1397051971 AND objid = 1`,
-              );
-            }
+            await endSessions(pair, "lock");
             await switchCutover(command, pair);
             await pause(Math.max(0, until - performance.now()));
           },
@@ -135,6 +126,81 @@ Deno.test("a switch that was suspended for longer than its locks last leaves eve
       );
       await exec(inUse, `DELETE FROM balance WHERE id = ${-command.length}`);
     }
+  });
+});
+
+Deno.test("a run that continues after its commit is refused once a rollback has opened the source again", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    const { hitAt, code, error, lines } = await runCutover(
+      inputOf(pair),
+      { point: "begin open 2", halts: true, act: () => endSessions(pair, "application") },
+      // it has read that both sides are closed, and is about to continue
+      {
+        point: "warning 1",
+        halts: true,
+        act: async () => void await switchCutover("rollback", pair),
+      },
+    );
+    strictEqual(hitAt, "warning 1", error);
+    ok(lines.some((line) => line.includes("continuing after the point of no return")));
+    strictEqual(code, 3, error);
+    match(error, /another command has changed the state of the cutover since this run began/);
+    const open = [await accepts(pair.url, write), await accepts(pair.targetUrl, write)];
+    deepStrictEqual(open, [true, false]);
+    strictEqual(lines.some((line) => line.includes('"hook":"switch"')), false);
+  });
+});
+
+Deno.test("a job whose worker was lost continues its own switch, but not one that was rolled back", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    const runJob = cutoverRunner({ slotTimeoutMs: 30_000, now: () => new Date() });
+    let stored: string | undefined;
+    const attempt = (number: number, onWritten = () => {}) =>
+      runJob({
+        ...pair.servers,
+        command: "cutover",
+        sourceFromTarget: undefined,
+        targetFromSource: undefined,
+        rules: noTableRules,
+        options: { action: "run" },
+      }, {
+        ...quietRun,
+        attempt: number,
+        checkpoints: () => ({
+          place: "a test",
+          read: () => Promise.resolve(stored),
+          write: (text) => {
+            stored = text;
+            onWritten();
+            return Promise.resolve();
+          },
+          remove: () => Promise.resolve(),
+        }),
+        workspace: "",
+        onMeasured: () => {},
+        copyWorkers: undefined,
+        onUnfinished: () => {},
+        onLasting: () => Promise.resolve(),
+      });
+    const losesWorker = () => {
+      throw new Error("the worker is lost");
+    };
+    await rejects(attempt(1, losesWorker), /the worker is lost/);
+    await interruptSwitch("run", pair, { isClosed: true });
+    strictEqual((await attempt(2)).exitCode, 0);
+    strictEqual(await accepts(pair.targetUrl, write), true);
+    await switchCutover("rollback", pair);
+    await rejects(attempt(1, losesWorker), /the worker is lost/);
+    await interruptSwitch("run", pair, { isClosed: true });
+    await switchCutover("rollback", pair);
+    await rejects(attempt(2), {
+      message: /since this run began, which is therefore not continued/,
+      ...prerequisite,
+    });
+    strictEqual(await accepts(pair.url, write), true);
+    strictEqual(await accepts(pair.targetUrl, write), false);
   });
 });
 
@@ -267,6 +333,24 @@ for (const point of ["begin fence 1", "end way-back 2"]) {
       strictEqual(await accepts(pair.targetUrl, write), true);
     });
   });
+}
+
+/** Terminates the sessions that hold the lock of a command, or all that bear the tool's name. */
+async function endSessions(
+  { url, targetUrl }: CutoverPair,
+  which: "lock" | "application",
+): Promise<void> {
+  const where = which === "lock"
+    ? `pid IN (SELECT l.pid FROM pg_locks AS l
+                WHERE l.locktype = 'advisory' AND l.classid = 1397051971 AND l.objid = 1)`
+    : "application_name = 'postgres-seren-replicator'";
+  for (const each of [url, targetUrl]) {
+    await query(
+      each,
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND ${where}`,
+    );
+  }
 }
 
 function inputOf({ url, targetUrl, name, servers }: CutoverPair) {

@@ -262,7 +262,7 @@ export class KillRounds implements AsyncDisposable {
         const fault = attempt === 1 ? this.#fault(kind, { point, proxies }) : undefined;
         const outcome = await runCutover(
           { command: direction, ...this.#input(fault === undefined ? undefined : proxies) },
-          fault,
+          ...(fault === undefined ? [] : [fault]),
         );
         lines.push(...outcome.lines, "---");
         attempts.push(

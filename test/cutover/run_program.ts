@@ -7,7 +7,7 @@ import type { ProgramInput } from "./switch_program.ts";
 export interface ProgramOutcome {
   readonly code: number;
   readonly signal: string | null;
-  /** The point at which the fault occurred; undefined if it was never reached. */
+  /** The point at which the last fault occurred; undefined if none was reached. */
   readonly hitAt: string | undefined;
   /** The message and details of the error. */
   readonly error: string;
@@ -26,11 +26,12 @@ export interface ProgramFault {
 
 const program = fileURLToPath(new URL("./switch_program.ts", import.meta.url));
 
-/** Runs one cutover command in its own process. */
+/** Runs one cutover command in its own process; faults occur one after the other. */
 export async function runCutover(
   input: ProgramInput,
-  fault?: ProgramFault,
+  ...faults: readonly ProgramFault[]
 ): Promise<ProgramOutcome> {
+  const haltAt = faults.filter(({ halts }) => halts).map(({ point }) => point);
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "run",
@@ -42,7 +43,7 @@ export async function runCutover(
       "--no-check",
       "-A",
       program,
-      JSON.stringify({ ...input, haltAt: fault?.halts === true ? fault.point : undefined }),
+      JSON.stringify({ ...input, haltAt }),
     ],
     clearEnv: true,
     env: denoEnvironment(),
@@ -54,7 +55,8 @@ export async function runCutover(
   const lines: string[] = [];
   const points: string[] = [];
   let hitAt: string | undefined;
-  let acting: Promise<void> | undefined;
+  let acting = Promise.resolve();
+  let next = 0;
   let error = "";
   for await (const line of child.stdout.pipeThrough(new TextLineStream())) {
     lines.push(line);
@@ -66,10 +68,13 @@ export async function runCutover(
     };
     if (said.point !== undefined) points.push(said.point);
     if (said.error !== undefined) error = [said.error, ...said.details ?? []].join("; ");
+    const fault = faults[next];
     const reached = fault?.halts === true ? said.halted : said.point;
-    if (fault !== undefined && acting === undefined && reached === fault.point) {
+    if (fault !== undefined && reached === fault.point) {
       hitAt = reached;
-      acting = fault.act(child).then(() => stdin.write(new Uint8Array([10])).catch(() => {}));
+      next++;
+      acting = acting.then(() => fault.act(child))
+        .then(() => stdin.write(new Uint8Array([10])).catch(() => {}));
     }
   }
   await acting;

@@ -1,11 +1,12 @@
 import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
-import type { ReplicatorError } from "../../lib/core/internal.ts";
+import { InterruptedError, type ReplicatorError } from "../../lib/core/internal.ts";
 import type { DatabaseRoute } from "../../lib/cutover/internal.ts";
 import { openSession } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
   type CutoverPair,
   prepareCutover,
+  quietRun,
   switchCutover,
   withCutoverPair,
 } from "../support/cutover_pair.ts";
@@ -58,7 +59,13 @@ Deno.test("a run that died after closing one of two databases leads forward and 
           [a, b].map(({ url }) => accepts(url, write)),
         );
         deepStrictEqual(open.toSorted(), [false, true]);
-        await switchCutover(way, both);
+        // a request to stop must not leave a database closed
+        const stopping = new AbortController();
+        const confirm = () => {
+          stopping.abort(new InterruptedError());
+          return Promise.resolve(true);
+        };
+        await switchCutover(way, both, { confirm }, { ...quietRun, signal: stopping.signal });
         for (const { url, targetUrl } of [a, b]) {
           strictEqual(await accepts(url, write), way === "rollback");
           strictEqual(await accepts(targetUrl, write), way === "run");

@@ -1,7 +1,7 @@
 /**
  * One cutover command in its own process, so that it can be killed. Its argument is JSON
- * ({@linkcode ProgramInput}). Events go to stdout, one JSON object per line. At `haltAt` it blocks,
- * with all its sessions open, until it reads a byte from stdin.
+ * ({@linkcode ProgramInput}). Events go to stdout, one JSON object per line. At the points `haltAt`
+ * it blocks, with all its sessions open, until it reads a byte from stdin.
  */
 import { errorMessage, ReplicatorError } from "../../lib/core/internal.ts";
 import { executeSwitch } from "../../lib/commands/cutover/switch.ts";
@@ -26,7 +26,7 @@ export interface ProgramInput {
   readonly endSessions?: boolean;
   readonly fence?: "triggers" | "sessions";
   readonly finalCheck?: "structure" | "counts";
-  readonly haltAt?: string | undefined;
+  readonly haltAt?: readonly string[];
 }
 
 if (import.meta.main) await main(JSON.parse(Deno.args[0] ?? "{}"));
@@ -42,13 +42,18 @@ async function main(input: ProgramInput): Promise<void> {
         : event.kind === "step-finished"
         ? "end"
         : undefined;
-      if (kind === undefined || !("step" in event)) return say({ event });
-      const name = `${kind} ${event.step}`;
+      if (kind === undefined || !("step" in event)) say({ event });
+      const name = kind !== undefined && "step" in event
+        ? `${kind} ${event.step}`
+        : event.kind === "warning"
+        ? "warning"
+        : undefined;
+      if (name === undefined) return;
       const count = (seen.get(name) ?? 0) + 1;
       seen.set(name, count);
       const point = `${name} ${count}`;
       say({ point });
-      if (point === input.haltAt) {
+      if (input.haltAt?.includes(point) === true) {
         say({ halted: point });
         Deno.stdin.readSync(new Uint8Array(1));
       }
