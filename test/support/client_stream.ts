@@ -33,23 +33,26 @@ export async function createClientStream(
   return { name, sourceUrl, targetUrl };
 }
 
+const tableStatement = `
+  SELECT n.nspname AS schema, c.relname AS name
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+   WHERE c.relkind = 'r' AND n.nspname !~ '^(pg_|information_schema|seren)'`;
+
 /**
- * Lists the tables in the record that the source sends changes of: partitions, not their parents.
+ * Lists the tables of both sides in the record, as the tool does: partitions, but not their
+ * parents.
  */
 export async function listTables({ name, sourceUrl, targetUrl }: ClientStream): Promise<void> {
-  const tables = await query<{ schema: string; name: string }>(
-    sourceUrl,
-    `SELECT n.nspname AS schema, c.relname AS name
-       FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-      WHERE c.relkind = 'r' AND n.nspname !~ '^(pg_|information_schema|seren)'`,
-  );
-  await query(
-    targetUrl,
-    `INSERT INTO seren_apply.stream_table
-     SELECT $1, t.schema, t.name FROM json_to_recordset($2::text::json) AS t (schema text, name text)
-     ON CONFLICT DO NOTHING`,
-    [name, JSON.stringify(tables)],
-  );
+  for (const url of [sourceUrl, targetUrl]) {
+    const tables = await query<{ schema: string; name: string }>(url, tableStatement);
+    await query(
+      targetUrl,
+      `INSERT INTO seren_apply.stream_table
+       SELECT $1, t.schema, t.name FROM json_to_recordset($2::text::json) AS t (schema text, name text)
+       ON CONFLICT DO NOTHING`,
+      [name, JSON.stringify(tables)],
+    );
+  }
 }
 
 /** An applier in this process, until it is disposed of. */
