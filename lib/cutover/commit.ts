@@ -59,7 +59,7 @@ interface RecordedSide {
 }
 
 async function commitWithin(session: Session, timeoutMs: number): Promise<void> {
-  const committing = session.execute("COMMIT");
+  const committing = session.commit();
   committing.catch(() => {}); // rejected later, when the backend has been ended
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(unanswered(session, timeoutMs)), timeoutMs);

@@ -33,6 +33,7 @@ const openingDelaysMs: readonly number[] = [200, 500, 1_000, 2_000, 5_000, 10_00
  * @throws ReplicatorError if another command has opened a side
  */
 export async function completeSwitch(given: DatabaseRoute): Promise<void> {
+  const movedBy = crypto.randomUUID();
   await retry(async () => {
     await using onFrom = await openSession(given.from, { settings: durableSettings });
     await using onTo = await openSession(given.to, { settings: durableSettings });
@@ -50,11 +51,12 @@ export async function completeSwitch(given: DatabaseRoute): Promise<void> {
     await beginOpening(onTo, {
       tables: route.tables,
       record: route.toRecord,
+      movedBy,
       timeoutMs: openingTimeoutMs,
     });
     await commitSide(onTo, {
       timeoutMs: openingTimeoutMs,
-      isCommitted: (record) => record?.isOpen === true,
+      isCommitted: (record) => record?.isOpen === true && record.details.movedBy === movedBy,
     });
   }, { delaysMs: openingDelaysMs });
 }

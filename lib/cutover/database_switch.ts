@@ -78,6 +78,8 @@ export class DatabaseSwitch implements AsyncDisposable {
   readonly #timeoutMs: number;
   /** Whether stopping the streams restores triggers and foreign keys on `to`. */
   readonly #restores: boolean;
+  /** Identifies it in the records, see `movedBy` of `SideDetails`. */
+  readonly #id = crypto.randomUUID();
   #stopping: Promise<void> | undefined;
   #isHeld = false;
   #heldSince: string | undefined;
@@ -387,6 +389,7 @@ export class DatabaseSwitch implements AsyncDisposable {
     await beginOpening(this.#opening, {
       tables: this.route.tables,
       record: this.route.toRecord,
+      movedBy: this.#id,
       timeoutMs: this.#timeoutMs,
       maxPauseMs,
     });
@@ -405,6 +408,7 @@ export class DatabaseSwitch implements AsyncDisposable {
       details: {
         ...fromRecord.details,
         ...(this.#sessions === undefined ? {} : { isClosing: false }),
+        movedBy: this.#id,
         evidence,
       },
     });
@@ -448,11 +452,9 @@ export class DatabaseSwitch implements AsyncDisposable {
    * error means that it was not
    */
   async close(timeoutMs: number): Promise<readonly string[]> {
-    const generation = nextGeneration(this.route);
     const { isConfirmed } = await commitSide(this.#barrier, {
       timeoutMs,
-      isCommitted: (record) =>
-        record !== undefined && !record.isOpen && record.generation >= generation,
+      isCommitted: (record) => record?.isOpen === false && record.details.movedBy === this.#id,
     });
     this.#isHeld = false;
     this.#isClosed = true;
@@ -471,7 +473,7 @@ export class DatabaseSwitch implements AsyncDisposable {
   async openOther(timeoutMs: number): Promise<void> {
     await commitSide(this.#opening, {
       timeoutMs,
-      isCommitted: (record) => record?.isOpen === true,
+      isCommitted: (record) => record?.isOpen === true && record.details.movedBy === this.#id,
     });
     this.#isOpening = false;
   }

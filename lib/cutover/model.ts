@@ -113,6 +113,11 @@ export interface SideDetails {
    * {@linkcode interruptedSwitch}.
    */
   readonly isClosing?: boolean | undefined;
+  /**
+   * Identifies the command that opened or closed this side last. Without a value in records of
+   * earlier versions, and before the first switch.
+   */
+  readonly movedBy?: string | undefined;
   /** What the last close of this side proved; null before. */
   readonly evidence: CloseEvidence | null;
 }
@@ -219,12 +224,15 @@ export function fenceOf(record: Pick<SideRecord, "details">): FenceKind {
   return record.details.fence ?? "triggers";
 }
 
-/** The record of a side that is being opened. Pure. */
-export function openedRecord(record: SideRecord): SideRecord {
+/** The record of a side that a command is opening. Pure. */
+export function openedRecord(record: SideRecord, movedBy: string): SideRecord {
   return {
     ...record,
     isOpen: true,
-    details: { ...record.details, isTurning: false, isSettled: false, isClosing: false },
+    details: {
+      ...record.details,
+      ...{ isTurning: false, isSettled: false, isClosing: false, movedBy },
+    },
   };
 }
 

@@ -19,14 +19,16 @@ const minSilenceMs = 60_000;
 /**
  * Begins the transaction that opens a side, up to its commit.
  *
- * @param options `record`: the record of the side while it is closed; `timeoutMs`: how long each
- * lock may be waited for; `maxPauseMs`: for how long the commit may be put off
+ * @param options `record`: the record of the side while it is closed; `movedBy`: identifies the
+ * command; `timeoutMs`: how long each lock may be waited for; `maxPauseMs`: for how long the commit
+ * may be put off
  */
 export async function beginOpening(
   session: Session,
-  { tables, record, timeoutMs, maxPauseMs = 0 }: {
+  { tables, record, movedBy, timeoutMs, maxPauseMs = 0 }: {
     readonly tables: readonly TableName[];
     readonly record: SideRecord;
+    readonly movedBy: string;
     readonly timeoutMs: number;
     readonly maxPauseMs?: number;
   },
@@ -42,7 +44,7 @@ export async function beginOpening(
   // waits for another ALTER DATABASE of the database
   if (!await tryResetReadOnly(session)) throw staysReadOnly(session);
   await session.execute("SET LOCAL lock_timeout = 0");
-  await replaceSide(session, record, openedRecord(record));
+  await replaceSide(session, record, openedRecord(record, movedBy));
 }
 
 /** The refusal of a role that may not remove the read-only default. */

@@ -1,8 +1,12 @@
-import { match, ok, strictEqual } from "node:assert/strict";
+import { match, ok, rejects, strictEqual } from "node:assert/strict";
+import { readCutover, routeOf } from "../../lib/commands/cutover/read_cutover.ts";
+import { commitSide, DatabaseSwitch } from "../../lib/cutover/internal.ts";
+import { openSession } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
   type CutoverPair,
   prepareCutover,
+  quietRun,
   switchCutover,
   withCutoverPair,
 } from "../support/cutover_pair.ts";
@@ -36,6 +40,35 @@ Deno.test("a COMMIT that a synchronous standby holds up ends with the pause, and
     match(lines.at(-1)!, /synchronous standbys of the source have not confirmed/);
     strictEqual(await accepts(pair.url, write), false);
     strictEqual(await accepts(pair.targetUrl, write), true);
+  });
+});
+
+Deno.test("neither a transaction that had failed nor the close of another command counts as committed", async () => {
+  await withCutoverPair({ source: shared, target }, async (pair) => {
+    await prepareCutover(pair);
+    const [database] = await readCutover(pair.servers, quietRun);
+    const route = routeOf(database!, "run");
+    await using failed = await openSession(route.from);
+    await rejects(failed.execute("BEGIN; SELECT 1 / 0"), /division by zero/);
+    const options = { timeoutMs: 5_000, isCommitted: () => false };
+    await rejects(commitSide(failed, options), /rolled the transaction back/);
+    await using moved = await DatabaseSwitch.open(route, quietRun.signal);
+    strictEqual((await moved.tryBarrier(20_000)).isHeld, true);
+    await moved.seal({
+      closedAt: new Date().toISOString(),
+      heldSince: null,
+      tokens: [],
+      sequences: 0,
+      largeObjects: 0,
+      unchecked: [],
+    });
+    await exec(pair.url, `SELECT pg_terminate_backend(${moved.barrierPid}, 10000)`);
+    await exec(
+      pair.url,
+      "UPDATE seren_cutover.side SET is_open = false, generation = generation + 1",
+    );
+    await rejects(moved.close(5_000));
+    await exec(pair.url, "UPDATE seren_cutover.side SET is_open = true");
   });
 });
 

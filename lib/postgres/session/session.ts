@@ -258,14 +258,19 @@ export class Session implements AsyncDisposable {
         await this.execute("ROLLBACK").catch(() => this.#connection.close());
         throw error;
       }
-      await this.#commit();
+      await this.commit();
       return result;
     } finally {
       this.#isInTransaction = false;
     }
   }
 
-  async #commit(): Promise<void> {
+  /**
+   * Commits a transaction that was begun by a statement.
+   *
+   * @throws Error if the server rolled it back because a statement in it had failed
+   */
+  async commit(): Promise<void> {
     this.#signal?.throwIfAborted();
     try {
       const { command } = await this.#answer(() => this.#driver.unsafe("COMMIT").simple());
