@@ -147,6 +147,17 @@ Deno.test("cutover leads from prepare to finish, prints the next command, and re
     const finished = await cutover("finish", "--yes", "--json");
     strictEqual(finished.code, 0, finished.stderr);
     match(JSON.parse(finished.stdout).databases[0].removed.join("\n"), /the way back/);
+
+    const copied = await runProgram(Deno.execPath(), [
+      ...command,
+      ...["init", "--yes", "--drop-existing", "--include-databases", name],
+    ], { env: { ...denoEnvironment(), SOURCE_URL: url, TARGET_URL: targetUrl } });
+    strictEqual(copied.code, 3, copied.stderr);
+    match(
+      copied.stderr,
+      /may be in use since a cutover, .*: dropping it would lose what was written to it/,
+    );
+    strictEqual((await query(targetUrl, "SELECT v FROM t")).length, 2);
   });
 });
 

@@ -26,7 +26,7 @@ import { type PlannedDatabase } from "../shared/database_plan.ts";
 import { withSessionIn } from "../shared/session_in.ts";
 import type { Check } from "../shared/validation_report.ts";
 import { type DatabaseScope } from "../shared/table_scope.ts";
-import { checkOr } from "./check.ts";
+import { checkOr, fail } from "./check.ts";
 import {
   checkEncoding,
   checkLocale,
@@ -127,7 +127,14 @@ async function checkExistingTarget(
   });
   const facts = await readTargetDatabase(session);
   if (action !== "fill-empty") {
-    return [checkTargetDatabase(planned, { role: target.role, facts })];
+    return [
+      checkTargetDatabase(planned, { role: target.role, facts }),
+      ...await withSessionIn(
+        sides.source,
+        { database: planned.source.name, signal },
+        (source) => checkNotInUse({ source, target: session }),
+      ),
+    ];
   }
   // none fire in a superuser's sessions from 17 on
   const running = await readEventTriggers(session);
@@ -136,6 +143,28 @@ async function checkExistingTarget(
     checkEventTriggers(planned.target, running.map(({ name }) => name)),
     await checkOwnDdl(session, { side: "target", database: planned.target }),
   ];
+}
+
+/** Rows that clients have written since a cutover exist nowhere else. */
+async function checkNotInUse(
+  { source, target }: { readonly source: Session; readonly target: Session },
+): Promise<readonly Check[]> {
+  const { observeSide } = await import("../../cutover/own_schema.ts");
+  const closed = (await observeSide(source)).record;
+  const opened = (await observeSide(target)).record;
+  // finish leaves a record on the source only
+  const isInUse = closed?.isOpen === false || opened?.isOpen === true && opened.details.isPrepared;
+  const { database } = target.endpoint;
+  return isInUse
+    ? [
+      fail({ id: "target-database", side: "target", database }, {
+        finding:
+          `database ${database} may be in use since a cutover, which has closed the source: dropping it would lose what was written to it`,
+        fix:
+          "cutover status shows the phase; before it is dropped on purpose, run cutover rollback, or after cutover finish cleanup; or choose another database with --map",
+      }),
+    ]
+    : [];
 }
 
 async function checkSource(
