@@ -10,9 +10,8 @@ import {
   ReplicatorError,
   retry,
 } from "../core/internal.ts";
-import { openSession, ServerError, SqlState } from "../postgres/internal.ts";
-import { ChangeRefusedError, mayPass } from "./explain.ts";
-import { recordApplyError } from "./record.ts";
+import { ServerError, SqlState } from "../postgres/internal.ts";
+import { mayPass } from "./explain.ts";
 import type { ApplyChangesOptions, ApplyProgress } from "./options.ts";
 import { runStream } from "./run_stream.ts";
 
@@ -83,17 +82,6 @@ export async function applyChanges(options: ApplyChangesOptions): Promise<void> 
     });
   } catch (error) {
     if (signal.aborted) return;
-    if (error instanceof ChangeRefusedError) {
-      await recordRefusal(options, error).catch((failure: unknown) =>
-        events({
-          kind: "warning",
-          side: "target",
-          object: `stream ${name}`,
-          message: `its record does not say why it has stopped: ${errorMessage(failure)}`,
-          remedy: "the error follows; the next sync reports it again",
-        })
-      );
-    }
     throw error;
   }
 }
@@ -103,14 +91,4 @@ function isRetryable(error: unknown): boolean {
   return mayPass(error) ||
     error instanceof ServerError && error.side === "source" &&
       error.sqlState === SqlState.objectInUse;
-}
-
-async function recordRefusal(
-  { target, name, signal }: ApplyChangesOptions,
-  { recorded, conflict }: ChangeRefusedError,
-): Promise<void> {
-  await retry(async () => {
-    await using session = await openSession(target, { signal });
-    await recordApplyError(session, name, { error: recorded, conflict });
-  }, { signal });
 }

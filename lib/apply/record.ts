@@ -43,19 +43,27 @@ const errorStatement = `
      SET enabled = false, errors = errors + 1, error = $2::pg_catalog.jsonb,
          conflicts = CASE WHEN $3 = '' THEN conflicts ELSE
            conflicts || pg_catalog.jsonb_build_object($3, coalesce((conflicts ->> $3)::pg_catalog.int8, 0) + 1) END
-   WHERE name = $1 AND enabled`;
+   WHERE name = $1 AND enabled AND end_lsn = $4::pg_catalog.pg_lsn
+  RETURNING name`;
 
 /**
  * Records why a change cannot be applied, and stops the stream, which would fail at it again.
  *
  * @param conflict its kind: `insert_exists`, `update_missing`, `delete_missing`
+ * @param from the recorded position: another one means that another process has applied the change
+ * @returns whether the stream was still there
  */
 export async function recordApplyError(
   session: Session,
   name: string,
-  { error, conflict }: { readonly error: ApplyError; readonly conflict: string | undefined },
-): Promise<void> {
-  await session.query(errorStatement, [name, JSON.stringify(error), conflict ?? ""]);
+  { error, conflict, from }: {
+    readonly error: ApplyError;
+    readonly conflict: string | undefined;
+    readonly from: Lsn;
+  },
+): Promise<boolean> {
+  const parameters = [name, JSON.stringify(error), conflict ?? "", formatLsn(from)];
+  return (await session.query(errorStatement, parameters)).length > 0;
 }
 
 /** A table whose changes a stream applies. */

@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  errorMessage,
   ExitCode,
   formatLsn,
   type Lsn,
@@ -13,6 +14,7 @@ import {
   quoteIdentifier,
   quoteLiteral,
   ReplicatorError,
+  retry,
   tableKey,
   type TableName,
 } from "../core/internal.ts";
@@ -48,6 +50,7 @@ import type { Item } from "./collect.ts";
 import { KeyChecks } from "./deferrable_keys.ts";
 import { type EncodedSteps, StepEncoder } from "./encode.ts";
 import {
+  ChangeRefusedError,
   explainRefusal,
   isTransientRefusal,
   refusedBy,
@@ -55,7 +58,7 @@ import {
   type StepFailure,
 } from "./explain.ts";
 import { Pipeline, type PipelineAnswer } from "./pipeline.ts";
-import { advanceStatement, readAppliedNames } from "./record.ts";
+import { advanceStatement, readAppliedNames, recordApplyError } from "./record.ts";
 import { RowFilter } from "./row_filter.ts";
 import { planCommit, plannerSettings, planSteps, type Step } from "./statements.ts";
 import { readTableKeys, readTargetTables } from "./applied_tables.ts";
@@ -113,6 +116,7 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
   await target.execute(`SET ${applySetting} = ${quoteLiteral(name)}`);
   await useApplyOrigin(target, options);
   await using source = await openSession(options.source, { signal, replication: true });
+  await source.execute(keepPatience);
   const publishedAt = await refuseGap(source, record);
   const hasEncoding = await matchEncodings(source, target);
   const tables = await readTargetTables(target, names);
@@ -157,9 +161,41 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
   const timer = setInterval(() => run.wake(), heartbeatMs);
   try {
     return await Promise.race([applied, received]);
+  } catch (error) {
+    if (!(error instanceof ChangeRefusedError) || signal.aborted) throw error;
+    // this session still has the stream's lock, unless it has ended
+    if (await recordRefusal(options, { refusal: error, from: run.committed })) throw error;
+    return { kind: "failed", strictUntil: options.strictUntil };
   } finally {
     clearInterval(timer);
     run.end();
+  }
+}
+
+/**
+ * Writes into the record why a change cannot be applied.
+ *
+ * @returns false if another process has applied it, or has stopped the stream
+ */
+async function recordRefusal(
+  { target, name, signal, events }: StreamRunOptions,
+  { refusal, from }: { readonly refusal: ChangeRefusedError; readonly from: Lsn },
+): Promise<boolean> {
+  const { recorded: error, conflict } = refusal;
+  try {
+    return await retry(async () => {
+      await using session = await openSession(target, { signal });
+      return await recordApplyError(session, name, { error, conflict, from });
+    }, { signal });
+  } catch (failure) {
+    events({
+      kind: "warning",
+      side: "target",
+      object: `stream ${name}`,
+      message: `its record does not say why it has stopped: ${errorMessage(failure)}`,
+      remedy: "the error follows; the next sync reports it again",
+    });
+    return true;
   }
 }
 
@@ -349,6 +385,14 @@ async function matchEncodings(source: Session, target: Session): Promise<boolean
   return false;
 }
 
+/**
+ * Keepalives are not read while the target is busy with what was received. A source with a short
+ * `wal_sender_timeout` would end a large transaction again and again.
+ */
+const keepPatience = `
+  SELECT pg_catalog.set_config('wal_sender_timeout', '60s', false) FROM pg_catalog.pg_settings AS s
+   WHERE s.name = 'wal_sender_timeout' AND s.setting::pg_catalog.int4 BETWEEN 1 AND 59999`;
+
 /** Source: PostgreSQL documentation, "54.5. Logical Streaming Replication Protocol". */
 function startCommand({ name, slotName, endLsn }: ApplyRecord): string {
   return `START_REPLICATION SLOT ${quoteIdentifier(slotName ?? name)} LOGICAL ${
@@ -438,8 +482,13 @@ class StreamRun {
   #grouped = 0;
   /** Since the last COMMIT. */
   #counts = { transactions: 0, changes: 0 };
-  /** Everything before it is durable on the target, or does not concern it. */
-  durable: Lsn;
+  /** The position in the record, as of the last COMMIT whose answer has come. */
+  committed: Lsn;
+  /**
+   * Everything before it is durable on the target, or does not concern it. Unknown until a COMMIT
+   * is answered: what the record showed at first may not be on a synchronous standby yet.
+   */
+  durable: Lsn = 0n;
 
   constructor(opened: OpenedStream) {
     const { options, reader, record, session, filter, isUnheld, commitSteps } = opened;
@@ -452,7 +501,7 @@ class StreamRun {
     this.#session = session;
     this.#recorded = record.endLsn;
     this.#position = record.endLsn;
-    this.durable = record.endLsn;
+    this.committed = record.endLsn;
   }
 
   get awaitsTarget(): boolean {
@@ -481,6 +530,7 @@ class StreamRun {
   }
 
   #settle(lsn: Lsn): void {
+    this.committed = lsn;
     this.durable = lsn;
     this.#feed?.acknowledge();
   }

@@ -1,6 +1,7 @@
 /** Transactions that are applied in several parts, and what is only known at their end. */
 import { match, ok, rejects, strictEqual } from "node:assert/strict";
 import { ChangeRefusedError } from "../../lib/apply/internal.ts";
+import { openSession } from "../../lib/postgres/internal.ts";
 import { peakBytesOf } from "../bench/processes.ts";
 import { denoEnvironment } from "../support/cli.ts";
 import {
@@ -12,7 +13,9 @@ import {
 import { sharedCluster } from "../support/clusters.ts";
 import { createDatabase } from "../support/databases.ts";
 import { compareRows, drain } from "../support/replicated.ts";
+import { endpointOf } from "../support/init.ts";
 import { exec, query } from "../support/sql.ts";
+import { waitUntil } from "../support/wait.ts";
 
 const old = await sharedCluster(12);
 const current = await sharedCluster(18);
@@ -48,6 +51,36 @@ Deno.test("a large transaction of which a filter leaves nothing in some parts is
       { rows: number[] },
     ];
     strictEqual(String(rows), "20001,20002");
+  });
+});
+
+Deno.test("a source with a short wal_sender_timeout waits for a target that is busy with a large transaction", async () => {
+  const schema = "CREATE TABLE a (id int PRIMARY KEY, v text)";
+  await between({ source: schema, target: schema }, async (stream) => {
+    const { sourceUrl, targetUrl } = stream;
+    const name = new URL(sourceUrl).pathname.slice(1);
+    await exec(sourceUrl, `ALTER DATABASE ${name} SET wal_sender_timeout = '300ms'`);
+    const blocker = await openSession(await endpointOf(targetUrl, "target"));
+    await using applier = new RunningApplier(stream);
+    {
+      await using _released = blocker;
+      await blocker.execute("BEGIN; LOCK TABLE public.a IN SHARE MODE");
+      await exec(
+        sourceUrl,
+        "INSERT INTO a SELECT n, repeat(md5(n::text), 100) FROM generate_series(1, 20000) AS n",
+      );
+      await waitUntil("the target is busy", async () => {
+        const [row] = await query(
+          targetUrl,
+          "SELECT count(*)::int AS waiting FROM pg_locks WHERE NOT granted AND relation = 'a'::regclass",
+        );
+        return row!["waiting"] === 1;
+      });
+      await query(targetUrl, "SELECT pg_sleep(2)");
+    }
+    await Promise.race([drain(sourceUrl), applier.ended]);
+    strictEqual(await compareRows(sourceUrl, targetUrl), 20_000);
+    strictEqual(applier.messages.join(), "");
   });
 });
 

@@ -1,7 +1,8 @@
 /** What is reported when changes cannot be applied, and by whom they are. */
 import { doesNotMatch, match, rejects, strictEqual } from "node:assert/strict";
 import { ChangeRefusedError } from "../../lib/apply/internal.ts";
-import { ExitCode, ReplicatorError } from "../../lib/core/internal.ts";
+import { recordApplyError } from "../../lib/apply/record.ts";
+import { ExitCode, parseLsn, ReplicatorError } from "../../lib/core/internal.ts";
 import { openSession } from "../../lib/postgres/internal.ts";
 import { describeApplyProcess } from "../../lib/replication/internal.ts";
 import {
@@ -117,5 +118,23 @@ Deno.test("the process that applies a stream's changes is named by its session o
       events.join(),
       /waiting for the process that applies seren_\w+: session \d+ of the target/,
     );
+  });
+});
+
+Deno.test("a refusal does not stop a stream that another process has advanced meanwhile", async () => {
+  await streaming(async ({ name, targetUrl }) => {
+    await using session = await openSession(await endpointOf(targetUrl, "target"));
+    const { lsn } = await session.queryOne<{ lsn: string }>(
+      "SELECT end_lsn::text AS lsn FROM seren_apply.stream",
+    );
+    const error = { message: "late" };
+    const record = (from: bigint) =>
+      recordApplyError(session, name, { error, conflict: undefined, from });
+    const isEnabled = async () =>
+      (await query(targetUrl, "SELECT enabled FROM seren_apply.stream"))[0]!["enabled"];
+    strictEqual(await record(parseLsn(lsn) - 1n), false);
+    strictEqual(await isEnabled(), true);
+    strictEqual(await record(parseLsn(lsn)), true);
+    strictEqual(await isEnabled(), false);
   });
 });
