@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  ownSchemaList,
   quoteIdentifier,
   quoteQualified,
   ReplicatorError,
@@ -124,7 +125,10 @@ const tableStatement = `
    CROSS JOIN LATERAL (
          SELECT pg_catalog.count(*) > 0 AS fires, coalesce(pg_catalog.bool_or(g.tgdeferrable), false) AS late
            FROM pg_catalog.pg_trigger AS g
+           JOIN pg_catalog.pg_proc AS f ON f.oid = g.tgfoid
+           JOIN pg_catalog.pg_namespace AS fn ON fn.oid = f.pronamespace
           WHERE NOT g.tgisinternal AND g.tgenabled IN ('A', 'R')
+            AND fn.nspname NOT IN (${ownSchemaList}) -- the fence of a cutover lets changes pass
             AND (g.tgrelid = c.oid OR g.tgrelid IN (SELECT p.relid FROM pg_catalog.pg_partition_tree(c.oid) AS p))
          ) AS triggers
    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'`;

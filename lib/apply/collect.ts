@@ -5,7 +5,7 @@
  * Within one target transaction nobody sees intermediate states, and the session's role fires no
  * triggers and checks no foreign keys: so the changes of different tables are independent, and of
  * one row only the last state counts. What cannot be combined closes the group of its table, which
- * keeps the order.
+ * keeps the order. Triggers that fire nevertheless (ENABLE ALWAYS, REPLICA) see each change.
  *
  * @module
  */
@@ -72,7 +72,9 @@ export class ChangeCollector {
   /** Adds a change of a row. */
   add(change: CollectedChange): void {
     const { mapping } = change;
-    if (this.#isStrict || this.#isRaw && mapping.rowFilter !== undefined) this.#addSingle(change);
+    const isSingle = this.#isStrict || mapping.table.firesTriggers ||
+      this.#isRaw && mapping.rowFilter !== undefined;
+    if (isSingle) this.#addSingle(change);
     else if (change.kind === "insert") this.#addInsert(mapping, change.row);
     else if (mapping.keyColumns === undefined) this.#addSingle(change);
     else if (change.kind === "delete") {

@@ -591,3 +591,32 @@ Deno.test("tokens of a cutover that a reversed stream has skipped may be missing
     deepStrictEqual(await query(targetUrl, "SELECT id FROM seren_cutover.token_1"), [{ id: "9" }]);
   });
 });
+
+Deno.test("a trigger that is enabled ALWAYS sees each change, in the order of the source", async () => {
+  const schema =
+    `CREATE TABLE t (id int PRIMARY KEY, v int); CREATE TABLE seen (n serial, what text);
+    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      INSERT INTO public.seen (what) VALUES (TG_OP || ' ' || coalesce(NEW.id, OLD.id) || ' ' || coalesce(NEW.v, OLD.v));
+      RETURN NULL; END $$;
+    CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON t FOR EACH ROW EXECUTE FUNCTION note();`;
+  await streaming(
+    { from: old, to: current },
+    schema,
+    async ({ sourceUrl, targetUrl, name, apply }) => {
+      await exec(targetUrl, "ALTER TABLE t ENABLE ALWAYS TRIGGER note");
+      await query(
+        targetUrl,
+        "UPDATE seren_apply.stream_table SET row_filter = 'false' WHERE table_name = 'seen' AND stream = $1",
+        [name],
+      );
+      await exec(
+        sourceUrl,
+        `BEGIN; INSERT INTO t VALUES (1, 1), (2, 1); UPDATE t SET v = 2; UPDATE t SET v = 3 WHERE id = 1;
+       DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (2, 9); COMMIT`,
+      );
+      await apply();
+      const read = (url: string) => query(url, "SELECT what FROM seen ORDER BY n");
+      deepStrictEqual(await read(targetUrl), await read(sourceUrl));
+    },
+  );
+});

@@ -67,7 +67,7 @@ Deno.test("a source with a short wal_sender_timeout waits for a target that is b
       await blocker.execute("BEGIN; LOCK TABLE public.a IN SHARE MODE");
       await exec(
         sourceUrl,
-        "INSERT INTO a SELECT n, repeat(md5(n::text), 100) FROM generate_series(1, 20000) AS n",
+        "INSERT INTO a SELECT n, repeat(md5(n::text), 100) FROM generate_series(1, 6000) AS n",
       );
       await waitUntil("the target is busy", async () => {
         const [row] = await query(
@@ -76,10 +76,10 @@ Deno.test("a source with a short wal_sender_timeout waits for a target that is b
         );
         return row!["waiting"] === 1;
       });
-      await query(targetUrl, "SELECT pg_sleep(2)");
+      await query(targetUrl, "SELECT pg_sleep(1)");
     }
     await Promise.race([drain(sourceUrl), applier.ended]);
-    strictEqual(await compareRows(sourceUrl, targetUrl), 20_000);
+    strictEqual(await compareRows(sourceUrl, targetUrl), 6_000);
     strictEqual(applier.messages.join(), "");
   });
 });

@@ -1,5 +1,6 @@
 import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
 import { openSession } from "../../lib/postgres/internal.ts";
+import { findRoleRights } from "../../lib/replication/internal.ts";
 import { ClientApplier } from "../../lib/replication/client_applier.ts";
 import { createClientStream, endClientStream, RunningApplier } from "../support/client_stream.ts";
 import { sharedCluster } from "../support/clusters.ts";
@@ -177,5 +178,43 @@ Deno.test("a role that neither owns the tables nor may set session_replication_r
     }
   } finally {
     await exec(clusters[18].url(), `DROP ROLE ${role}`);
+  }
+});
+
+Deno.test("rights on the target that a role lacks to apply changes are found before the first one", async () => {
+  await using target = await createDatabase(
+    clusters[18],
+    `CREATE TABLE mine (id int PRIMARY KEY); ALTER TABLE mine ENABLE ROW LEVEL SECURITY;
+     CREATE TABLE forced (id int PRIMARY KEY); ALTER TABLE forced ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+     CREATE TABLE other (id int PRIMARY KEY)`,
+  );
+  const role = `plain_${crypto.randomUUID().slice(0, 8)}`;
+  await exec(
+    target.url,
+    `CREATE ROLE ${role} LOGIN; ALTER TABLE mine OWNER TO ${role}; ALTER TABLE forced OWNER TO ${role};
+     GRANT SELECT, INSERT, UPDATE, TRUNCATE ON other TO ${role}`,
+  );
+  try {
+    const tables = ["mine", "forced", "other", "absent"].map((name) => ({
+      schema: "public",
+      name,
+    }));
+    const find = async (url: string) => {
+      await using session = await openSession(await endpointOf(url, "target"));
+      return await findRoleRights(session, tables);
+    };
+    const hazards = await find(target.urlFor({ user: role }));
+    match(
+      hazards.map(({ id, finding }) => `${id}: ${finding}`).join("\n"),
+      /^forced-row-security: .* these tables: forced\nrole-privileges: .* these tables: other \(DELETE\)$/,
+    );
+    for (const { remedy } of hazards) {
+      for (const [statement] of remedy.matchAll(/(ALTER TABLE|GRANT) [^;]*;/g)) {
+        await exec(target.url, statement);
+      }
+    }
+    deepStrictEqual(await find(target.urlFor({ user: role })), []);
+  } finally {
+    await exec(target.url, `DROP OWNED BY ${role}; DROP ROLE ${role}`);
   }
 });

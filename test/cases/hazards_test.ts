@@ -3,6 +3,7 @@
  */
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import type { Check } from "../../lib/commands/shared/validation_report.ts";
+import { syncSettings } from "../support/sync.ts";
 import { type Case, withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { rowsVerdict } from "../support/verify.ts";
@@ -169,6 +170,16 @@ Deno.test("forced row security and missing owner privileges are rejected since v
     const forced = await check(it, "forced-row-security");
     const lacking = await check(it, "owner-privileges");
     deepStrictEqual([forced.status, lacking.status], ["fail", "fail"]);
+    // the tool acts as the role of the target, a superuser
+    const { checks } = await it.validate({
+      forSync: true,
+      identity: "full",
+      apply: { ...syncSettings, applyFrom: "here" },
+    });
+    const ofOwners = checks.filter(({ id, status }) =>
+      status === "fail" && /forced-row-security|owner-privileges/.test(id)
+    );
+    deepStrictEqual(ofOwners, []);
     match(lacking.finding, /t \(Own 1: DELETE\)/);
     await run(it, /ALTER TABLE [^;]* NO FORCE ROW LEVEL SECURITY;/, forced.fix);
     await run(it, /GRANT [^;]*;/, lacking.fix);

@@ -10,6 +10,7 @@ import {
   type ApplierKind,
   assessPublication,
   findHazards,
+  findRoleRights,
   type Hazard,
 } from "../../replication/internal.ts";
 import { selectRows } from "../shared/replicated_rows.ts";
@@ -34,12 +35,18 @@ export async function readHazards(
     isFilteredHere: kind === "client",
   });
   const onTarget = new Set((await listTables(target)).map((table) => tableKey(table)));
-  return await findHazards(source, {
-    tables,
-    plan,
-    targetMajor: target.majorVersion,
-    isOnTarget: (table) => onTarget.has(tableKey(table)),
-  });
+  const isClient = kind === "client";
+  return [
+    ...await findHazards(source, {
+      tables,
+      plan,
+      targetMajor: target.majorVersion,
+      // its role's rights on the tables of the target are known below
+      actor: isClient ? { kind, bypassesRowSecurity: true } : { kind },
+      isOnTarget: (table) => onTarget.has(tableKey(table)),
+    }),
+    ...isClient ? await findRoleRights(target, plan.tables) : [],
+  ];
 }
 
 /** Turns hazards into warnings. */

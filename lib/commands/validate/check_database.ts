@@ -19,7 +19,12 @@ import {
   withDatabase,
 } from "../../postgres/internal.ts";
 import { type IdentityFacts } from "../../rules/internal.ts";
-import type { ApplierKind, Hazard, UnpublishedTable } from "../../replication/internal.ts";
+import type {
+  ApplierKind,
+  ChangeActor,
+  Hazard,
+  UnpublishedTable,
+} from "../../replication/internal.ts";
 import { loadReplication } from "../shared/load_replication.ts";
 import { type ServerPair } from "../shared/server_pair.ts";
 import { type PlannedDatabase } from "../shared/database_plan.ts";
@@ -204,6 +209,12 @@ async function checkInside(
       scope,
       policy: identity,
       targetMajor: target.majorVersion,
+      actor: applier === "client"
+        ? {
+          kind: applier,
+          bypassesRowSecurity: target.role.superuser || target.role.bypassRowSecurity,
+        }
+        : { kind: "subscription" },
     })
     : undefined;
   return [
@@ -258,12 +269,13 @@ async function checkInside(
 /** Tables that cannot be published, and hazards that would stop replication later. */
 async function assessFollowing(
   session: Session,
-  { facts, tables, scope, policy, targetMajor }: {
+  { facts, tables, scope, policy, targetMajor, actor }: {
     readonly facts: SourceDatabaseFacts;
     readonly tables: SourceDatabaseFacts["tables"];
     readonly scope: DatabaseScope | undefined;
     readonly policy: IdentityPolicy;
     readonly targetMajor: number;
+    readonly actor: ChangeActor;
   },
 ): Promise<
   { readonly unpublished: readonly UnpublishedTable[]; readonly hazards: readonly Hazard[] }
@@ -282,6 +294,7 @@ async function assessFollowing(
       tables: facts.tables,
       plan,
       targetMajor,
+      actor,
       isOnTarget: (table) => onTarget.has(tableKey(table)) || scope === undefined,
     }),
   };

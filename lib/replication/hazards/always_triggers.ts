@@ -10,6 +10,7 @@ import {
   type TableName,
 } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
+import type { ApplierKind } from "../applier.ts";
 import { type Hazard, listDetails, listSome } from "./hazard.ts";
 
 /** A trigger that is enabled ALWAYS or for REPLICA. */
@@ -47,12 +48,16 @@ export async function readFiringTriggers(
   return await session.query<FiringTrigger>(statement, [forCopy]);
 }
 
-/** Finds triggers that would repeat on the target what they have already done on the source. */
+/**
+ * Finds triggers that would repeat on the target what they have already done on the source. The
+ * tool itself applies changes with statements, which fire statement triggers as well.
+ */
 export async function findAlwaysTriggers(
   session: Session,
-  tables: ReadonlySet<number>,
+  { published, kind }: { readonly published: ReadonlySet<number>; readonly kind: ApplierKind },
 ): Promise<readonly Hazard[]> {
-  const triggers = (await readFiringTriggers(session)).filter(({ oid }) => tables.has(oid));
+  const triggers = (await readFiringTriggers(session, { forCopy: kind === "client" }))
+    .filter(({ oid }) => published.has(oid));
   if (triggers.length === 0) return [];
   return [{
     id: "always-triggers",

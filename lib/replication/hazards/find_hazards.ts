@@ -5,7 +5,7 @@ import type { PublicationPlan } from "../publication/publication.ts";
 import { findAlwaysTriggers } from "./always_triggers.ts";
 import { findAmbiguousRows } from "./ambiguous_rows.ts";
 import type { Hazard } from "./hazard.ts";
-import { findOwnerRights } from "./owner_rights.ts";
+import { type ChangeActor, findOwnerRights } from "./owner_rights.ts";
 import { findTruncateReach } from "./truncate_reach.ts";
 import { findUnvalidatedDomains } from "./unvalidated_domains.ts";
 
@@ -15,6 +15,8 @@ export interface HazardInput {
   readonly tables: readonly Table[];
   readonly plan: Pick<PublicationPlan, "tables" | "byAllColumns">;
   readonly targetMajor: number;
+  /** Who will apply the changes. */
+  readonly actor: ChangeActor;
   /** Whether a table exists on the target, published or not. */
   readonly isOnTarget: (table: TableName) => boolean;
 }
@@ -22,7 +24,7 @@ export interface HazardInput {
 /** Finds every hazard of a publication's tables. */
 export async function findHazards(
   session: Session,
-  { tables, plan, targetMajor, isOnTarget }: HazardInput,
+  { tables, plan, targetMajor, actor, isOnTarget }: HazardInput,
 ): Promise<readonly Hazard[]> {
   const oids = new Map(tables.map((table) => [tableKey(table), table.oid]));
   const identify = (names: readonly TableName[]) =>
@@ -30,10 +32,10 @@ export async function findHazards(
   const list = identify(plan.tables);
   const published = new Set(list);
   return [
-    ...await findOwnerRights(session, { published, targetMajor }),
+    ...await findOwnerRights(session, { published, targetMajor, actor }),
     ...await findTruncateReach(session, { published, isOnTarget }),
     ...await findUnvalidatedDomains(session, list),
-    ...await findAlwaysTriggers(session, published),
+    ...await findAlwaysTriggers(session, { published, kind: actor.kind }),
     ...await findAmbiguousRows(session, identify(plan.byAllColumns)),
   ];
 }

@@ -11,7 +11,8 @@ export interface Hazard {
     | "truncate-reach"
     | "unvalidated-domains"
     | "forced-row-security"
-    | "owner-privileges";
+    | "owner-privileges"
+    | "role-privileges";
   /** Whether the table's first change stops replication; otherwise it depends on the rows. */
   readonly isCertain: boolean;
   /** What will happen, and to which tables. */

@@ -35,32 +35,45 @@ const statement = `
    WHERE c.relkind = 'r' AND NOT r.rolsuper
    ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;
 
+/** Who applies changes: from 16 on the worker of a subscription acts as the tables' owners. */
+export type ChangeActor =
+  | { readonly kind: "subscription" }
+  /** The role of the target's URL. */
+  | { readonly kind: "client"; readonly bypassesRowSecurity: boolean };
+
 /**
  * Finds tables whose owner lacks the rights that the worker needs. Owners, privileges and policies
  * are copied to the target.
  */
 export async function findOwnerRights(
   session: Session,
-  { published, targetMajor }: {
+  { published, targetMajor, actor }: {
     readonly published: ReadonlySet<number>;
     readonly targetMajor: number;
+    readonly actor: ChangeActor;
   },
 ): Promise<readonly Hazard[]> {
-  if (targetMajor < actsAsOwnerFrom) return [];
+  if (actor.kind === "client") {
+    if (actor.bypassesRowSecurity) return [];
+  } else if (targetMajor < actsAsOwnerFrom) return [];
   const tables = (await session.query<OwnedTable>(statement)).filter(({ oid }) =>
     published.has(oid)
   );
   const forced = tables.filter(({ is_forced }) => is_forced);
-  const lacking = tables.filter(({ lacks, is_forced }) => lacks !== null && !is_forced);
+  const lacking = tables.filter(({ lacks, is_forced }) =>
+    actor.kind === "subscription" && lacks !== null && !is_forced
+  );
   const hazards: Hazard[] = [];
   const [first] = forced;
   if (first !== undefined) {
     hazards.push({
       id: "forced-row-security",
       isCertain: true,
-      finding:
-        `a target of version ${actsAsOwnerFrom} or newer applies changes as the tables' owners, which fails where row-level security is ` +
-        `forced on them: ${listSome(forced.map(displayName))}`,
+      finding: `${
+        actor.kind === "client"
+          ? "the role of --target, which applies the changes, does not bypass row-level security, and cannot where it is forced"
+          : `a target of version ${actsAsOwnerFrom} or newer applies changes as the tables' owners, which fails where row-level security is forced`
+      } on them: ${listSome(forced.map(displayName))}`,
       remedy: `run on the source until the cutover: ${
         listSome(
           forced.map(({ schema, name }) =>
