@@ -13,7 +13,7 @@ import {
 import { type Session, textArray } from "../../postgres/internal.ts";
 import { type Hazard, listSome } from "./hazard.ts";
 
-type AppliedTable = TableName & {
+type TableRights = TableName & {
   readonly is_secured: boolean;
   readonly lacks: string | null;
 };
@@ -39,7 +39,7 @@ export async function findRoleRights(
   session: Session,
   tables: readonly TableName[],
 ): Promise<readonly Hazard[]> {
-  const found = await session.query<AppliedTable>(statement, [
+  const found = await session.query<TableRights>(statement, [
     textArray(tables.map(({ schema }) => schema)),
     textArray(tables.map(({ name }) => name)),
   ]);
