@@ -1,6 +1,7 @@
 import { match, ok, rejects, strictEqual } from "node:assert/strict";
+import postgres from "postgres";
 import { readCutover, routeOf } from "../../lib/commands/cutover/read_cutover.ts";
-import { commitSide, DatabaseSwitch } from "../../lib/cutover/internal.ts";
+import { commitSide, DatabaseSwitch, restoreIfTurning } from "../../lib/cutover/internal.ts";
 import { openSession } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
@@ -40,6 +41,8 @@ Deno.test("a COMMIT that a synchronous standby holds up ends with the pause, and
     match(lines.at(-1)!, /synchronous standbys of the source have not confirmed/);
     strictEqual(await accepts(pair.url, write), false);
     strictEqual(await accepts(pair.targetUrl, write), true);
+    await switchCutover("rollback", pair);
+    await restoresDespiteStandby(pair);
   });
 });
 
@@ -125,4 +128,54 @@ async function freedFrom(url: string): Promise<boolean> {
     return !pids.some((pid) => now.has(pid));
   });
   return true;
+}
+
+/** A killed run has started the way back, which nobody sees before a standby confirms it. */
+async function restoresDespiteStandby(pair: CutoverPair): Promise<void> {
+  const committing = async () =>
+    (await query<{ pid: number }>(
+      pair.url,
+      "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'SyncRep'",
+    ))[0]?.pid;
+  let left: number | undefined;
+  let killed = Promise.resolve();
+  await runCutover({ ...inputOf(pair), maxPauseMs: 60_000 }, {
+    point: "begin way-back 2",
+    halts: true,
+    act: async (child) => {
+      const holder = postgres(pair.url, { max: 1, onnotice: () => {} });
+      await holder.unsafe("BEGIN; LOCK TABLE pg_catalog.pg_subscription IN EXCLUSIVE MODE")
+        .simple();
+      killed = (async () => {
+        await waitUntil("the way back to be started", async () =>
+          (await query(
+            pair.url,
+            "SELECT FROM pg_locks WHERE relation = 'pg_subscription'::regclass AND NOT granted",
+          )).length > 0);
+        await standbys(pair.url, "absent");
+        await holder.end();
+        await waitUntil("its COMMIT", async () => (left = await committing()) !== undefined);
+        child.kill("SIGKILL");
+      })();
+    },
+  });
+  await killed;
+  const [database] = await readCutover(pair.servers, quietRun);
+  let isRestored = false;
+  const restoring = restoreIfTurning(routeOf(database!, "run")).then(() => {
+    isRestored = true;
+  });
+  await waitUntil("the way back to be stopped", async () => {
+    const pid = await committing();
+    return isRestored || pid !== undefined && pid !== left;
+  });
+  await standbys(pair.url, "");
+  await restoring;
+  const enabled = (url: string) =>
+    query(
+      url,
+      "SELECT FROM pg_subscription JOIN pg_database AS d ON d.oid = subdbid WHERE subenabled AND datname = current_database()",
+    );
+  strictEqual((await enabled(pair.url)).length, 0);
+  strictEqual((await enabled(pair.targetUrl)).length, 1);
 }
