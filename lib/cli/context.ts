@@ -12,8 +12,13 @@ export type Exit = (code: ExitCode) => void;
 /** What a command runs with. */
 export interface CommandContext {
   readonly terminal: Terminal;
-  /** The arguments as they were typed. */
+  /**
+   * The arguments of this run: as they were typed, or with what was selected in the terminal in
+   * place of `--interactive`.
+   */
   readonly args: readonly string[];
+  /** Sets the arguments of this run. */
+  readonly replaceArgs: (args: readonly string[]) => void;
   readonly output: OutputOptions;
   readonly progress: ProgressDisplay;
   readonly run: RunContext;

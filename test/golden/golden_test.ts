@@ -58,7 +58,7 @@ const screens: Readonly<Record<string, (size: TableOptions) => readonly string[]
   "init": (size) => initReportLines(init, size),
   "init-plan": (size) => initPlanLines(initPlan, size),
   "sync-plan": (size) => syncPlanLines(syncPlan, size),
-  "sync": (size) => syncLines(sync, { ...size, resume: undefined }),
+  "sync": (size) => syncLines(sync, size),
   "jobs": (size) => [
     ...jobListLines(jobs, size),
     ...jobs.flatMap((job: Parameters<typeof jobLines>[0]) => ["", ...jobLines(job, size)]),

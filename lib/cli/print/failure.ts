@@ -11,6 +11,7 @@ import {
 } from "../../core/internal.ts";
 import { fitLines, makeStyle, printable } from "../../ui/mod.ts";
 import { programName, reportPlace } from "../grammar/program.ts";
+import { commandNotes } from "./command_notes.ts";
 import { fitCommand } from "./fit_command.ts";
 import { remedyCommands } from "./remedy_commands.ts";
 import { commandLine } from "./resume_command.ts";
@@ -30,11 +31,10 @@ export function failureLines(
   },
 ): string[] {
   const style = makeStyle(color);
+  const fit = (lines: readonly string[]) => [...fitLines(lines, { columns })];
   const commands = args === undefined || !(error instanceof ReplicatorError)
     ? []
-    : remedyCommands(remediesOf(error).join("\n"), args)
-      .flatMap((each) => fitCommand(each, { columns, label: "    " }));
-  const fit = (lines: readonly string[]) => [...fitLines(lines, { columns })];
+    : completeCommands(remediesOf(error), { args, columns });
   if (error instanceof InterruptedError) {
     return [
       ...fit([
@@ -63,6 +63,19 @@ export function failureLines(
     ...rest,
     `This is a bug in ${programName} ${toolVersion}. Please report it with the lines above to ${reportPlace}.`,
   ]);
+}
+
+/** The commands of remedies as they can be run, and what has to be added to them. */
+function completeCommands(
+  remedies: readonly string[],
+  { args, columns }: { readonly args: readonly string[]; readonly columns: number },
+): readonly string[] {
+  const commands = remedyCommands(remedies.join("\n"), args);
+  const notes = commandNotes(commands, args).map((note) => `    ${note}`);
+  return [
+    ...commands.flatMap((each) => fitCommand(each, { columns, label: "    " })),
+    ...fitLines(notes, { columns }),
+  ];
 }
 
 /** The remedy of an error, and those among its details. */

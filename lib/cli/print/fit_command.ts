@@ -33,7 +33,7 @@ const continued = " \\";
 
 /** Words of a shell command; an option and its value are one. */
 function parts(command: string): readonly string[] {
-  const words = command.match(/(?:'[^']*'|\\.|[^\s'\\])+/g) ?? [];
+  const words = command.match(/(?:\$'(?:[^'\\]|\\.)*'|'[^']*'|\\.|[^\s'\\])+/g) ?? [];
   const joined: string[] = [];
   for (const word of words) {
     const before = joined.at(-1);

@@ -1,9 +1,11 @@
 import type { CommandContext } from "../context.ts";
+import { commandNotes } from "./command_notes.ts";
 import { fitCommand } from "./fit_command.ts";
 import { nextCommandLine } from "./next_command.ts";
-import { tableOptions } from "./print.ts";
+import { printLines, tableOptions } from "./print.ts";
 import { commandLine, commandToResume } from "./resume_command.ts";
 import { remedyCommands } from "./remedy_commands.ts";
+import { omitOptions } from "./run_arguments.ts";
 
 /**
  * Ends a command with the next one, complete, on stderr; nothing where a program reads the result.
@@ -11,28 +13,27 @@ import { remedyCommands } from "./remedy_commands.ts";
  */
 export function printNext(
   command: string | readonly string[],
-  { args, terminal, output }: CommandContext,
-  { withRules = false }: { readonly withRules?: boolean } = {},
+  context: CommandContext,
+  { label = "Next: ", note }: {
+    readonly label?: string;
+    /** What has to be known before it is run. */
+    readonly note?: string | undefined;
+  } = {},
 ): void {
-  if (output.json || output.logFormat !== "text") return;
-  write(nextCommandLine(command, args, { withRules }), terminal);
-}
-
-function write(command: string, { stderr }: Pick<CommandContext["terminal"], "stderr">): void {
-  const lines = fitCommand(command, { ...tableOptions(stderr), label: "Next: " });
-  stderr.write(`${lines.join("\n")}\n`);
+  const notes = note === undefined ? [] : [note];
+  print([nextCommandLine(command, context.args)], { context, label, notes });
 }
 
 /** Ends a command with the same one, to be run again once what it has reported is mended. */
-export function printSameAgain({ args, terminal, output }: CommandContext): void {
-  if (output.json || output.logFormat !== "text") return;
-  terminal.stderr.write(`Next, once the causes are removed: ${commandToResume(args)}\n`);
+export function printSameAgain(context: CommandContext): void {
+  const label = "Next, once the causes are removed: ";
+  print([commandToResume(context.args)], { context, label });
 }
 
 /** Ends `--dry-run` with the same command without it. */
-export function printRealRun({ args, terminal, output }: CommandContext): void {
-  if (output.json || output.logFormat !== "text") return;
-  write(commandLine(args.filter((arg) => arg !== "--dry-run")), terminal);
+export function printRealRun(context: CommandContext): void {
+  const command = commandLine(omitOptions(context.args, ["dryRun"]));
+  print([command], { context, label: "Next: " });
 }
 
 /** The commands that remedies mention, as they can be run; `otherwise` if they mention none. */
@@ -41,16 +42,42 @@ export function printRemedies(
   context: CommandContext,
   { otherwise }: { readonly otherwise?: string | undefined } = {},
 ): void {
-  const { args, terminal, output } = context;
-  if (output.json || output.logFormat !== "text") return;
-  const commands = new Set(remedies.flatMap((remedy) => remedyCommands(remedy, args)));
+  const commands = new Set(remedies.flatMap((remedy) => remedyCommands(remedy, context.args)));
   if (commands.size === 0) {
     return otherwise === undefined ? undefined : printNext(otherwise, context);
   }
-  const lines = [...commands].slice(0, maxCommands).flatMap((command) =>
-    fitCommand(command, { ...tableOptions(terminal.stderr), label: "  " })
-  );
-  terminal.stderr.write(`Commands mentioned above:\n${lines.join("\n")}\n`);
+  const title = "Commands mentioned above:";
+  print([...commands].slice(0, maxCommands), { context, label: "  ", title });
 }
 
 const maxCommands = 5;
+
+/** The command that resumes the one that was interrupted, whatever the format of the output. */
+export function resumeLines({ args, terminal: { stderr } }: CommandContext): readonly string[] {
+  const command = commandToResume(args);
+  return [
+    ...fitCommand(command, { ...tableOptions(stderr), label: "  " }),
+    ...commandNotes([command], args).map((note) => `  ${note}`),
+  ];
+}
+
+function print(
+  commands: readonly string[],
+  { context: { args, terminal, output }, label, title, notes = [] }: {
+    readonly context: CommandContext;
+    /** Stands before each command. */
+    readonly label: string;
+    readonly title?: string;
+    readonly notes?: readonly string[];
+  },
+): void {
+  if (output.json || output.logFormat !== "text") return;
+  const { stderr } = terminal;
+  if (title !== undefined) printLines(stderr, [title]);
+  const lines = commands.flatMap((command) =>
+    fitCommand(command, { ...tableOptions(stderr), label })
+  );
+  stderr.write(`${lines.join("\n")}\n`);
+  const all = [...notes, ...commandNotes(commands, args)];
+  if (all.length > 0) printLines(stderr, all.map((note) => `  ${note}`));
+}

@@ -1,10 +1,10 @@
-import { allOptions, flagOf } from "../../config/internal.ts";
+import { allOptions, flagOf, migrationCommands } from "../../config/internal.ts";
 import { nextCommandLine } from "./next_command.ts";
 
 /** A command in a sentence, with its flags and the values that can be typed as they are. */
 const command = new RegExp(
   String
-    .raw`\b(?:init|sync|verify|cleanup|cutover (?:prepare|rehearse|run|rollback|finish|status))\b` +
+    .raw`\b(?:init|sync|verify|cleanup|cutover (?:prepare|rehearse|run|rollback|finish|status)|jobs attach [\w-]+)\b` +
     String
       .raw`(?: --[a-z][a-z-]*(?: (?:[0-9A-F]+/[0-9A-F]+|'[^']*'|(?:[\w$]+|"[^"]*")(?:\.(?:[\w$]+|"[^"]*"))+))?)*`,
   "g",
@@ -19,14 +19,31 @@ const incomplete = new RegExp(
 );
 
 /**
- * The commands that a remedy mentions, complete and in the form in which this program was started:
- * `sync --retry` becomes `deno task start sync --retry --source …`. A bare verb is prose, and one
- * whose value is left open cannot be run: both are left out. Pure but for the form.
+ * The commands that remedies mention, complete and in the form in which this program was started:
+ * `sync --retry` becomes `deno task start sync --retry --source …`. A bare verb is prose, unless
+ * the remedy says what comes first and what then; one whose value is left open cannot be run. Of a
+ * sequence, either all commands are given or none. Pure but for the form.
+ *
+ * @param remedies one a line
  */
-export function remedyCommands(remedy: string, args: readonly string[]): readonly string[] {
-  const found = [...remedy.matchAll(command)].map(([text]) => text)
-    .filter((text) => text.includes(" ") && !incomplete.test(text));
+export function remedyCommands(remedies: string, args: readonly string[]): readonly string[] {
+  // the options of these say nothing about the two servers
+  const knowsServers = migrationCommands.some((each) => each === args[0]);
+  const found = remedies.split("\n").flatMap(commandsOf)
+    .filter((text) => knowsServers || text.startsWith("jobs "));
   return [...new Set(found)].map((text) => nextCommandLine(splitWords(text), args));
+}
+
+function commandsOf(remedy: string): readonly string[] {
+  const isSequence = /\bthen\b/.test(remedy);
+  const found = [...remedy.matchAll(command)].map(({ 0: text, index }) => ({
+    text,
+    isMeant: text.includes(" ") ||
+      /(?:\b(?:run|with|then)|:) $/.test(remedy.slice(0, index)) &&
+        (isSequence || remedy.startsWith(" first", index + text.length)),
+  })).filter(({ isMeant }) => isMeant).map(({ text }) => text);
+  const complete = found.filter((text) => !incomplete.test(text));
+  return isSequence && complete.length < found.length ? [] : complete;
 }
 
 /**

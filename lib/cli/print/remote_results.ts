@@ -37,7 +37,7 @@ export function printJobResult(
       );
     }
     case "sync":
-      return printResult(terminal, syncLines(result as SyncReport, { ...size, resume: undefined }));
+      return printResult(terminal, syncLines(result as SyncReport, size));
     case "cutover":
       return printResult(
         terminal,

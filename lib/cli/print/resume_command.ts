@@ -1,10 +1,11 @@
 import { redact } from "../../core/internal.ts";
 import { printable } from "../../ui/mod.ts";
+import { omitOptions, readArguments } from "./run_arguments.ts";
 import { startedAs } from "./started_as.ts";
 
 /** The same command for another attempt, quoted for a shell; passwords are redacted. */
 export function commandToResume(args: readonly string[]): string {
-  return commandLine(args.filter((arg) => arg !== "--no-resume"));
+  return commandLine(omitOptions(args, ["resume"]));
 }
 
 /**
@@ -12,7 +13,11 @@ export function commandToResume(args: readonly string[]): string {
  * passwords are redacted.
  */
 export function commandLine(args: readonly string[]): string {
-  return [...startedAs(), ...args].map((arg) => quote(redact(arg))).join(" ");
+  const shown = readArguments(args).flatMap(({ given, words }) =>
+    // a condition on a column "password" is no secret, and another condition selects other rows
+    given?.option.kind === "list" ? words : words.map(redact)
+  );
+  return [...startedAs(), ...shown].map(quote).join(" ");
 }
 
 function quote(arg: string): string {

@@ -6,10 +6,7 @@ import { identityLines } from "./source_change_lines.ts";
 /** The outcome of `sync` as lines. */
 export function syncLines(
   { databases, warnings }: SyncReport,
-  { resume, ...options }: TableOptions & {
-    /** The command that resumes applying changes; undefined for a job. */
-    readonly resume: string | undefined;
-  },
+  options: TableOptions,
 ): string[] {
   const style = makeStyle(options.color);
   const rows = databases.flatMap(({ source, target, streams }) =>
@@ -48,9 +45,8 @@ export function syncLines(
     ]),
     ...(isStopped
       ? [
-        style.yellow("!") + " changes are no longer applied, and the source retains WAL; " +
-        (resume === undefined ? "another sync resumes" : "this resumes:"),
-        ...(resume === undefined ? [] : [`  ${printable(resume)}`]),
+        style.yellow("!") +
+        " changes are no longer applied, and the source retains WAL; another sync resumes",
       ]
       : [
         `${style.green("✓")} ${

@@ -185,10 +185,14 @@ function differing({ databases }: VerifyReport): string {
 }
 
 /** What to do about differing rows. */
-function hintLines(report: VerifyReport, style: Style): string[] {
-  const hasRows = report.databases.some(({ tables }) =>
+/** Whether rows differ, which `--repair` makes equal. */
+export function hasDifferentRows({ databases }: Pick<VerifyReport, "databases">): boolean {
+  return databases.some(({ tables }) =>
     tables.some(({ differences, more }) => differences.length > 0 || more)
   );
+}
+
+function hintLines(report: VerifyReport, style: Style): string[] {
   const setAside = report.databases.flatMap(({ sections }) => sections)
     .flatMap(({ differences }) => differences).filter((difference) => difference.setAside).length;
   const known = setAside === 0 ? [] : [
@@ -198,7 +202,7 @@ function hintLines(report: VerifyReport, style: Style): string[] {
       } set aside by init: remove the causes and run the same init command again (docs/guides/set-aside.md)`,
     ),
   ];
-  if (report.repair !== undefined || !hasRows) return known;
+  if (report.repair !== undefined || !hasDifferentRows(report)) return known;
   return [
     ...known,
     style.dim(

@@ -20,7 +20,6 @@ import type { CommandContext } from "../context.ts";
 import { cancelText } from "../../remote/spec/mod.ts";
 import { printLines } from "../print/print.ts";
 import type { RemotePlace } from "./remote_place.ts";
-import { commandLine } from "../print/resume_command.ts";
 
 /** The part of a command's options that every job has. */
 export interface RemoteScope {
@@ -120,9 +119,9 @@ export async function followJob(
   // after Ctrl-C: what follows ignores the aborted signal, and a second Ctrl-C ends the process
   const client = openRemote(place, { run, signal: new AbortController().signal });
   if (!await wantsCancel(id, { client, context })) {
-    throw new InterruptedError(
-      `job ${id} continues; "${commandLine(["jobs", "attach", id])}" shows it again`,
-    );
+    throw new InterruptedError(`job ${id} continues`, {
+      remedy: `jobs attach ${id} shows it again`,
+    });
   }
   await client.cancel(id);
   context.progress.print("Cancelling…");

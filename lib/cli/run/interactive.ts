@@ -7,17 +7,18 @@ import type { CommandContext } from "../context.ts";
 import type { CopyOptions } from "../options/copy_options.ts";
 import { openPrompts } from "../terminal/prompts.ts";
 import { reportFileProblem, writeReportFile } from "../options/report_file.ts";
+import { withSelection } from "../print/run_arguments.ts";
 import { askSelection } from "../terminal/selection.ts";
 
 /**
- * With `--interactive`, asks the user; the selection replaces the filters of databases and tables.
- * Rules about rows remain.
+ * With `--interactive`, asks the user; the selection replaces the filters of databases and tables,
+ * here and in the arguments of this run. Rules about rows remain.
  *
  * @returns undefined if nothing was selected
  */
 export async function chooseInteractively<Options extends CopyOptions>(
   options: Options,
-  { terminal, progress, run }: CommandContext,
+  { terminal, progress, run, args, replaceArgs }: CommandContext,
 ): Promise<Options | undefined> {
   const { source, databases, rules } = options;
   if (!options.interactive) return options;
@@ -55,17 +56,18 @@ export async function chooseInteractively<Options extends CopyOptions>(
       origin: { from: "flag", path: "--interactive" },
     }))
   );
-  return {
-    ...options,
+  const chosen = {
     databases: {
       ...databases,
       include: selection.databases.map((name) => printPart([name])),
     },
     rules: { ...rules, exclude },
   };
+  replaceArgs(withSelection(args, selectionFlags(chosen)));
+  return { ...options, ...chosen };
 }
 
-/** The selection as options of the next command. */
+/** The selection as options. */
 export function selectionFlags(
   { databases, rules }: Pick<CopyOptions, "databases" | "rules">,
 ): readonly string[] {

@@ -52,6 +52,7 @@ export async function main(
   let results: Readonly<Record<string, unknown>> = {};
   let json = args.includes("--json");
   let reader: OptionReader | undefined;
+  const ofRun = { args };
   try {
     const { isTerminal, size } = terminal.stdout;
     const parsed = parseArguments(args[0] === "-v" ? ["-V", ...args.slice(1)] : args, {
@@ -77,7 +78,7 @@ export async function main(
     const output = readOutputOptions(reader);
     json = output.json;
     return await runCommand(runners[parsed.name], {
-      args,
+      ofRun,
       reader,
       output,
       terminal,
@@ -90,7 +91,7 @@ export async function main(
       args,
       areUrlsResolved: reader?.isResolved ?? false,
     });
-    const lines = failureLines(error, { ...tableOptions(terminal.stderr), args });
+    const lines = failureLines(error, { ...tableOptions(terminal.stderr), args: ofRun.args });
     terminal.stderr.write(`${lines.join("\n")}\n`);
     if (json) printJson(terminal, { ...failureDocument(error), ...results });
     return exitCodeOf(error);
@@ -99,8 +100,9 @@ export async function main(
 
 async function runCommand(
   runner: CommandRunner,
-  { args, reader, output, terminal, environment, exit, addToFailure }: {
-    readonly args: readonly string[];
+  { ofRun, reader, output, terminal, environment, exit, addToFailure }: {
+    /** The arguments, until a selection replaces them. */
+    readonly ofRun: { args: readonly string[] };
     readonly reader: OptionReader;
     readonly output: OutputOptions;
     readonly terminal: Terminal;
@@ -113,10 +115,10 @@ async function runCommand(
   using signals = listenForSignals({
     onFirst: () => progress.print("Stopping cleanly; press Ctrl-C again to stop immediately."),
     exit: (code) => {
-      if (args[0] === "cutover" satisfies CommandName) {
+      if (ofRun.args[0] === "cutover" satisfies CommandName) {
         progress.print(
           `Stopped immediately. Which side accepts writes: ${
-            nextCommandLine("cutover status", args)
+            nextCommandLine("cutover status", ofRun.args)
           }`,
         );
       }
@@ -127,7 +129,10 @@ async function runCommand(
   reader.onWarning = (message) => progress.take({ kind: "warning", message });
   return await runner(reader, {
     terminal,
-    args,
+    get args() {
+      return ofRun.args;
+    },
+    replaceArgs: (args) => ofRun.args = args,
     output,
     progress,
     addToFailure,

@@ -10,9 +10,8 @@ import { asksNothing, type TableRules } from "../../rules/internal.ts";
 import { askName, askYesNo } from "../terminal/confirm.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { decisionLines, exceptionLines } from "../print/decisions.ts";
-import { printNext, printRealRun, printSameAgain } from "../print/print_next.ts";
-import { commandToResume } from "../print/resume_command.ts";
-import { chooseInteractively, nothingChosen, selectionFlags } from "./interactive.ts";
+import { printNext, printRealRun, printSameAgain, resumeLines } from "../print/print_next.ts";
+import { chooseInteractively, nothingChosen } from "./interactive.ts";
 import { resolveInitOptions } from "../options/init_options.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
 import { writeReportFile } from "../options/report_file.ts";
@@ -72,7 +71,7 @@ export const runInit: CommandRunner = async (reader, context) => {
         if (unfinished !== undefined) reportFinished(unfinished, context);
         if (begun && place === undefined && error instanceof InterruptedError) {
           terminal.stderr.write(
-            `Progress is saved. To resume:\n  ${commandToResume(context.args)}\n`,
+            `Progress is saved. To resume:\n${resumeLines(context).join("\n")}\n`,
           );
         }
         throw error;
@@ -84,10 +83,8 @@ export const runInit: CommandRunner = async (reader, context) => {
   const code = printInitResult(result, { rules: options.rules, context });
   if (result.kind === "planned") printRealRun(context);
   else if (result.kind === "copied") {
-    const args = [...context.args, ...(options.interactive ? selectionFlags(options) : [])];
-    if (code === ExitCode.completeExcept) printSameAgain({ ...context, args });
-    const next = nextAfterInit({ isReplicated: options.sync !== undefined, applier });
-    printNext(next, { ...context, args }, { withRules: true });
+    if (code === ExitCode.completeExcept) printSameAgain(context);
+    printNext(nextAfterInit({ isReplicated: options.sync !== undefined, applier }), context);
   }
   return code;
 };

@@ -5,7 +5,6 @@ import { completeSyncOptions } from "../../commands/shared/complete_options.ts";
 import { askYesNo } from "../terminal/confirm.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
-import { nextCommandLine } from "../print/next_command.ts";
 import { printNext } from "../print/print_next.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
 import { syncLines, syncPlanLines } from "../print/sync_lines.ts";
@@ -14,7 +13,7 @@ import { resolveSyncOptions } from "../options/sync_options.ts";
 
 /** `sync`: starts or resumes replication; prints the report once everything streams. */
 export const runSync: CommandRunner = async (reader, context) => {
-  const { terminal, output, progress, run, resolve, args } = context;
+  const { terminal, output, progress, run, resolve } = context;
   const place = readRemote(reader, resolve);
   const { yes, ...wanted } = await resolveSyncOptions(reader, resolve);
   const options = await chooseInteractively(wanted, context);
@@ -41,17 +40,11 @@ export const runSync: CommandRunner = async (reader, context) => {
     return ExitCode.interrupted;
   }
   if (output.json) printJson(terminal, report);
-  else {printResult(
-      terminal,
-      syncLines(report, {
-        ...tableOptions(terminal.stdout),
-        resume: nextCommandLine("sync", args),
-      }),
-    );}
+  else printResult(terminal, syncLines(report, tableOptions(terminal.stdout)));
   const isStreaming = report.databases.every(({ streams }) =>
     streams.every(({ applied }) => applied === undefined)
   );
-  if (isStreaming) printNext("verify", context);
+  printNext(isStreaming ? "verify" : "sync", context);
   return ExitCode.success;
 };
 

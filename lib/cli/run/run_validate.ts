@@ -41,8 +41,12 @@ export const runValidate: CommandRunner = async (reader, context) => {
       ...(explainRules ? decisionLines(report.scopes, size) : []),
     ]);
   }
-  if (report.failures === 0 && !options.forCutover && !chosen.interactive) {
-    printNext(options.forSync ? "init --enable-sync" : "init", context, { withRules: true });
+  if (report.failures === 0 && !options.forCutover) {
+    printNext(options.forSync ? "init --enable-sync" : "init", context, {
+      note: options.dropExisting
+        ? "(without --drop-existing: add it to drop the databases of the target)"
+        : undefined,
+    });
   }
   return report.failures > 0 ? ExitCode.prerequisite : ExitCode.success;
 };

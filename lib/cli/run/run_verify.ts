@@ -13,7 +13,7 @@ import { printJson, printResult, tableOptions } from "../print/print.ts";
 import { writeEvidence } from "../print/evidence.ts";
 import { readRemote } from "../remote/remote_place.ts";
 import { openJournal } from "../print/verify_journal.ts";
-import { verifyLines } from "../print/verify_lines.ts";
+import { hasDifferentRows, verifyLines } from "../print/verify_lines.ts";
 
 const exitCodes: Readonly<Record<Verdict, ExitCode>> = {
   equal: ExitCode.success,
@@ -53,12 +53,31 @@ export const runVerify: CommandRunner = async (reader, context) => {
   if (output.json) printJson(terminal, report);
   else printResult(terminal, verifyLines(report, tableOptions(terminal.stdout)));
   if (page !== undefined) await writeEvidence(report, { ...page, context });
-  const isLive = report.databases.some(({ live }) => live);
-  if (report.verdict === "different") {
-    printNext("verify --repair --dry-run", context, { withRules: true });
-  } else if (isLive && report.verdict === "equal") printNext("cutover prepare", context);
+  const next = nextAfterVerify(report);
+  if (next !== undefined) printNext(next.command, context, next);
   return exitCodes[report.verdict];
 };
+
+/**
+ * The command that follows, and when: rows can be repaired by this tool, the structure only by the
+ * user. Pure.
+ */
+export function nextAfterVerify(
+  report: Pick<VerifyReport, "verdict" | "databases" | "repair">,
+): { readonly command: string; readonly label?: string } | undefined {
+  switch (report.verdict) {
+    case "equal":
+      return report.databases.some(({ live }) => live) ? { command: "cutover prepare" } : undefined;
+    case "unchecked":
+      return undefined;
+    case "different":
+      if (!hasDifferentRows(report)) {
+        return { command: "verify", label: "Next, once the causes are removed: " };
+      }
+      if (report.repair === undefined) return { command: "verify --repair --dry-run" };
+      return { command: report.repair.applied ? "verify" : "verify --repair" };
+  }
+}
 
 /** Compares, and records what is equal in a journal until the report is complete. */
 async function verifyHere(

@@ -17,7 +17,7 @@
  *
  * @module
  */
-import { type CommandName, commandNames } from "./command_names.ts";
+import { type CommandName, commandNames, migrationCommands } from "./command_names.ts";
 import { connectionOptions } from "./connection.ts";
 import { cutoverOptions } from "./cutover.ts";
 import type { Option, Options } from "./option.ts";
@@ -87,4 +87,4 @@ export function optionNamed(name: OptionName): Option {
   return optionTable[name];
 }
 
-export { type CommandName, commandNames };
+export { type CommandName, commandNames, migrationCommands };

@@ -79,7 +79,9 @@ onTmux("init --interactive copies the selection, and saves it to a file", async 
       strictEqual(await exists(name), false);
       await program.type("y");
       await program.press("Enter");
-      await program.shows(/exit code 0/);
+      const done = await program.shows(/exit code 0/);
+      match(done, /Next: [^]* verify [^]*--exclude-tables=\S+\.analytics\.orders/);
+      ok(!/--interactive/.test(done.slice(done.lastIndexOf("Next: "))), done);
       const [row] = await query(
         target.url({ database: name }),
         "SELECT string_agg(relname, ' ' ORDER BY relname) AS tables FROM pg_class WHERE relkind = 'r' AND relnamespace::regnamespace::text IN ('public', 'analytics')",
@@ -199,7 +201,9 @@ onTmux("validate --interactive checks the selection", async () => {
     await program.press("Enter");
     await program.shows(/Continue with this selection\?/);
     await program.type("y");
-    match(await program.shows(/exit code/), /left out +--interactive/);
+    const screen = await program.shows(/exit code/);
+    match(screen, /left out +--interactive/);
+    match(screen, /Next: [^]* init [^]*--include-databases=\S+ [^]*--exclude-tables=\S+/);
   });
 });
 

@@ -76,7 +76,7 @@ Deno.test({
         await terminal.type("l");
         await terminal.press("Enter");
         const screen = await terminal.shows(/exit code 130/);
-        match(screen.replaceAll(/\s+/g, " "), /continues; ".* jobs attach/);
+        match(screen.replaceAll(/\s+/g, " "), /continues\..* shows it again .* jobs attach/);
       }
       strictEqual(await stateOf(alice, id), "running");
       {
@@ -103,7 +103,7 @@ Deno.test("without a terminal, Ctrl-C detaches from the job and says how to atta
     strictEqual(await attached.kill("SIGINT"), 130);
     match(
       attached.output,
-      new RegExp(`job ${id} continues; ".* jobs attach`),
+      new RegExp(`job ${id} continues\\.\n  → jobs attach .*\n {4}.* jobs attach ${id}`),
     );
     strictEqual(await stateOf(alice, id), "running");
   });
