@@ -72,6 +72,7 @@ export {
   type InitReport,
   type InterruptedSwitch,
   type KeptItem,
+  type KeptSlot,
   type PreflightFinding,
   prometheusMetrics,
   type PublicationStatus,

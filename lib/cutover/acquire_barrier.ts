@@ -16,14 +16,14 @@ import { type Blocker, blockerRemedy, describeBlocker, removeBlockers } from "./
 import type { DatabaseSwitch } from "./database_switch.ts";
 import type { Timeline } from "./timeline.ts";
 
-/** Pauses between attempts at the barrier. */
-const barrierDelaysMs: readonly number[] = [200, 500, 1_000, 2_000, 3_000, 5_000];
+/** Pauses between attempts at the barrier, and at the locks of the other side. */
+export const barrierDelaysMs: readonly number[] = [200, 500, 1_000, 2_000, 3_000, 5_000];
 
 /** After removing blockers: an autovacuum, for one, returns after `autovacuum_naptime`. */
-const removedDelayMs = 100;
+export const removedDelayMs = 100;
 
 /** From which attempt on blockers are removed: short ones end by themselves. */
-const patientAttempts = 3;
+export const patientBarrierAttempts = 3;
 
 /** What {@linkcode acquireBarrier} takes besides the databases. */
 export interface AcquireOptions {
@@ -64,6 +64,8 @@ export async function acquireBarrier(
   const { barrierAttempts, maxPauseMs, deadlineMs, events, timeline, signal } = options;
   for (let attempt = 1;; attempt++) {
     signal.throwIfAborted();
+    // what is left has to be read while writers wait
+    await joinAll(switches.map((each) => each.skipReplicated()));
     const sinceMs = performance.now();
     const results = await joinAll(switches.map((each) => each.tryBarrier(maxPauseMs)));
     if (results.every(({ isHeld }) => isHeld)) return { sinceMs };
@@ -89,7 +91,7 @@ export async function acquireBarrier(
       }`,
     });
     if (attempt >= barrierAttempts) throw blocked(found);
-    const isRemoved = attempt >= patientAttempts && await remove(found, options);
+    const isRemoved = attempt >= patientBarrierAttempts && await remove(found, options);
     const delayMs = isRemoved
       ? removedDelayMs
       : barrierDelaysMs[Math.min(attempt, barrierDelaysMs.length) - 1]!;

@@ -11,9 +11,11 @@
  */
 import {
   cutoverSchema,
+  formatBytes,
   type Lsn,
   parseLsn,
   quoteIdentifier,
+  quoteLiteral,
   ReplicatorError,
   retry,
   tableKey,
@@ -289,6 +291,43 @@ export async function flushWal(session: Session): Promise<void> {
     "BEGIN; SET LOCAL synchronous_commit = local; " +
       "SELECT pg_catalog.pg_logical_emit_message(true, 'seren', ''); COMMIT",
   );
+}
+
+/** A slot that is kept while no stream reads it. */
+export interface KeptSlot {
+  /** The name of the slot. */
+  readonly name: string;
+  /** Bytes of WAL that it retains; null if it has been invalidated. */
+  readonly retainedBytes: number | null;
+}
+
+/** An unused slot that retains more than this is reported. */
+const retainedLimitBytes = 1024 ** 3;
+
+/** What is wrong with a slot of the way back that is kept on the target, if anything. Pure. */
+export function judgeKeptSlot(
+  { name, retainedBytes }: KeptSlot,
+): { readonly message: string; readonly remedy: string } | undefined {
+  if (retainedBytes === null || retainedBytes <= retainedLimitBytes) return undefined;
+  return {
+    message: `the slot ${name} of the way back is not used before the next switch, and retains ${
+      formatBytes(retainedBytes)
+    } of WAL on the target's disk`,
+    remedy:
+      `run cutover status, which lets it advance unless something else was written on the target; or drop it on the target, the next switch creates it again: SELECT pg_catalog.pg_drop_replication_slot(${
+        quoteLiteral(name).trim()
+      });`,
+  };
+}
+
+/** Reads how much WAL a slot retains; undefined if it does not exist. */
+export async function readKeptSlot(session: Session, name: string): Promise<KeptSlot | undefined> {
+  const [slot] = await session.query<{ readonly retained: number | null }>(
+    `SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn)::pg_catalog.float8 AS retained
+       FROM pg_catalog.pg_replication_slots WHERE slot_name = $1`,
+    [name],
+  );
+  return slot && { name, retainedBytes: slot.retained };
 }
 
 /**

@@ -186,7 +186,7 @@ const cycleStatement = `
  * the other session may have waited long enough to check for a deadlock in a moment, and would be
  * the one to be ended. Otherwise notes, halfway, what the attempt waits for.
  */
-async function lookForBlockers(
+export async function lookForBlockers(
   observer: Session,
   { pid, afterMs, signal }: {
     readonly pid: number;

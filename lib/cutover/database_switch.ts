@@ -13,7 +13,7 @@ import {
   textArray,
 } from "../postgres/internal.ts";
 import { measureRestoring, openApplier } from "../replication/internal.ts";
-import { advanceSlot } from "./back_stream.ts";
+import { advanceSlot, logRunningTransactions } from "./back_stream.ts";
 import {
   attemptBarrier,
   type BarrierAttempt,
@@ -21,6 +21,7 @@ import {
   type BarrierWaiters,
   holdBarrier,
   limitSilence,
+  lookForBlockers,
   readBarrierWaiters,
 } from "./barrier.ts";
 import type { Blocker } from "./blockers.ts";
@@ -30,7 +31,7 @@ import { enableFence, fenceMessages } from "./fence.ts";
 import { LargeObjectCarrier } from "./large_objects.ts";
 import { joinCutover, lockCutover, OtherCommandError } from "./lock.ts";
 import { type CloseEvidence, fenceOf, type TokenEvidence, withTurning } from "./model.ts";
-import { beginOpening } from "./open_side.ts";
+import { beginOpening, isHeldByOthers, OpeningBlockedError } from "./open_side.ts";
 import { refuseUnreplaced, replaceSide, replaceSideStatement } from "./own_schema.ts";
 import { trySetReadOnly } from "./read_only_default.ts";
 import { resetRefusalsStatement } from "./refusals.ts";
@@ -44,7 +45,7 @@ import {
 import { awaitTokens, deleteOldTokens, sendToken } from "./token.ts";
 import { SessionFence } from "./session_fence.ts";
 import { describeLateChanges, readForeignChanges, type TripwireFinding } from "./tripwire.ts";
-import { refuseForeignChanges, stopStreams } from "./turn_streams.ts";
+import { refuseForeignChanges, skipReplicated, stopStreams } from "./turn_streams.ts";
 
 /**
  * Moves one database.
@@ -70,6 +71,7 @@ export class DatabaseSwitch implements AsyncDisposable {
   readonly #to: Session;
   readonly #opening: Session;
   readonly #monitor: Session;
+  readonly #openingMonitor: Session;
   /** Instead of the barrier, where the role does not own the tables. */
   readonly #sessions: SessionFence | undefined;
   /** Carries the large objects. */
@@ -97,6 +99,7 @@ export class DatabaseSwitch implements AsyncDisposable {
       readonly to: Session;
       readonly opening: Session;
       readonly monitor: Session;
+      readonly openingMonitor: Session;
       readonly largeObjects: LargeObjectCarrier;
     },
     { signal, timeoutMs, restores }: {
@@ -111,6 +114,7 @@ export class DatabaseSwitch implements AsyncDisposable {
     this.#to = sessions.to;
     this.#opening = sessions.opening;
     this.#monitor = sessions.monitor;
+    this.#openingMonitor = sessions.openingMonitor;
     this.#sessions = fenceOf(route.fromRecord) === "sessions"
       ? new SessionFence(route.from, route.fromRecord, {
         spared: [
@@ -143,6 +147,7 @@ export class DatabaseSwitch implements AsyncDisposable {
       to: await open(route.to),
       opening,
       monitor: await open(route.from),
+      openingMonitor: await open(route.to),
       largeObjects: stack.use(
         await LargeObjectCarrier.open(route, {
           signal,
@@ -386,13 +391,46 @@ export class DatabaseSwitch implements AsyncDisposable {
 
   async #beginOpening(maxPauseMs = 0): Promise<void> {
     this.#isOpening = true;
-    await beginOpening(this.#opening, {
-      tables: this.route.tables,
-      record: this.route.toRecord,
-      movedBy: this.#id,
-      timeoutMs: this.#timeoutMs,
-      maxPauseMs,
+    const over = new AbortController();
+    // looked up while it waits: afterwards nothing shows what it waited for
+    const looking = lookForBlockers(this.#openingMonitor, {
+      pid: this.#opening.processId,
+      afterMs: this.#timeoutMs / 2,
+      signal: over.signal,
     });
+    try {
+      await beginOpening(this.#opening, {
+        tables: this.route.tables,
+        record: this.route.toRecord,
+        movedBy: this.#id,
+        timeoutMs: this.#timeoutMs,
+        maxPauseMs,
+      });
+    } catch (error) {
+      over.abort();
+      if (!isHeldByOthers(error)) throw error;
+      throw new OpeningBlockedError(this.route.to, { blockers: await looking, cause: error });
+    } finally {
+      over.abort();
+      await looking;
+    }
+  }
+
+  /** Acts on what holds up the opening, see {@linkcode removeBlockers}. */
+  get openingObserver(): Session {
+    return this.#openingMonitor;
+  }
+
+  /**
+   * Lets the slots of the way back skip what replication has brought, as far as it can be done
+   * before the pause, in which they have to read what is left.
+   *
+   * @throws ReplicatorError if something else was written on the side that will be opened
+   */
+  async skipReplicated(): Promise<void> {
+    if (this.route.back.length === 0) return;
+    if (this.#to.majorVersion >= 16) await logRunningTransactions(this.#to);
+    await skipReplicated(this.route, this.#to);
   }
 
   /** Writes into the barrier's transaction that this side is closed: only COMMIT is left. */
@@ -531,6 +569,7 @@ export class DatabaseSwitch implements AsyncDisposable {
         this.#to,
         this.#opening,
         this.#monitor,
+        this.#openingMonitor,
         this.largeObjects,
       ].map((each) => each[Symbol.asyncDispose]()),
     );

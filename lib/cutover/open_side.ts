@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { quoteIdentifier, ReplicatorError, type TableName } from "../core/internal.ts";
-import type { Session } from "../postgres/internal.ts";
+import { ExitCode, quoteIdentifier, ReplicatorError, type TableName } from "../core/internal.ts";
+import { type Endpoint, ServerError, type Session, SqlState } from "../postgres/internal.ts";
+import { type Blocker, blockerRemedy, describeBlocker } from "./blockers.ts";
 import { disableFence, fenceMessages } from "./fence.ts";
 import { fenceOf, openedRecord, type SideRecord } from "./model.ts";
 import { replaceSide } from "./own_schema.ts";
@@ -45,6 +46,44 @@ export async function beginOpening(
   if (!await tryResetReadOnly(session)) throw staysReadOnly(session);
   await session.execute("SET LOCAL lock_timeout = 0");
   await replaceSide(session, record, openedRecord(record, movedBy));
+}
+
+/** The locks of an opening are held by others. */
+export class OpeningBlockedError extends ReplicatorError {
+  /** Class name, for `error.name`. */
+  override readonly name = "OpeningBlockedError";
+  /** Sessions that hold them; empty if they were released before they could be read. */
+  readonly blockers: readonly Blocker[];
+
+  constructor(
+    { side, database }: Endpoint,
+    { blockers, cause }: { readonly blockers: readonly Blocker[]; readonly cause: unknown },
+  ) {
+    super(
+      "other transactions hold locks on the side that is to be opened; writers continue on the side in use",
+      {
+        side,
+        object: `database ${database}`,
+        details: blockers.flatMap((blocker) => [
+          `${database}: ${describeBlocker(blocker)}`,
+          `  → ${blockerRemedy(blocker, side)}`,
+        ]),
+        remedy: `end them, then run the same command again; cutover ${
+          side === "target" ? "run" : "rollback"
+        } ends them with --on-blocker cancel or terminate`,
+        exitCode: ExitCode.prerequisite,
+        cause,
+      },
+    );
+    this.blockers = blockers;
+  }
+}
+
+/** Whether a statement failed because another session holds a lock. */
+export function isHeldByOthers(error: unknown): boolean {
+  return error instanceof ServerError &&
+    (error.sqlState === SqlState.queryCanceled || error.sqlState === SqlState.lockNotAvailable ||
+      error.sqlState === SqlState.deadlockDetected);
 }
 
 /** The refusal of a role that may not remove the read-only default. */

@@ -83,7 +83,10 @@ export async function rehearse(
   const sequencesMs = await time(() => database.carrySequences(sequenceMargin));
   await database.largeObjects.carry();
   const largeObjectsMs = await time(() => database.largeObjects.carry());
-  const turning = await measureTurning(database, signal);
+  const turning = await measureTurning(database, {
+    openMs: await database.measureOpening(),
+    signal,
+  });
   const held = brownoutMs === undefined ? undefined : await brownout(database, options);
   return {
     drainMs,
@@ -95,12 +98,15 @@ export async function rehearse(
   };
 }
 
-/** Measures reversing replication and opening the other side; nothing is changed. */
+/**
+ * Measures reversing replication; nothing is changed.
+ *
+ * @param options `openMs`: how long opening the other side takes
+ */
 export async function measureTurning(
   database: DatabaseSwitch,
-  signal: AbortSignal,
+  { openMs, signal }: { readonly openMs: number; readonly signal: AbortSignal },
 ): Promise<Pick<Rehearsal, "reverseMs" | "restoreMs" | "openMs">> {
-  const openMs = await database.measureOpening();
   const restoreMs = await database.measureRestoring();
   const reverseMs = restoreMs + await reverseEstimateMs(database.route, signal);
   return { reverseMs, restoreMs, openMs };

@@ -30,7 +30,7 @@ import type {
 } from "./switch_options.ts";
 import { Timeline } from "./timeline.ts";
 import { TokensLateError } from "./token.ts";
-import { ensureSlots, warmUp } from "./warm_up.ts";
+import { dropCreatedSlots, ensureSlots, warmUp, type WayBackSlot } from "./warm_up.ts";
 
 /**
  * How long a COMMIT may take at least, in milliseconds, however little is left of the pause: it
@@ -95,6 +95,7 @@ class SwitchRun {
   #switches: readonly DatabaseSwitch[] = [];
   /** Warnings: what could not be restored, and a close that is not certain. */
   readonly #leftovers: string[] = [];
+  readonly #createdSlots: WayBackSlot[] = [];
 
   constructor(input: SwitchInput, settings: SwitchSettings, context: SwitchContext) {
     this.#input = input;
@@ -117,6 +118,11 @@ class SwitchRun {
       signal.throwIfAborted();
       return { kind: "switched", report: await this.#perform() };
     } catch (error) {
+      if (!this.#isPastReturn) {
+        for (const message of await dropCreatedSlots(this.#createdSlots)) {
+          this.#warn(message, "run the same command again, or cutover status");
+        }
+      }
       return { kind: "failed", failure: this.#describeFailure(error) };
     } finally {
       signal.removeEventListener("abort", forward);
@@ -160,8 +166,12 @@ class SwitchRun {
       ensureSlots(routes, {
         slotTimeoutMs: this.#settings.slotTimeoutMs,
         signal: this.#abort.signal,
+        created: this.#createdSlots,
       }), {
-      summarise: (text) => text,
+      summarise: () => {
+        const created = this.#createdSlots.length;
+        return created === 0 ? "slots exist" : `${plural(created, "slot")} created`;
+      },
     });
     await this.#timeline.step(
       "drain",

@@ -4,10 +4,15 @@
  *
  * @module
  */
-import { addUp, joinAll, plural, retry } from "../core/internal.ts";
-import { openSession, ServerError, type Session, SqlState } from "../postgres/internal.ts";
+import { addUp, errorMessage, joinAll, plural, retry } from "../core/internal.ts";
+import { openSession, type Session } from "../postgres/internal.ts";
+import { tryOpening, type TryOpeningOptions } from "./acquire_opening.ts";
 import { ensureSlot, logRunningTransactions } from "./back_stream.ts";
 import type { DatabaseSwitch } from "./database_switch.ts";
+import { lockCutover } from "./lock.ts";
+import { isSameState } from "./model.ts";
+import { isHeldByOthers } from "./open_side.ts";
+import { readSide } from "./own_schema.ts";
 import { measureTurning, predictPauseMs, type Rehearsal } from "./rehearse.ts";
 import type { DatabaseRoute } from "./route.ts";
 import { notArriving, predictedTooLong, tooManyLargeObjects, tooSlow } from "./switch_errors.ts";
@@ -18,43 +23,87 @@ import { skipReplicated } from "./turn_streams.ts";
 /** How long the streams may take to arrive before writers are made to wait. */
 const warmUpMs = 30_000;
 
+/** A slot of the way back that a switch has created. */
+export interface WayBackSlot {
+  readonly route: DatabaseRoute;
+  readonly name: string;
+}
+
 /**
  * Creates the slots of the way back that do not exist, and advances those that do past what
- * replication has brought; returns what was done, in a few words.
+ * replication has brought.
  *
+ * @param created receives those that it creates, also if it fails
  * @throws ReplicatorError if something else was written on the side that will be opened
  */
 export async function ensureSlots(
   routes: readonly DatabaseRoute[],
-  { slotTimeoutMs, signal }: {
+  { slotTimeoutMs, signal, created }: {
     readonly slotTimeoutMs: number;
     readonly signal: AbortSignal;
+    readonly created: WayBackSlot[];
   },
-): Promise<string> {
-  let created = 0;
+): Promise<void> {
   for (const route of routes) {
     const { to, back } = route;
     if (back.length === 0) continue;
     await using session = await retry(() => openSession(to, { signal }), { signal });
     for (const name of back) {
-      if (await ensureSlot(session, { name, timeoutMs: slotTimeoutMs }) === "created") created++;
+      if (await ensureSlot(session, { name, timeoutMs: slotTimeoutMs }) === "created") {
+        created.push({ route, name });
+      }
       await logRunningTransactionsInTime(session);
     }
     await skipReplicated(route, session);
   }
-  return created === 0 ? "slots exist" : `${plural(created, "slot")} created`;
 }
 
 /**
- * Waits until a token arrives fast enough, and carries sequences and large objects, so that the
- * pause has only to carry what changes from then on.
+ * Drops the slots that an abandoned switch has created: nothing would read them until the next one,
+ * and they would retain WAL on the side that is not in use. Leaves them alone where another command
+ * has begun to work on the database.
+ *
+ * @returns what could not be dropped
+ */
+export async function dropCreatedSlots(
+  created: readonly WayBackSlot[],
+): Promise<readonly string[]> {
+  const left: string[] = [];
+  for (const { route: { to, toRecord }, name } of created) {
+    try {
+      await using session = await retry(() => openSession(to));
+      await lockCutover(session);
+      if (!isSameState(await readSide(session), toRecord)) continue;
+      await session.query(dropIdleStatement, [name]);
+    } catch (error) {
+      left.push(
+        `the slot ${name} of the way back was not dropped, and retains WAL on the ${to.side}: ${
+          errorMessage(error)
+        }`,
+      );
+    }
+  }
+  return left;
+}
+
+const dropIdleStatement = `
+  SELECT pg_catalog.pg_drop_replication_slot(slot_name)
+    FROM pg_catalog.pg_replication_slots WHERE slot_name = $1 AND NOT active`;
+
+/**
+ * Waits until a token arrives fast enough and the other side can be opened, and carries sequences
+ * and large objects, so that the pause has only to carry what changes from then on.
  *
  * @returns how long a token takes to arrive, in milliseconds
- * @throws ReplicatorError (prerequisite) if the pause would be longer than is allowed
+ * @throws ReplicatorError (prerequisite) if the pause would be longer than is allowed, or others
+ * hold the locks that opening the other side takes
  */
 export async function warmUp(
   switches: readonly DatabaseSwitch[],
-  settings: Pick<SwitchSettings, "maxPauseMs" | "sequenceMargin">,
+  settings: Pick<
+    SwitchSettings,
+    "maxPauseMs" | "sequenceMargin" | "barrierAttempts" | "onBlocker"
+  >,
   context: SwitchContext,
 ): Promise<number> {
   const { maxPauseMs, sequenceMargin } = settings;
@@ -74,7 +123,9 @@ export async function warmUp(
       const sequencesMs = performance.now() - startMs;
       const largeObjectsMs = await carryLargeObjects(switches, { maxPauseMs, context });
       const carried = { drainMs: [longest], sequencesMs, largeObjectsMs };
-      const predictedMs = await predict(switches, carried, context.signal);
+      // until now, the streams have written all of that on the other side
+      await skipInAll(switches);
+      const predictedMs = await predict(switches, carried, { ...settings, ...context });
       if (predictedMs > maxPauseMs) throw predictedTooLong(predictedMs, maxPauseMs);
       return longest;
     }
@@ -86,21 +137,33 @@ export async function warmUp(
 async function predict(
   switches: readonly DatabaseSwitch[],
   carried: Pick<Rehearsal, "drainMs" | "sequencesMs" | "largeObjectsMs">,
-  signal: AbortSignal,
+  options: TryOpeningOptions,
 ): Promise<number> {
   const turnings = await joinAll(
-    switches.map((each) =>
-      measureTurning(each, signal).catch((error) => {
+    switches.map(async (each) => {
+      const openMs = await tryOpening(each, options);
+      return await measureTurning(each, { openMs, ...options }).catch((error) => {
         // another session holds a lock at the moment: the switch itself may not meet it
-        if (isLockTimeout(error)) return undefined;
+        if (isHeldByOthers(error)) return { reverseMs: 0, restoreMs: 0, openMs };
         throw error;
-      })
-    ),
+      });
+    }),
   );
+  // the slots of the way back read what has been written since
+  const skipMs = await skipInAll(switches);
   return Math.max(
     0,
-    ...turnings.map((each) => each === undefined ? 0 : predictPauseMs({ ...carried, ...each })),
+    ...turnings.map((each) =>
+      predictPauseMs({ ...carried, ...each, reverseMs: each.reverseMs + skipMs })
+    ),
   );
+}
+
+/** Returns how long it takes, in milliseconds. */
+async function skipInAll(switches: readonly DatabaseSwitch[]): Promise<number> {
+  const startMs = performance.now();
+  await joinAll(switches.map((each) => each.skipReplicated()));
+  return performance.now() - startMs;
 }
 
 /** Copies what has changed until it is known how long comparing alone takes, in milliseconds. */
@@ -131,10 +194,6 @@ async function carryLargeObjects(
     });
   }
   return longest;
-}
-
-function isLockTimeout(error: unknown): boolean {
-  return error instanceof ServerError && error.sqlState === SqlState.lockNotAvailable;
 }
 
 /** Saves time in the pause; a long transaction may hold it up, which is not worth waiting for. */

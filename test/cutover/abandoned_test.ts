@@ -1,4 +1,5 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import type { CutoverSwitchOptions } from "../../lib/commands/cutover/options.ts";
 import { readCutover, routeOf } from "../../lib/commands/cutover/read_cutover.ts";
 import type { CutoverUnfinishedReport } from "../../lib/commands/cutover/report.ts";
 import { InterruptedError, type RunEvent } from "../../lib/core/internal.ts";
@@ -20,8 +21,10 @@ import { pidOf, run } from "./_facts.ts";
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
 
+const ownSlots = "SELECT slot_name FROM pg_replication_slots WHERE database = current_database()";
+
 /** A run that fails: its evidence, and the events that say how long writers waited. */
-async function abandoned(pair: CutoverPair, barrierAttempts: number) {
+async function abandoned(pair: CutoverPair, options: Partial<CutoverSwitchOptions>) {
   const reports: CutoverUnfinishedReport[] = [];
   const said: string[] = [];
   const remedies: string[] = [];
@@ -34,7 +37,7 @@ async function abandoned(pair: CutoverPair, barrierAttempts: number) {
     return Promise.resolve();
   };
   await rejects(
-    switchCutover("run", pair, { barrierAttempts, onUnfinished }, { ...quietRun, events }),
+    switchCutover("run", pair, { ...options, onUnfinished }, { ...quietRun, events }),
   );
   strictEqual(reports.length, 1);
   return {
@@ -50,7 +53,7 @@ Deno.test("a run whose barrier was never granted leaves its attempts, what they 
     await withSession(pair.url, async (holder) => {
       await run(holder, "BEGIN; INSERT INTO ack (writer, n) VALUES (99, 99)");
       const pid = await pidOf(holder);
-      const { report, remedies, waits } = await abandoned(pair, 2);
+      const { report, remedies, waits } = await abandoned(pair, { barrierAttempts: 2 });
       deepStrictEqual(
         [report.outcome, report.pauseMs, report.failedAttempts, report.attempts.length],
         ["abandoned", 0, 2, 2],
@@ -70,6 +73,8 @@ Deno.test("a run whose barrier was never granted leaves its attempts, what they 
       match(report.reason.join("\n"), /hold locks on tables in scope; writers continue/);
       match(report.reason.join("\n"), /→ end them, then run cutover run again/);
       strictEqual(report.steps.at(-1)!.step, "barrier");
+      // nothing would read the slot before the next run
+      deepStrictEqual(await query(pair.targetUrl, ownSlots), []);
       match(waits!, /^writers waited .+ in 2 failed attempts; they have continued$/);
     });
   });
@@ -129,10 +134,14 @@ Deno.test("a run that gives up while writers wait leaves how long they waited", 
     await using load = startAcknowledgedLoad([pair.url, pair.targetUrl], { writers: 4 });
     await load.more(20);
     await withSession(pair.targetUrl, async (holder) => {
-      // its fence cannot be disabled, which only the pause notices
-      await run(holder, "BEGIN; LOCK TABLE ack IN ROW EXCLUSIVE MODE");
-      const { report, waits } = await abandoned(pair, 20);
+      const pid = await pidOf(holder);
+      // its fence cannot be disabled, which only the pause can notice
+      const hold = () => run(holder, "BEGIN; LOCK TABLE ack IN ROW EXCLUSIVE MODE");
+      const { report, waits } = await abandoned(pair, {
+        hook: (hook) => hook === "before" ? hold() : undefined,
+      });
       strictEqual(report.outcome, "abandoned");
+      match(report.reason.join("\n"), new RegExp(`pid ${pid} .*: idle in transaction`));
       ok(report.pauseMs >= 300, String(report.pauseMs));
       const [{ database, waiting } = { database: "", waiting: { sessions: 0, longestMs: 0 } }] =
         report.databases;
@@ -142,6 +151,39 @@ Deno.test("a run that gives up while writers wait leaves how long they waited", 
     });
     await load.more(20);
     deepStrictEqual((await load.stop()).errors, {});
+  });
+});
+
+Deno.test("a lock on the side to be opened is found before writers wait, named, and removed on request", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    await withSession(pair.targetUrl, async (holder) => {
+      const pid = await pidOf(holder);
+      await run(holder, "BEGIN; LOCK TABLE ack IN ROW EXCLUSIVE MODE");
+      const remedy = `SELECT pg_catalog.pg_terminate_backend(${pid});`;
+      const { report, remedies } = await abandoned(pair, { barrierAttempts: 2 });
+      deepStrictEqual([report.outcome, report.pauseMs, report.attempts], ["abandoned", 0, []]);
+      match(
+        report.reason.join("\n"),
+        new RegExp(
+          `locks on the side that is to be opened(.|\n)*pid ${pid} .*: idle in transaction`,
+        ),
+      );
+      match(
+        report.reason.join("\n"),
+        /→ end them, .*; cutover run ends them with --on-blocker cancel/,
+      );
+      deepStrictEqual(
+        remedies,
+        [`commit or roll back in that session, or on the target: ${remedy}`],
+      );
+      deepStrictEqual(await query(pair.targetUrl, ownSlots), []);
+      await switchCutover("run", pair, { onBlocker: "terminate" });
+      deepStrictEqual(
+        await query(pair.targetUrl, `SELECT FROM pg_stat_activity WHERE pid = ${pid}`),
+        [],
+      );
+    });
   });
 });
 

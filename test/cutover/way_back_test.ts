@@ -1,4 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { statusLines } from "../../lib/cli/print/status_lines.ts";
+import { statusFormProblems } from "../../lib/commands/status/schema.ts";
+import { executeStatus } from "../../lib/commands/status/status.ts";
 import { executeCutoverStatus } from "../../lib/commands/cutover/status.ts";
 import { ReplicatorError } from "../../lib/core/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
@@ -18,6 +21,24 @@ const source = await sharedCluster(16);
 const target = await sharedCluster(18);
 const client = await installedClient();
 
+/** Runs SQL while nothing else can happen. */
+function atOnce(url: string, sql: string): string {
+  const { success, stdout, stderr } = new Deno.Command(client!.psql, {
+    args: [url, "-XqAtc", sql],
+  }).outputSync();
+  const decoder = new TextDecoder();
+  ok(success, decoder.decode(stderr));
+  return decoder.decode(stdout);
+}
+
+const walBytes = 32_000_000;
+const writeWal = `SELECT pg_logical_emit_message(false, 'w', repeat('x', ${
+  walBytes / 4
+})) FROM generate_series(1, 4)`;
+const unreadBytes =
+  `SELECT pg_current_wal_insert_lsn() - confirmed_flush_lsn FROM pg_replication_slots
+    WHERE database = current_database()`;
+
 Deno.test("the way back brings what clients write on the target, and nothing that has an origin: 16 to 18", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
     await prepareCutover(pair);
@@ -25,7 +46,18 @@ Deno.test("the way back brings what clients write on the target, and nothing tha
       "SELECT suborigin FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())";
     deepStrictEqual(await query(pair.url, subscribed), [{ suborigin: "none" }]);
     deepStrictEqual(await query(pair.targetUrl, subscribed), [{ suborigin: "any" }]);
-    await switchCutover("run", pair);
+    // what was written before the pause must not be read in it
+    let unread = 0;
+    await switchCutover("run", pair, {
+      hook: (hook) => hook === "before" ? exec(pair.targetUrl, writeWal) : undefined,
+    }, {
+      ...quietRun,
+      events: (event) => {
+        if (client === undefined || event.kind !== "step-finished") return;
+        if (event.step === "barrier") unread = Number(atOnce(pair.targetUrl, unreadBytes));
+      },
+    });
+    ok(unread < walBytes / 2, `${unread} bytes`);
     const origin = `elsewhere_${pair.name}`;
     await withSession(pair.targetUrl, async (session) => {
       try {
@@ -52,14 +84,6 @@ function foreignWrite(n: number): string {
     ALTER TABLE ack ENABLE ALWAYS TRIGGER seren_fence; COMMIT`;
 }
 
-/** Writes while nothing else can happen. */
-function writeAtOnce(url: string, psql: string): void {
-  const { success, stderr } = new Deno.Command(psql, {
-    args: [url, "-Xqc", foreignWrite(2)],
-  }).outputSync();
-  ok(success, new TextDecoder().decode(stderr));
-}
-
 async function refusalOf(work: Promise<unknown>): Promise<ReplicatorError> {
   try {
     await work;
@@ -73,6 +97,39 @@ async function refusalOf(work: Promise<unknown>): Promise<ReplicatorError> {
 async function changesShown({ servers }: CutoverPair): Promise<string> {
   const { databases } = await executeCutoverStatus(servers, quietRun);
   return databases[0]!.tripwire.map(({ change, name }) => `${change} ${name}`).join();
+}
+
+/** The slot that a rollback leaves on the target must not retain what replication brings. */
+async function checkKeptSlot(pair: CutoverPair): Promise<void> {
+  await exec(
+    pair.url,
+    "INSERT INTO ack (writer, n) SELECT 61, n FROM generate_series(1, 1000) AS n",
+  );
+  await drain(pair.url);
+  await exec(pair.targetUrl, "SET synchronous_commit = on; SELECT txid_current()");
+  const [before] = await query<{ end: string }>(
+    pair.targetUrl,
+    "SELECT pg_current_wal_flush_lsn()::text AS end",
+  );
+  strictEqual(await changesShown(pair), "");
+  const [after] = await query<{ passed: boolean }>(
+    pair.targetUrl,
+    `SELECT confirmed_flush_lsn >= '${before!.end}' AS passed FROM pg_replication_slots
+      WHERE database = current_database()`,
+  );
+  strictEqual(after!.passed, true);
+  const status = await executeStatus(
+    { ...pair.servers, sampleMs: 100, now: () => new Date() },
+    quietRun,
+  );
+  deepStrictEqual(statusFormProblems(status), []);
+  const { foreignChanges, keptSlot } = status.databases[0]!.cutover!;
+  strictEqual(foreignChanges, 0);
+  ok(keptSlot!.retainedBytes! < 1e9);
+  match(
+    statusLines(status, { columns: 120, color: false }).join("\n"),
+    /kept on the target: retains/,
+  );
 }
 
 Deno.test("neither direction opens a side that was written to while it was closed, and status shows the changes until they are accepted", async () => {
@@ -100,7 +157,7 @@ Deno.test("neither direction opens a side that was written to while it was close
         ...quietRun,
         events: (event) => {
           if (client === undefined || event.kind !== "step-finished") return;
-          if (event.step === "barrier") writeAtOnce(url, client.psql);
+          if (event.step === "barrier") atOnce(url, foreignWrite(2));
         },
       }));
       match(late.message, /was written to while it was closed/);
@@ -110,6 +167,7 @@ Deno.test("neither direction opens a side that was written to while it was close
       await exec(url, foreignWrite(3).replace(/INSERT.*;/, "DELETE FROM ack WHERE writer = 60;"));
       await query(url, remedy!);
       await switchCutover(direction, pair);
+      if (direction === "rollback") await checkKeptSlot(pair);
     }
     // nothing tells its changes from others any longer
     const [{ name } = { name: "" }] = await query<{ name: string }>(

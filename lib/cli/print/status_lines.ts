@@ -107,13 +107,18 @@ const phaseTexts: Readonly<Record<CutoverPhase, string>> = {
 
 function cutoverLines({ cutover }: DatabaseStatus): string[] {
   if (cutover == null || cutover.phase === "none") return [];
-  const { phase, since, refusedWrites } = cutover;
+  const { phase, since, refusedWrites, keptSlot } = cutover;
   const side = countingSide(phase);
   return [
     `Cutover: ${phaseTexts[phase]} (since ${printable(since.slice(0, 19).replace("T", " "))} UTC)`,
     ...(side === undefined || refusedWrites == null
       ? []
       : [`Writes refused on the closed ${side}: ${formatCount(refusedWrites)}`]),
+    ...(keptSlot == null ? [] : [
+      `Slot of the way back, kept on the target: retains ${
+        formatBytes(keptSlot.retainedBytes ?? 0)
+      }`,
+    ]),
   ];
 }
 

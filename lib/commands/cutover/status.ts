@@ -12,9 +12,11 @@ import {
   contradictionRemedy,
   countingSide,
   interruptedSwitch,
+  judgeKeptSlot,
   type PreflightFinding,
   readForeignChanges,
   readForwardStreams,
+  readKeptSlot,
   readRefusals,
   readUnfinishedSwitch,
   type TripwireFinding,
@@ -168,6 +170,20 @@ async function refusedWritesOf(
   return await readRefusals(session);
 }
 
+/** A slot of the way back that retains too much WAL while the source is in use. */
+async function keptSlotOf(
+  { target, records, phase }: CutoverDatabase,
+  signal: AbortSignal,
+): Promise<readonly PreflightFinding[]> {
+  const name = records.target?.details.back ?? undefined;
+  if (phase !== "prepared" || name === undefined) return [];
+  await using session = await retry(() => openSession(target, { signal }), { signal });
+  const slot = await readKeptSlot(session, name);
+  const found = slot && judgeKeptSlot(slot);
+  if (found === undefined) return [];
+  return [{ severity: "warning", database: target.database, side: "target", ...found }];
+}
+
 /** How long the backend of a command that has just ended may take to end. */
 const endingMs = 500;
 
@@ -180,6 +196,7 @@ async function findingsOf(
   const route = routeOf(database, database.phase === "prepared" ? "run" : "rollback");
   if (route.out.length === 0) return [];
   return [
+    ...await keptSlotOf(database, signal),
     ...await examineLocks([database], { waitMs: endingMs, signal }),
     ...await examineRoute(route, {
       oldTransactionMs: 30_000,

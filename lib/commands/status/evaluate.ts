@@ -12,11 +12,14 @@ import {
   type Side,
 } from "../../core/internal.ts";
 import {
+  closedSideIn,
   contradictionMessage,
   contradictionRemedy,
   countingSide,
   describeRefusals,
   describeUnfinished,
+  judgeKeptSlot,
+  type KeptSlot,
   refusalsRemedy,
   unfinishedSwitchRemedy,
   wayBackRemedy,
@@ -438,24 +441,55 @@ function incompleteFindings(
     case "switched":
       return [
         ...wayBackFindings(cutover.wayBack ?? null, source ?? target),
-        ...(cutover.foreignChanges ?? 0) === 0 ? [] : [
-          {
-            id: "cutover-tripwire",
-            severity: "problem",
-            side: "source",
-            database: source ?? target,
-            stream: null,
-            message: `${
-              plural(cutover.foreignChanges ?? 0, "change")
-            } on the closed source that replication did not bring`,
-            remedy:
-              "see cutover status for the tables; the source is no longer a complete way back",
-          } as const,
-        ],
+        ...tripwireFindings(cutover, source ?? target),
+      ];
+    case "prepared":
+      return [
+        ...tripwireFindings(cutover, source ?? target),
+        ...keptSlotFindings(cutover.keptSlot ?? null, source ?? target),
       ];
     default:
       return [];
   }
+}
+
+/** Reports changes on the closed side. */
+function tripwireFindings(
+  { phase, foreignChanges }: NonNullable<DatabaseStatus["cutover"]>,
+  database: string | null,
+): readonly StatusFinding[] {
+  const side = closedSideIn(phase);
+  if (side === undefined || !foreignChanges) return [];
+  return [{
+    id: "cutover-tripwire",
+    severity: "problem",
+    side,
+    database,
+    stream: null,
+    message: `${
+      plural(foreignChanges, "change")
+    } on the closed ${side} that replication did not bring`,
+    remedy: side === "source"
+      ? "see cutover status for the tables; the source is no longer a complete way back"
+      : "see cutover status for the tables; the target no longer equals the source",
+  }];
+}
+
+/** Reports a slot of the way back that retains too much WAL while the source is in use. */
+function keptSlotFindings(
+  slot: KeptSlot | null,
+  database: string | null,
+): readonly StatusFinding[] {
+  const found = slot === null ? undefined : judgeKeptSlot(slot);
+  if (slot === null || found === undefined) return [];
+  return [{
+    id: "cutover-kept-slot",
+    severity: "warning",
+    side: "target",
+    database,
+    stream: slot.name,
+    ...found,
+  }];
 }
 
 /** Reports a way back that brings nothing to the source. */

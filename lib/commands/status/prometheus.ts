@@ -214,10 +214,18 @@ function databaseMetrics({ databases }: StatusReport): StatusMetric[] {
     ),
     gauge(
       "seren_cutover_foreign_changes",
-      "Changes on the closed source that replication did not bring.",
+      "Changes on the closed side that replication did not bring.",
       databases.map((each) => ({
         labels: labels(each),
         value: each.cutover?.foreignChanges ?? null,
+      })),
+    ),
+    gauge(
+      "seren_cutover_kept_slot_bytes",
+      "WAL on the target that the slot of the way back retains before the switch.",
+      databases.map((each) => ({
+        labels: labels(each),
+        value: each.cutover?.keptSlot?.retainedBytes ?? null,
       })),
     ),
     gauge(

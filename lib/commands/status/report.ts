@@ -6,10 +6,10 @@
  * @module
  */
 import type { Severity, Side } from "../../core/internal.ts";
-import type { CutoverPhase, UnfinishedSwitch } from "../../cutover/internal.ts";
+import type { CutoverPhase, KeptSlot, UnfinishedSwitch } from "../../cutover/internal.ts";
 import type { ApplierKind, StreamState, TableState } from "../../replication/internal.ts";
 
-export { type CutoverPhase, cutoverPhases } from "../../cutover/internal.ts";
+export { type CutoverPhase, cutoverPhases, type KeptSlot } from "../../cutover/internal.ts";
 export { type StreamState, streamStates } from "../../replication/internal.ts";
 
 /** The status of all streams between two servers. */
@@ -76,8 +76,9 @@ export interface DatabaseStatus {
     /** When either side was opened or closed last, ISO 8601. */
     readonly since: string;
     /**
-     * The tripwire: changes on the closed source that replication did not bring, up to 20. Null if
-     * the target is not in use, or they cannot be read. Missing in reports of earlier versions.
+     * The tripwire: changes on the closed side that replication did not bring, up to 20: on the
+     * target before the switch, on the source after it. Null in other phases, or if they cannot be
+     * read. Missing in reports of earlier versions.
      */
     readonly foreignChanges?: number | null;
     /**
@@ -91,6 +92,12 @@ export interface DatabaseStatus {
      * a side cannot be read. Missing in reports of earlier versions.
      */
     readonly wayBack?: WayBackStatus | null;
+    /**
+     * The slot of the way back on the closed target, which an earlier switch has left there. Null
+     * in other phases, if there is none, or if it cannot be read. Missing in reports of earlier
+     * versions.
+     */
+    readonly keptSlot?: KeptSlot | null;
     /**
      * A switch before its point of no return that has changed something: it is running, or was
      * interrupted, and the same command restores what it left. Null without one; missing in reports

@@ -123,6 +123,10 @@ const database = z.strictObject({
       kind: z.enum(["subscription", "client"]).nullable(),
       lagBytes: z.number().nullable(),
     }).nullable().optional(),
+    keptSlot: z.strictObject({
+      name: z.string(),
+      retainedBytes: z.number().nullable(),
+    }).nullable().optional(),
     unfinished: z.strictObject({
       command: z.enum(["run", "rollback"]),
       inUse: z.enum(["source", "target"]),

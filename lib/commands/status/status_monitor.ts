@@ -13,12 +13,16 @@ import {
 } from "../../core/internal.ts";
 import { readKnownLedgerRun } from "../../checkpoint/internal.ts";
 import {
-  checkTripwire,
+  type ClosedSide,
+  closedSideIn,
+  closedSideOf,
   countingSide,
   type CutoverPhase,
   interruptedSwitch,
+  type KeptSlot,
   readDeparture,
-  readOrigins,
+  readForeignChanges,
+  readKeptSlot,
   readRefusals,
   readUnfinishedSwitch,
   streamReading,
@@ -137,7 +141,7 @@ export class StatusMonitor implements AsyncDisposable {
   readonly #source: ReconnectingSession;
   readonly #target: ReconnectingSession;
   readonly #compared = new Map<string, Compared>();
-  /** By database. */
+  /** By side and database. */
   readonly #tripwires = new Map<
     string,
     { readonly atMs: number; readonly count: number | null }
@@ -470,6 +474,8 @@ export class StatusMonitor implements AsyncDisposable {
       ...status,
       refusedWrites,
       foreignChanges: await this.#foreignChanges(pair, status),
+      // after the check, which lets it advance
+      keptSlot: await this.#keptSlot(pair, status),
       wayBack: await this.#wayBack(pair, status),
       unfinished: await this.#unfinished(pair),
     };
@@ -525,25 +531,40 @@ export class StatusMonitor implements AsyncDisposable {
     return read.reached ? read.value : null;
   }
 
+  /** Null in other phases, or if they cannot be read. */
   async #foreignChanges(
-    { source, sourceFacts }: StatusPair,
+    { source, target, sourceFacts, targetFacts }: StatusPair,
     { phase }: { readonly phase: CutoverPhase },
   ): Promise<number | null> {
-    const record = sourceFacts?.cutover;
-    if (phase !== "switched" || source === undefined || record === undefined) return null;
-    const known = this.#tripwires.get(source);
+    const side = closedSideIn(phase);
+    const [database, record, reader] = side === "source"
+      ? [source, sourceFacts?.cutover, this.#source]
+      : [target, targetFacts?.cutover, this.#target];
+    if (side === undefined || database === undefined || record === undefined) return null;
+    const key = `${side} ${database}`;
+    const known = this.#tripwires.get(key);
     const atMs = performance.now();
     if (known !== undefined && atMs - known.atMs < tripwireEveryMs) {
       return known.count;
     }
-    const { forward, back } = record.details;
-    const read = await this.#source.query(
-      source,
-      (session) => countForeignChanges(session, { forward, back }),
+    const read = await reader.query(
+      database,
+      (session) => countForeignChanges(session, closedSideOf(record)),
     );
     const count = read.reached ? read.value : null;
-    this.#tripwires.set(source, { atMs, count });
+    this.#tripwires.set(key, { atMs, count });
     return count;
+  }
+
+  /** Null without one, in other phases, or if it cannot be read. */
+  async #keptSlot(
+    { target, targetFacts }: StatusPair,
+    { phase }: { readonly phase: CutoverPhase },
+  ): Promise<KeptSlot | null> {
+    const name = targetFacts?.cutover?.details.back ?? undefined;
+    if (phase !== "prepared" || name === undefined || target === undefined) return null;
+    const read = await this.#target.query(target, (session) => readKeptSlot(session, name));
+    return read.reached ? read.value ?? null : null;
   }
 
   async #compare(pair: StatusPair): Promise<Compared | undefined> {
@@ -581,23 +602,13 @@ export class StatusMonitor implements AsyncDisposable {
  * Null if the role may not read the slots, one of them is lost or in use or has not been read to
  * its end yet, or the tool applies the changes of the way back without an origin.
  */
-async function countForeignChanges(
-  session: Session,
-  { forward, back }: { readonly forward: readonly string[]; readonly back: string | null },
-): Promise<number | null> {
+async function countForeignChanges(session: Session, side: ClosedSide): Promise<number | null> {
   try {
-    const origins = await readOrigins(session, back === null ? [] : [back]);
-    if (origins === undefined) return null;
-    let count = 0;
-    for (const name of forward) {
-      const found = await checkTripwire(session, {
-        ...{ slot: name, publication: name, origins },
-        timeoutMs: tripwireTimeoutMs,
-      });
-      if (found === undefined) return null;
-      count += found.length;
-    }
-    return count;
+    const changes = await readForeignChanges(session, side, {
+      advances: true,
+      timeoutMs: tripwireTimeoutMs,
+    });
+    return changes.isKnown ? changes.found.length : null;
   } catch (error) {
     if (error instanceof ServerError) return null;
     throw error;
