@@ -124,15 +124,17 @@ interface LockedSessions {
  * and the streams are restored. Under the lock of both sides, and only if no side has been opened
  * or closed since the route was read: otherwise all of that belongs to another command.
  *
- * @param options `own`: process IDs of the backends of the switch's sessions, which are ended first
+ * @param options `own`: process IDs of the backends of the switch's sessions, which are ended
+ * first; `onWritable`: called once writers of `from` can continue, before the streams are restored
  * @returns what could not be undone, in sentences
  * @throws OtherCommandError if another command is working on the databases or has changed their
  * state; nothing was changed then
  */
 export async function undoSwitch(
   given: DatabaseRoute,
-  { own = { from: [], to: [] } }: {
+  { own = { from: [], to: [] }, onWritable = () => {} }: {
     readonly own?: { readonly from: readonly number[]; readonly to: readonly number[] };
+    readonly onWritable?: () => void;
   } = {},
 ): Promise<readonly string[]> {
   const { database: name } = given.from;
@@ -162,6 +164,7 @@ export async function undoSwitch(
     `${name} is still read-only by default, run the same command again`,
     () => reopenSessions(onFrom, route.fromRecord),
   );
+  onWritable();
   await attempt(
     `replication of ${name} was not restored`,
     () => restoreTurning(route, { onFrom, onTo }),

@@ -540,11 +540,12 @@ export class DatabaseSwitch implements AsyncDisposable {
    * Ends its sessions, and undoes what it has changed: nothing is closed, and nothing can be
    * attempted any more.
    *
+   * @param onWritable called once writers can continue, before the streams are restored
    * @returns what could not be undone, in sentences
    * @throws OtherCommandError if another command has taken over the database since the server ended
    * the lock: then nothing is undone
    */
-  async undo(): Promise<readonly string[]> {
+  async undo(onWritable: () => void): Promise<readonly string[]> {
     const own = {
       from: this.processIdsOnFrom,
       to: [this.#to.processId, this.#opening.processId],
@@ -552,7 +553,7 @@ export class DatabaseSwitch implements AsyncDisposable {
     try {
       // what does not end by itself is ended
       await this[Symbol.asyncDispose]().catch(() => {});
-      return await undoSwitch(this.route, { own });
+      return await undoSwitch(this.route, { own, onWritable });
     } catch (error) {
       if (error instanceof OtherCommandError) throw error;
       return [`${this.name} was not restored: ${errorMessage(error)}`];

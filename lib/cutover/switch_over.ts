@@ -424,10 +424,20 @@ class SwitchRun {
   /** Undoes what was begun; returns why it was abandoned. */
   async #giveUp(switches: readonly DatabaseSwitch[], error: unknown): Promise<unknown> {
     await Promise.all(switches.map((each) => each.release()));
-    let other: OtherCommandError | undefined;
-    for (const undoing of switches.map((each) => each.undo())) {
+    const undoing = switches.map((each) => {
+      const writable = Promise.withResolvers<void>();
+      const undone = each.undo(writable.resolve);
+      return { undone, writable: Promise.race([writable.promise, undone]) };
+    });
+    const writable = await Promise.allSettled(undoing.map((each) => each.writable));
+    let other = writable.map((each) => each.status === "rejected" ? each.reason : undefined)
+      .find((reason) => reason instanceof OtherCommandError);
+    // clients that it holds need not wait for the streams; not if the hooks of another command hold
+    // and move them now, and those of closed databases must keep waiting
+    const aborted = other === undefined && !this.#isContinued ? this.#runAbort() : undefined;
+    for (const { undone } of undoing) {
       try {
-        for (const message of await undoing) {
+        for (const message of await undone) {
           this.#warn(message, "run the same command again, or cutover status");
         }
       } catch (cause) {
@@ -435,15 +445,16 @@ class SwitchRun {
         other = cause;
       }
     }
-    // its hooks hold and move the clients now
-    if (other !== undefined) return takenOver(other, error);
-    if (this.#isContinued) return error; // clients of closed databases must keep waiting
+    await aborted;
+    return other === undefined ? error : takenOver(other, error);
+  }
+
+  async #runAbort(): Promise<void> {
     try {
       await this.#settings.hook("abort", this.#input.routes);
     } catch (cause) {
       this.#warn(`the hook abort failed: ${errorMessage(cause)}`);
     }
-    return error;
   }
 
   #warn(message: string, remedy?: string): void {

@@ -137,9 +137,20 @@ Deno.test("a run that gives up while writers wait leaves how long they waited", 
       const pid = await pidOf(holder);
       // its fence cannot be disabled, which only the pause can notice
       const hold = () => run(holder, "BEGIN; LOCK TABLE ack IN ROW EXCLUSIVE MODE");
+      let isReversing: unknown;
       const { report, waits } = await abandoned(pair, {
-        hook: (hook) => hook === "before" ? hold() : undefined,
+        hook: async (hook) => {
+          if (hook === "before") await hold();
+          if (hook !== "abort") return;
+          const [row] = await query<{ value: boolean }>(
+            pair.targetUrl,
+            "SELECT details -> 'isTurning' AS value FROM seren_cutover.side",
+          );
+          isReversing = row?.value;
+        },
       });
+      // clients that a pooler holds do not wait for the streams
+      strictEqual(isReversing, true);
       strictEqual(report.outcome, "abandoned");
       match(report.reason.join("\n"), new RegExp(`pid ${pid} .*: idle in transaction`));
       ok(report.pauseMs >= 300, String(report.pauseMs));
