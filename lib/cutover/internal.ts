@@ -39,6 +39,7 @@ export * from "./read_privileges.ts";
 export * from "./refusals.ts";
 export * from "./rehearse.ts";
 export * from "./route.ts";
+export * from "./scope.ts";
 export * from "./sequences.ts";
 export * from "./session_fence.ts";
 export * from "./statements.ts";

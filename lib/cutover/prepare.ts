@@ -39,7 +39,7 @@ import {
 } from "./back_stream.ts";
 import { changeFence } from "./change_fence.ts";
 import { removeStream } from "./dismantle.ts";
-import { createFence, enableFence, readFence } from "./fence.ts";
+import { createFence, dropFence, enableFence, readFence } from "./fence.ts";
 import { interruptedSwitch } from "./interrupted_switch.ts";
 import { lockCutover } from "./lock.ts";
 import { contradictionRemedy, type CutoverPhase, phaseOf, type SideDetails } from "./model.ts";
@@ -203,6 +203,7 @@ export async function prepareDatabase(options: PrepareOptions): Promise<Prepared
   });
   if (fence === "triggers") await createFences(source, forward.tables);
   await createFences(target, forward.tables);
+  for (const session of [source, target]) await dropOtherFences(session, forward.tables);
   for (const stream of forward.names) {
     await publishTokens(source, stream);
     // also if they were published already: an earlier run may have ended here
@@ -259,6 +260,16 @@ async function createFences(session: Session, tables: readonly TableName[]): Pro
   const existing = new Set((await readFence(session)).map((table) => tableKey(table)));
   for (const table of tables) {
     if (!existing.has(tableKey(table))) await changeFence(session, table, createFence);
+  }
+}
+
+/**
+ * Drops the fences of tables that an earlier `prepare` found in scope: no switch would open them.
+ */
+async function dropOtherFences(session: Session, tables: readonly TableName[]): Promise<void> {
+  const wanted = new Set(tables.map((table) => tableKey(table)));
+  for (const table of await readFence(session)) {
+    if (!wanted.has(tableKey(table))) await changeFence(session, table, dropFence);
   }
 }
 

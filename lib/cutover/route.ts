@@ -6,6 +6,7 @@
 import type { TableName } from "../core/internal.ts";
 import type { Endpoint } from "../postgres/internal.ts";
 import type { SideRecord, SideRecords } from "./model.ts";
+import type { CutoverScope } from "./scope.ts";
 
 /** One database and its direction. */
 export interface DatabaseRoute {
@@ -19,25 +20,33 @@ export interface DatabaseRoute {
   readonly back: readonly string[];
   /** Tables with a fence on both sides. */
   readonly tables: readonly TableName[];
+  /** Tables that `prepare` has recorded, and that exist on neither side any longer. */
+  readonly gone: readonly TableName[];
   /** The record of the side in use. */
   readonly fromRecord: SideRecord;
   /** The record of the side that will be opened. */
   readonly toRecord: SideRecord;
 }
 
-/** The route of a prepared database in one direction. */
+/**
+ * The route of a prepared database in one direction.
+ *
+ * @param database `scope`: its tables as they are now; by default as they were recorded
+ */
 export function routeBetween(
-  { source, target, records }: {
+  { source, target, records, scope }: {
     readonly source: Endpoint;
     readonly target: Endpoint;
     readonly records: SideRecords;
+    readonly scope?: CutoverScope;
   },
   direction: "run" | "rollback",
 ): DatabaseRoute {
   if (records.source === undefined || records.target === undefined) {
     throw new Error("the database is not prepared");
   }
-  const { forward, back, tables } = records.source.details;
+  const { forward, back } = records.source.details;
+  const { tables, gone } = scope ?? { tables: records.source.details.tables, gone: [] };
   const backward = back === null ? [] : [back];
   return direction === "run"
     ? {
@@ -45,7 +54,7 @@ export function routeBetween(
       to: target,
       out: forward,
       back: backward,
-      tables,
+      ...{ tables, gone },
       fromRecord: records.source,
       toRecord: records.target,
     }
@@ -54,7 +63,7 @@ export function routeBetween(
       to: source,
       out: backward,
       back: forward,
-      tables,
+      ...{ tables, gone },
       fromRecord: records.target,
       toRecord: records.source,
     };

@@ -10,7 +10,7 @@ import { runSync } from "../support/sync.ts";
 const source = await sharedCluster(16);
 const target = await sharedCluster(18);
 
-const schema = "CREATE TABLE a (id int PRIMARY KEY)";
+const schema = "CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1)";
 
 /** The error of a refused command, as text. */
 function refusal(error: unknown): string {
@@ -67,5 +67,30 @@ Deno.test("while sync copies a table that a cutover left out, no switch opens th
     deepStrictEqual(await query(targetUrl, `SELECT id FROM "left"`), [{ id: 2 }]);
     await prepareCutover(pair);
     await switchCutover("run", pair);
+  });
+});
+
+Deno.test("sync --resnapshot copies a table that a prepared cutover has closed, and prepare adopts its stream", async () => {
+  await withCutoverPair({ source, target, schema }, async (pair) => {
+    const { url, targetUrl, name } = pair;
+    await prepareCutover(pair);
+    const { events } = await runSync(url, targetUrl, {
+      include: [name],
+      action: { kind: "copy", areNew: false, tables: ["a"] },
+    });
+    match(JSON.stringify(events), /prepared without the stream of this copy.*cutover prepare/);
+    await rejects(exec(targetUrl, "INSERT INTO a VALUES (2)"), /closed by a cutover/);
+    await rejects(switchCutover("run", pair), (error) => {
+      const text = refusal(error);
+      match(text, /the stream seren_\S+ no longer exists\n.*run cutover prepare again/);
+      match(text, /the stream seren_\S+ was created since cutover prepare\n.*prepare again/);
+      strictEqual(text.match(/→/g)!.length, 2, text);
+      return true;
+    });
+    await prepareCutover(pair);
+    await exec(url, "INSERT INTO a VALUES (3)");
+    await switchCutover("run", pair);
+    deepStrictEqual(await query(targetUrl, "SELECT id FROM a ORDER BY id"), [{ id: 1 }, { id: 3 }]);
+    await exec(targetUrl, "INSERT INTO a VALUES (4)");
   });
 });

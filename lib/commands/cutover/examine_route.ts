@@ -45,6 +45,7 @@ export async function examineRoute(
     to,
     streams: route.out,
     tables: route.tables,
+    gone: route.gone,
     leftOut: route.fromRecord.details.leftOut,
     wayBack: route.back.length > 0,
     fences: { from: fenceOf(route.fromRecord), to: fenceOf(route.toRecord) },

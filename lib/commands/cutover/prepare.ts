@@ -240,6 +240,7 @@ async function readAll(
         to,
         streams: undefined,
         tables: undefined,
+        gone: [],
         leftOut: [],
         wayBack,
         fences: { from: options.fence, to: "triggers" },

@@ -13,12 +13,15 @@ import {
   retry,
   UsageError,
 } from "../../core/internal.ts";
-import { type Endpoint, openSession, withDatabase } from "../../postgres/internal.ts";
+import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/internal.ts";
 import {
+  currentScope,
   type CutoverPhase,
+  type CutoverScope,
   type DatabaseRoute,
   phaseOf,
   readSide,
+  readSideTables,
   routeBetween,
   type SideRecords,
 } from "../../cutover/internal.ts";
@@ -42,6 +45,8 @@ export interface CutoverDatabase {
   readonly target: Endpoint;
   readonly records: SideRecords;
   readonly phase: CutoverPhase;
+  /** Its tables as they are now; none in the phase `none`. */
+  readonly scope: CutoverScope;
 }
 
 /**
@@ -87,14 +92,23 @@ async function readDatabase(
     readonly signal: AbortSignal;
   },
 ): Promise<CutoverDatabase> {
-  const read = async (endpoint: Endpoint) => {
+  const read = async <Result>(
+    endpoint: Endpoint,
+    work: (session: Session) => Promise<Result>,
+  ): Promise<Result> => {
     await using session = await retry(() => openSession(endpoint, { signal }), { signal });
-    return await readSide(session);
+    return await work(session);
   };
-  const [onSource, onTarget] = await Promise.all([read(source), read(target)]);
+  const [onSource, onTarget] = await Promise.all([read(source, readSide), read(target, readSide)]);
   const records = { source: onSource, target: onTarget };
   refuseSwapped(records, { source, target });
-  return { source, target, records, phase: phaseOf(records) };
+  const recorded = (onSource ?? onTarget)?.details.tables ?? [];
+  const readTables = (session: Session) => readSideTables(session, recorded);
+  const scope = recorded.length === 0 ? { tables: [], gone: [] } : currentScope(records, {
+    source: await read(source, readTables),
+    target: await read(target, readTables),
+  });
+  return { source, target, records, phase: phaseOf(records), scope };
 }
 
 /** A URL that lists the hosts of both sides, as those of clients do, may lead to the other one. */

@@ -63,7 +63,7 @@ export async function executeCutoverStatus(
       isKnown,
       unfinished,
       since: changes.sort().at(-1) ?? null,
-      tables: record?.details.tables.length ?? 0,
+      tables: database.scope.tables.length,
       wayBack,
       tripwire,
       refusedWrites: await refusedWritesOf(database, run.signal),

@@ -136,7 +136,7 @@ function planSwitch(
       source: database.source.database,
       target: database.target.database,
       phase: database.phase,
-      tables: database.records.source?.details.tables.length ?? 0,
+      tables: database.scope.tables.length,
       wayBack: database.records.source?.details.back != null,
       statements: describeSwitch(routeOf(database, direction)),
     })),

@@ -120,6 +120,7 @@ async function examinePreparation(
     to,
     streams: undefined,
     tables: undefined,
+    gone: [],
     leftOut: [],
     wayBack: true,
     // only reads: whether the source's server reaches the target is tested by prepare

@@ -4,9 +4,18 @@
  *
  * @module
  */
-import { plural, quoteQualified, retry, tableKey, type TableName } from "../../core/internal.ts";
+import {
+  errorMessage,
+  nameSome,
+  plural,
+  quoteQualified,
+  retry,
+  tableKey,
+  type TableName,
+} from "../../core/internal.ts";
 import { openSession, ServerError, type Session, SqlState } from "../../postgres/internal.ts";
 import type { Table } from "../../catalog/internal.ts";
+import { changeFence, disableFence, enableFence, readFence } from "../../cutover/internal.ts";
 import {
   checkRowTypes,
   copyTables,
@@ -65,7 +74,18 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
     areNew: tool !== undefined,
   });
   await refuseUnpublishable(work, { from, to });
-  await whileNotSwitching(status, { from, to }, () => copyUnderLock(work, { from, to, settings }));
+  const phase = await whileNotSwitching(status, { from, to }, async (read) => {
+    await copyUnderLock(work, { from, to, settings });
+    return read;
+  });
+  if (phase === "none") return;
+  work.recorder.events({
+    kind: "warning",
+    side: "source",
+    object: `database ${source.database}`,
+    message: "the cutover was prepared without the stream of this copy",
+    remedy: "run cutover prepare again",
+  });
 }
 
 /**
@@ -101,7 +121,12 @@ async function copyUnderLock(
       structure = await makeTables(making);
       stage = "copying";
     }
-    await copyRows(work, { start: started, to, settings });
+    const current = started;
+    await withFencesLifted(
+      work,
+      { tables: current.published, to },
+      () => copyRows(work, { start: current, to, settings }),
+    );
     if (making !== undefined && structure !== undefined) await finishTables(making, structure);
     const { snapshot: _, ...start } = started;
     stage = "handing-over";
@@ -225,6 +250,48 @@ async function copyRows(
     step: "data",
     database: source.database,
     summarize: (copied) => plural(copied.length, "table"),
+  });
+}
+
+/**
+ * Writes tables that a prepared cutover has closed to everything but replicated changes. If the
+ * process ends meanwhile, their fence stays disabled, which keeps a switch from beginning.
+ */
+async function withFencesLifted(
+  { status, recorder }: CopyAgainOptions,
+  { tables, to }: { readonly tables: readonly TableName[]; readonly to: Session },
+  work: () => Promise<void>,
+): Promise<void> {
+  const wanted = new Set(tables.map((table) => tableKey(table)));
+  const closed = (await readFence(to)).filter((table) =>
+    table.isClosed && wanted.has(tableKey(table))
+  );
+  if (closed.length === 0) return await work();
+  try {
+    for (const table of closed) await changeFence(to, table, (each) => [disableFence(each)]);
+    await work();
+  } finally {
+    await closeAgain(status, closed).catch((error) => {
+      recorder.events({
+        kind: "warning",
+        side: "target",
+        object: `database ${status.target.database}`,
+        message: `the fence stays disabled on ${nameSome(closed)}: ${errorMessage(error)}`,
+        remedy: "run cutover prepare again",
+      });
+    });
+  }
+}
+
+/** In sessions of its own: an error or the signal may have ended the others. */
+async function closeAgain(
+  status: ReplicationStatus,
+  tables: readonly TableName[],
+): Promise<void> {
+  await using from = await retry(() => openSession(status.source));
+  await using to = await retry(() => openSession(status.target));
+  await whileNotSwitching(status, { from, to }, async () => {
+    for (const table of tables) await changeFence(to, table, (each) => [enableFence(each)]);
   });
 }
 

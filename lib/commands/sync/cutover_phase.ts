@@ -80,7 +80,7 @@ async function readState(
 export async function whileNotSwitching<Result>(
   status: ReplicationStatus,
   { from, to }: { readonly from: Session; readonly to: Session },
-  work: () => Promise<Result>,
+  work: (phase: CutoverPhase) => Promise<Result>,
 ): Promise<Result> {
   return await withoutCutover(to, async () => {
     const { phase, records } = await readState({ from, to }, async () => {
@@ -93,7 +93,7 @@ export async function whileNotSwitching<Result>(
     if (interrupted?.isTurning === true) {
       throw interruptedNow(status, { ...interrupted, isRunning: false });
     }
-    return await work();
+    return await work(phase);
   });
 }
 

@@ -19,12 +19,18 @@ export interface PreflightFacts {
   /** The side that will be opened. */
   readonly to: SideFacts;
   readonly streams: readonly StreamReading[];
+  /** Streams of the same direction that the cutover does not know. */
+  readonly unprepared: readonly string[];
+  /** Streams of the cutover of which nothing is left, as after a copy of all their tables. */
+  readonly replaced: readonly string[];
   /** Streams between the databases that nothing applies. */
   readonly incomplete: readonly IncompleteStream[];
   /** A switch that has changed something and is running, or was interrupted. */
   readonly unfinished: UnfinishedSwitch | undefined;
   /** Tables with a fence, as recorded by `prepare`; before it, those that it would fence. */
   readonly tables: readonly TableName[];
+  /** Tables that were fenced, and exist on neither side any longer. */
+  readonly gone: readonly TableName[];
   /** Tables that the streams carry now, with the partitioned tables above them. */
   readonly carried: readonly TableName[];
   /** Differences in structure that lose changes or stop replication, in sentences. */

@@ -11,6 +11,7 @@ import {
   type Session,
 } from "../../postgres/internal.ts";
 import { summarizeLargeObjects } from "../../catalog/internal.ts";
+import { readPublications } from "../../replication/internal.ts";
 import type { UnfinishedSwitch } from "../interrupted_switch.ts";
 import { readOutsideKeys } from "../outside_keys.ts";
 import { readForwardStreams } from "../prepare.ts";
@@ -20,7 +21,7 @@ import type { PreflightFacts } from "./preflight_facts.ts";
 import { readSideFacts, type SideFactsInput } from "./read_side_facts.ts";
 import { readCommonSequences, readUnmappedSequences } from "./sequence_scope.ts";
 import type { SideFacts } from "./side_facts.ts";
-import { readStreamReadings } from "./stream_reading.ts";
+import { readStreamReadings, type StreamReading } from "./stream_reading.ts";
 import { readDrift } from "./structure_drift.ts";
 import { readUncarriedTables } from "./uncarried_tables.ts";
 import { readUnattended } from "./unattended_streams.ts";
@@ -35,6 +36,8 @@ export interface FactsInput {
   readonly streams: readonly string[] | undefined;
   /** Tables with a fence; undefined before `prepare`. */
   readonly tables: readonly TableName[] | undefined;
+  /** Tables that were fenced, and exist on neither side any longer; empty before `prepare`. */
+  readonly gone: readonly TableName[];
   /** Tables that `prepare` has reported as not carried; empty before it. */
   readonly leftOut: readonly TableName[];
   /** Whether a way back is wanted or exists. */
@@ -55,7 +58,7 @@ export interface FactsInput {
 
 /** Reads both sides of one database. */
 export async function readPreflightFacts(input: FactsInput): Promise<PreflightFacts> {
-  const { from, to, leftOut, unfinished, wayBack, preparing } = input;
+  const { from, to, gone, leftOut, unfinished, wayBack, preparing } = input;
   const forward = await readForwardStreams({ source: from, target: to });
   const names = input.streams ?? forward.names;
   const tables = input.tables ?? forward.tables;
@@ -85,7 +88,10 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
     incomplete: await readIncompleteStreams({ from, to }),
     unfinished,
     tables,
+    gone,
     carried: forward.tables,
+    unprepared: forward.names.filter((name) => !names.includes(name)),
+    replaced: await findReplaced(streams, from),
     drift,
     unmappedSequences,
     leftOut,
@@ -101,6 +107,17 @@ export async function readPreflightFacts(input: FactsInput): Promise<PreflightFa
     }),
     largeObjects: await summarizeLargeObjects(from),
   };
+}
+
+/** Streams of which nothing exists on either side. */
+async function findReplaced(
+  streams: readonly StreamReading[],
+  from: Session,
+): Promise<readonly string[]> {
+  const published = new Set((await readPublications(from)).map(({ name }) => name));
+  return streams.filter(({ name, kind, lagBytes }) =>
+    kind === undefined && lagBytes === undefined && !published.has(name)
+  ).map(({ name }) => name);
 }
 
 /** Both sides; their `sequences` are those that exist on both. */

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { formatDuration, nameSome, plural, quoteLiteral } from "../../core/internal.ts";
+import { formatDuration, nameSome, plural, quoteLiteral, type Side } from "../../core/internal.ts";
+import type { PreflightFacts } from "../facts/preflight_facts.ts";
 import type { SideFacts } from "../facts/side_facts.ts";
 import { checkRights, checkRightsInUse } from "./check_rights.ts";
 import type { PreflightCheck } from "./preflight_check.ts";
@@ -24,7 +25,7 @@ export function checkSide(side: SideFacts, check: PreflightCheck): void {
 /** Whether it is the right server, and has what a switch needs. */
 function checkServer(
   { side, isStandby, hasPlpgsql, missing }: SideFacts,
-  { findings }: PreflightCheck,
+  { facts, findings }: PreflightCheck,
 ): void {
   if (isStandby) {
     findings.problem({
@@ -44,9 +45,21 @@ function checkServer(
     findings.problem({
       side,
       message: `tables are missing: ${nameSome(missing)}`,
-      remedy: "see status for the drift",
+      remedy: missingRemedy(side, facts),
     });
   }
+}
+
+/** The way back has no `sync` that would copy a table again. */
+function missingRemedy(side: Side, { from }: PreflightFacts): string {
+  if (side === from.side) {
+    return side === "source"
+      ? "if they were dropped or renamed on purpose, drop or rename them on the target too"
+      : "if they were dropped or renamed on purpose, drop or rename them on the source too, where a session may do so after SET default_transaction_read_only = off";
+  }
+  return side === "target"
+    ? "see status for the drift"
+    : "the way back cannot be repaired: cutover finish gives it up; or, if they are no longer needed, drop them on the target too";
 }
 
 /** What could refuse the barrier its locks, or run while it holds them. */

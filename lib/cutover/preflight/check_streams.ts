@@ -5,14 +5,35 @@
  */
 import { formatBytes, nameSome, quoteIdentifier } from "../../core/internal.ts";
 import type { StreamReading } from "../facts/stream_reading.ts";
-import type { PreflightCheck } from "./preflight_check.ts";
+import { type PreflightCheck, prepareAgain } from "./preflight_check.ts";
 import { streamRemedy, wayBackRemedy } from "./stream_remedies.ts";
 
 /** A stream further behind would be refused by the pause in any case. */
 const maxLagBytes = 256 * 1024 * 1024;
 
+/** The streams that leave the side in use, which have to be those of the cutover. */
+export function checkStreams(check: PreflightCheck): void {
+  const { facts, findings } = check;
+  const isWayBack = facts.from.side === "target";
+  const replaced = new Set(isWayBack ? [] : facts.replaced);
+  for (const stream of facts.streams) if (!replaced.has(stream.name)) checkStream(stream, check);
+  if (isWayBack) return;
+  for (const name of replaced) {
+    findings.problem({
+      message: `the stream ${name} no longer exists`,
+      remedy: prepareAgain(facts),
+    });
+  }
+  for (const name of facts.unprepared) {
+    findings.problem({
+      message: `the stream ${name} was created since cutover prepare`,
+      remedy: prepareAgain(facts),
+    });
+  }
+}
+
 /** A stream that leaves the side in use. */
-export function checkStream(
+function checkStream(
   { name, state, kind, error, lagBytes, unready, risk }: StreamReading,
   { facts: { from }, findings }: PreflightCheck,
 ): void {

@@ -13,7 +13,7 @@ import { checkReadOnlyDefaults } from "./check_read_only.ts";
 import { checkSide } from "./check_side.ts";
 import {
   checkIncomplete,
-  checkStream,
+  checkStreams,
   checkSubscriptions,
   checkUnattended,
 } from "./check_streams.ts";
@@ -32,7 +32,7 @@ export function preflight(
   checkUnfinished(check);
   // while they are reversed, their states are neither errors nor to be repaired one by one
   if (facts.unfinished?.isTurning !== true) {
-    for (const stream of facts.streams) checkStream(stream, check);
+    checkStreams(check);
   }
   checkIncomplete(check);
   for (const side of [facts.from, facts.to]) checkSide(side, check);

@@ -12,3 +12,8 @@ export interface PreflightCheck {
   readonly stage: PreflightStage;
   readonly findings: PreflightFindings;
 }
+
+/** The remedy for what `prepare` brings up to date. It is refused once the target is in use. */
+export function prepareAgain({ database }: Pick<PreflightFacts, "database">): string {
+  return `run cutover prepare again for ${database}`;
+}

@@ -56,6 +56,9 @@ const good: PreflightFacts = {
   to: side("target"),
   streams: [stream],
   incomplete: [],
+  unprepared: [],
+  replaced: [],
+  gone: [],
   tables: [orders, items],
   carried: [orders, items],
   drift: [],
@@ -75,6 +78,11 @@ const good: PreflightFacts = {
 const source = (change: Partial<SideFacts>) => ({ from: side("source", change) });
 const target = (change: Partial<SideFacts>) => ({ to: side("target", change) });
 const streams = (change: Partial<StreamReading>) => ({ streams: [{ ...stream, ...change }] });
+/** A switched cutover. */
+const inUse = {
+  from: side("target", { fence: side("source").fence }),
+  to: side("source", { fence: side("target").fence }),
+};
 const old = { pid: 4711, user: "report", state: "idle in transaction", ageMs: 7_500_000 };
 
 type Case = readonly [
@@ -218,6 +226,32 @@ const problems: readonly Case[] = [
     target({ fence: [orders, items].map((table) => ({ ...table, isClosed: false })) }),
     /clients may have written to this side/,
     /verify/,
+  ],
+  ["another stream", { unprepared: ["seren_4_2"] }, /seren_4_2 was created since/, /prepare again/],
+  ["a stream that is gone", { replaced: [stream.name] }, /0123 no longer exists/, /prepare again/],
+  [
+    "tables that the way back lost",
+    { ...inUse, carried: [orders] },
+    /no longer replicated: items/,
+    /^the source lacks their changes.*cutover finish/,
+  ],
+  [
+    "tables that the way back gained",
+    { ...inUse, tables: [orders] },
+    /added to replication: items/,
+    /^on the target: ALTER PUBLICATION "seren_0123" DROP TABLE "public"\."items";$/,
+  ],
+  [
+    "tables that a target in use lacks",
+    { ...inUse, from: side("target", { missing: [items] }), carried: [orders] },
+    /^tables are missing: items$/,
+    /drop or rename them on the source too.*SET default_transaction_read_only = off$/,
+  ],
+  [
+    "tables that the source lacks",
+    { ...inUse, to: { ...inUse.to, missing: [items] } },
+    /^tables are missing: items$/,
+    /cutover finish gives it up/,
   ],
 ];
 
