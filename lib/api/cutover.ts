@@ -231,7 +231,8 @@ export async function cutoverFinish(
 
 /**
  * Reports the phase of every database, writes that reached a closed side, what prevents the next
- * step, and the next command. Only reads.
+ * step, and the next command. Changes nothing; slots of a closed side advance past what it has
+ * checked.
  *
  * Requires `--allow-net` for both servers.
  *

@@ -12,6 +12,7 @@
 import {
   cutoverSchema,
   formatBytes,
+  ignoreEvents,
   type Lsn,
   parseLsn,
   quoteIdentifier,
@@ -41,6 +42,7 @@ import {
   readPublications,
   readSlots,
   replicationNames,
+  SlotWait,
   type SubscriptionAccess,
 } from "../replication/internal.ts";
 import { noTableRules } from "../rules/internal.ts";
@@ -177,12 +179,16 @@ async function alterTokens(
     ));
 }
 
+/** How much later the server ends the creation of a slot than the tool. */
+const observedLateMs = 5_000;
+
 /**
  * Creates the slot of a stream if it does not exist, or again if it was lost: what it lacks would
  * be skipped anyway, see {@linkcode advanceSlot}. The server waits for its running transactions, up
  * to the timeout.
  *
  * @param session on the side that the stream leaves
+ * @throws ReplicatorError (prerequisite) with the transactions that did not end in time
  */
 export async function ensureSlot(
   session: Session,
@@ -191,7 +197,13 @@ export async function ensureSlot(
   const [found] = await readSlots(session, [name]);
   if (found !== undefined && (!isSlotLost(found) || found.active)) return "existing";
   const failover = found !== undefined && await dropLostSlot(session, name);
-  await session.execute(`SET statement_timeout = ${Math.max(1, Math.ceil(timeoutMs))}`);
+  await using observer = await retry(() => openSession(session.endpoint));
+  const watch = new AbortController();
+  const watching = new SlotWait({ walsender: session, observer, timeoutMs, events: ignoreEvents })
+    .watch(watch.signal);
+  // if what it waits for cannot be observed
+  const limitMs = timeoutMs + observedLateMs;
+  await session.execute(`SET statement_timeout = ${Math.max(1, Math.ceil(limitMs))}`);
   try {
     await session.query(
       `SELECT FROM pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput'${
@@ -199,7 +211,12 @@ export async function ensureSlot(
       })`,
       [name],
     );
+  } catch (error) {
+    watch.abort();
+    throw await watching ?? error;
   } finally {
+    watch.abort();
+    await watching;
     if (session.isOpen) await session.execute("SET statement_timeout = 0");
   }
   return "created";

@@ -69,7 +69,7 @@ export async function completeOpening(
           warnings.push(
             `${
               plural(refused, "session")
-            } of database ${from.database} on the ${from.side} could not be terminated: the role lacks pg_signal_backend; they can no longer write`,
+            } of database ${from.database} on the ${from.side} could not be terminated: that requires pg_signal_backend, and for sessions of superusers a superuser; they can no longer write`,
           );
         }
         return ended;

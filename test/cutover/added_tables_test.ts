@@ -1,7 +1,13 @@
-import { deepStrictEqual, match, ok } from "node:assert/strict";
+import { deepStrictEqual, match, ok, rejects } from "node:assert/strict";
+import { executeRehearse } from "../../lib/commands/cutover/rehearse.ts";
 import { openSession } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
-import { prepareCutover, switchCutover, withCutoverPair } from "../support/cutover_pair.ts";
+import {
+  prepareCutover,
+  quietRun,
+  switchCutover,
+  withCutoverPair,
+} from "../support/cutover_pair.ts";
 import { drain } from "../support/replicated.ts";
 import { exec, query } from "../support/sql.ts";
 import { runSync } from "../support/sync.ts";
@@ -25,6 +31,21 @@ Deno.test("preparing again without a way back removes the one that exists", asyn
       await count(pair.targetUrl, "SELECT FROM pg_publication"),
     ], [0, 0]);
     await switchCutover("run", pair);
+    const now = () => new Date();
+    await rejects(
+      executeRehearse(
+        {
+          ...pair.servers,
+          maxPauseMs: 5_000,
+          tokens: 1,
+          brownoutMs: undefined,
+          sequenceMargin: 0,
+          now,
+        },
+        quietRun,
+      ),
+      /the target is in use, and there is no way back to rehearse/,
+    );
   });
 });
 

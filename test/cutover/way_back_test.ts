@@ -15,7 +15,7 @@ import {
 import { installedClient } from "../support/installed.ts";
 import { drain } from "../support/replicated.ts";
 import { exec, query, withSession } from "../support/sql.ts";
-import { run } from "./_facts.ts";
+import { pidOf, run } from "./_facts.ts";
 
 const source = await sharedCluster(16);
 const target = await sharedCluster(18);
@@ -74,6 +74,21 @@ Deno.test("the way back brings what clients write on the target, and nothing tha
     await drain(pair.targetUrl);
     const rows = await query(pair.url, "SELECT n FROM ack WHERE writer = 50");
     strictEqual(rows.map(({ n }) => n).join(), "2");
+  });
+});
+
+Deno.test("a slot that cannot be created in time names the transactions that it waits for", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    await withSession(pair.targetUrl, async (session) => {
+      await run(session, "BEGIN; SELECT pg_current_xact_id()");
+      const pid = await pidOf(session);
+      const refused = await refusalOf(switchCutover("run", pair, { slotTimeoutMs: 500 }));
+      match(refused.message, /^the slot was not created within 500 ms: 1 transaction that began/);
+      match(refused.details.join(), new RegExp(`^pid ${pid} `));
+      deepStrictEqual([refused.exitCode, refused.side], [3, "target"]);
+    });
+    await switchCutover("run", pair);
   });
 });
 

@@ -5,7 +5,7 @@
  * @module
  */
 import { brownoutProblem } from "../../config/internal.ts";
-import { UsageError } from "../../core/internal.ts";
+import { ExitCode, ReplicatorError, UsageError } from "../../core/internal.ts";
 import {
   lockWaitMs,
   percentile,
@@ -55,6 +55,7 @@ async function rehearseAll(
   const startedAt = options.now().toISOString();
   const databases = (await readCutover(options, run)).filter(({ phase }) => phase !== "none");
   refusePhases(databases, ["prepared", "switched"], "cutover rehearse");
+  refuseWithoutWayBack(databases);
   refuseProblems(await examineLocks(databases, { waitMs: lockWaitMs, signal: run.signal }));
   const found: (readonly PreflightFinding[])[] = [];
   for (const database of databases) {
@@ -98,6 +99,17 @@ async function rehearseAll(
     maxPauseMs: options.maxPauseMs,
     isRefused: predictedPauseMs > options.maxPauseMs,
   };
+}
+
+/** A rehearsal measures the next switch: after `run`, that is a rollback. */
+function refuseWithoutWayBack(databases: readonly CutoverDatabase[]): void {
+  const without = databases.filter((database) => routeFor(database).out.length === 0);
+  if (without.length === 0) return;
+  throw new ReplicatorError("the target is in use, and there is no way back to rehearse", {
+    details: without.map(({ source }) => source.database),
+    remedy: "cutover finish removes what is left of the cutover",
+    exitCode: ExitCode.prerequisite,
+  });
 }
 
 function routeFor(database: CutoverDatabase) {

@@ -17,7 +17,7 @@ import { type Session } from "../../postgres/internal.ts";
 
 /** What waiting for a slot takes. */
 export interface SlotWaitOptions {
-  /** The walsender that creates the slot. */
+  /** The session that creates the slot. */
   readonly walsender: Session;
   /** Any session on the server, to observe what the creation waits for. */
   readonly observer: Session;
@@ -86,7 +86,7 @@ export class SlotWait {
       // observing is optional; the creation continues and reports the server's errors itself
       this.#options.events({
         kind: "warning",
-        side: "source",
+        side: this.#options.walsender.side,
         message: `cannot read what the new slot is waiting for: ${errorMessage(error)}`,
       });
     }
@@ -135,7 +135,7 @@ function slotTimeout(
       )
     } not ended; no slot is left behind`,
     {
-      side: "source",
+      side: walsender.side,
       object: `database ${walsender.endpoint.database}`,
       details: transactions.map(describeAwaited),
       remedy: [
