@@ -44,7 +44,7 @@ function checkFencedTables({ facts, findings }: PreflightCheck): void {
       remedy: isWayBack
         ? `on the target: ${
           facts.streams.map(({ name }) =>
-            `ALTER PUBLICATION ${quoteIdentifier(name)} DROP TABLE ${listTables(added)};`
+            `ALTER PUBLICATION ${quoteIdentifier(name)} DROP TABLE ${quoteTables(added)};`
           ).join(" ")
         }`
         : prepareAgain(facts),
@@ -152,6 +152,6 @@ function byHand(
   ].join("");
 }
 
-function listTables(tables: readonly TableName[]): string {
+function quoteTables(tables: readonly TableName[]): string {
   return tables.map(({ schema, name }) => quoteQualified(schema, name)).join(", ");
 }
