@@ -39,6 +39,7 @@ import {
   switchPlanLines,
 } from "../print/cutover_lines.ts";
 import { writeEvidence } from "../print/evidence.ts";
+import { commandNotes } from "../print/command_notes.ts";
 import { fitCommand } from "../print/fit_command.ts";
 import { nextCommandLine } from "../print/next_command.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
@@ -320,13 +321,18 @@ function print<Report>(
   if (next.length === 0) return;
   // each is run as it is printed
   const style = makeStyle(size.color);
-  const commands = next.flatMap(({ label, command, keeps }) => {
-    const [first = "", ...rest] = fitCommand(nextCommandLine(command, args, { keeps }), {
+  const steps = next.map(({ label, command, keeps }) => ({
+    label,
+    line: nextCommandLine(command, args, { keeps }),
+  }));
+  const commands = steps.flatMap(({ label, line }) => {
+    const [first = "", ...rest] = fitCommand(line, {
       ...size,
       label: `${label} `,
     });
     const shown = first.slice(label.length + 1);
     return [`${label} ${style.bold(shown)}`, ...rest.map((line) => style.bold(line))];
   });
-  terminal.stdout.write(`\n${commands.join("\n")}\n`);
+  const notes = commandNotes(steps.map(({ line }) => line), args).map((note) => `  ${note}`);
+  terminal.stdout.write(`\n${[...commands, ...fitLines(notes, size)].join("\n")}\n`);
 }

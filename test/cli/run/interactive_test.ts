@@ -192,7 +192,7 @@ onTmux("a whole schema is excluded by its heading", async () => {
 });
 
 onTmux("validate --interactive checks the selection", async () => {
-  await onTerminal(["validate", "--explain-rules"], async ({ program }) => {
+  await onTerminal(["validate", "--explain-rules", "--drop-existing"], async ({ program }) => {
     await program.shows(/Which databases\?/);
     await program.press("Enter");
     await program.shows(/to exclude\?/);
@@ -204,6 +204,9 @@ onTmux("validate --interactive checks the selection", async () => {
     const screen = await program.shows(/exit code/);
     match(screen, /left out +--interactive/);
     match(screen, /Next: [^]* init [^]*--include-databases=\S+ [^]*--exclude-tables=\S+/);
+    const next = screen.slice(screen.lastIndexOf("Next: "));
+    match(next, /\n {2}\(without --drop-existing: add it/);
+    doesNotMatch(next, /--interactive/);
   });
 });
 
