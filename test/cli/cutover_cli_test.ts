@@ -100,7 +100,10 @@ Deno.test("cutover leads from prepare to finish, prints the next command, and re
       strictEqual(abandoned.code, 3, abandoned.stderr);
       match(abandoned.stdout, /Report written to /);
       match(abandoned.stderr, /\(attempt 1 of 1\): pid .* → commit or roll back in that session/);
-      match(abandoned.stderr, new RegExp(`\n {4}\\S.* cutover run --include-databases ${name}\n`));
+      match(
+        abandoned.stderr,
+        new RegExp(`\n {4}\\S.* cutover run --barrier-attempts 1 --include-databases ${name}\n`),
+      );
     });
     const evidence = JSON.parse(await Deno.readTextFile(evidenceFile));
     await Deno.remove(evidenceFile);
