@@ -8,6 +8,9 @@ import type { DatabaseSwitch } from "./database_switch.ts";
 
 const monitorMs = 100;
 
+/** How long the end of the pause waits for a query of the monitor. */
+const maxStopMs = 1_000;
+
 /** What a {@linkcode PauseMonitor} takes besides the databases. */
 export interface MonitorOptions {
   readonly events: EventSink;
@@ -39,7 +42,10 @@ export class PauseMonitor implements AsyncDisposable {
   /** Ends the reports with one that says so. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
-    await this.#running;
+    // a connection that stalls must not hold up what follows the pause
+    const limit = new AbortController();
+    await Promise.race([this.#running, pause(maxStopMs, limit.signal).catch(() => {})]);
+    limit.abort();
     const { events, startedMs, maxPauseMs } = this.#options;
     events({
       kind: "cutover-pause",
@@ -63,6 +69,7 @@ export class PauseMonitor implements AsyncDisposable {
           known.sessions = Math.max(known.sessions, sessions);
           known.longestMs = Math.max(known.longestMs, longestMs);
         });
+        this.#stop.signal.throwIfAborted();
         events({
           kind: "cutover-pause",
           pauseMs: performance.now() - startedMs,

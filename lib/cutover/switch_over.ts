@@ -162,24 +162,7 @@ class SwitchRun {
     this.#switches = switches;
     // the caller has checked them before it asked, perhaps hours ago
     for (const route of routes) await this.#settings.recheck(route);
-    await this.#timeline.step("way-back", () =>
-      ensureSlots(routes, {
-        slotTimeoutMs: this.#settings.slotTimeoutMs,
-        signal: this.#abort.signal,
-        created: this.#createdSlots,
-      }), {
-      summarise: () => {
-        const created = this.#createdSlots.length;
-        return created === 0 ? "slots exist" : `${plural(created, "slot")} created`;
-      },
-    });
-    await this.#timeline.step(
-      "drain",
-      () => warmUp(switches, this.#settings, { ...this.#context, signal: this.#abort.signal }),
-      {
-        summarise: (ms) => `a token takes ${formatDuration(ms)} to arrive`,
-      },
-    );
+    if (switches.length > 0) await this.#warmUp(switches);
     let held: Pause | undefined;
     try {
       const isHooked = switches.length > 0 && !this.#isContinued &&
@@ -226,6 +209,28 @@ class SwitchRun {
       steps: this.#timeline.steps,
       warnings,
     };
+  }
+
+  /** What is done before anyone waits. */
+  async #warmUp(switches: readonly DatabaseSwitch[]): Promise<void> {
+    await this.#timeline.step("way-back", () =>
+      ensureSlots(switches.map(({ route }) => route), {
+        slotTimeoutMs: this.#settings.slotTimeoutMs,
+        signal: this.#abort.signal,
+        created: this.#createdSlots,
+      }), {
+      summarise: () => {
+        const created = this.#createdSlots.length;
+        return created === 0 ? "slots exist" : `${plural(created, "slot")} created`;
+      },
+    });
+    await this.#timeline.step(
+      "drain",
+      () => warmUp(switches, this.#settings, { ...this.#context, signal: this.#abort.signal }),
+      {
+        summarise: (ms) => `a token takes ${formatDuration(ms)} to arrive`,
+      },
+    );
   }
 
   /**
