@@ -130,8 +130,8 @@ export async function cutoverRehearse(
 
 /**
  * Switches over: closes the source and opens the target, all databases together, in one pause in
- * which writers wait and none fails. Until the last commit, aborting changes nothing; if the
- * process dies after it, the same call continues, from any machine.
+ * which writers wait; then the source refuses them. Until the last commit, aborting changes
+ * nothing; if the process dies after it, the same call continues, from any machine.
  *
  * Requires `--allow-net` for both servers.
  *

@@ -36,12 +36,7 @@ import { refuseUnreplaced, replaceSide, replaceSideStatement } from "./own_schem
 import { trySetReadOnly } from "./read_only_default.ts";
 import { resetRefusalsStatement } from "./refusals.ts";
 import { type DatabaseRoute, nextGeneration } from "./route.ts";
-import {
-  changedSettings,
-  planSequences,
-  readSequences,
-  setSequenceStatements,
-} from "./sequences.ts";
+import { continueSequences } from "./sequences.ts";
 import { awaitTokens, deleteOldTokens, sendToken } from "./token.ts";
 import { SessionFence } from "./session_fence.ts";
 import { describeLateChanges, readForeignChanges, type TripwireFinding } from "./tripwire.ts";
@@ -335,11 +330,7 @@ export class DatabaseSwitch implements AsyncDisposable {
   async carrySequences(
     margin: number,
   ): Promise<{ readonly count: number; readonly notes: readonly string[] }> {
-    const [from, to] = await Promise.all([readSequences(this.#from), readSequences(this.#to)]);
-    const settings = planSequences({ from, to, margin });
-    for (const statement of setSequenceStatements(changedSettings(settings, to))) {
-      await this.#to.queryAll(statement);
-    }
+    const settings = await continueSequences({ from: this.#from, to: this.#to, margin });
     return {
       count: settings.length,
       notes: settings.flatMap(({ schema, name, note }) =>

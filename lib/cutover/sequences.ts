@@ -180,6 +180,23 @@ export function changedSettings(
   });
 }
 
+/**
+ * Lets the sequences of one side continue behind those of the other.
+ *
+ * @param margin see {@linkcode planSequences}
+ * @returns the settings, whether they were changed or not
+ */
+export async function continueSequences(
+  { from, to, margin }: { readonly from: Session; readonly to: Session; readonly margin: number },
+): Promise<readonly SequenceSetting[]> {
+  const [there, here] = await Promise.all([readSequences(from), readSequences(to)]);
+  const settings = planSequences({ from: there, to: here, margin });
+  for (const statement of setSequenceStatements(changedSettings(settings, here))) {
+    await to.queryAll(statement);
+  }
+  return settings;
+}
+
 /** Statements that set sequences, a few hundred in each. They can be repeated. */
 export function setSequenceStatements(settings: readonly SequenceSetting[]): readonly string[] {
   const statements: string[] = [];

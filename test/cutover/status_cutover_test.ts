@@ -19,7 +19,7 @@ import {
   withCutoverPair,
 } from "../support/cutover_pair.ts";
 import { endpointOf } from "../support/init.ts";
-import { exec } from "../support/sql.ts";
+import { exec, query } from "../support/sql.ts";
 
 const source = await sharedCluster(16);
 const target = await sharedCluster(18);
@@ -183,11 +183,21 @@ Deno.test("after finish, status reports the finished cutover instead of advising
     deepStrictEqual(finished.databases.map(({ isKnown }) => isKnown), [true]);
     match(cutoverStatusLines(finished, size).join("\n"), / target .*✓ the cutover is finished/s);
 
+    // no row that came back before may be in the way of what the source inserts again
+    await exec(
+      pair.targetUrl,
+      "INSERT INTO ack (writer, n) SELECT 1, n FROM generate_series(1, 2500) AS n",
+    );
     await executeFinish({
       ...pair.servers,
       openOldSide: true,
       confirm: () => Promise.resolve(true),
     }, quietRun);
+    const [{ id }] = await query(
+      pair.url,
+      "INSERT INTO ack (writer, n) VALUES (2, 1) RETURNING id::int",
+    ) as [{ id: number }];
+    ok(id > 2500, `the source continues with ${id}`);
     const forgotten = await executeCutoverStatus(pair.servers, quietRun);
     deepStrictEqual(forgotten.next, []);
     deepStrictEqual(forgotten.databases.map(({ isKnown }) => isKnown), [false]);

@@ -82,7 +82,7 @@ export const commandDescriptions: Readonly<Record<CommandName, CommandDescriptio
   cutover: {
     summary: "switch over to the target, and back if need be; nothing is lost",
     description:
-      "Closes the source and opens the target in one short pause, in which writers wait and none fails.\n" +
+      "Closes the source and opens the target in one short pause, in which writers wait; then the source refuses them, and clients move to the target.\n" +
       "Until the last commit an abort changes nothing; after it, rollback leads back. Without an action: the state, and the next command.",
     notes: cutoverHelp,
     commandArguments: [

@@ -13,7 +13,9 @@ import {
   type Side,
 } from "../../core/internal.ts";
 import { type LeftIdentity, ViolatedKeysError } from "../../replication/internal.ts";
+import { optionDefaults } from "../../config/internal.ts";
 import {
+  continueSequences,
   describeFinish,
   dismantleSide,
   finishStatement,
@@ -173,6 +175,18 @@ async function finishOne(
   const tables = await dismantleSide(onTarget, { keepsReadOnly: false });
   report(`the fence of ${plural(tables, "table")} on the target`);
   if (openOldSide) {
+    // the way back brought rows, but no values of sequences
+    const sequences = await continueSequences({
+      from: onTarget,
+      to: onSource,
+      margin: optionDefaults.sequenceMargin,
+    });
+    run.events({
+      kind: "info",
+      message: `${source.database}: ${
+        plural(sequences.length, "sequence")
+      } of the source continue behind the target's`,
+    });
     const fenced = await dismantleSide(onSource, { keepsReadOnly: false });
     report(`the fence of ${plural(fenced, "table")} on the source, which accepts writes again`);
   }

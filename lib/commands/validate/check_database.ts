@@ -158,7 +158,8 @@ async function checkNotInUse(
   const closed = (await observeSide(source)).record;
   const opened = (await observeSide(target)).record;
   // finish leaves a record on the source only
-  const isInUse = closed?.isOpen === false || opened?.isOpen === true && opened.details.isPrepared;
+  const isInUse = closed?.isOpen === false || closed?.details.isFinished === true ||
+    opened?.isOpen === true && opened.details.isPrepared;
   const { database } = target.endpoint;
   return isInUse
     ? [
