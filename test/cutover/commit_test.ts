@@ -1,4 +1,4 @@
-import { match, ok, rejects, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import postgres from "postgres";
 import { readCutover, routeOf } from "../../lib/commands/cutover/read_cutover.ts";
 import { commitSide, DatabaseSwitch, restoreIfTurning } from "../../lib/cutover/internal.ts";
@@ -11,7 +11,9 @@ import {
   switchCutover,
   withCutoverPair,
 } from "../support/cutover_pair.ts";
-import { exec, query } from "../support/sql.ts";
+import { endpointOf } from "../support/init.ts";
+import { startProxy } from "../support/proxy.ts";
+import { exec, query, withSession } from "../support/sql.ts";
 import { accepts } from "./open_probe.ts";
 import { runCutover } from "./run_program.ts";
 import { startTestCluster } from "../support/test_cluster.ts";
@@ -72,6 +74,58 @@ Deno.test("neither a transaction that had failed nor the close of another comman
     );
     await rejects(moved.close(5_000));
     await exec(pair.url, "UPDATE seren_cutover.side SET is_open = true");
+  });
+});
+
+Deno.test("a run whose target was opened and could not be asked continues with the hooks that follow", async () => {
+  const { hostname, port } = new URL(target.url());
+  await using proxy = await startProxy({ host: hostname, port: Number(port) });
+  await withCutoverPair({ source: shared, target }, async (pair) => {
+    const allow = (isAllowed: boolean) =>
+      exec(target.url(), `ALTER DATABASE "${pair.name}" ALLOW_CONNECTIONS ${isAllowed}`);
+    await prepareCutover(pair);
+    const servers = {
+      ...pair.servers,
+      target: await endpointOf(proxy.url(pair.targetUrl), "target"),
+    };
+    await withSession(pair.targetUrl, async (observer) => {
+      // the answer to its COMMIT is on its way, and gets lost
+      const loseAnswer = async () => {
+        await waitUntil("the target is open", async () => {
+          const [side] = await observer`SELECT is_open FROM seren_cutover.side`;
+          return side!["is_open"] === true;
+        });
+        await allow(false);
+        proxy.latencyMs = 0;
+        await proxy.cut();
+      };
+      const hooks: string[] = [];
+      let opens = 0;
+      let losing: Promise<void> | undefined;
+      let allowing: Promise<void> | undefined;
+      const report = await switchCutover("run", { ...pair, servers }, {
+        hook: (hook) => {
+          hooks.push(hook);
+          return undefined;
+        },
+      }, {
+        ...quietRun,
+        events: (event) => {
+          if (event.kind === "step-started" && event.step === "open" && ++opens === 2) {
+            proxy.latencyMs = 2_000;
+            losing = loseAnswer();
+          }
+          if (event.kind === "warning" && /^continuing after/.test(event.message)) {
+            allowing ??= allow(true);
+          }
+        },
+      }).finally(() => Promise.all([losing, allowing]));
+      deepStrictEqual(hooks, ["before", "switch", "after"]);
+      ok(allowing !== undefined);
+      strictEqual(report!.databases[0]?.database, pair.name);
+    });
+    strictEqual(await accepts(pair.targetUrl, write), true);
+    strictEqual(await accepts(pair.url, write), false);
   });
 });
 

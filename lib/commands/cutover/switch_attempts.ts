@@ -73,7 +73,10 @@ export async function performUntilDone(
       });
       if (moved !== undefined) return leaveTo(moved, last.failure);
     }
-    if (databases !== undefined && closedNames(databases).length === 0) {
+    // opened, although the answer was lost: what follows is still to be done
+    const isUnsettledYet = last.failure.isPastReturn &&
+      databases?.some((each) => isUnsettled(each, call.direction)) === true;
+    if (databases !== undefined && closedNames(databases).length === 0 && !isUnsettledYet) {
       return await undoUnlessBeyond(last.failure, { call, databases });
     }
     if (attempt === completionAttempts) return last;
