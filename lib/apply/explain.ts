@@ -23,7 +23,7 @@ import {
   SqlState,
   type Tuple,
 } from "../postgres/internal.ts";
-import { type ApplyError, applyRemedy } from "../replication/internal.ts";
+import { type ApplyError, remedyFor } from "../replication/internal.ts";
 import type { CollectedChange } from "./collect.ts";
 import type { Step } from "./statements.ts";
 import type { TableMapping } from "./table_mapping.ts";
@@ -55,13 +55,17 @@ export class ChangeRefusedError extends ReplicatorError {
   /** `insert_exists`, `update_missing`, `delete_missing`; undefined for any other reason. */
   readonly conflict: string | undefined;
 
-  constructor(recorded: ApplyError, conflict: string | undefined) {
-    const { message, table, details = [], finishLsn } = recorded;
+  constructor(
+    recorded: ApplyError,
+    conflict: string | undefined,
+    { side = "target" }: { readonly side?: "source" | "target" } = {},
+  ) {
+    const { message, table, details = [] } = recorded;
     super(message, {
-      side: "target",
+      side,
       object: table === undefined ? undefined : `table ${displayName(table)}`,
       details,
-      remedy: applyRemedy(finishLsn),
+      remedy: remedyFor(recorded),
       exitCode: ExitCode.unhealthy,
     });
     this.recorded = recorded;
@@ -237,4 +241,16 @@ export function refusedBy(error: ReplicatorError, commitLsn: Lsn): ChangeRefused
     finishLsn: formatLsn(commitLsn),
     at: new Date().toISOString(),
   }, undefined);
+}
+
+/**
+ * A source that does not have what has been applied. Recorded, because later it looks like any
+ * other.
+ */
+export function refusedStream(message: string, details: readonly string[]): ChangeRefusedError {
+  return new ChangeRefusedError(
+    { message, details, at: new Date().toISOString() },
+    undefined,
+    { side: "source" },
+  );
 }

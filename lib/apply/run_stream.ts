@@ -42,6 +42,7 @@ import {
   hasApplySchema,
   holdObjects,
   readApplyRecords,
+  resnapshotRemedy,
   useApplyOrigin,
 } from "../replication/internal.ts";
 import type { ApplyChangesOptions } from "./options.ts";
@@ -54,6 +55,7 @@ import {
   explainRefusal,
   isTransientRefusal,
   refusedBy,
+  refusedStream,
   type SentStep,
   type StepFailure,
 } from "./explain.ts";
@@ -172,6 +174,16 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
   }
 }
 
+const gapStatement = `
+  SELECT s.slot_name AS found, s.confirmed_flush_lsn::pg_catalog.text AS lsn,
+         w.decodable::pg_catalog.text AS decodable,
+         greatest(w.decodable, w.received)::pg_catalog.text AS wal_end
+    FROM (SELECT CASE WHEN r.is_standby THEN pg_catalog.pg_last_wal_replay_lsn()
+                      ELSE pg_catalog.pg_current_wal_flush_lsn() END AS decodable,
+                 CASE WHEN r.is_standby THEN pg_catalog.pg_last_wal_receive_lsn() END AS received
+            FROM (SELECT pg_catalog.pg_is_in_recovery() AS is_standby) AS r) AS w
+    LEFT JOIN pg_catalog.pg_replication_slots AS s ON s.slot_name = $1`;
+
 /**
  * Writes into the record why a change cannot be applied.
  *
@@ -202,41 +214,49 @@ async function recordRefusal(
 /**
  * A slot is never acknowledged beyond the record. If it is ahead nevertheless, the target was
  * restored to an earlier state, or the slot was created again: changes in between are lost.
- */
-/**
- * @returns where the source's WAL ends
+ *
+ * A source whose WAL ends before the record has lost what the target has. It would not send what it
+ * writes up to that position.
+ *
+ * @returns the end of the source's WAL that can be decoded
  */
 async function refuseGap(source: Session, { name, slotName, endLsn }: ApplyRecord): Promise<Lsn> {
   const slot = slotName ?? name;
-  const { found, lsn, decodable } = await source.queryOne<{
+  const row = await source.queryOne<{
     readonly found: string | null;
     readonly lsn: string | null;
     readonly decodable: string;
-  }>(
-    `SELECT s.slot_name AS found, s.confirmed_flush_lsn::pg_catalog.text AS lsn,
-            w.decodable::pg_catalog.text AS decodable
-       FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
-                         ELSE pg_catalog.pg_current_wal_flush_lsn() END AS decodable) AS w
-       LEFT JOIN pg_catalog.pg_replication_slots AS s ON s.slot_name = $1`,
-    [slot],
-  );
-  const position = parseOptionalLsn(lsn);
-  if (found !== null && (position === undefined || position <= endLsn)) return parseLsn(decodable);
-  throw new ReplicatorError(
-    found === null
-      ? `the slot ${slot} no longer exists: changes made since it was dropped are lost`
-      : `the slot ${slot} is at ${
-        formatLsn(position ?? 0n)
-      }, but the target has only what precedes ${
-        formatLsn(endLsn)
-      }: it was restored to an earlier state, or the slot was created again`,
-    {
-      side: found === null ? "source" : "target",
-      object: `database ${source.endpoint.database}`,
-      remedy:
-        "copy its tables again with sync --resnapshot TABLES (or '*'); other tables are not affected",
-      exitCode: ExitCode.unhealthy,
-    },
+    readonly wal_end: string;
+  }>(gapStatement, [slot]);
+  const { found } = row;
+  const position = parseOptionalLsn(row.lsn);
+  const walEnd = parseLsn(row.wal_end);
+  const object = `database ${source.endpoint.database}`;
+  if (found === null || position !== undefined && position > endLsn) {
+    throw new ReplicatorError(
+      found === null
+        ? `the slot ${slot} no longer exists: changes made since it was dropped are lost`
+        : `the slot ${slot} is at ${
+          formatLsn(position ?? 0n)
+        }, but the target has only what precedes ${
+          formatLsn(endLsn)
+        }: it was restored to an earlier state, or the slot was created again`,
+      {
+        side: found === null ? "source" : "target",
+        object,
+        remedy: resnapshotRemedy,
+        exitCode: ExitCode.unhealthy,
+      },
+    );
+  }
+  if (walEnd >= endLsn) return parseLsn(row.decodable);
+  throw refusedStream(
+    `the source ends at ${formatLsn(walEnd)}, but the target has what it wrote up to ${
+      formatLsn(endLsn)
+    }: it was restored to an earlier state, or is a standby that was promoted without its last changes`,
+    [
+      "the target has changes that the source has lost, and would miss those that it writes up to that position",
+    ],
   );
 }
 

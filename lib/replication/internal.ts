@@ -31,6 +31,8 @@ export {
   applyRemedy,
   describeApplyError,
   explainApplyError,
+  remedyFor,
+  resnapshotRemedy,
 } from "./progress/describe_apply_error.ts";
 export * from "./progress/lag.ts";
 export * from "./progress/read_source.ts";

@@ -2,7 +2,7 @@
 import { doesNotMatch, match, rejects, strictEqual } from "node:assert/strict";
 import { ChangeRefusedError } from "../../lib/apply/internal.ts";
 import { recordApplyError } from "../../lib/apply/record.ts";
-import { ExitCode, parseLsn, ReplicatorError } from "../../lib/core/internal.ts";
+import { ExitCode, formatLsn, parseLsn, ReplicatorError } from "../../lib/core/internal.ts";
 import { openSession } from "../../lib/postgres/internal.ts";
 import { describeApplyProcess } from "../../lib/replication/internal.ts";
 import {
@@ -76,6 +76,49 @@ Deno.test("a publication that was dropped is named, with the side and what to do
       strictEqual(error.exitCode, ExitCode.unhealthy);
       return true;
     });
+  });
+});
+
+Deno.test("a source that ends before what was applied is refused, also once it has written more", async () => {
+  await streaming(async (stream) => {
+    const { sourceUrl, targetUrl, name } = stream;
+    // as a source that was restored: it ends 100 kB before the record
+    const [{ end }] = await query<{ end: string }>(
+      sourceUrl,
+      "SELECT pg_current_wal_lsn()::text AS end",
+    ) as [{ end: string }];
+    const lsn = formatLsn(parseLsn(end) + 100_000n);
+    await query(targetUrl, "UPDATE seren_apply.stream SET end_lsn = $1::text::pg_lsn", [lsn]);
+    {
+      await using applier = new RunningApplier(stream);
+      await rejects(applier.ended, (error) => {
+        if (!(error instanceof ReplicatorError)) return false;
+        match(error.message, /the source ends at .* was promoted without its last changes/);
+        strictEqual(error.side, "source");
+        match(error.remedy ?? "", /sync --resnapshot TABLES \(or '\*'\)/);
+        strictEqual(error.exitCode, ExitCode.unhealthy);
+        return true;
+      });
+    }
+    // what it writes now would not be sent
+    await exec(
+      sourceUrl,
+      "INSERT INTO a SELECT n, n FROM generate_series(1, 2000) AS n; INSERT INTO a VALUES (0, 0)",
+    );
+    const [{ behind }] = await query<{ behind: boolean }>(
+      sourceUrl,
+      "SELECT pg_current_wal_lsn() > $1::text::pg_lsn AS behind",
+      [lsn],
+    ) as [{ behind: boolean }];
+    strictEqual(behind, true);
+    await using applier = new RunningApplier(stream);
+    await applier.ended;
+    const [{ enabled }] = await query(
+      targetUrl,
+      "SELECT enabled FROM seren_apply.stream WHERE name = $1",
+      [name],
+    ) as [{ enabled: boolean }];
+    strictEqual(enabled, false);
   });
 });
 

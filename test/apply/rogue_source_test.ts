@@ -98,7 +98,7 @@ async function stream(connection: RogueConnection): Promise<void> {
     if (sql.includes("START_REPLICATION")) break;
     const row = Object.entries(
       sql.includes("confirmed_flush_lsn")
-        ? { found: name, lsn: "0/10", decodable: "0/10" }
+        ? { found: name, lsn: "0/10", decodable: "0/1000", wal_end: "0/1000" }
         : sql.includes("pg_publication")
         ? { oid: "0" }
         : { encoding: "UTF8" },

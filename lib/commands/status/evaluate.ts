@@ -28,6 +28,7 @@ import {
   applyRemedy,
   brokenStreamStates,
   type Drift,
+  remedyFor,
   type StreamJudgement,
   type StreamState,
 } from "../../replication/internal.ts";
@@ -253,7 +254,7 @@ function clientStates(
     "failing": finding("apply-failing", "target", [
       "problem",
       `a change cannot be applied: ${error?.message ?? "unknown"}`,
-      applyRemedy(error?.finishLsn),
+      error == null ? applyRemedy() : remedyFor(error),
     ]),
     "stopped": finding("apply-stopped", "target", [
       "problem",

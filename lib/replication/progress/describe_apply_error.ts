@@ -13,6 +13,17 @@ export function applyRemedy(lsn: string | null | undefined = "LSN"): string {
   }, and repair with verify`;
 }
 
+/** What to do about changes that cannot be had any longer. */
+export const resnapshotRemedy =
+  "copy its tables again with sync --resnapshot TABLES (or '*'); other tables are not affected";
+
+/** What to do about an error: only that of a change names a transaction. */
+export function remedyFor(
+  { finishLsn }: { readonly finishLsn?: string | null | undefined },
+): string {
+  return finishLsn === undefined || finishLsn === null ? resnapshotRemedy : applyRemedy(finishLsn);
+}
+
 /** The error in one line: the message, and which row it concerns. */
 export function describeApplyError({ message, table, operation, key }: ApplyError): string {
   if (table === undefined) return message;

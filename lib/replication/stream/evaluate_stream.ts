@@ -5,7 +5,7 @@
  * @module
  */
 import { plural, quoteIdentifier, type TableName } from "../../core/internal.ts";
-import { applyRemedy } from "../progress/describe_apply_error.ts";
+import { applyRemedy, remedyFor, resnapshotRemedy } from "../progress/describe_apply_error.ts";
 import type { ApplierReading } from "../read_appliers.ts";
 import type { ReplicationStream } from "./read_streams.ts";
 import { isSlotLost, type StreamActivity, type StreamState, streamState } from "./stream_state.ts";
@@ -78,9 +78,6 @@ export interface StreamVisibility {
   readonly activity: StreamActivity | undefined;
 }
 
-const resnapshot =
-  "copy its tables again with sync --resnapshot TABLES (or '*'); other tables are not affected";
-
 type Finding = readonly [
   reason: StreamReason,
   action: StreamAction,
@@ -145,7 +142,7 @@ function findUnresumable(
       "slot-missing",
       "refuse",
       `the slot ${name} no longer exists on the source: changes made since it was dropped are lost`,
-      resnapshot,
+      resnapshotRemedy,
     ];
   }
   if (slot !== undefined && isSlotLost(slot)) {
@@ -154,7 +151,7 @@ function findUnresumable(
       "slot-lost",
       "refuse",
       `the slot ${name} is lost${reason}: the source has removed WAL that it needed`,
-      `${resnapshot}; and raise max_slot_wal_keep_size on the source`,
+      `${resnapshotRemedy}; and raise max_slot_wal_keep_size on the source`,
     ];
   }
   return publication === undefined && isPublicationKnown
@@ -162,7 +159,7 @@ function findUnresumable(
       "publication-missing",
       "refuse",
       `the publication ${name} no longer exists on the source: the slot cannot deliver changes written since it was dropped`,
-      resnapshot,
+      resnapshotRemedy,
     ]
     : undefined;
 }
@@ -190,7 +187,7 @@ function decideApplier({ name, applier }: JudgedStream): Finding {
       }`,
       `if nothing else has read ${name} since: ALTER SUBSCRIPTION ${
         quoteIdentifier(name)
-      } SET (slot_name = '${name}'); otherwise ${resnapshot}`,
+      } SET (slot_name = '${name}'); otherwise ${resnapshotRemedy}`,
     ];
   }
   if (!publications.includes(name)) {
@@ -219,8 +216,10 @@ function decideClient(name: string, { enabled, error }: ApplierReading): Finding
     return [
       "apply-error",
       "retry",
-      `the stream ${name} was stopped by a change that cannot be applied`,
-      applyRemedy(error.finishLsn),
+      error.finishLsn === undefined
+        ? `the stream ${name} was stopped: ${error.message}`
+        : `the stream ${name} was stopped by a change that cannot be applied`,
+      remedyFor(error),
     ];
   }
   return enabled
