@@ -119,7 +119,12 @@ export async function runStream(options: StreamRunOptions): Promise<StreamEnd> {
   await useApplyOrigin(target, options);
   await using source = await openSession(options.source, { signal, replication: true });
   await source.execute(keepPatience);
-  const publishedAt = await refuseGap(source, record);
+  const publishedAt = await refuseGap(source, record).catch(async (error: unknown) => {
+    if (error instanceof ChangeRefusedError) {
+      await recordRefusal(options, { refusal: error, from: record.endLsn });
+    }
+    throw error;
+  });
   const hasEncoding = await matchEncodings(source, target);
   const tables = await readTargetTables(target, names);
   const reader = new BatchReader({
