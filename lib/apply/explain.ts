@@ -23,7 +23,7 @@ import {
   SqlState,
   type Tuple,
 } from "../postgres/internal.ts";
-import { type ApplyError, remedyFor } from "../replication/internal.ts";
+import { type ApplyError, applyErrorRemedy } from "../replication/internal.ts";
 import type { CollectedChange } from "./collect.ts";
 import type { Step } from "./statements.ts";
 import type { TableMapping } from "./table_mapping.ts";
@@ -65,7 +65,7 @@ export class ChangeRefusedError extends ReplicatorError {
       side,
       object: table === undefined ? undefined : `table ${displayName(table)}`,
       details,
-      remedy: remedyFor(recorded),
+      remedy: applyErrorRemedy(recorded),
       exitCode: ExitCode.unhealthy,
     });
     this.recorded = recorded;

@@ -28,10 +28,10 @@ export * from "./drift/table_shape.ts";
 export * from "./hazards/mod.ts";
 export * from "./publication/replica_identity.ts";
 export {
+  applyErrorRemedy,
   applyRemedy,
   describeApplyError,
   explainApplyError,
-  remedyFor,
   resnapshotRemedy,
 } from "./progress/describe_apply_error.ts";
 export * from "./progress/lag.ts";

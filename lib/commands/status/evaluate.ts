@@ -25,10 +25,10 @@ import {
   wayBackRemedy,
 } from "../../cutover/internal.ts";
 import {
+  applyErrorRemedy,
   applyRemedy,
   brokenStreamStates,
   type Drift,
-  remedyFor,
   type StreamJudgement,
   type StreamState,
 } from "../../replication/internal.ts";
@@ -254,7 +254,7 @@ function clientStates(
     "failing": finding("apply-failing", "target", [
       "problem",
       `a change cannot be applied: ${error?.message ?? "unknown"}`,
-      error == null ? applyRemedy() : remedyFor(error),
+      error == null ? applyRemedy() : applyErrorRemedy(error),
     ]),
     "stopped": finding("apply-stopped", "target", [
       "problem",

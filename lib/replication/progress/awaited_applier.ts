@@ -15,7 +15,7 @@ import {
 } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 import type { ApplierProgress } from "../read_appliers.ts";
-import { describeApplyError, explainApplyError, remedyFor } from "./describe_apply_error.ts";
+import { applyErrorRemedy, describeApplyError, explainApplyError } from "./describe_apply_error.ts";
 import type { SlotState } from "../slot/read_slots.ts";
 import { type ApplyErrorDiagnosis, diagnoseApplyError } from "./diagnose_apply_error.ts";
 
@@ -63,7 +63,7 @@ export function terminalFailure(
   if (applier.error !== undefined) {
     return target(
       `its changes cannot be applied: ${describeApplyError(applier.error)}`,
-      remedyFor(applier.error),
+      applyErrorRemedy(applier.error),
       explainApplyError(applier.error).slice(1),
     );
   }

@@ -18,7 +18,7 @@ export const resnapshotRemedy =
   "copy its tables again with sync --resnapshot TABLES (or '*'); other tables are not affected";
 
 /** What to do about an error: only that of a change names a transaction. */
-export function remedyFor(
+export function applyErrorRemedy(
   { finishLsn }: { readonly finishLsn?: string | null | undefined },
 ): string {
   return finishLsn === undefined || finishLsn === null ? resnapshotRemedy : applyRemedy(finishLsn);

@@ -5,7 +5,11 @@
  * @module
  */
 import { plural, quoteIdentifier, type TableName } from "../../core/internal.ts";
-import { applyRemedy, remedyFor, resnapshotRemedy } from "../progress/describe_apply_error.ts";
+import {
+  applyErrorRemedy,
+  applyRemedy,
+  resnapshotRemedy,
+} from "../progress/describe_apply_error.ts";
 import type { ApplierReading } from "../read_appliers.ts";
 import type { ReplicationStream } from "./read_streams.ts";
 import { isSlotLost, type StreamActivity, type StreamState, streamState } from "./stream_state.ts";
@@ -219,7 +223,7 @@ function decideClient(name: string, { enabled, error }: ApplierReading): Finding
       error.finishLsn === undefined
         ? `the stream ${name} was stopped: ${error.message}`
         : `the stream ${name} was stopped by a change that cannot be applied`,
-      remedyFor(error),
+      applyErrorRemedy(error),
     ];
   }
   return enabled
