@@ -3,9 +3,12 @@ import { printable } from "../../ui/mod.ts";
 import { omitOptions, readArguments } from "./run_arguments.ts";
 import { startedAs } from "./started_as.ts";
 
-/** The same command for another attempt, quoted for a shell; passwords are redacted. */
+/**
+ * The same command for another attempt, quoted for a shell; passwords are redacted. What it resumes
+ * has been dropped already, and must not be dropped once it is complete and in use.
+ */
 export function commandToResume(args: readonly string[]): string {
-  return commandLine(omitOptions(args, ["resume"]));
+  return commandLine(omitOptions(args, ["resume", "dropExisting"]));
 }
 
 /**

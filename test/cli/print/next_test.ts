@@ -127,9 +127,12 @@ Deno.test("a command that ran here although a service is known leads to one that
   strictEqual(next("cleanup", args), "cleanup --source s");
 });
 
-Deno.test("an attempt that resumes repeats the selection, and asks nothing that was answered", () => {
+Deno.test("an attempt that resumes repeats the selection, drops nothing, and asks nothing that was answered", () => {
   const args = withSelection(
-    ["init", "--interactive", "--no-resume", "-y", "--dry-run", "--max-rate", "1MB"],
+    [
+      ...["init", "--interactive", "--no-resume", "-y", "--dry-run", "--max-rate", "1MB"],
+      "--drop-existing",
+    ],
     ["--include-databases=app"],
   );
   strictEqual(
