@@ -29,10 +29,10 @@ import { commitSide } from "./commit.ts";
 import { refuseStale, restoreTurning, undoSwitch } from "./complete_switch.ts";
 import { enableFence, fenceMessages } from "./fence.ts";
 import { LargeObjectCarrier } from "./large_objects.ts";
-import { joinCutover, lockCutover, OtherCommandError } from "./lock.ts";
+import { joinCutover, lockCutover, OtherCommandError, overtaken } from "./lock.ts";
 import { type CloseEvidence, fenceOf, type TokenEvidence, withTurning } from "./model.ts";
 import { beginOpening, isHeldByOthers, OpeningBlockedError } from "./open_side.ts";
-import { refuseUnreplaced, replaceSide, replaceSideStatement } from "./own_schema.ts";
+import { readSide, refuseUnreplaced, replaceSide, replaceSideStatement } from "./own_schema.ts";
 import { trySetReadOnly } from "./read_only_default.ts";
 import { resetRefusalsStatement } from "./refusals.ts";
 import { type DatabaseRoute, nextGeneration } from "./route.ts";
@@ -505,6 +505,28 @@ export class DatabaseSwitch implements AsyncDisposable {
       isCommitted: (record) => record?.isOpen === true && record.details.movedBy === this.#id,
     });
     this.#isOpening = false;
+  }
+
+  /** Has a session on `to` take part in the lock, see {@linkcode joinCutover}. */
+  async joinTo(session: Session): Promise<void> {
+    await joinCutover(session, this.#opening);
+  }
+
+  /**
+   * After {@linkcode openOther}.
+   *
+   * @throws OtherCommandError if another command has closed `to` again: the process was suspended
+   */
+  async refuseMovedBack(): Promise<void> {
+    try {
+      // as long as they live, they hold the lock
+      await joinAll([this.#barrier.query("SELECT"), this.#opening.query("SELECT")]);
+    } catch {
+      const { to, toRecord } = this.route;
+      await using session = await retry(() => openSession(to));
+      const record = await readSide(session);
+      if (record?.isOpen !== true || record.generation !== toRecord.generation) throw overtaken(to);
+    }
   }
 
   /**

@@ -176,6 +176,8 @@ class SwitchRun {
     }
     await this.#openClosed(closed);
     this.#timeline.isPause = false;
+    // what follows would move the clients to a side that is closed again
+    for (const each of switches) await each.refuseMovedBack();
     const ownPauseMs = held === undefined ? 0 : performance.now() - held.sinceMs;
     const earlier = [...closed, ...opened];
     const { pauseMs, warnings } = await readEarlierPauses(earlier);
@@ -214,7 +216,7 @@ class SwitchRun {
   /** What is done before anyone waits. */
   async #warmUp(switches: readonly DatabaseSwitch[]): Promise<void> {
     await this.#timeline.step("way-back", () =>
-      ensureSlots(switches.map(({ route }) => route), {
+      ensureSlots(switches, {
         slotTimeoutMs: this.#settings.slotTimeoutMs,
         signal: this.#abort.signal,
         created: this.#createdSlots,

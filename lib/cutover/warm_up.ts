@@ -37,17 +37,19 @@ export interface WayBackSlot {
  * @throws ReplicatorError if something else was written on the side that will be opened
  */
 export async function ensureSlots(
-  routes: readonly DatabaseRoute[],
+  switches: readonly DatabaseSwitch[],
   { slotTimeoutMs, signal, created }: {
     readonly slotTimeoutMs: number;
     readonly signal: AbortSignal;
     readonly created: WayBackSlot[];
   },
 ): Promise<void> {
-  for (const route of routes) {
+  for (const each of switches) {
+    const { route } = each;
     const { to, back } = route;
     if (back.length === 0) continue;
     await using session = await retry(() => openSession(to, { signal }), { signal });
+    await each.joinTo(session);
     for (const name of back) {
       if (await ensureSlot(session, { name, timeoutMs: slotTimeoutMs }) === "created") {
         created.push({ route, name });

@@ -51,9 +51,21 @@ Deno.test("a second run is refused while the first holds the barrier, and leaves
   });
 });
 
-Deno.test("a run that was overtaken by a rollback after its commit does not open the target too", async () => {
+Deno.test("a run that was overtaken by a rollback after its commit does not open the target too, nor move its clients", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
     await prepareCutover(pair);
+    const suspended = await runCutover(inputOf(pair), {
+      point: "end open 2",
+      halts: true,
+      act: async () => {
+        await endSessions(pair, "lock");
+        await switchCutover("rollback", pair);
+      },
+    });
+    strictEqual(suspended.code, 3, suspended.error);
+    match(suspended.error, /another command has changed the state of the cutover since this run/);
+    strictEqual(suspended.lines.some((line) => line.includes('"hook":"switch"')), false);
+    strictEqual(await accepts(pair.url, write), true);
     const { code, error } = await runCutover(inputOf(pair), {
       point: "begin open 2",
       halts: true,
@@ -83,7 +95,7 @@ Deno.test("a switch that was suspended for longer than its locks last leaves eve
         ["begin barrier 1", "run"],
       ] as const
     ) {
-      const maxPauseMs = 4_000;
+      const maxPauseMs = 8_000;
       const { code, error, hitAt, lines } = await runCutover(
         { ...inputOf(pair), command, maxPauseMs },
         {
