@@ -157,6 +157,8 @@ async function repair(
   found: Found,
 ): Promise<readonly Suspect[]> {
   if (repairer === undefined || found.repairFailure !== undefined) return suspects;
+  // only REFRESH changes its rows
+  if (comparison.kind === "materialized view") return suspects;
   try {
     const { left, repaired } = await repairer.repair({ comparison, method, suspects });
     if (!repairer.writes) return suspects;

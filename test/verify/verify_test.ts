@@ -435,10 +435,14 @@ Deno.test("verify() repairs differences, and can print the statements first", as
         INSERT INTO child SELECT i, i FROM generate_series(1, 50) AS i;
         CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.v := NEW.v || '?'; RETURN NEW; END $$;
         CREATE TRIGGER spoil BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION spoil();`;
-      await exec(from.url, schema);
+      const view = "CREATE MATERIALIZED VIEW m AS SELECT count(*) AS rows FROM child;";
+      await exec(from.url, `${schema} ${view}`);
       await exec(
         to.url,
-        `${schema} ALTER TABLE t DISABLE TRIGGER ALL; DELETE FROM t WHERE id = 3; UPDATE t SET v = 'other', f = NULL WHERE id = 4;
+        // the view is older than the rows of its table
+        `${schema} DELETE FROM child WHERE id > 40; ${view}
+         INSERT INTO child SELECT i, i FROM generate_series(41, 50) AS i;
+         ALTER TABLE t DISABLE TRIGGER ALL; DELETE FROM t WHERE id = 3; UPDATE t SET v = 'other', f = NULL WHERE id = 4;
          INSERT INTO t (v) VALUES ('more'); DELETE FROM child WHERE id = 9; ALTER TABLE t ENABLE TRIGGER ALL;
          DELETE FROM n WHERE v IS NULL; INSERT INTO n VALUES ('x', NULL), ('y', 2)`,
       );
