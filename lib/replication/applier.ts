@@ -88,6 +88,13 @@ export interface Applier extends AsyncDisposable {
   remove(options: {
     /** Whether the target's tables get back the replica identity they had before the copy. */
     readonly restoreIdentities: boolean;
+    /**
+     * Whether triggers and foreign keys that the tool's own applier holds stay so: another stream
+     * of the tables follows.
+     *
+     * @default false
+     */
+    readonly keepsHeldObjects?: boolean;
   }): Promise<readonly LeftIdentity[]>;
 }
 

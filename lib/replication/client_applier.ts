@@ -99,7 +99,7 @@ export class ClientApplier implements Applier {
   }
 
   async remove(
-    { restoreIdentities }: { readonly restoreIdentities: boolean },
+    { restoreIdentities, keepsHeldObjects = false }: Parameters<Applier["remove"]>[0],
   ): Promise<readonly LeftIdentity[]> {
     if (!await refuseForeignApplySchema(this.#session)) return [];
     const record = await this.#read();
@@ -107,6 +107,7 @@ export class ClientApplier implements Applier {
     return await dropClientStream(this.#session, {
       name: this.name,
       signal: this.#signal,
+      keepsHeldObjects,
       restore: restoreIdentities ? record.scopeComment?.changedIdentities ?? [] : [],
     });
   }

@@ -12,7 +12,7 @@ export * from "./client/apply_lock.ts";
 export { useApplyOrigin } from "./client/apply_origin.ts";
 export * from "./client/apply_record.ts";
 export * from "./client/apply_schema.ts";
-export { ViolatedKeysError } from "./client/client_stream.ts";
+export { holdForCopy, releaseAfterCopy, ViolatedKeysError } from "./client/client_stream.ts";
 export {
   hasActingObjects,
   heldTable,

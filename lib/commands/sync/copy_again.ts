@@ -9,6 +9,7 @@ import {
   nameSome,
   plural,
   quoteQualified,
+  ReplicatorError,
   retry,
   tableKey,
   type TableName,
@@ -27,7 +28,9 @@ import {
   type ApplierKind,
   type ChangedIdentity,
   handOver,
+  holdForCopy,
   planPublication,
+  releaseAfterCopy,
   startStream,
   type StreamStart,
 } from "../../replication/internal.ts";
@@ -35,7 +38,7 @@ import type { DumpTool } from "../../schema/internal.ts";
 import { accessTo, selectRows } from "../shared/replicated_rows.ts";
 import type { Recorder } from "../shared/recorder.ts";
 import type { SyncOptions } from "../shared/run.ts";
-import { copySessionSettings } from "./copy_session_settings.ts";
+import { copySessionSettings, type QuietCopy } from "./copy_session_settings.ts";
 import { finishTables, makeTables, type NewStructure } from "./new_tables.ts";
 import { whileNotSwitching } from "./cutover_phase.ts";
 import { removeFromStreams } from "./remove_from_streams.ts";
@@ -69,13 +72,14 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
   const { source, target } = status;
   await using from = await retry(() => openSession(source, { signal }), { signal });
   await using to = await retry(() => openSession(target, { signal }), { signal });
-  const settings = await copySessionSettings(to, {
+  const quiet = await copySessionSettings(to, {
     tables: work.tables,
     areNew: tool !== undefined,
+    kind: work.kind,
   });
   await refuseUnpublishable(work, { from, to });
   const phase = await whileNotSwitching(status, { from, to }, async (read) => {
-    await copyUnderLock(work, { from, to, settings });
+    await copyUnderLock(work, { from, to, quiet });
     return read;
   });
   if (phase === "none") return;
@@ -95,17 +99,20 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
  */
 async function copyUnderLock(
   work: CopyAgainOptions,
-  { from, to, settings }: {
+  { from, to, quiet: { settings, holds } }: {
     readonly from: Session;
     readonly to: Session;
-    readonly settings: Readonly<Record<string, string>>;
+    readonly quiet: QuietCopy;
   },
 ): Promise<void> {
   const { status, options, signal, tool, recorder } = work;
   const { source } = status;
   const { tables } = work;
-  const removal = { tables, from, to, recorder, signal };
-  const remembered = await removeFromStreams(status.streams, removal);
+  const removal = { tables, from, to, recorder, signal, keepsHeldObjects: holds };
+  const remembered = await removeFromStreams(status.streams, removal).catch(async (error) => {
+    if (holds) await release(work);
+    throw error;
+  });
   let started: StreamStart | undefined;
   let structure: NewStructure | undefined;
   let stage: CopyStage = "copying";
@@ -122,6 +129,7 @@ async function copyUnderLock(
       stage = "copying";
     }
     const current = started;
+    if (holds) await holdForCopy(to, current.published);
     await withFencesLifted(
       work,
       { tables: current.published, to },
@@ -146,11 +154,32 @@ async function copyUnderLock(
       ...{ started, structure, stage, error },
       lost: to.isOpen ? undefined : to.processId,
     });
+    const isHandedOver = left.kind === "subscription" || left.kind === "unknown";
+    if (holds && !isHandedOver) await release(work);
     throw explainFailedCopy(error, {
       tables: work.tables,
       areNew: tool !== undefined,
       signal,
       left,
+    });
+  }
+}
+
+/** Restores what was held for a copy that has failed. */
+async function release({ status: { target }, recorder }: CopyAgainOptions): Promise<void> {
+  try {
+    await using session = await retry(() => openSession(target));
+    await releaseAfterCopy(session);
+  } catch (error) {
+    if (!(error instanceof ReplicatorError)) throw error;
+    recorder.events({
+      kind: "warning",
+      side: "target",
+      object: `database ${target.database}`,
+      message: `triggers and foreign keys are not as before the copy: ${
+        [error.message, ...error.details].join("; ")
+      }`,
+      remedy: error.remedy ?? "repeat the copy: they are restored when its stream is stopped",
     });
   }
 }

@@ -23,6 +23,8 @@ export interface RemoveFromStreamsOptions {
   readonly to: Session;
   readonly recorder: Recorder;
   readonly signal: AbortSignal;
+  /** Whether triggers and foreign keys that a stream holds stay so, also if it is removed. */
+  readonly keepsHeldObjects: boolean;
 }
 
 /**
@@ -32,7 +34,7 @@ export interface RemoveFromStreamsOptions {
  */
 export async function removeFromStreams(
   streams: readonly ReplicationStream[],
-  { tables, from, to, recorder, signal }: RemoveFromStreamsOptions,
+  { tables, from, to, recorder, signal, keepsHeldObjects }: RemoveFromStreamsOptions,
 ): Promise<readonly ChangedIdentity[]> {
   const leavingKeys = new Set(tables.map((table) => tableKey(table)));
   const remembered: ChangedIdentity[] = [];
@@ -46,7 +48,7 @@ export async function removeFromStreams(
       ...scopeComment?.changedIdentities.filter((table) => leavingKeys.has(tableKey(table))) ?? [],
     );
     if (leaving.length === listed.length) {
-      await removeReplicationStream(stream, { from, to, signal });
+      await removeReplicationStream(stream, { from, to, signal, keepsHeldObjects });
       recorder.events({ kind: "info", message: `removed ${name}, which has no tables left` });
     } else await shrinkStream(stream, { leaving, from, to, signal });
   }
@@ -55,15 +57,16 @@ export async function removeFromStreams(
 
 async function removeReplicationStream(
   { name, applier: existing, slot }: ReplicationStream,
-  { from, to, signal }: {
+  { from, to, signal, keepsHeldObjects }: {
     readonly from: Session;
     readonly to: Session;
     readonly signal: AbortSignal;
+    readonly keepsHeldObjects: boolean;
   },
 ): Promise<void> {
   if (existing !== undefined) {
     await using applier = await openApplier(to, { name, signal });
-    await applier.remove({ restoreIdentities: false });
+    await applier.remove({ restoreIdentities: false, keepsHeldObjects });
   }
   if (slot !== undefined) await dropSlot(from, { name, signal });
   // replica identities are kept: the tables are about to be published again

@@ -31,13 +31,20 @@ import { type LeftIdentity, restoreIdentities } from "../publication/restore_rep
 import { readApplyLocks } from "./apply_lock.ts";
 import { dropApplyOrigin } from "./apply_origin.ts";
 import { notStopping } from "../subscription/subscription.ts";
-import { restoreHeldObjects, validateHeldKeys, type ViolatedKey } from "./held_objects.ts";
+import {
+  holdObjects,
+  restoreHeldObjects,
+  validateHeldKeys,
+  type ViolatedKey,
+} from "./held_objects.ts";
 import {
   applySchemaStatements,
   applyStreamTable,
   applyTableTable,
+  hasApplySchema,
   refuseForeignApplySchema,
 } from "./apply_schema.ts";
+import { readApplyRecords } from "./apply_record.ts";
 
 /** A table whose changes are applied. */
 export interface FilteredTable extends TableName {
@@ -172,10 +179,11 @@ const lockPauseMs = 50;
  */
 export async function disableClientStream(
   session: Session,
-  { name, signal, timeoutMs = Infinity }: {
+  { name, signal, timeoutMs = Infinity, keepsHeldObjects = false }: {
     readonly name: string;
     readonly signal?: AbortSignal | undefined;
     readonly timeoutMs?: number | undefined;
+    readonly keepsHeldObjects?: boolean;
   },
 ): Promise<void> {
   await changeRecord(session, { name, work: () => session.query(disableStatement, [name]) });
@@ -188,7 +196,7 @@ export async function disableClientStream(
     return undefined;
   }, { intervalMs: lockPauseMs, signal, timeoutMs });
   if (stopped === undefined) throw notStopping(session, { name, pids });
-  await restoreHeldObjects(session);
+  if (!keepsHeldObjects) await restoreHeldObjects(session);
 }
 
 const skipStatement = `
@@ -296,33 +304,69 @@ export async function keepClientTables(
  */
 export async function dropClientStream(
   session: Session,
-  { name, signal, restore }: {
+  { name, signal, restore, keepsHeldObjects }: {
     readonly name: string;
     readonly signal?: AbortSignal | undefined;
+    /** Whether triggers and foreign keys stay as they are, with their record. */
+    readonly keepsHeldObjects: boolean;
     /** Replica identities to restore in the same transaction. */
     readonly restore: readonly ChangedIdentity[];
   },
 ): Promise<readonly LeftIdentity[]> {
-  await disableClientStream(session, { name, signal });
-  const unvalidated = await validateHeldKeys(session);
+  await disableClientStream(session, { name, signal, keepsHeldObjects });
+  const unvalidated = keepsHeldObjects ? [] : await validateHeldKeys(session);
   await dropApplyOrigin(session, name);
   const left = await withoutEventTriggers(session, async () => {
     await session.execute("SET LOCAL lock_timeout = '10s'");
     const left = await restoreIdentities(session, restore, { side: "target" });
     await session.query(`DELETE FROM ${applyTableTable} WHERE stream = $1`, [name]);
     await session.query(`DELETE FROM ${applyStreamTable} WHERE name = $1`, [name]);
-    const { isLast } = await session.queryOne<{ readonly isLast: boolean }>(
-      `SELECT NOT EXISTS (SELECT FROM ${applyStreamTable}) AS "isLast"`,
-    );
-    if (isLast) {
-      await session.execute(
-        `SET LOCAL client_min_messages = error; DROP SCHEMA ${applySchema} CASCADE`,
-      );
-    }
+    if (!keepsHeldObjects) await dropUnusedSchema(session);
     return left;
   });
   if (unvalidated.length > 0) throw new ViolatedKeysError(session, unvalidated);
   return left;
+}
+
+async function dropUnusedSchema(session: Session): Promise<void> {
+  const { isUsed } = await session.queryOne<{ readonly isUsed: boolean }>(
+    `SELECT EXISTS (SELECT FROM ${applyStreamTable}) AS "isUsed"`,
+  );
+  if (isUsed) return;
+  await session.execute(
+    `SET LOCAL client_min_messages = error; DROP SCHEMA ${applySchema} CASCADE`,
+  );
+}
+
+/**
+ * Prevents triggers, rules and foreign keys of existing tables from acting on rows that are copied
+ * into them, for a role that may not set `session_replication_role`. The stream that follows keeps
+ * them so; without one, {@linkcode releaseAfterCopy} restores them.
+ *
+ * @throws ReplicatorError (prerequisite) if the role cannot
+ */
+export async function holdForCopy(session: Session, tables: readonly TableName[]): Promise<void> {
+  await refuseForeignApplySchema(session);
+  await withoutEventTriggers(session, async () => {
+    for (const statement of applySchemaStatements) await session.execute(statement);
+    await revokeDefaultPrivileges(session, applySchema);
+  });
+  await holdObjects(session, tables, { isCopied: true });
+}
+
+/**
+ * Restores after a copy that has failed what was held for it, unless a stream of the database may
+ * be applied, which restores it when it is stopped.
+ *
+ * @throws ViolatedKeysError if existing rows violate a foreign key; everything else is done then
+ */
+export async function releaseAfterCopy(session: Session): Promise<void> {
+  if (!await hasApplySchema(session)) return;
+  await restoreHeldObjects(session);
+  if ((await readApplyRecords(session)).length > 0) return;
+  const unvalidated = await validateHeldKeys(session);
+  await withoutEventTriggers(session, () => dropUnusedSchema(session));
+  if (unvalidated.length > 0) throw new ViolatedKeysError(session, unvalidated);
 }
 
 /** A stream was removed, and foreign keys were restored that existing rows violate. */

@@ -104,7 +104,7 @@ const actingStatement = `
   ), foreign_key AS (
     SELECT k.oid, k.confrelid, k.conname, k.condeferrable, k.condeferred, t.name, t.obstacle,
            k.convalidated, t.relkind = 'p' AND k.convalidated AS is_split,
-           k.confdeltype = 'a' AND k.confupdtype = 'a'
+           $3::pg_catalog.bool AND k.confdeltype = 'a' AND k.confupdtype = 'a'
              AND k.conrelid IN (SELECT oid FROM whole)
              AND k.confrelid IN (SELECT oid FROM whole) AS can_wait,
            CASE WHEN NOT pg_catalog.has_table_privilege(k.confrelid, 'REFERENCES')
@@ -187,13 +187,26 @@ const actingStatement = `
 
 type ActingRow = ActingObject & Record<string, unknown>;
 
+/** What the objects must not act on. */
+export interface HoldOptions {
+  /**
+   * Whether rows are copied into the tables, one after another: then no foreign key can wait for
+   * the end of a transaction.
+   *
+   * @default false
+   */
+  readonly isCopied?: boolean;
+}
+
 async function readActing(
   session: Session,
   tables: readonly TableName[],
+  { isCopied = false }: HoldOptions,
 ): Promise<readonly ActingObject[]> {
   return await session.query<ActingRow>(actingStatement, [
     textArray(tables.map((table) => table.schema)),
     textArray(tables.map((table) => table.name)),
+    !isCopied,
   ]);
 }
 
@@ -201,8 +214,9 @@ async function readActing(
 async function readHoldable(
   session: Session,
   tables: readonly TableName[],
+  options: HoldOptions,
 ): Promise<readonly ActingObject[]> {
-  const acting = await readActing(session, tables);
+  const acting = await readActing(session, tables, options);
   const obstacles = acting.flatMap(({ object, obstacle }) =>
     obstacle === null ? [] : [`${object}: ${obstacle}`]
   );
@@ -219,8 +233,9 @@ async function readHoldable(
 export async function hasActingObjects(
   session: Session,
   tables: readonly TableName[],
+  options: HoldOptions = {},
 ): Promise<boolean> {
-  return (await readHoldable(session, tables)).length > 0;
+  return (await readHoldable(session, tables, options)).length > 0;
 }
 
 const recordStatement = `
@@ -238,19 +253,22 @@ const recordStatement = `
 export async function holdObjects(
   session: Session,
   tables: readonly TableName[],
+  options: HoldOptions = {},
 ): Promise<readonly { readonly object: string; readonly effect: HeldEffect }[]> {
   return await withoutEventTriggers(session, async () => {
     await session.execute(settingStatement);
-    const found = await readHoldable(session, tables);
+    const found = await readHoldable(session, tables, options);
     if (found.length === 0) return [];
     await session.execute(createStatement);
     await revokeDefaultPrivileges(session, applySchema);
-    const acting = await releaseHeld(session, found) ? await readHoldable(session, tables) : found;
+    const acting = await releaseHeld(session, found)
+      ? await readHoldable(session, tables, options)
+      : found;
     for (const { object, hold, restore, validate } of acting) {
       await session.query(recordStatement, [object, restore, validate]);
       if (hold !== null) await executeHold(session, { object, hold });
     }
-    const left = await readActing(session, tables);
+    const left = await readActing(session, tables, options);
     if (left.length > 0) throw cannotHold(session, left.map(({ object }) => object));
     return acting.filter(({ hold }) => hold !== null);
   });

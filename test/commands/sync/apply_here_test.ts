@@ -389,6 +389,27 @@ Deno.test("a role without privileges on the target is enough, and cleanup restor
       await sync.stop();
       await compareRows(sourceUrl, targetUrl);
       deepStrictEqual((await query(targetUrl, objects))[0]!["objects"], ["note D"]);
+      // one of two tables that a key connects, then all, with rows that the key would refuse
+      await exec(targetUrl, "DELETE FROM orders WHERE id < 50; UPDATE log SET o = 0");
+      const logged = await query(targetUrl, "SELECT count(*)::int AS rows FROM log");
+      for (const tables of [["public.orders"], ["public.line", "public.orders"]]) {
+        await using copying = new RunningSync(place, {
+          action: { kind: "copy", tables, areNew: false },
+        });
+        await waitUntil(
+          "the copied tables are followed",
+          () => copying.events.some((event) => event.kind === "apply-progress"),
+          { during: copying.done },
+        );
+        await exec(
+          sourceUrl,
+          "INSERT INTO orders SELECT max(id) + 1, 'again' FROM orders; INSERT INTO line SELECT max(o.id), max(o.id) FROM orders AS o",
+        );
+        await untilEqual(place);
+        await copying.stop();
+        deepStrictEqual((await query(targetUrl, objects))[0]!["objects"], ["note D"]);
+      }
+      deepStrictEqual(await query(targetUrl, "SELECT count(*)::int - 2 AS rows FROM log"), logged);
       const cleaned = await executeCleanup({
         source: await endpointOf(sourceUrl, "source"),
         target: await endpointOf(targetUrl, "target"),
