@@ -38,6 +38,7 @@ import {
   type ApplyRecord,
   applySetting,
   describeApplyProcess,
+  describeIntruder,
   hasActingObjects,
   hasApplySchema,
   holdObjects,
@@ -344,6 +345,8 @@ async function acquireLock(
   });
   if (acquired) return;
   const holder = await describeApplyProcess(session, name);
+  const intruder = holder === undefined ? await describeIntruder(session, name) : undefined;
+  if (intruder !== undefined) throw lockedByOther(session, { name, intruder });
   throw new StreamInUseError(`another process applies the changes of the stream ${name}`, {
     side: "target",
     object: `database ${session.endpoint.database}`,
@@ -351,6 +354,21 @@ async function acquireLock(
     remedy: "let it continue; or stop it, and run the same command again",
     exitCode: ExitCode.prerequisite,
   });
+}
+
+function lockedByOther(
+  { endpoint }: Session,
+  { name, intruder }: { readonly name: string; readonly intruder: string },
+): StreamInUseError {
+  return new StreamInUseError(
+    `the advisory lock of the stream ${name} is held by ${intruder}, which may not apply its changes`,
+    {
+      side: "target",
+      object: `database ${endpoint.database}`,
+      remedy: "end that session on the target with pg_terminate_backend, and find out what it is",
+      exitCode: ExitCode.prerequisite,
+    },
+  );
 }
 
 /** Undefined if it was removed. */

@@ -4,7 +4,12 @@ import { ChangeRefusedError } from "../../lib/apply/internal.ts";
 import { recordApplyError } from "../../lib/apply/record.ts";
 import { ExitCode, formatLsn, parseLsn, ReplicatorError } from "../../lib/core/internal.ts";
 import { openSession } from "../../lib/postgres/internal.ts";
-import { describeApplyProcess } from "../../lib/replication/internal.ts";
+import {
+  applyLockKey,
+  describeApplyProcess,
+  describeIntruder,
+} from "../../lib/replication/internal.ts";
+import { ClientApplier } from "../../lib/replication/client_applier.ts";
 import {
   type ClientStream,
   createClientStream,
@@ -180,4 +185,25 @@ Deno.test("a refusal does not stop a stream that another process has advanced me
     strictEqual(await record(parseLsn(lsn)), true);
     strictEqual(await isEnabled(), false);
   });
+});
+
+Deno.test("a role that may not write the record is not taken for the process that applies changes", async () => {
+  const role = `other_${crypto.randomUUID().slice(0, 8)}`;
+  await exec(current.url(), `CREATE ROLE ${role} LOGIN`);
+  try {
+    await streaming(async ({ name, targetUrl }) => {
+      const url = new URL(targetUrl);
+      url.username = role;
+      await using intruder = await openSession(await endpointOf(url.href, "target"));
+      await using session = await openSession(await endpointOf(targetUrl, "target"));
+      const key = [...applyLockKey(name)];
+      await intruder.query("SELECT pg_catalog.pg_advisory_lock_shared($1, $2)", key);
+      strictEqual(await describeApplyProcess(session, name), undefined);
+      match(await describeIntruder(session, name) ?? "", new RegExp(`of the role ${role}$`));
+      // does not wait for it
+      await new ClientApplier(session, { name, stopTimeoutMs: 1_000 }).stop();
+    });
+  } finally {
+    await exec(current.url(), `DROP ROLE ${role}`);
+  }
 });

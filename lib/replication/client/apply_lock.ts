@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { applySchema } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 
 /** The lock's first key, the same for all streams. */
@@ -26,9 +27,15 @@ export function applyLockKey(stream: string): ApplyLockKey {
   return [lockClass, hash | 0];
 }
 
+// any role that may connect can hold an advisory lock: only one that may write the record counts
 const holderStatement = `
-  SELECT l.pid, l.objid AS object_id
+  SELECT l.pid, l.objid AS object_id, a.usename AS role,
+         coalesce(pg_catalog.has_table_privilege(a.usesysid, s.oid, 'UPDATE'), false) AS may_apply
     FROM pg_catalog.pg_locks AS l
+    LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+    LEFT JOIN (SELECT c.oid FROM pg_catalog.pg_class AS c
+                 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+                WHERE n.nspname = '${applySchema}' AND c.relname = 'stream') AS s ON true
    WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
      AND l.classid::pg_catalog.int8 = $1
      AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d
@@ -50,6 +57,21 @@ export async function describeApplyProcess(
   const [row] = await session.query<{ readonly host: string | null }>(sessionStatement, [pid]);
   // null over a socket, and for sessions of roles whose activity is hidden
   return `session ${pid} of the target${row?.host ? `, from ${row.host}` : ""}`;
+}
+
+/**
+ * A session that holds the lock of a stream although its role may not apply changes: `session 4711
+ * of the role app`; undefined if there is none.
+ */
+export async function describeIntruder(
+  session: Session,
+  stream: string,
+): Promise<string | undefined> {
+  const rows = await session.query<HolderRow>(holderStatement, [lockClass]);
+  const found = rows.find((row) => !row.may_apply && row.object_id === lockObjectOf(stream));
+  return found === undefined
+    ? undefined
+    : `session ${found.pid} of the role ${found.role ?? "(unknown)"}`;
 }
 
 /** Reads which backend holds the lock of each stream in the session's database. */
@@ -76,15 +98,24 @@ export async function readWaiting(session: Session): Promise<(stream: string) =>
   return (stream) => pidOf(stream) !== undefined;
 }
 
+type HolderRow = {
+  readonly pid: number;
+  readonly object_id: number;
+  readonly role: string | null;
+  readonly may_apply: boolean;
+};
+
+/** An OID is unsigned. */
+function lockObjectOf(stream: string): number {
+  return applyLockKey(stream)[1] >>> 0;
+}
+
 async function readHolders(
   session: Session,
   lock: number,
 ): Promise<(stream: string) => number | undefined> {
-  const rows = await session.query<{ readonly pid: number; readonly object_id: number }>(
-    holderStatement,
-    [lock],
-  );
-  const pids = new Map(rows.map(({ pid, object_id }) => [object_id, pid]));
-  // an OID is unsigned
-  return (stream) => pids.get(applyLockKey(stream)[1] >>> 0);
+  const rows = await session.query<HolderRow>(holderStatement, [lock]);
+  const holders = rows.filter(({ may_apply }) => may_apply);
+  const pids = new Map(holders.map(({ pid, object_id }) => [object_id, pid]));
+  return (stream) => pids.get(lockObjectOf(stream));
 }
