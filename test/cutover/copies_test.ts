@@ -53,6 +53,12 @@ Deno.test("while sync copies a table that a cutover left out, no switch opens th
           WHERE locktype = 'advisory' AND classid = 1397051971 AND database =
                 (SELECT oid FROM pg_database WHERE datname = current_database())`,
       );
+      await until(
+        targetUrl,
+        `SELECT count(*) = 0 AS ok FROM pg_locks
+          WHERE locktype = 'advisory' AND classid = 1397051971 AND database =
+                (SELECT oid FROM pg_database WHERE datname = current_database())`,
+      );
       for (const command of [() => switchCutover("run", pair), () => prepareCutover(pair)]) {
         await rejects(command(), (error) => {
           match(refusal(error), /a copy is running or was interrupted \(left\)\n.*--resnapshot/);
