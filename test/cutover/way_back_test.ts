@@ -1,6 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { statusLines } from "../../lib/cli/print/status_lines.ts";
 import { statusFormProblems } from "../../lib/commands/status/schema.ts";
+import { cutoverFindings } from "../../lib/commands/status/evaluate.ts";
 import { executeStatus } from "../../lib/commands/status/status.ts";
 import { executeCutoverStatus } from "../../lib/commands/cutover/status.ts";
 import { ReplicatorError } from "../../lib/core/internal.ts";
@@ -203,4 +204,26 @@ Deno.test("neither direction opens a side that was written to while it was close
       /the tripwire is not armed, .* carry no origin, or nothing brings them any longer/,
     );
   });
+});
+
+Deno.test("status warns of a slot of the way back that retains much WAL, with its size and what to do", () => {
+  const findings = (retainedBytes: number) =>
+    cutoverFindings({
+      source: "app",
+      target: "app",
+      cutover: {
+        phase: "prepared",
+        since: "2026-01-01T00:00:00Z",
+        foreignChanges: 0,
+        refusedWrites: 0,
+        keptSlot: { name: "seren_back", retainedBytes },
+      },
+    });
+  deepStrictEqual(findings(2 ** 30), []);
+  const [{ id, side, message, remedy } = { id: "", side: "", message: "", remedy: "" }] = findings(
+    2 ** 31,
+  );
+  deepStrictEqual([id, side], ["cutover-kept-slot", "target"]);
+  match(message, /seren_back of the way back .* retains 2.* GB of WAL on the target's disk/);
+  match(remedy, /run cutover status, .*pg_drop_replication_slot\('seren_back'\);/);
 });
