@@ -18,6 +18,7 @@ import { PauseMonitor } from "./pause_monitor.ts";
 import { type DatabaseRoute, nameOnSource } from "./route.ts";
 import { sessionFenceLimits } from "./session_fence.ts";
 import { pauseExceeded, takenOver, unfinished } from "./switch_errors.ts";
+import { attemptFigures, noWaiting } from "./switch_figures.ts";
 import type {
   CutoverHook,
   SwitchContext,
@@ -123,13 +124,13 @@ class SwitchRun {
           this.#warn(message, "run the same command again, or cutover status");
         }
       }
-      return { kind: "failed", failure: this.#describeFailure(error) };
+      return { kind: "failed", failure: this.#failureOf(error) };
     } finally {
       signal.removeEventListener("abort", forward);
     }
   }
 
-  #describeFailure(error: unknown): SwitchFailure {
+  #failureOf(error: unknown): SwitchFailure {
     const waits = this.#waits;
     const now = performance.now();
     const released = this.#switches.map(({ releasedMs }) => releasedMs ?? now);
@@ -142,7 +143,7 @@ class SwitchRun {
       attempts: this.#timeline.attempts,
       databases: this.#input.routes.map((route, index) => ({
         database: nameOnSource(route),
-        waiting: waits?.waiting[index] ?? { sessions: 0, longestMs: 0 },
+        waiting: waits?.waiting[index] ?? noWaiting,
       })),
       steps: this.#timeline.steps,
       warnings: this.#leftovers,
@@ -194,18 +195,15 @@ class SwitchRun {
     warnings.push(...await readLateObjects(switches));
     const refused = await takeRefusals([...routes, ...earlier]);
     warnings.push(...refused.warnings);
-    const { attempts } = this.#timeline;
     return {
       pauseMs: Math.max(ownPauseMs, pauseMs),
-      failedAttempts: attempts.length,
-      failedAttemptsMs: addUp(attempts.map(({ ms }) => ms)),
-      attempts,
+      ...attemptFigures(this.#timeline.attempts),
       databases: [
         ...held?.databases ?? [],
         ...earlier.map((route) => ({
           database: nameOnSource(route),
           evidence: closedLast(route).details.evidence,
-          waiting: { sessions: 0, longestMs: 0 },
+          waiting: noWaiting,
         })),
       ].map((each) => ({ ...each, refusedWrites: refused.counts.get(each.database) ?? null })),
       steps: this.#timeline.steps,
@@ -342,7 +340,7 @@ class SwitchRun {
           ...(fenceOf(each.route.fromRecord) === "sessions" ? [sessionFenceLimits] : []),
         ],
       },
-      waiting: { sessions: 0, longestMs: 0 },
+      waiting: noWaiting,
     }));
     // what these wait for does not depend on one another
     await this.#together([
