@@ -20,21 +20,29 @@ export interface TryOpeningOptions {
   readonly signal: AbortSignal;
 }
 
+/** What {@linkcode tryOpening} found. */
+export interface TriedOpening {
+  /** How long the opening takes, in milliseconds. */
+  readonly openMs: number;
+  /** Whether others held it up before. */
+  readonly isDelayed: boolean;
+}
+
 /**
- * Opens the other side and rolls it back, until nothing holds it up.
+ * Opens the other side and rolls it back, until nothing holds it up. What applies changes there is
+ * never removed: its transaction would begin again, and the drain would wait for it.
  *
- * @returns how long it takes, in milliseconds
  * @throws OpeningBlockedError after the last attempt
  */
 export async function tryOpening(
   database: DatabaseSwitch,
   { barrierAttempts, onBlocker, events, signal }: TryOpeningOptions,
-): Promise<number> {
+): Promise<TriedOpening> {
   for (let attempt = 1;; attempt++) {
     signal.throwIfAborted();
     const start = performance.now();
     try {
-      return await database.measureOpening();
+      return { openMs: await database.measureOpening(), isDelayed: attempt > 1 };
     } catch (error) {
       if (!(error instanceof OpeningBlockedError)) throw error;
       if (attempt >= barrierAttempts) throw error;
@@ -55,7 +63,10 @@ export async function tryOpening(
         ? []
         : await removeBlockers(
           database.openingObserver,
-          { blockers, policy: onBlocker },
+          {
+            blockers: blockers.filter(({ appliesChanges }) => !appliesChanges),
+            policy: onBlocker,
+          },
         );
       for (const message of done) events({ kind: "info", message });
       await pause(

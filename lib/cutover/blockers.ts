@@ -27,6 +27,8 @@ export interface Blocker {
   readonly state: string | undefined;
   /** For autovacuum: whether it prevents wraparound, and so does not give way. */
   readonly preventsWraparound: boolean;
+  /** Whether it applies the changes of a stream: removed, it would begin again. */
+  readonly appliesChanges: boolean;
   /** Age of its transaction in milliseconds. */
   readonly ageMs: number | undefined;
   /** Process IDs of the sessions that it waits for itself, in a queue of locks. */
@@ -107,6 +109,8 @@ function toBlocker(row: BlockerRow): Blocker {
     backendType: row.backend_type,
     state: row.state ?? undefined,
     preventsWraparound: row.wraparound,
+    // "logical replication worker", "logical replication apply worker", …
+    appliesChanges: row.backend_type.startsWith("logical replication"),
     ageMs: row.age_ms ?? undefined,
     // a prepared transaction is 0
     waitsFor: row.waits_for.filter((pid) => pid > 0),
@@ -134,13 +138,14 @@ export function describeBlocker(blocker: Blocker): string {
 
 /** What to do about one, as a statement to run on its side. */
 export function blockerRemedy(
-  { pid, preparedAs, backendType, state }: Blocker,
+  { pid, preparedAs, backendType, appliesChanges, state }: Blocker,
   side: Side,
 ): string {
   if (pid === undefined) {
     const gid = identifierLiteral(preparedAs);
     return `on the ${side}: COMMIT PREPARED ${gid}; or ROLLBACK PREPARED ${gid};`;
   }
+  if (appliesChanges) return "wait until it has applied its transaction";
   if (backendType === "autovacuum worker") {
     return `wait until it ends, or on the ${side}: SELECT pg_catalog.pg_cancel_backend(${pid});`;
   }

@@ -12,7 +12,7 @@ import {
   silenceEventTriggers,
   textArray,
 } from "../postgres/internal.ts";
-import { measureRestoring, openApplier } from "../replication/internal.ts";
+import { measureRestoring, openApplier, readApplyLocks } from "../replication/internal.ts";
 import { advanceSlot, logRunningTransactions } from "./back_stream.ts";
 import {
   attemptBarrier,
@@ -400,11 +400,22 @@ export class DatabaseSwitch implements AsyncDisposable {
     } catch (error) {
       over.abort();
       if (!isHeldByOthers(error)) throw error;
-      throw new OpeningBlockedError(this.route.to, { blockers: await looking, cause: error });
+      const blockers = await this.#markAppliers(await looking);
+      throw new OpeningBlockedError(this.route.to, { blockers, cause: error });
     } finally {
       over.abort();
       await looking;
     }
+  }
+
+  /** Of the sessions that apply changes, those of the tool's processes look like any other. */
+  async #markAppliers(blockers: readonly Blocker[]): Promise<readonly Blocker[]> {
+    if (blockers.length === 0) return [];
+    const pidOf = await readApplyLocks(this.#openingMonitor);
+    const pids = new Set(this.route.out.map((stream) => pidOf(stream)));
+    return blockers.map((each) =>
+      each.pid !== undefined && pids.has(each.pid) ? { ...each, appliesChanges: true } : each
+    );
   }
 
   /** Acts on what holds up the opening, see {@linkcode removeBlockers}. */

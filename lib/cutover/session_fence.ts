@@ -335,6 +335,7 @@ function blockerOf({ pid, user, application, state }: OtherSession): Blocker {
     backendType: "client backend",
     state,
     preventsWraparound: false,
+    appliesChanges: false,
     ageMs: undefined,
     waitsFor: [],
   };
@@ -349,6 +350,7 @@ function preparedBlocker(gid: string): Blocker {
     backendType: "prepared transaction",
     state: "prepared",
     preventsWraparound: false,
+    appliesChanges: false,
     ageMs: undefined,
     waitsFor: [],
   };

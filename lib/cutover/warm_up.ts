@@ -109,8 +109,33 @@ export async function warmUp(
   context: SwitchContext,
 ): Promise<number> {
   const { maxPauseMs, sequenceMargin } = settings;
-  const deadline = performance.now() + Math.max(warmUpMs, maxPauseMs);
   for (const each of switches) await each.deleteOldTokens();
+  const longest = await awaitShortDrain(switches, maxPauseMs);
+  // outside the pause: during it, only what has changed since has to be carried again
+  const startMs = performance.now();
+  await joinAll(switches.map((each) => each.carrySequences(sequenceMargin)));
+  const sequencesMs = performance.now() - startMs;
+  const largeObjectsMs = await carryLargeObjects(switches, { maxPauseMs, context });
+  // until now, the streams have written all of that on the other side
+  await skipInAll(switches);
+  const { turnings, isDelayed } = await measureTurnings(switches, { ...settings, ...context });
+  // an opening is held up by changes that are being applied, among others
+  const drainMs = isDelayed ? await awaitShortDrain(switches, maxPauseMs) : longest;
+  const carried = { drainMs: [drainMs], sequencesMs, largeObjectsMs };
+  const predictedMs = Math.max(
+    0,
+    ...turnings.map((each) => predictPauseMs({ ...carried, ...each })),
+  );
+  if (predictedMs > maxPauseMs) throw predictedTooLong(predictedMs, maxPauseMs);
+  return drainMs;
+}
+
+/** Waits until a token arrives fast enough; returns how long it takes, in milliseconds. */
+async function awaitShortDrain(
+  switches: readonly DatabaseSwitch[],
+  maxPauseMs: number,
+): Promise<number> {
+  const deadline = performance.now() + Math.max(warmUpMs, maxPauseMs);
   for (;;) {
     const seen = await joinAll(switches.map((each) => each.measureDrain(deadline))).catch(
       (error) => {
@@ -118,48 +143,39 @@ export async function warmUp(
       },
     );
     const longest = Math.max(0, ...seen.flat().map(({ ms }) => ms));
-    if (longest * 2 < maxPauseMs) {
-      // outside the pause: during it, only what has changed since has to be carried again
-      const startMs = performance.now();
-      await joinAll(switches.map((each) => each.carrySequences(sequenceMargin)));
-      const sequencesMs = performance.now() - startMs;
-      const largeObjectsMs = await carryLargeObjects(switches, { maxPauseMs, context });
-      const carried = { drainMs: [longest], sequencesMs, largeObjectsMs };
-      // until now, the streams have written all of that on the other side
-      await skipInAll(switches);
-      const predictedMs = await predict(switches, carried, { ...settings, ...context });
-      if (predictedMs > maxPauseMs) throw predictedTooLong(predictedMs, maxPauseMs);
-      return longest;
-    }
+    if (longest * 2 < maxPauseMs) return longest;
     if (performance.now() > deadline) throw tooSlow(longest, maxPauseMs);
   }
 }
 
-/** How long writers are expected to wait, in milliseconds. */
-async function predict(
+/** How long reversing replication and opening take, and whether an opening was held up. */
+async function measureTurnings(
   switches: readonly DatabaseSwitch[],
-  carried: Pick<Rehearsal, "drainMs" | "sequencesMs" | "largeObjectsMs">,
   options: TryOpeningOptions,
-): Promise<number> {
-  const turnings = await joinAll(
+): Promise<{ readonly turnings: readonly Turning[]; readonly isDelayed: boolean }> {
+  const measured = await joinAll(
     switches.map(async (each) => {
-      const openMs = await tryOpening(each, options);
-      return await measureTurning(each, { openMs, ...options }).catch((error) => {
+      const { openMs, isDelayed } = await tryOpening(each, options);
+      const turning = await measureTurning(each, { openMs, ...options }).catch((error) => {
         // another session holds a lock at the moment: the switch itself may not meet it
         if (isHeldByOthers(error)) return { reverseMs: 0, restoreMs: 0, openMs };
         throw error;
       });
+      return { turning, isDelayed };
     }),
   );
   // the slots of the way back read what has been written since
   const skipMs = await skipInAll(switches);
-  return Math.max(
-    0,
-    ...turnings.map((each) =>
-      predictPauseMs({ ...carried, ...each, reverseMs: each.reverseMs + skipMs })
-    ),
-  );
+  return {
+    turnings: measured.map(({ turning }) => ({
+      ...turning,
+      reverseMs: turning.reverseMs + skipMs,
+    })),
+    isDelayed: measured.some(({ isDelayed }) => isDelayed),
+  };
 }
+
+type Turning = Pick<Rehearsal, "reverseMs" | "restoreMs" | "openMs">;
 
 /** Returns how long it takes, in milliseconds. */
 async function skipInAll(switches: readonly DatabaseSwitch[]): Promise<number> {

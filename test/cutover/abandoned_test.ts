@@ -3,10 +3,11 @@ import type { CutoverSwitchOptions } from "../../lib/commands/cutover/options.ts
 import { readCutover, routeOf } from "../../lib/commands/cutover/read_cutover.ts";
 import type { CutoverUnfinishedReport } from "../../lib/commands/cutover/report.ts";
 import { InterruptedError, type RunEvent } from "../../lib/core/internal.ts";
+import { tryOpening } from "../../lib/cutover/acquire_opening.ts";
 import { DatabaseSwitch } from "../../lib/cutover/database_switch.ts";
 import { openSession } from "../../lib/postgres/internal.ts";
 import { openApplier } from "../../lib/replication/internal.ts";
-import { startAcknowledgedLoad } from "../support/acknowledged_load.ts";
+import { acknowledgedSchema, startAcknowledgedLoad } from "../support/acknowledged_load.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
   type CutoverPair,
@@ -15,6 +16,7 @@ import {
   switchCutover,
   withCutoverPair,
 } from "../support/cutover_pair.ts";
+import { until } from "../support/replication.ts";
 import { exec, query, withSession } from "../support/sql.ts";
 import { pidOf, run } from "./_facts.ts";
 
@@ -195,6 +197,48 @@ Deno.test("a lock on the side to be opened is found before writers wait, named, 
         [],
       );
     });
+  });
+});
+
+Deno.test("--on-blocker leaves alone what applies changes on the side to be opened", async () => {
+  // locked in the order of their names
+  const schema = `${acknowledgedSchema} CREATE TABLE later (id int PRIMARY KEY);`;
+  await withCutoverPair({ source, target, schema }, async (pair) => {
+    await prepareCutover(pair);
+    const [database] = await readCutover(pair.servers, quietRun);
+    await using held = await DatabaseSwitch.open(routeOf(database!, "run"), quietRun.signal);
+    const worker =
+      "SELECT pid FROM pg_stat_subscription WHERE subname = $1 AND relid IS NULL AND pid IS NOT NULL";
+    const name = held.route.out[0]!;
+    const said: string[] = [];
+    const events = (event: RunEvent) => {
+      if (event.kind === "info") said.push(`${event.message}; ${event.remedy}`);
+    };
+    const options = { onBlocker: "terminate", events, signal: quietRun.signal } as const;
+    const before = await query(pair.targetUrl, worker, [name]);
+    strictEqual(before.length, 1);
+    await withSession(pair.targetUrl, async (holder) => {
+      await run(holder, "BEGIN; LOCK TABLE later IN ACCESS EXCLUSIVE MODE");
+      await exec(
+        pair.url,
+        "BEGIN; INSERT INTO ack (writer, n) VALUES (97, 1); INSERT INTO later VALUES (1); COMMIT",
+      );
+      await until(
+        pair.targetUrl,
+        `SELECT count(*) > 0 AS ok FROM pg_locks WHERE pid = ${before[0]!["pid"]} AND NOT granted`,
+      );
+      await rejects(
+        tryOpening(held, { ...options, barrierAttempts: 4 }),
+        /other transactions hold locks on the side that is to be opened/,
+      );
+      await run(holder, "ROLLBACK");
+    });
+    match(
+      said.at(-1)!,
+      /logical replication .*worker.*; wait until it has applied its transaction/,
+    );
+    strictEqual((await tryOpening(held, { ...options, barrierAttempts: 20 })).openMs > 0, true);
+    deepStrictEqual(await query(pair.targetUrl, worker, [name]), before);
   });
 });
 

@@ -7,6 +7,7 @@ import { sharedCluster } from "../support/clusters.ts";
 import { createDatabase } from "../support/databases.ts";
 import { endpointOf } from "../support/init.ts";
 import { drain } from "../support/replicated.ts";
+import { replicationName } from "../support/replication.ts";
 import { exec, query } from "../support/sql.ts";
 
 const old = await sharedCluster(12);
@@ -30,6 +31,14 @@ Deno.test("the tripwire tells what the tool has applied from what others have wr
   const slot = `${stream.name}_out`;
   try {
     await using session = await openSession(await endpointOf(closed.url, "target"));
+    strictEqual(await readOrigins(session, [stream.name]), undefined);
+    // without a slot, changes are applied without the origin of an earlier session
+    await query(closed.url, "SELECT pg_replication_origin_create($1)", [stream.name]);
+    {
+      await using applier = new RunningApplier(stream);
+      await exec(open.url, "INSERT INTO a VALUES (0, 'v')");
+      await Promise.race([drain(open.url), applier.ended]);
+    }
     strictEqual(await readOrigins(session, [stream.name]), undefined);
     await exec(closed.url, `CREATE PUBLICATION "${slot}" FOR TABLE a`);
     await query(closed.url, "SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [slot]);
@@ -80,5 +89,38 @@ Deno.test("the tripwire tells what the tool has applied from what others have wr
       [slot],
     );
     await endClientStream(stream);
+  }
+});
+
+Deno.test("origins are read as a role that is no superuser, before 14 as well", async () => {
+  const name = replicationName();
+  const subscribe =
+    `CREATE SUBSCRIPTION "${name}" CONNECTION '' PUBLICATION p WITH (connect = false, slot_name = NONE, enabled = false)`;
+  await using database = await createDatabase(
+    old,
+    "REVOKE ALL ON pg_stat_subscription FROM public",
+  );
+  // subscriptions of other databases may have the same name
+  await using other = await createDatabase(old, subscribe);
+  await exec(database.url, subscribe);
+  try {
+    const ids = await query<{ oid: number }>(
+      database.url,
+      "SELECT oid FROM pg_subscription WHERE subname = $1",
+      [name],
+    );
+    await using session = await openSession(await endpointOf(database.url, "target"));
+    await session.execute("SET ROLE pg_monitor");
+    strictEqual(await readOrigins(session, [name]), undefined);
+    await exec(database.url, "GRANT SELECT ON pg_stat_subscription TO public");
+    deepStrictEqual(
+      (await readOrigins(session, [name]))?.toSorted(),
+      ids.map(({ oid }) => `pg_${oid}`).toSorted(),
+    );
+    strictEqual(await readOrigins(session, [name, "missing"]), undefined);
+  } finally {
+    for (const { url } of [database, other]) {
+      await exec(url, `DROP SUBSCRIPTION IF EXISTS "${name}"`);
+    }
   }
 });

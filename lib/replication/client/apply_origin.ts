@@ -30,7 +30,8 @@ const waitMs = 5_000;
 
 /**
  * Lets the session write under the origin of a stream, if it may, and a slot of the database could
- * tell the difference: servers can have few origins. The caller holds the stream's lock.
+ * tell the difference: servers can have few origins. Otherwise there is none: its existence says
+ * that the stream's changes carry it. The caller holds the stream's lock.
  *
  * @returns whether it does
  */
@@ -39,29 +40,32 @@ export async function useApplyOrigin(
   { name, signal }: { readonly name: string; readonly signal?: AbortSignal | undefined },
 ): Promise<boolean> {
   const { found } = await session.queryOne<{ readonly found: boolean }>(slotStatement);
-  if (!found) return false;
-  try {
+  const setUp = async () => {
     await session.query(createStatement, [name]);
-    const isUsed = await poll(() => setUp(session, name), {
-      intervalMs: 100,
-      timeoutMs: waitMs,
-      signal,
-    });
-    return isUsed ?? false;
-  } catch (error) {
-    if (error instanceof ServerError && unavailableStates.has(error.sqlState)) return false;
-    throw error;
-  }
+    await session.query("SELECT pg_catalog.pg_replication_origin_session_setup($1)", [name]);
+  };
+  if (found && await succeeds(setUp, signal)) return true;
+  await succeeds(() => dropApplyOrigin(session, name), signal);
+  return false;
 }
 
-async function setUp(session: Session, name: string): Promise<true | undefined> {
-  try {
-    await session.query("SELECT pg_catalog.pg_replication_origin_session_setup($1)", [name]);
-    return true;
-  } catch (error) {
-    if (error instanceof ServerError && error.sqlState === SqlState.objectInUse) return undefined;
-    throw error;
-  }
+/** Whether the server allows something to be done with an origin, once it is not in use. */
+async function succeeds(
+  work: () => Promise<void>,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const done = await poll(async () => {
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      if (!(error instanceof ServerError)) throw error;
+      if (error.sqlState === SqlState.objectInUse) return undefined;
+      if (unavailableStates.has(error.sqlState)) return false;
+      throw error;
+    }
+  }, { intervalMs: 100, timeoutMs: waitMs, signal });
+  return done ?? false;
 }
 
 /** Drops the origin of a stream that is not applied any longer, if it has one and the role may. */
