@@ -6,8 +6,9 @@ import { InterruptedError, type RunEvent } from "../../lib/core/internal.ts";
 import { tryOpening } from "../../lib/cutover/acquire_opening.ts";
 import { DatabaseSwitch } from "../../lib/cutover/database_switch.ts";
 import { openSession } from "../../lib/postgres/internal.ts";
-import { openApplier } from "../../lib/replication/internal.ts";
+import { openApplier, readApplierProgress } from "../../lib/replication/internal.ts";
 import { acknowledgedSchema, startAcknowledgedLoad } from "../support/acknowledged_load.ts";
+import { RunningApplier } from "../support/client_stream.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import {
   type CutoverPair,
@@ -18,6 +19,7 @@ import {
 } from "../support/cutover_pair.ts";
 import { until } from "../support/replication.ts";
 import { exec, query, withSession } from "../support/sql.ts";
+import { waitUntil } from "../support/wait.ts";
 import { pidOf, run } from "./_facts.ts";
 
 const source = await sharedCluster(15);
@@ -203,43 +205,54 @@ Deno.test("a lock on the side to be opened is found before writers wait, named, 
 Deno.test("--on-blocker leaves alone what applies changes on the side to be opened", async () => {
   // locked in the order of their names
   const schema = `${acknowledgedSchema} CREATE TABLE later (id int PRIMARY KEY);`;
-  await withCutoverPair({ source, target, schema }, async (pair) => {
-    await prepareCutover(pair);
-    const [database] = await readCutover(pair.servers, quietRun);
-    await using held = await DatabaseSwitch.open(routeOf(database!, "run"), quietRun.signal);
-    const worker =
-      "SELECT pid FROM pg_stat_subscription WHERE subname = $1 AND relid IS NULL AND pid IS NOT NULL";
-    const name = held.route.out[0]!;
-    const said: string[] = [];
-    const events = (event: RunEvent) => {
-      if (event.kind === "info") said.push(`${event.message}; ${event.remedy}`);
-    };
-    const options = { onBlocker: "terminate", events, signal: quietRun.signal } as const;
-    const before = await query(pair.targetUrl, worker, [name]);
-    strictEqual(before.length, 1);
-    await withSession(pair.targetUrl, async (holder) => {
-      await run(holder, "BEGIN; LOCK TABLE later IN ACCESS EXCLUSIVE MODE");
-      await exec(
+  const attempt = (applyFrom: "auto" | "here") =>
+    withCutoverPair({ source, target, schema, applyFrom }, async (pair) => {
+      const [published] = await query<{ name: string }>(
         pair.url,
-        "BEGIN; INSERT INTO ack (writer, n) VALUES (97, 1); INSERT INTO later VALUES (1); COMMIT",
+        "SELECT pubname AS name FROM pg_publication",
       );
-      await until(
-        pair.targetUrl,
-        `SELECT count(*) > 0 AS ok FROM pg_locks WHERE pid = ${before[0]!["pid"]} AND NOT granted`,
-      );
-      await rejects(
-        tryOpening(held, { ...options, barrierAttempts: 4 }),
-        /other transactions hold locks on the side that is to be opened/,
-      );
-      await run(holder, "ROLLBACK");
+      const { name } = published!;
+      await using _applier = applyFrom === "here"
+        ? new RunningApplier({ name, sourceUrl: pair.url, targetUrl: pair.targetUrl })
+        : undefined;
+      await prepareCutover(pair);
+      const [database] = await readCutover(pair.servers, quietRun);
+      await using held = await DatabaseSwitch.open(routeOf(database!, "run"), quietRun.signal);
+      const workerPid = async () => {
+        await using session = await openSession(held.route.to);
+        return (await readApplierProgress(session, [name]))[0]?.workerPid;
+      };
+      await waitUntil("changes are applied", async () => await workerPid() !== undefined);
+      const pid = await workerPid();
+      const said: string[] = [];
+      const options = {
+        onBlocker: "terminate",
+        events: (event: RunEvent) => {
+          if (event.kind === "info") said.push(`${event.message}; ${event.remedy}`);
+        },
+        signal: quietRun.signal,
+      } as const;
+      await withSession(pair.targetUrl, async (holder) => {
+        await run(holder, "BEGIN; LOCK TABLE later IN ACCESS EXCLUSIVE MODE");
+        await exec(
+          pair.url,
+          "BEGIN; INSERT INTO ack (writer, n) VALUES (97, 1); INSERT INTO later VALUES (1); COMMIT",
+        );
+        await until(
+          pair.targetUrl,
+          `SELECT count(*) > 0 AS ok FROM pg_locks WHERE pid = ${pid} AND NOT granted`,
+        );
+        await rejects(
+          tryOpening(held, { ...options, barrierAttempts: 4 }),
+          /other transactions hold locks on the side that is to be opened/,
+        );
+        await run(holder, "ROLLBACK");
+      });
+      match(said.at(-1)!, new RegExp(`pid ${pid} .*; wait until it has applied its transaction$`));
+      await tryOpening(held, { ...options, barrierAttempts: 20 });
+      strictEqual(await workerPid(), pid);
     });
-    match(
-      said.at(-1)!,
-      /logical replication .*worker.*; wait until it has applied its transaction/,
-    );
-    strictEqual((await tryOpening(held, { ...options, barrierAttempts: 20 })).openMs > 0, true);
-    deepStrictEqual(await query(pair.targetUrl, worker, [name]), before);
-  });
+  await Promise.all([attempt("auto"), attempt("here")]);
 });
 
 Deno.test("a switch whose network fails lets writers continue in time, and notices what has ended meanwhile", async () => {
