@@ -120,6 +120,22 @@ Deno.test("cleanup removes a prepared cutover from both sides", async () => {
   });
 });
 
+Deno.test("cleanup of one pair leaves the cutover of the source with another server alone", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    for (const url of [pair.url, pair.targetUrl]) {
+      await exec(
+        url,
+        `UPDATE seren_cutover.side SET details = jsonb_set(details, '{target,system}', '"999"')`,
+      );
+    }
+    await clean(pair);
+    const left = await remains(pair.url);
+    ok(left.includes("schema seren_cutover"), left.join("\n"));
+    deepStrictEqual(left.filter((each) => /^(publication|slot)/.test(each)), []);
+  });
+});
+
 Deno.test("cleanup removes the read-only default that a rollback set on the target, also after a second prepare that failed", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
     await prepareCutover(pair);

@@ -208,16 +208,19 @@ async function refuseWhileRunsLive(
  * fence.
  */
 async function refusePrepared(
-  { items, cutovers }: PlannedItems,
+  { items, recorded }: PlannedItems,
   { from, to }: { readonly from: ReconnectingSession; readonly to: ReconnectingSession },
 ): Promise<void> {
-  const known = new Set(cutovers.map(({ side, database }) => `${side} ${database}`));
   for (const { kind, side, database } of items) {
-    if (database === undefined || known.has(`${side} ${database}`)) continue;
+    if (database === undefined) continue;
     if (kind !== "publication" && kind !== "subscription" && kind !== "apply-record") continue;
     const session = await (side === "source" ? from : to).session(database);
     const { record } = await observeSide(session);
-    if (record?.details.side === side) throw overtaken(session.endpoint);
+    // one with another server has its own streams, which stay
+    const isKnown = recorded.some((each) =>
+      each.side === side && each.database === database && each.record.id === record?.id
+    );
+    if (record?.details.side === side && !isKnown) throw overtaken(session.endpoint);
   }
 }
 

@@ -28,6 +28,8 @@ export interface PlannedItems {
   readonly carriers: ReadonlyMap<CleanupItem, CleanupItem>;
   /** The records of cutovers that are removed. */
   readonly cutovers: readonly SidedCutover[];
+  /** All that were found, also those with other servers. */
+  readonly recorded: readonly SidedCutover[];
   /** The database of the target from which each way back leads, by the stream's name. */
   readonly backs: ReadonlyMap<string, string>;
 }
@@ -57,6 +59,7 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
   return {
     items,
     cutovers,
+    recorded: recordedCutovers(findings),
     kept: planned.flatMap(({ item, reason }) => reason === undefined ? [] : [{ ...item, reason }]),
     carriers: new Map(
       planned.flatMap(({ item, carrier }) => carrier === undefined ? [] : [[item, carrier]]),
@@ -88,16 +91,19 @@ function ledgerRemovals({ source, target, databases }: CleanupFindings): readonl
   }));
 }
 
-function selectedCutovers(
-  { source, target, databases }: CleanupFindings,
-): readonly SidedCutover[] {
-  return [
-    ...(source?.cutovers ?? []).map((each) => ({ ...each, side: "source" as const })),
-    ...(target?.cutovers ?? []).map((each) => ({ ...each, side: "target" as const })),
-  ].filter(({ record: { details } }) =>
+function selectedCutovers(findings: CleanupFindings): readonly SidedCutover[] {
+  const { source, target, databases } = findings;
+  return recordedCutovers(findings).filter(({ record: { details } }) =>
     isSelected([details.source.database, details.target.database], databases) &&
     !differ(details.source.system, source?.system) && !differ(details.target.system, target?.system)
   );
+}
+
+function recordedCutovers({ source, target }: CleanupFindings): readonly SidedCutover[] {
+  return [
+    ...(source?.cutovers ?? []).map((each) => ({ ...each, side: "source" as const })),
+    ...(target?.cutovers ?? []).map((each) => ({ ...each, side: "target" as const })),
+  ];
 }
 
 /** The way back of each cutover, unless `finish` has removed it. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Session } from "../../postgres/internal.ts";
+import { ServerError, type Session } from "../../postgres/internal.ts";
 import {
   describeError,
   displayName,
@@ -120,6 +120,39 @@ function finishedWith(violated: readonly ViolatedKeysError[]): ReplicatorError {
   );
 }
 
+/** The way back brought rows, but no values of sequences. */
+async function continueOldSequences(
+  { onSource, onTarget, run }: {
+    readonly onSource: Session;
+    readonly onTarget: Session;
+    readonly run: RunContext;
+  },
+): Promise<void> {
+  const object = `database ${onSource.endpoint.database}`;
+  try {
+    const settings = await continueSequences({
+      from: onTarget,
+      to: onSource,
+      margin: optionDefaults.sequenceMargin,
+    });
+    for (const { schema, name, note } of settings) {
+      if (note === undefined) continue;
+      const message = `sequence ${displayName({ schema, name })}: ${note}`;
+      run.events({ kind: "warning", side: "source", object, message });
+    }
+  } catch (error) {
+    if (!(error instanceof ServerError)) throw error;
+    run.events({
+      kind: "warning",
+      side: "source",
+      object,
+      message:
+        `its sequences may be behind the rows that have come back, so that new rows get keys which exist: ${error.message}`,
+      remedy: "as their owner, set them behind the largest values with setval before anyone writes",
+    });
+  }
+}
+
 async function finishOne(
   { source, target, records }: CutoverDatabase,
   { onSource, onTarget, openOldSide, run, onViolated }: {
@@ -175,18 +208,7 @@ async function finishOne(
   const tables = await dismantleSide(onTarget, { keepsReadOnly: false });
   report(`the fence of ${plural(tables, "table")} on the target`);
   if (openOldSide) {
-    // the way back brought rows, but no values of sequences
-    const sequences = await continueSequences({
-      from: onTarget,
-      to: onSource,
-      margin: optionDefaults.sequenceMargin,
-    });
-    run.events({
-      kind: "info",
-      message: `${source.database}: ${
-        plural(sequences.length, "sequence")
-      } of the source continue behind the target's`,
-    });
+    await continueOldSequences({ onSource, onTarget, run });
     const fenced = await dismantleSide(onSource, { keepsReadOnly: false });
     report(`the fence of ${plural(fenced, "table")} on the source, which accepts writes again`);
   }
