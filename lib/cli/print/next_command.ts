@@ -51,13 +51,14 @@ const enabling: Readonly<Partial<Record<CommandName, OptionName>>> = {
 
 /**
  * What the same command is not given again: what only that run was to do, consent, and where its
- * output went.
+ * output went. What was dropped may have been copied since, and be in use.
  */
 const ofOneRun: readonly OptionName[] = [
   "interactive",
   "dryRun",
   "yes",
   "resume",
+  "dropExisting",
   "repair",
   "retry",
   "skipLsn",

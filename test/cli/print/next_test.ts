@@ -85,7 +85,13 @@ Deno.test("a remedy for the command that failed keeps its rules and settings, no
   strictEqual(
     remedies("start over with init --enable-sync --no-resume", [...init, ...rules])[0],
     `init --enable-sync --no-resume --source s --replica-identity full -j 4 --apply-from=here ` +
-      `--drop-existing ${rulesShown}`,
+      rulesShown,
+  );
+  // a remedy that needs it names it
+  strictEqual(
+    remedies("then init --enable-sync --drop-existing again", [...init, ...rules])[0],
+    `init --enable-sync --drop-existing --source s --replica-identity full -j 4 ` +
+      `--apply-from=here ${rulesShown}`,
   );
   const sync = ["sync", "--resnapshot", "app.a", "--source-from-target", "s2", "--yes", ...rules];
   deepStrictEqual(remedies("run sync --retry", sync), [
