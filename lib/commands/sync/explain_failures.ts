@@ -144,7 +144,14 @@ async function explain(
   status: ReplicationStatus,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  if (action !== "retry") return [message, ...(remedy === undefined ? [] : [`  → ${remedy}`])];
+  if (action !== "retry") {
+    const details = reason === "apply-error" ? stream.applier?.error?.details ?? [] : [];
+    return [
+      message,
+      ...details.map((line) => `  ${line}`),
+      ...(remedy === undefined ? [] : [`  → ${remedy}`]),
+    ];
+  }
   const { lines, finishLsn } = await explainFailure({ status, stream }, signal);
   const withLsn = reason === "apply-error" && finishLsn !== undefined
     ? applyRemedy(formatLsn(finishLsn))

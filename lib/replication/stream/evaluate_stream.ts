@@ -217,14 +217,20 @@ function decideApplier({ name, applier }: JudgedStream): Finding {
 
 function decideClient(name: string, { enabled, error }: ApplierReading): Finding {
   if (error !== undefined) {
-    return [
-      "apply-error",
-      "retry",
-      error.finishLsn === undefined
-        ? `the stream ${name} was stopped: ${error.message}`
-        : `the stream ${name} was stopped by a change that cannot be applied`,
-      applyErrorRemedy(error),
-    ];
+    return error.finishLsn === undefined
+      // no change can be retried or skipped: the source has not got what was applied
+      ? [
+        "apply-error",
+        "refuse",
+        `the stream ${name} was stopped: ${error.message}`,
+        applyErrorRemedy(error),
+      ]
+      : [
+        "apply-error",
+        "retry",
+        `the stream ${name} was stopped by a change that cannot be applied`,
+        applyErrorRemedy(error),
+      ];
   }
   return enabled
     ? ["enabled", "wait", `${name} is enabled`]
