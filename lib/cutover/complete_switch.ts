@@ -13,7 +13,13 @@ import {
 } from "../postgres/internal.ts";
 import { commitSide } from "./commit.ts";
 import { interruptedSwitch, sideRecordsOf } from "./interrupted_switch.ts";
-import { endOwnSessions, lockCutover, OtherCommandError, overtaken } from "./lock.ts";
+import {
+  endOwnSessions,
+  isSwitchAnnounced,
+  lockCutover,
+  OtherCommandError,
+  overtaken,
+} from "./lock.ts";
 import { isSamePosition, isSameState, withTurning } from "./model.ts";
 import { beginOpening } from "./open_side.ts";
 import { readSide, replaceSide } from "./own_schema.ts";
@@ -121,14 +127,17 @@ interface LockedSessions {
 
 /**
  * Undoes what a switch has changed that has closed nothing: new sessions of `from` may write again,
- * and the streams are restored. Under the lock of both sides, and only if no side has been opened
- * or closed since the route was read: otherwise all of that belongs to another command.
+ * then the streams are restored. Under the lock, and only if no side has been opened or closed
+ * since the route was read: otherwise all of that belongs to another command. Writers do not depend
+ * on `to`, which may be what has failed: whoever moves the database needs the lock of `from` as
+ * well, and changes its record.
  *
  * @param options `own`: process IDs of the backends of the switch's sessions, which are ended
- * first; `onWritable`: called once writers of `from` can continue, before the streams are restored
+ * first; `onWritable`: called once writers of `from` can continue, before `to` is asked for
+ * anything
  * @returns what could not be undone, in sentences
- * @throws OtherCommandError if another command is working on the databases or has changed their
- * state; nothing was changed then
+ * @throws OtherCommandError if another command is working on `from` or has changed its state;
+ * nothing was changed then
  */
 export async function undoSwitch(
   given: DatabaseRoute,
@@ -139,35 +148,63 @@ export async function undoSwitch(
 ): Promise<readonly string[]> {
   const { database: name } = given.from;
   await using onFrom = await retry(() => openSession(given.from, { settings: durableSettings }));
-  await using onTo = await retry(() => openSession(given.to, { settings: durableSettings }));
   await endOwnSessions(onFrom, own.from);
-  await endOwnSessions(onTo, own.to);
   await lockCutover(onFrom);
-  await lockCutover(onTo);
-  const route = await refresh(given, { from: onFrom, to: onTo });
-  if (
-    !isSamePosition(route.fromRecord, given.fromRecord) ||
-    !isSamePosition(route.toRecord, given.toRecord)
-  ) {
-    throw overtaken(route.from);
+  const fromRecord = await readSide(onFrom);
+  if (fromRecord === undefined || !isSamePosition(fromRecord, given.fromRecord)) {
+    throw overtaken(given.from);
   }
   const left: string[] = [];
-  const attempt = async (what: string, work: () => Promise<unknown>) => {
-    try {
-      await work();
-    } catch (error) {
-      if (error instanceof OtherCommandError) throw error;
-      left.push(`${what}: ${errorMessage(error)}`);
-    }
-  };
-  await attempt(
-    `${name} is still read-only by default, run the same command again`,
-    () => reopenSessions(onFrom, route.fromRecord),
-  );
+  try {
+    await reopenSessions(onFrom, fromRecord);
+  } catch (error) {
+    if (error instanceof OtherCommandError) throw error;
+    left.push(
+      `${name} is still read-only by default, run the same command again: ${errorMessage(error)}`,
+    );
+  }
   onWritable();
-  await attempt(
-    `replication of ${name} was not restored`,
-    () => restoreTurning(route, { onFrom, onTo }),
-  );
+  try {
+    await restoreOnTo(given, { onFrom, own: own.to });
+  } catch (error) {
+    left.push(`replication of ${name} was not restored: ${errorMessage(error)}`);
+  }
   return left;
+}
+
+/**
+ * Restores the streams if they are being turned around: the other half of {@linkcode undoSwitch}.
+ */
+async function restoreOnTo(
+  given: DatabaseRoute,
+  { onFrom, own }: { readonly onFrom: Session; readonly own: readonly number[] },
+): Promise<void> {
+  await using onTo = await retry(() => openSession(given.to, { settings: durableSettings }));
+  await endOwnSessions(onTo, own);
+  const read = async () => {
+    const route = await refresh(given, { from: onFrom, to: onTo });
+    if (!isSamePosition(route.toRecord, given.toRecord)) throw overtaken(given.to);
+    return route;
+  };
+  // no switch can begin: `sync`, which may hold the lock for long, is no reason to complain
+  if (interruptedSwitch(sideRecordsOf(await read()))?.isTurning !== true) return;
+  await lockCutover(onTo);
+  await restoreTurning(await read(), { onFrom, onTo });
+}
+
+/**
+ * Whether another switch has the database now: it has opened or closed `from` since the route was
+ * read, or its hooks may hold clients.
+ *
+ * @param own process IDs of the backends of the caller's sessions
+ */
+export async function isTakenOver(
+  { from, fromRecord }: DatabaseRoute,
+  own: readonly number[],
+): Promise<boolean> {
+  await using session = await retry(() => openSession(from));
+  // in this order: one that ends in between has changed the record
+  if (await isSwitchAnnounced(session, own)) return true;
+  const record = await readSide(session);
+  return record !== undefined && !isSamePosition(record, fromRecord);
 }

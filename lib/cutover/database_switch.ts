@@ -26,10 +26,10 @@ import {
 } from "./barrier.ts";
 import type { Blocker } from "./blockers.ts";
 import { commitSide } from "./commit.ts";
-import { refuseStale, restoreTurning, undoSwitch } from "./complete_switch.ts";
+import { isTakenOver, refuseStale, restoreTurning, undoSwitch } from "./complete_switch.ts";
 import { enableFence, fenceMessages } from "./fence.ts";
 import { LargeObjectCarrier } from "./large_objects.ts";
-import { joinCutover, lockCutover, OtherCommandError, overtaken } from "./lock.ts";
+import { announceSwitch, joinCutover, lockCutover, OtherCommandError, overtaken } from "./lock.ts";
 import { type CloseEvidence, fenceOf, type TokenEvidence, withTurning } from "./model.ts";
 import { beginOpening, isHeldByOthers, OpeningBlockedError } from "./open_side.ts";
 import { readSide, refuseUnreplaced, replaceSide, replaceSideStatement } from "./own_schema.ts";
@@ -189,6 +189,11 @@ export class DatabaseSwitch implements AsyncDisposable {
   /** Process ID of the backend that holds the barrier. */
   get barrierPid(): number {
     return this.#barrier.processId;
+  }
+
+  /** Has others know that hooks may hold clients now, see {@linkcode announceSwitch}. */
+  async announce(): Promise<void> {
+    await announceSwitch(this.#barrier);
   }
 
   /** Sends a token through every stream and waits until all have arrived. */
@@ -566,7 +571,7 @@ export class DatabaseSwitch implements AsyncDisposable {
    *
    * @param onWritable called once writers can continue, before the streams are restored
    * @returns what could not be undone, in sentences
-   * @throws OtherCommandError if another command has taken over the database since the server ended
+   * @throws OtherCommandError if another switch has taken over the database since the server ended
    * the lock: then nothing is undone
    */
   async undo(onWritable: () => void): Promise<readonly string[]> {
@@ -579,8 +584,19 @@ export class DatabaseSwitch implements AsyncDisposable {
       await this[Symbol.asyncDispose]().catch(() => {});
       return await undoSwitch(this.route, { own, onWritable });
     } catch (error) {
-      if (error instanceof OtherCommandError) throw error;
-      return [`${this.name} was not restored: ${errorMessage(error)}`];
+      if (
+        error instanceof OtherCommandError &&
+        // the error is reported in any case
+        await isTakenOver(this.route, own.from).catch(() => false)
+      ) {
+        throw error;
+      }
+      const isReadOnly = this.#sessions?.isClosing === true;
+      return [
+        `${this.name} was not restored${
+          isReadOnly ? ", new sessions may still be read-only by default" : ""
+        }: ${errorMessage(error)}`,
+      ];
     }
   }
 

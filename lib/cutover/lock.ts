@@ -23,6 +23,8 @@ const lockClass = 0x53455243; // "SERC"
 const lockObject = 1;
 /** Shared by the other sessions of the same command. */
 const memberObject = 2;
+/** Shared by the session that holds the lock of a switch, from when its hooks may hold clients. */
+const switchObject = 3;
 
 /** The backend of a tool that has just been killed needs a moment to end. */
 export const lockWaitMs = 3_000;
@@ -115,6 +117,30 @@ export async function joinCutover(session: Session, holder: Session): Promise<vo
   ]);
   // in this order: whoever takes the lock from now on finds this session
   if (!await holdsCutoverLock(session, holder.processId)) throw overtaken(session.endpoint);
+}
+
+/**
+ * Has others know that the lock is that of a switch whose hooks may hold clients.
+ *
+ * @param holder the session that holds the lock
+ */
+export async function announceSwitch(holder: Session): Promise<void> {
+  await holder.query("SELECT pg_catalog.pg_advisory_lock_shared($1, $2)", [
+    lockClass,
+    switchObject,
+  ]);
+}
+
+/**
+ * Whether a switch works on the session's database whose hooks may hold clients.
+ *
+ * @param own process IDs of backends that do not count
+ */
+export async function isSwitchAnnounced(
+  session: Session,
+  own: readonly number[],
+): Promise<boolean> {
+  return (await readPids(session, switchObject)).some((pid) => !own.includes(pid));
 }
 
 /**

@@ -196,6 +196,11 @@ export class SessionFence implements AsyncDisposable {
     return this.#session === undefined ? [] : [this.#session.processId];
   }
 
+  /** Whether new sessions are read-only by default, as far as it knows. */
+  get isClosing(): boolean {
+    return this.#isClosing;
+  }
+
   /** @throws what has ended the loop, so that sessions were no longer terminated */
   check(): void {
     if (this.#failure !== undefined) throw this.#failure;

@@ -166,6 +166,7 @@ class SwitchRun {
     if (switches.length > 0) await this.#warmUp(switches);
     let held: Pause | undefined;
     try {
+      await joinAll(switches.map((each) => each.announce()));
       const isHooked = switches.length > 0 && !this.#isContinued &&
         await this.#hook("before", this.#input.routes);
       held = switches.length === 0
@@ -437,7 +438,7 @@ class SwitchRun {
     const writable = await Promise.allSettled(undoing.map((each) => each.writable));
     let other = writable.map((each) => each.status === "rejected" ? each.reason : undefined)
       .find((reason) => reason instanceof OtherCommandError);
-    // clients that it holds need not wait for the streams; not if the hooks of another command hold
+    // clients that it holds need not wait for the streams; not if the hooks of another switch hold
     // and move them now, and those of closed databases must keep waiting
     const aborted = other === undefined && !this.#isContinued ? this.#runAbort() : undefined;
     for (const { undone } of undoing) {

@@ -141,6 +141,63 @@ Deno.test("a switch that was suspended for longer than its locks last leaves eve
   });
 });
 
+Deno.test("an abandoned switch runs the hook abort whoever gets its lock, unless that is another switch", async () => {
+  await withCutoverPair({ source, target }, async (pair) => {
+    await prepareCutover(pair);
+    for (
+      const { url, lock, message = /clients cannot be held/, warning, isSwitch = false } of [
+        // as `sync` does, for hours
+        {
+          url: pair.targetUrl,
+          lock: "SELECT pg_advisory_lock_shared(1397051971, 1)",
+          warning: /^the slot .* was not dropped, .*: sync is copying tables .*$/,
+        },
+        {
+          url: pair.url,
+          lock: "SELECT pg_advisory_lock(1397051971, 1)",
+          warning: /^.* was not restored: another cutover command is working .*$/,
+        },
+        {
+          url: pair.url,
+          lock: "SELECT pg_advisory_lock_shared(1397051971, 3), pg_advisory_lock(1397051971, 1)",
+          message: /another command has taken over/,
+          warning: /^$/,
+          isSwitch: true,
+        },
+      ]
+    ) {
+      await withSession(url, async (other) => {
+        const hooks: string[] = [];
+        const warnings: string[] = [];
+        let locking: Promise<unknown> | undefined;
+        const switching = switchCutover("run", pair, {
+          hook: async (hook) => {
+            hooks.push(hook);
+            if (hook !== "before") return;
+            // it is granted at the moment in which the switch gives up its own
+            locking = other.unsafe(lock).execute();
+            await waitUntil("the other command waits", async () =>
+              (await query(
+                url,
+                `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database =
+                  (SELECT oid FROM pg_database WHERE datname = current_database())`,
+              )).length > 0);
+            throw new Error("clients cannot be held");
+          },
+        }, {
+          ...quietRun,
+          events: (event) => void (event.kind === "warning" && warnings.push(event.message)),
+        });
+        await rejects(switching, message);
+        await locking;
+        deepStrictEqual(hooks, isSwitch ? ["before"] : ["before", "abort"]);
+        match(warnings.join("\n"), warning);
+      });
+    }
+    await switchCutover("run", pair);
+  });
+});
+
 Deno.test("a run that continues after its commit is refused once a rollback has opened the source again", async () => {
   await withCutoverPair({ source, target }, async (pair) => {
     await prepareCutover(pair);

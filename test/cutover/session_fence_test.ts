@@ -4,7 +4,10 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { executeCleanup } from "../../lib/commands/cleanup/cleanup.ts";
 import { executeFinish } from "../../lib/commands/cutover/finish.ts";
-import type { CutoverSwitchPlan } from "../../lib/commands/cutover/report.ts";
+import type {
+  CutoverSwitchPlan,
+  CutoverUnfinishedReport,
+} from "../../lib/commands/cutover/report.ts";
 import { executeCutoverStatus } from "../../lib/commands/cutover/status.ts";
 import { ReplicatorError } from "../../lib/core/internal.ts";
 import { checkAcknowledged, startAcknowledgedLoad } from "../support/acknowledged_load.ts";
@@ -346,6 +349,58 @@ Deno.test("what a session wrote on the source closed by its sessions is carried 
 });
 
 if (client !== undefined) {
+  Deno.test("a switch whose target fails while the source is closed lets clients write there again", async () => {
+    await withWeakPair(async ({ pair, appUrls }) => {
+      await prepareCutover(pair, { fence: "sessions" });
+      const onTarget = (sql: string) => {
+        const { success, stderr } = new Deno.Command(client.psql, {
+          args: [target.url(), "-Xqc", sql],
+          stdout: "null",
+        }).outputSync();
+        ok(success, new TextDecoder().decode(stderr));
+      };
+      const allow = (isAllowed: boolean) =>
+        `ALTER DATABASE ${pair.name} ALLOW_CONNECTIONS ${isAllowed};`;
+      const hooks: string[] = [];
+      const reports: CutoverUnfinishedReport[] = [];
+      await rejects(switchCutover("run", pair, {
+        hook: async (hook) => {
+          hooks.push(hook);
+          if (hook === "abort") {
+            await exec(appUrls[0], "INSERT INTO ack (writer, n) VALUES (96, 1)");
+          }
+        },
+        onUnfinished: (report) => {
+          reports.push(report);
+          return Promise.resolve();
+        },
+      }, {
+        ...quietRun,
+        events: (event) => {
+          if (event.kind === "step-finished" && event.step === "barrier") {
+            onTarget(
+              `${allow(false)}
+               SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE datname = '${pair.name}' AND backend_type = 'client backend'`,
+            );
+          }
+          if (event.kind === "warning" && event.message.includes("was not restored")) {
+            onTarget(allow(true));
+          }
+        },
+      }));
+      deepStrictEqual(hooks, ["before", "abort"]);
+      deepStrictEqual(reports.map(({ outcome }) => outcome), ["abandoned"]);
+      match(
+        reports[0]!.warnings.join("\n"),
+        new RegExp(`^replication of ${pair.name} was not restored: .*not .*accepting connections`),
+      );
+      await until(pair.targetUrl, "SELECT EXISTS (SELECT FROM ack WHERE writer = 96) AS ok");
+      await switchCutover("run", pair);
+      await rejects(exec(appUrls[0], write), { code: "25006" });
+    });
+  });
+
   Deno.test("a COMMIT in doubt that did not take effect is undone, and the switch is abandoned", async () => {
     await withWeakPair(async ({ pair, mover, appUrls }) => {
       await prepareCutover(pair, { fence: "sessions" });
