@@ -393,7 +393,9 @@ if (client !== undefined) {
       deepStrictEqual(reports.map(({ outcome }) => outcome), ["abandoned"]);
       match(
         reports[0]!.warnings.join("\n"),
-        new RegExp(`^replication of ${pair.name} was not restored: .*not .*accepting connections`),
+        new RegExp(
+          `(^|\n)replication of ${pair.name} was not restored: .*not .*accepting connections`,
+        ),
       );
       await until(pair.targetUrl, "SELECT EXISTS (SELECT FROM ack WHERE writer = 96) AS ok");
       await switchCutover("run", pair);
