@@ -147,7 +147,7 @@ export async function undoSwitch(
   } = {},
 ): Promise<readonly string[]> {
   const { database: name } = given.from;
-  await using onFrom = await retry(() => openSession(given.from, { settings: durableSettings }));
+  await using onFrom = await retry(() => openSession(given.from, { settings: undoSettings }));
   await endOwnSessions(onFrom, own.from);
   await lockCutover(onFrom);
   const fromRecord = await readSide(onFrom);
@@ -172,6 +172,9 @@ export async function undoSwitch(
   return left;
 }
 
+/** Clients and hooks wait for what is undone: a lock of another session must not hold it up. */
+const undoSettings = { ...durableSettings, lock_timeout: "10s" } as const;
+
 /**
  * Restores the streams if they are being turned around: the other half of {@linkcode undoSwitch}.
  */
@@ -179,7 +182,7 @@ async function restoreOnTo(
   given: DatabaseRoute,
   { onFrom, own }: { readonly onFrom: Session; readonly own: readonly number[] },
 ): Promise<void> {
-  await using onTo = await retry(() => openSession(given.to, { settings: durableSettings }));
+  await using onTo = await retry(() => openSession(given.to, { settings: undoSettings }));
   await endOwnSessions(onTo, own);
   const read = async () => {
     const route = await refresh(given, { from: onFrom, to: onTo });
@@ -202,7 +205,7 @@ export async function isTakenOver(
   { from, fromRecord }: DatabaseRoute,
   own: readonly number[],
 ): Promise<boolean> {
-  await using session = await retry(() => openSession(from));
+  await using session = await retry(() => openSession(from, { settings: undoSettings }));
   // in this order: one that ends in between has changed the record
   if (await isSwitchAnnounced(session, own)) return true;
   const record = await readSide(session);

@@ -55,6 +55,29 @@ async function readClients(session: Session, names: readonly string[]): Promise<
 /** How often the processes that apply changes are looked at. */
 const intervalMs = 500;
 
+/** For how long no process runs a stream before it is known to have ended: others reconnect. */
+const endedAfterMs = 2_000;
+
+/** In how many readings at least. */
+const endedReadings = 3;
+
+/** Which streams no process has run in all readings for long enough. */
+class IdleWatch {
+  readonly #idle = new Map<string, { readonly sinceMs: number; readings: number }>();
+
+  /** Notes a reading, and returns those that have ended. */
+  note(idle: readonly string[]): readonly string[] {
+    for (const name of this.#idle.keys()) if (!idle.includes(name)) this.#idle.delete(name);
+    const nowMs = performance.now();
+    return idle.filter((name) => {
+      const seen = this.#idle.get(name) ?? { sinceMs: nowMs, readings: 0 };
+      seen.readings++;
+      this.#idle.set(name, seen);
+      return seen.readings >= endedReadings && nowMs - seen.sinceMs >= endedAfterMs;
+    });
+  }
+}
+
 /** What {@linkcode takeOverEnded} takes besides the streams. */
 export interface TakeOverOptions extends StreamsOptions {
   readonly events: EventSink;
@@ -68,7 +91,7 @@ export interface TakeOverOptions extends StreamsOptions {
  * server notices that the connection is gone.
  *
  * @returns when this process applies all, or `mayEnd`, and every other process has written its
- * stream's record since the call
+ * stream's record since the call, unless the stream was stopped
  */
 export async function takeOverEnded(
   clients: ClientStreams,
@@ -78,14 +101,18 @@ export async function takeOverEnded(
   await using session = new ReconnectingSession(target, signal);
   let others = names.filter((name) => !clients.has(name));
   let isNudged = false;
+  const watch = new IdleWatch();
   while (others.length > 0) {
     const elapsedMs = performance.now() - startMs;
     const answer = await session.query(target.database, (inside) => readClients(inside, others));
     if (answer.reached) {
       const { idle, busy } = answer.value;
-      clients.start({ source, target, streams: idle });
-      others = busy.filter(({ silenceMs = Infinity }) => !mayEnd() || silenceMs >= elapsedMs)
-        .map(({ name }) => name);
+      clients.start({ source, target, streams: watch.note(idle) });
+      others = [
+        ...idle.filter((name) => !clients.has(name)),
+        ...busy.filter((applier) => !mayEnd() || isAwaited(applier, elapsedMs))
+          .map(({ name }) => name),
+      ];
     }
     if (others.length === 0) return;
     if (mayEnd() && !isNudged) {
@@ -94,6 +121,11 @@ export async function takeOverEnded(
     }
     await pause(intervalMs, signal);
   }
+}
+
+/** Whether a process has yet to show that it is alive. That of a stopped stream writes nothing. */
+function isAwaited({ enabled, silenceMs = Infinity }: ApplierProgress, elapsedMs: number): boolean {
+  return enabled && silenceMs >= elapsedMs;
 }
 
 /** Moves the position of an idle source, so that those who apply its changes write their record. */

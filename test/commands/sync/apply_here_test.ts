@@ -264,6 +264,9 @@ Deno.test("a change that one database refuses does not stop another, whose chang
         // another command decides; the one that runs resumes the stream
         await exec(bad.targetUrl, "DELETE FROM orders WHERE id = 1000");
         await using retry = new RunningSync(bad, { action: { kind: "retry" } });
+        let hasEnded = false;
+        retry.done.finally(() => hasEnded = true).catch(() => {});
+        await waitUntil("the retry ends", () => hasEnded);
         await retry.done;
         await untilEqual(bad);
         await refuseOne(1001);
