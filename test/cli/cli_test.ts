@@ -178,7 +178,7 @@ Deno.test("commands between a database and itself are refused by name, without a
   });
 });
 
-Deno.test("a misspelled database is reported with the one that the URL names, whose name is no secret", async () => {
+Deno.test("a misspelled database is reported with the one that the URL names, whose name is not a secret", async () => {
   await withDatabase(source, undefined, async ({ name, url }) => {
     const { code, stderr } = await runCli(
       ["verify", `--source=${url}`, "--target", target.url(), `--include-databases=${name}x`],

@@ -92,7 +92,7 @@ Deno.test("the tripwire tells what the tool has applied from what others have wr
   }
 });
 
-Deno.test("origins are read as a role that is no superuser, before 14 as well", async () => {
+Deno.test("origins are read by a role that is not a superuser, before 14 as well", async () => {
   const name = replicationName();
   const subscribe =
     `CREATE SUBSCRIPTION "${name}" CONNECTION '' PUBLICATION p WITH (connect = false, slot_name = NONE, enabled = false)`;

@@ -17,7 +17,7 @@ export function commandToResume(args: readonly string[]): string {
  */
 export function commandLine(args: readonly string[]): string {
   const shown = readArguments(args).flatMap(({ given, words }) =>
-    // a condition on a column "password" is no secret, and another condition selects other rows
+    // a condition on a column "password" is not a secret; a changed one would select other rows
     given?.option.kind === "list" ? words : words.map(redact)
   );
   return [...startedAs(), ...shown].map(quote).join(" ");
